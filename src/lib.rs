@@ -1,0 +1,1 @@
+//! The integration plugin host a SOAR platform starts once per command.

@@ -1,0 +1,3 @@
+//! The `soarhost` binary.
+
+fn main() {}
