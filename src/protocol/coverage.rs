@@ -1,0 +1,84 @@
+//! The ledger of a run: what was listed, fetched, kept, and what is missing.
+//!
+//! Two identities always hold: `listed == fetched + duplicate + expired + failed` and
+//! `records == kept + filtered + repeated`. This module states the shape and checks the
+//! identities; counting is the clients' work.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// Is the run complete?
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Coverage {
+    /// No gap: everything that was asked for and that the service had is in this result.
+    pub complete: bool,
+    /// What was looked at, one entry a scope and time window.
+    pub windows: Vec<Window>,
+    /// What is missing, and whether it is lost for good.
+    pub gaps: Vec<Gap>,
+}
+
+/// What was looked at in one scope.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Window {
+    /// A content type, `alerts` or `search`.
+    pub scope: String,
+    /// Start of the window, inclusive, RFC 3339 UTC.
+    pub from: String,
+    /// End of the window, exclusive, RFC 3339 UTC.
+    pub to: String,
+    /// Pages listed.
+    pub pages: u64,
+    /// Blobs listed; for commands without blobs, the pages' records.
+    pub listed: u64,
+    /// Of those, fetched.
+    pub fetched: u64,
+    /// Of those, listed before.
+    pub duplicate: u64,
+    /// Of those, expired at the service.
+    pub expired: u64,
+    /// Of those, failed.
+    pub failed: u64,
+    /// Records received.
+    pub records: u64,
+    /// Of those, kept.
+    pub kept: u64,
+    /// Of those, dropped by the caller's filter or limit.
+    pub filtered: u64,
+    /// Of those, seen before.
+    pub repeated: u64,
+    /// A limit that the caller asked for cut the window short; no gap.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub limited: bool,
+}
+
+impl Window {
+    /// Do the two identities hold?
+    pub fn balances(&self) -> bool {
+        self.listed == self.fetched + self.duplicate + self.expired + self.failed
+            && self.records == self.kept + self.filtered + self.repeated
+    }
+}
+
+/// Something that is missing from a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Gap {
+    /// The scope it is missing from.
+    pub scope: String,
+    /// The blob, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Start of the missing span.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// End of the missing span.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Why: `expired`, `failed`, `missing`, `older_than_7_days`, `interrupted`.
+    pub cause: String,
+    /// The service's code, if it gave one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// Lost for good; otherwise it is tried again with the result's `state`.
+    pub lost: bool,
+}

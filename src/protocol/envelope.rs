@@ -1,0 +1,288 @@
+//! The request: strict parsing of one envelope.
+//!
+//! Shape only. Whether the names exist and whether the values fit is decided later, by the catalog
+//! and by the command's own declaration.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::strict::{decode_object, strict_object};
+use crate::protocol::{PROTOCOL, State, state};
+
+/// The largest request that is read, in bytes.
+pub const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// One command to carry out.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Envelope {
+    /// Major version of the protocol; equality is all that is ever asked.
+    #[serde(default = "protocol")]
+    #[schemars(range(min = 1))]
+    pub protocol: u64,
+    /// 1 to 128 visible ASCII characters; echoed, and sent to the service as `client-request-id`.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[!-~]+$"))]
+    pub id: Option<String>,
+    /// `id` or `id@version`; needed only when the command's name is not unique in the catalog.
+    #[serde(default)]
+    pub integration: Option<String>,
+    /// Id, display name or alias of the command, in any spelling that folds alike.
+    pub command: String,
+    /// The connection parameters, or the name of a stored profile.
+    #[serde(default)]
+    pub connection: Connection,
+    /// The command's inputs, by id or display name.
+    #[serde(default)]
+    pub inputs: Map<String, Value>,
+    /// Null for the manifest's mapping, a name in the catalog, a whole mapping, or a patch.
+    #[serde(default)]
+    pub mapping: Option<MappingChoice>,
+    /// What the last result returned.
+    #[serde(default)]
+    pub state: Option<Map<String, Value>>,
+    /// How to run.
+    #[serde(default)]
+    pub options: Options,
+    /// Echoed untouched; the only free-form place.
+    #[serde(default)]
+    pub meta: Map<String, Value>,
+}
+
+fn protocol() -> u64 {
+    PROTOCOL
+}
+
+/// Connection parameters, or the name of a stored profile.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "an object of parameters or the name of a profile"
+)]
+pub enum Connection {
+    /// The name of a stored profile; nothing of it travels.
+    Profile(String),
+    /// The parameters by id or display name.
+    Parameters(Map<String, Value>),
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Connection::Parameters(Map::new())
+    }
+}
+
+/// Which mapping to use instead of the manifest's.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "a mapping's name, a whole mapping or {\"patch\": …}"
+)]
+pub enum MappingChoice {
+    /// A name in the catalog.
+    Named(String),
+    /// A whole mapping, or `{"patch": …}`.
+    Inline(Map<String, Value>),
+}
+
+/// How to run a command.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    /// How long the command may take, in milliseconds; on expiry what is finished is delivered.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub timeout_ms: Option<u64>,
+    /// No further page after so many events; a page is never cut.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub max_events: Option<u64>,
+    /// The sections to compute; the others come back null.
+    #[serde(default)]
+    pub include: Option<Vec<Section>>,
+    /// Resolve everything, send nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// With a state folder: the host keeps the state under this name.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub state_key: Option<String>,
+}
+
+/// A section of the result that may be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Section {
+    /// Mapped events.
+    Events,
+    /// Indicators by name.
+    KeyFields,
+    /// What playbooks address by path.
+    ContextData,
+    /// The service's body.
+    RawData,
+    /// Markdown for a person.
+    Readable,
+}
+
+impl Options {
+    /// Was this section asked for?
+    pub fn includes(&self, section: Section) -> bool {
+        self.include
+            .as_ref()
+            .is_none_or(|named| named.contains(&section))
+    }
+}
+
+/// A request that could not be read, with what could be made out of it for the answer.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub failure: Failure,
+    /// The id, if it could be made out.
+    pub id: Option<String>,
+    /// The free-form place, if it could be made out.
+    pub meta: Map<String, Value>,
+}
+
+impl Envelope {
+    /// Reads one envelope. Every fault of its shape is reported at once.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Box<Refused>> {
+        let object = text_of(bytes).and_then(strict_object).map_err(|failure| {
+            Box::new(Refused {
+                failure,
+                id: None,
+                meta: Map::new(),
+            })
+        })?;
+        Envelope::of(&object).map_err(|failure| {
+            let id = object.get("id").and_then(Value::as_str);
+            Box::new(Refused {
+                failure,
+                id: id.filter(|id| visible(id)).map(str::to_owned),
+                meta: object
+                    .get("meta")
+                    .and_then(Value::as_object)
+                    .cloned()
+                    .unwrap_or_default(),
+            })
+        })
+    }
+
+    fn of(object: &Map<String, Value>) -> Result<Self, Failure> {
+        check_protocol(object)?;
+        let mut faults = check_options(object.get("options"));
+        match decode_object::<Envelope>(object, "", ErrorKind::MalformedRequest) {
+            Ok(envelope) if faults.is_empty() => envelope.check(),
+            Ok(_) => Err(one(faults)),
+            Err(mut found) => {
+                // A fault inside `options` was found above already, with its own place.
+                found.retain(|fault| !fault.place().is_some_and(|at| at.starts_with("/options/")));
+                found.append(&mut faults);
+                Err(one(found))
+            }
+        }
+    }
+
+    fn check(self) -> Result<Self, Failure> {
+        if self.id.as_deref().is_some_and(|id| !visible(id)) {
+            let message = "\"id\" must be 1 to 128 visible ASCII characters.";
+            return Err(Failure::new(ErrorKind::MalformedRequest, message).at("/id"));
+        }
+        let mut faults = Vec::new();
+        for (name, value) in [
+            ("timeout_ms", self.options.timeout_ms),
+            ("max_events", self.options.max_events),
+        ] {
+            if value == Some(0) {
+                let message = format!("\"{name}\" must be at least 1.");
+                faults.push(Failure::invalid_input(format!("/options/{name}"), message));
+            }
+        }
+        if let Some(fault) = Failure::join(faults) {
+            return Err(fault);
+        }
+        Ok(self)
+    }
+
+    /// The request's state, read.
+    pub fn read_state(&self) -> Result<Option<State>, Failure> {
+        let Some(object) = &self.state else {
+            return Ok(None);
+        };
+        let bytes = serde_json::to_string(object).map_or(0, |text| text.len());
+        if bytes > state::MAX_BYTES {
+            let message = format!("\"state\" has {bytes} bytes; at most 65536 are accepted.");
+            return Err(Failure::invalid_input("/state", message));
+        }
+        let unusable = || {
+            Failure::invalid_input("/state", "\"state\" is not one that this host returned.")
+                .advice("Send the last result's `state` unchanged, or null to start afresh.")
+        };
+        match decode_object::<State>(object, "/state", ErrorKind::InvalidInput) {
+            Ok(state) if state.state == state::VERSION => Ok(Some(state)),
+            _ => Err(unusable()),
+        }
+    }
+}
+
+fn one(faults: Vec<Failure>) -> Failure {
+    Failure::join(faults)
+        .unwrap_or_else(|| Failure::new(ErrorKind::MalformedRequest, "The request is malformed."))
+}
+
+fn visible(id: &str) -> bool {
+    (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Asked before all else: another version may have another shape.
+fn check_protocol(object: &Map<String, Value>) -> Result<(), Failure> {
+    match object.get("protocol") {
+        Some(Value::Number(number)) if number.as_u64() != Some(PROTOCOL) => Err(Failure::new(
+            ErrorKind::UnsupportedProtocol,
+            format!("Protocol {number} is not supported. Supported: {PROTOCOL}."),
+        )
+        .at("/protocol")),
+        _ => Ok(()),
+    }
+}
+
+fn check_options(options: Option<&Value>) -> Vec<Failure> {
+    let Some(Value::Object(options)) = options else {
+        return Vec::new();
+    };
+    decode_object::<Options>(options, "/options", ErrorKind::MalformedRequest)
+        .err()
+        .unwrap_or_default()
+}
+
+/// The request's text: a byte order mark is skipped, UTF-16 is named as such.
+fn text_of(bytes: &[u8]) -> Result<&str, Failure> {
+    if bytes.len() > MAX_BYTES {
+        let message = "The request is larger than 16 MiB; reading stopped there.";
+        return Err(Failure::new(ErrorKind::RequestTooLarge, message));
+    }
+    let malformed = |message: String| Failure::new(ErrorKind::MalformedRequest, message);
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    if utf16(bytes) {
+        return Err(malformed(
+            "The request is UTF-16, expected UTF-8.".to_owned(),
+        ));
+    }
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| malformed(format!("Not UTF-8 at byte {}.", error.valid_up_to())))?;
+    if text.trim().is_empty() {
+        return Err(malformed("The request is empty.".to_owned())
+            .advice("Send one JSON object; `soarhost sample` prints a request that validates."));
+    }
+    Ok(text)
+}
+
+fn utf16(bytes: &[u8]) -> bool {
+    matches!(
+        bytes,
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [b'{', 0, ..] | [0, b'{', ..]
+    )
+}

@@ -1,0 +1,657 @@
+//! What can go wrong, as a caller sees it: one type, a closed list of kinds.
+//!
+//! The kind decides number, exit code and whether a repeat may help; nothing else does. Which
+//! module may make which kind is in the architecture page at the head of the crate. What only an
+//! operator should see travels as [`std::error::Error::source`] and goes to the log alone.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a program may branch on. Closed: a new kind is a new protocol version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// Not JSON, not UTF-8, a duplicate or unknown key, trailing data, empty.
+    MalformedRequest,
+    /// Over the byte limit.
+    RequestTooLarge,
+    /// A protocol number that this host does not speak.
+    UnsupportedProtocol,
+    /// Integration, command, profile or mapping that is not there.
+    UnknownName,
+    /// Any rule on inputs, connection, state or options.
+    InvalidInput,
+    /// A manifest file is wrong; `at` says where.
+    InvalidManifest,
+    /// A mapping is wrong; `at` says where.
+    InvalidMapping,
+    /// A secret reference that is unset, empty, unreadable or not allowed.
+    SecretUnavailable,
+    /// Credentials refused.
+    AuthFailed,
+    /// A permission is missing.
+    Forbidden,
+    /// Any other refusal by the service.
+    Rejected,
+    /// Not JSON, too big, root path absent, a link to a foreign host.
+    BadResponse,
+    /// The service asks for fewer requests.
+    Throttled,
+    /// The service's own trouble.
+    Unavailable,
+    /// Name, connection or TLS; nothing came back.
+    Network,
+    /// The time allowed ran out with nothing to show.
+    Timeout,
+    /// Another run holds the state key.
+    Busy,
+    /// SIGINT or SIGTERM; the message names which.
+    Cancelled,
+    /// Our bug.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The number that stands for the kind where no service gave a code.
+    pub fn number(self) -> u16 {
+        match self {
+            Self::MalformedRequest | Self::UnsupportedProtocol => 400,
+            Self::AuthFailed => 401,
+            Self::Forbidden => 403,
+            Self::UnknownName => 404,
+            Self::Busy => 409,
+            Self::RequestTooLarge => 413,
+            Self::InvalidInput | Self::InvalidManifest | Self::InvalidMapping => 422,
+            Self::SecretUnavailable => 424,
+            Self::Throttled => 429,
+            Self::Cancelled => 499,
+            Self::Internal => 500,
+            Self::BadResponse => 502,
+            Self::Unavailable | Self::Network => 503,
+            Self::Timeout => 504,
+            Self::Rejected => 400,
+        }
+    }
+
+    /// Will the identical request possibly succeed later?
+    pub fn retryable(self) -> bool {
+        matches!(
+            self,
+            Self::Throttled
+                | Self::Unavailable
+                | Self::Network
+                | Self::Timeout
+                | Self::Busy
+                | Self::Cancelled
+        )
+    }
+
+    /// The kind as it is written in a result.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => "malformed_request",
+            Self::RequestTooLarge => "request_too_large",
+            Self::UnsupportedProtocol => "unsupported_protocol",
+            Self::UnknownName => "unknown_name",
+            Self::InvalidInput => "invalid_input",
+            Self::InvalidManifest => "invalid_manifest",
+            Self::InvalidMapping => "invalid_mapping",
+            Self::SecretUnavailable => "secret_unavailable",
+            Self::AuthFailed => "auth_failed",
+            Self::Forbidden => "forbidden",
+            Self::Rejected => "rejected",
+            Self::BadResponse => "bad_response",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Network => "network",
+            Self::Timeout => "timeout",
+            Self::Busy => "busy",
+            Self::Cancelled => "cancelled",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Why it usually happens and what usually helps, where the failure itself says nothing better.
+    fn usual(self) -> (&'static str, &'static str) {
+        match self {
+            Self::MalformedRequest => (
+                "The request is not one JSON object of the documented shape.",
+                "Correct it at the place named; `soarhost sample` prints a request that validates.",
+            ),
+            Self::RequestTooLarge => (
+                "The request is larger than the host reads.",
+                "Send less than 16 MiB, or several requests.",
+            ),
+            Self::UnsupportedProtocol => (
+                "The caller speaks another version of the protocol.",
+                "Send one of the numbers that the message lists.",
+            ),
+            Self::UnknownName => (
+                "Nothing in the catalog or the profiles has that name.",
+                "Correct the name; `soarhost list` shows what there is.",
+            ),
+            Self::InvalidInput => (
+                "The request breaks a rule that is checked before anything is sent.",
+                "Correct the values named in `items`; nothing was sent.",
+            ),
+            Self::InvalidManifest => (
+                "A manifest file of the catalog is wrong.",
+                "Correct the file at the place named; `soarhost validate` lists every fault.",
+            ),
+            Self::InvalidMapping => (
+                "The mapping is wrong.",
+                "Correct it at the place named; `soarhost validate` lists every fault.",
+            ),
+            Self::SecretUnavailable => (
+                "A secret reference could not be resolved.",
+                "Set what the reference names, and allow it with --allow-env or --secrets-dir.",
+            ),
+            Self::AuthFailed => (
+                "The sign-in was refused.",
+                "Check tenant, client and credential of the connection.",
+            ),
+            Self::Forbidden => (
+                "The token was accepted but does not carry the permission.",
+                "Grant the permission and give admin consent.",
+            ),
+            Self::Rejected => (
+                "The service refused the request.",
+                "Correct what the service's message names.",
+            ),
+            Self::BadResponse => (
+                "The answer is not what the service documents.",
+                "Try again; if it stays, compare `raw_data` with the mapping's root.",
+            ),
+            Self::Throttled => (
+                "The service asks for fewer requests.",
+                "Send the same request after `retry_after_ms`.",
+            ),
+            Self::Unavailable => (
+                "The service has trouble of its own.",
+                "Send the same request again later.",
+            ),
+            Self::Network => (
+                "The service could not be reached.",
+                "Check name resolution, firewall, proxy and trust roots of this machine.",
+            ),
+            Self::Timeout => (
+                "The time allowed ran out before an answer came.",
+                "Send the same request again, or raise `options.timeout_ms`.",
+            ),
+            Self::Busy => (
+                "Another run holds this state key.",
+                "Send the same request when the other run has ended.",
+            ),
+            Self::Cancelled => (
+                "The host was told to stop.",
+                "Send the same request again when it suits.",
+            ),
+            Self::Internal => (
+                "The host has a fault.",
+                "Report it with the request and the log.",
+            ),
+        }
+    }
+}
+
+/// The call that failed, without secrets: enough to find it in three logs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Upstream {
+    /// HTTP method.
+    pub method: String,
+    /// Address asked, without secret parameters.
+    pub url: String,
+    /// HTTP status, if an answer came.
+    pub http_status: Option<u16>,
+    /// The service's own code, untranslated.
+    pub code: Option<String>,
+    /// The service's id of the request.
+    pub request_id: Option<String>,
+    /// Our id of the request, as sent.
+    pub client_request_id: Option<String>,
+    /// The service's clock, RFC 3339 where it could be read.
+    pub date: Option<String>,
+}
+
+/// One single fault among several.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct FaultItem {
+    /// JSON Pointer into the request, or what else identifies the place.
+    pub at: Option<String>,
+    /// The code a playbook was documented to expect.
+    pub status_code: String,
+    /// The kind of this fault.
+    pub kind: ErrorKind,
+    /// One sentence.
+    pub message: String,
+}
+
+/// The `error` block of a result.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct ErrorBlock {
+    /// What failed, in the product's words.
+    pub failure_indicator: String,
+    /// The code a playbook was documented to expect.
+    pub status_code: String,
+    /// The service's own words, trimmed; for our own faults one sentence.
+    pub message: String,
+    /// What a program may branch on.
+    pub kind: ErrorKind,
+    /// Whose fault it is.
+    pub source: FaultSource,
+    /// Will the identical request possibly succeed later?
+    pub retryable: bool,
+    /// When, if the service said so: milliseconds from now.
+    pub retry_after_ms: Option<u64>,
+    /// Why: one sentence.
+    pub cause: String,
+    /// What to do: one sentence.
+    pub assistance: String,
+    /// JSON Pointer into the request, `line 7`, or `file:pointer` of a manifest or mapping.
+    pub at: Option<String>,
+    /// The call that failed.
+    pub upstream: Option<Upstream>,
+    /// Single faults: every bad input, every failed blob.
+    pub items: Vec<FaultItem>,
+}
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FaultSource {
+    /// A service said so.
+    Upstream,
+    /// The host said so.
+    Host,
+}
+
+/// A face's own codes: a vendor code, `kind.rule` or a kind → the code its playbooks expect.
+pub type Codes = BTreeMap<String, String>;
+
+/// What went wrong.
+#[derive(Debug)]
+pub struct Failure(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    rule: Option<&'static str>,
+    message: String,
+    cause: Option<String>,
+    assistance: Option<String>,
+    at: Option<String>,
+    retry_after: Option<Duration>,
+    upstream: Option<Upstream>,
+    items: Vec<Fault>,
+    source: Option<Source>,
+}
+
+#[derive(Debug)]
+struct Fault {
+    at: Option<String>,
+    rule: Option<&'static str>,
+    vendor_code: Option<String>,
+    kind: ErrorKind,
+    message: String,
+}
+
+impl Failure {
+    /// A failure of that kind, with the service's own words or one sentence of ours.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Failure(Box::new(Inner {
+            kind,
+            rule: None,
+            message: message.into(),
+            cause: None,
+            assistance: None,
+            at: None,
+            retry_after: None,
+            upstream: None,
+            items: Vec::new(),
+            source: None,
+        }))
+    }
+
+    /// A bad value in the request; `at` is a JSON Pointer.
+    pub fn invalid_input(at: impl Into<String>, message: impl Into<String>) -> Self {
+        Failure::new(ErrorKind::InvalidInput, message).at(at)
+    }
+
+    /// Names the rule that was broken, so that a face can give it a code: `kind.rule`.
+    #[must_use]
+    pub fn rule(mut self, rule: &'static str) -> Self {
+        self.0.rule = Some(rule);
+        self
+    }
+
+    /// Says why.
+    #[must_use]
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.0.cause = Some(cause.into());
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn advice(mut self, assistance: impl Into<String>) -> Self {
+        self.0.assistance = Some(assistance.into());
+        self
+    }
+
+    /// Says where: JSON Pointer, `line 7`, or `file:pointer`.
+    #[must_use]
+    pub fn at(mut self, at: impl Into<String>) -> Self {
+        self.0.at = Some(at.into());
+        self
+    }
+
+    /// Says when a repeat may help.
+    #[must_use]
+    pub fn retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.0.retry_after = wait;
+        self
+    }
+
+    /// Names the call that failed.
+    #[must_use]
+    pub fn upstream(mut self, upstream: Upstream) -> Self {
+        self.0.upstream = Some(upstream);
+        self
+    }
+
+    /// Keeps what only the log may show.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<Source>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Adds a single fault.
+    #[must_use]
+    pub fn with_item(mut self, item: Failure) -> Self {
+        let Inner {
+            kind,
+            rule,
+            message,
+            at,
+            upstream,
+            ..
+        } = *item.0;
+        let vendor_code = upstream.and_then(|call| call.code);
+        self.0.items.push(Fault {
+            at,
+            rule,
+            vendor_code,
+            kind,
+            message,
+        });
+        self
+    }
+
+    /// Joins faults that were found together. One alone stays itself; several become one failure
+    /// of the first one's kind with every fault in `items`.
+    pub fn join(faults: Vec<Failure>) -> Option<Self> {
+        let mut faults = faults;
+        if faults.len() <= 1 {
+            return faults.pop().map(Failure::listed);
+        }
+        let first = faults.first()?;
+        let same_rule = faults.iter().all(|fault| fault.0.rule == first.0.rule);
+        let same_words = faults
+            .iter()
+            .all(|fault| fault.0.message == first.0.message);
+        let message = if same_words {
+            first.0.message.clone()
+        } else {
+            let all: Vec<&str> = faults
+                .iter()
+                .map(|fault| fault.0.message.as_str())
+                .collect();
+            format!("{} faults: {}", all.len(), all.join(" "))
+        };
+        let mut joined = Failure::new(first.0.kind, message);
+        joined.0.rule = if same_rule { first.0.rule } else { None };
+        joined.0.at.clone_from(&first.0.at);
+        Some(faults.into_iter().fold(joined, Failure::with_item))
+    }
+
+    /// The failure with itself as its only item, so that `items` always holds every bad input.
+    fn listed(mut self) -> Self {
+        if self.0.items.is_empty() && self.0.kind == ErrorKind::InvalidInput {
+            let Inner {
+                kind,
+                rule,
+                ref message,
+                ref at,
+                ..
+            } = *self.0;
+            let (message, at) = (message.clone(), at.clone());
+            self.0.items.push(Fault {
+                at,
+                rule,
+                vendor_code: None,
+                kind,
+                message,
+            });
+        }
+        self
+    }
+
+    /// The kind.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The message.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Where the fault is, if it has a place.
+    pub fn place(&self) -> Option<&str> {
+        self.0.at.as_deref()
+    }
+
+    /// What was said about how to mend it.
+    pub fn assistance(&self) -> Option<&str> {
+        self.0.assistance.as_deref()
+    }
+
+    /// The service's own code, untranslated.
+    pub fn vendor_code(&self) -> Option<&str> {
+        self.0
+            .upstream
+            .as_ref()
+            .and_then(|call| call.code.as_deref())
+    }
+
+    /// The `error` block: codes as the face documents them, words for every person.
+    pub fn close(self, indicator: &str, codes: &Codes) -> ErrorBlock {
+        let Inner {
+            kind,
+            rule,
+            message,
+            cause,
+            assistance,
+            at,
+            retry_after,
+            upstream,
+            items,
+            ..
+        } = *self.0;
+        let (usual_cause, usual_advice) = kind.usual();
+        let code = StatusCode {
+            kind,
+            rule,
+            vendor: upstream.as_ref().and_then(|call| call.code.as_deref()),
+            http_status: upstream.as_ref().and_then(|call| call.http_status),
+        };
+        ErrorBlock {
+            failure_indicator: indicator.to_owned(),
+            status_code: code.text(codes),
+            message,
+            kind,
+            source: if upstream.is_some() {
+                FaultSource::Upstream
+            } else {
+                FaultSource::Host
+            },
+            retryable: kind.retryable(),
+            retry_after_ms: retry_after
+                .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            cause: cause.unwrap_or_else(|| usual_cause.to_owned()),
+            assistance: assistance.unwrap_or_else(|| usual_advice.to_owned()),
+            at,
+            upstream,
+            items: items.into_iter().map(|fault| fault.close(codes)).collect(),
+        }
+    }
+}
+
+impl Fault {
+    fn close(self, codes: &Codes) -> FaultItem {
+        let vendor = self.vendor_code.as_deref();
+        let code = StatusCode {
+            kind: self.kind,
+            rule: self.rule,
+            vendor,
+            http_status: None,
+        };
+        FaultItem {
+            status_code: code.text(codes),
+            at: self.at,
+            kind: self.kind,
+            message: self.message,
+        }
+    }
+}
+
+struct StatusCode<'a> {
+    kind: ErrorKind,
+    rule: Option<&'static str>,
+    vendor: Option<&'a str>,
+    http_status: Option<u16>,
+}
+
+impl StatusCode<'_> {
+    /// The face's own code (the most specific wins), the service's, the HTTP status, our number.
+    fn text(&self, codes: &Codes) -> String {
+        let name = self.kind.name();
+        let by_rule = self.rule.map(|rule| format!("{name}.{rule}"));
+        let own = [self.vendor, by_rule.as_deref(), Some(name)]
+            .into_iter()
+            .flatten()
+            .find_map(|key| codes.get(key).cloned());
+        let documented = |code: &&str| code.starts_with("AF") || code.starts_with("AADSTS");
+        own.or_else(|| self.vendor.filter(documented).map(str::to_owned))
+            .or_else(|| self.http_status.map(|status| status.to_string()))
+            .unwrap_or_else(|| self.kind.number().to_string())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(at) = &self.0.at {
+            write!(f, "{at}: ")?;
+        }
+        f.write_str(&self.0.message)
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes() -> Codes {
+        [
+            ("AADSTS700016", "AF20010"),
+            ("invalid_input.time_range", "AF20003"),
+            ("invalid_input", "AF20002"),
+        ]
+        .map(|(from, to)| (from.to_owned(), to.to_owned()))
+        .into()
+    }
+
+    fn code_of(failure: Failure) -> String {
+        failure.close("It failed.", &codes()).status_code
+    }
+
+    fn upstream(code: &str, http_status: u16) -> Upstream {
+        Upstream {
+            code: Some(code.to_owned()),
+            http_status: Some(http_status),
+            ..Upstream::default()
+        }
+    }
+
+    #[test]
+    fn the_most_specific_code_wins() {
+        let input = || Failure::invalid_input("/inputs/x", "No.");
+        assert_eq!(code_of(input()), "AF20002");
+        assert_eq!(code_of(input().rule("time_range")), "AF20003");
+        let refused = |code, status| {
+            Failure::new(ErrorKind::AuthFailed, "No.").upstream(upstream(code, status))
+        };
+        assert_eq!(code_of(refused("AADSTS700016", 400)), "AF20010");
+        assert_eq!(code_of(refused("AADSTS7000215", 401)), "AADSTS7000215");
+        assert_eq!(code_of(refused("AF20023", 400)), "AF20023");
+        assert_eq!(code_of(refused("Forbidden", 403)), "403");
+        assert_eq!(code_of(Failure::new(ErrorKind::Network, "No.")), "503");
+    }
+
+    #[test]
+    fn faults_of_one_rule_keep_its_code_and_mixed_ones_do_not() {
+        let range = || Failure::invalid_input("/inputs/Start Time", "Range.").rule("time_range");
+        let other = Failure::invalid_input("/inputs/Top", "Top.");
+        let same = Failure::join(vec![range(), range()]).expect("two faults");
+        assert_eq!(code_of(same), "AF20003");
+        let mixed = Failure::join(vec![range(), other]).expect("two faults");
+        let block = mixed.close("It failed.", &codes());
+        assert_eq!(block.status_code, "AF20002");
+        assert_eq!(block.message, "2 faults: Range. Top.");
+        let item_codes: Vec<_> = block.items.iter().map(|i| i.status_code.as_str()).collect();
+        assert_eq!(item_codes, ["AF20003", "AF20002"]);
+    }
+
+    #[test]
+    fn every_kind_is_written_as_serde_writes_it() {
+        use ErrorKind as K;
+        let kinds = [
+            K::MalformedRequest,
+            K::RequestTooLarge,
+            K::UnsupportedProtocol,
+            K::UnknownName,
+            K::InvalidInput,
+            K::InvalidManifest,
+            K::InvalidMapping,
+            K::SecretUnavailable,
+            K::AuthFailed,
+            K::Forbidden,
+            K::Rejected,
+            K::BadResponse,
+            K::Throttled,
+            K::Unavailable,
+            K::Network,
+            K::Timeout,
+            K::Busy,
+            K::Cancelled,
+            K::Internal,
+        ];
+        for kind in kinds {
+            let written = serde_json::to_value(kind).expect("a kind serializes");
+            assert_eq!(written, kind.name());
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Strict reading: no key twice, no key unknown, every fault with its place.
+//!
+//! The names a type knows are asked of the type itself, so no list of fields is written twice.
+//! Messages name places and keys and never quote a value: it may be a secret.
+
+use std::fmt;
+
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
+use serde_json::{Map, Number, Value};
+
+use crate::names;
+use crate::protocol::failure::{ErrorKind, Failure};
+
+/// Reads one JSON object; a key that stands twice in any object is refused with its place.
+pub fn strict_object(text: &str) -> Result<Map<String, Value>, Failure> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = Strict
+        .deserialize(&mut reader)
+        .and_then(|value| reader.end().map(|()| value))
+        .map_err(|error| malformed(&error))?;
+    match value {
+        Value::Object(map) => Ok(map),
+        other => Err(Failure::new(
+            ErrorKind::MalformedRequest,
+            format!(
+                "The request is {}, expected one JSON object.",
+                type_name(&other)
+            ),
+        )),
+    }
+}
+
+fn malformed(error: &serde_json::Error) -> Failure {
+    let said = error.to_string();
+    let reason = match said.split_once(" at line ") {
+        Some((reason, _)) => reason,
+        None => &said,
+    };
+    let reason = match reason {
+        "recursion limit exceeded" => "deeper than 127 levels",
+        "trailing characters" => "trailing data after the object; expected the end",
+        other => other,
+    };
+    let place = format!("line {}, column {}", error.line(), error.column());
+    Failure::new(
+        ErrorKind::MalformedRequest,
+        format!("Not readable as JSON at {place}: {reason}."),
+    )
+}
+
+/// What a value is, in words.
+pub(crate) fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// Builds a `Value`, refusing repeated keys.
+struct Strict;
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = Value;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(element) = seq.next_element_seed(Strict)? {
+            array.push(element);
+        }
+        Ok(Value::Array(array))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if object.contains_key(&key) {
+                return Err(de::Error::custom(format!("the key \"{key}\" stands twice")));
+            }
+            let value = map.next_value_seed(Strict)?;
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
+}
+
+/// The names of the fields that `T` reads, as its own `Deserialize` states them.
+pub fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
+    struct Names<'a>(&'a mut &'static [&'static str]);
+    impl<'de> Deserializer<'de> for Names<'_> {
+        type Error = de::value::Error;
+        fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+            Err(de::Error::custom("only the names are asked"))
+        }
+        fn deserialize_struct<V: Visitor<'de>>(
+            self,
+            _: &'static str,
+            fields: &'static [&'static str],
+            visitor: V,
+        ) -> Result<V::Value, Self::Error> {
+            *self.0 = fields;
+            self.deserialize_any(visitor)
+        }
+        forward_to_deserialize_any! {
+            bool i8 i16 i32 i64 u8 u16 u32 u64 f32 f64 char str string bytes byte_buf option unit
+            unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+        }
+    }
+    let mut names: &'static [&'static str] = &[];
+    let _ = T::deserialize(Names(&mut names));
+    names
+}
+
+/// Reads a `T` from an object at `pointer`; every unknown key and every wrong type is a fault.
+pub fn decode_object<T: DeserializeOwned>(
+    object: &Map<String, Value>,
+    pointer: &str,
+    kind: ErrorKind,
+) -> Result<T, Vec<Failure>> {
+    let known = field_names::<T>();
+    let mut faults: Vec<Failure> = object
+        .keys()
+        .filter(|key| !known.contains(&key.as_str()))
+        .map(|key| unknown_key(kind, pointer, key, known))
+        .collect();
+    let understood: Map<String, Value> = object
+        .iter()
+        .filter(|(key, _)| known.contains(&key.as_str()))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    match serde_path_to_error::deserialize(Value::Object(understood)) {
+        Ok(read) if faults.is_empty() => Ok(read),
+        Ok(_) => Err(faults),
+        Err(error) => {
+            let inner = pointer_of(error.path());
+            let message = sentence(&error.into_inner().to_string());
+            faults.push(Failure::new(kind, message).at(format!("{pointer}{inner}")));
+            Err(faults)
+        }
+    }
+}
+
+fn unknown_key(kind: ErrorKind, pointer: &str, key: &str, known: &[&str]) -> Failure {
+    let hint = names::suggestion(key, known.iter().copied());
+    Failure::new(kind, format!("Unknown key \"{key}\". {hint}"))
+        .at(format!("{pointer}/{}", escape(key)))
+}
+
+/// A name as a step of a JSON Pointer.
+pub(crate) fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+fn pointer_of(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{}", escape(key)),
+            Segment::Enum { variant } => format!("/{variant}"),
+            Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+/// serde's words without the value they quote: what was expected is enough, the value may be a
+/// secret.
+fn sentence(said: &str) -> String {
+    let text = match said
+        .strip_prefix("invalid ")
+        .and_then(|rest| rest.rsplit_once("expected "))
+    {
+        Some((_, expected)) => format!("Wrong type or value: expected {expected}"),
+        None => said.replace('`', "\""),
+    };
+    let mut letters = text.chars();
+    let capital = letters
+        .next()
+        .map(|first| first.to_uppercase().collect::<String>());
+    format!(
+        "{}{}.",
+        capital.unwrap_or_default(),
+        letters.as_str().trim_end_matches('.')
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Sample {
+        #[allow(dead_code, reason = "only its name and type matter here")]
+        count: Option<u8>,
+        #[allow(dead_code, reason = "only its name and type matter here")]
+        names: Option<Vec<String>>,
+    }
+
+    #[test]
+    fn the_names_come_from_the_type() {
+        assert_eq!(field_names::<Sample>(), ["count", "names"]);
+    }
+
+    #[test]
+    fn every_fault_has_its_place_and_no_value_is_quoted() {
+        let object = strict_object(r#"{"cuont":1,"names":["a",{"s":"hidden"}]}"#).expect("JSON");
+        let faults = decode_object::<Sample>(&object, "/options", ErrorKind::MalformedRequest)
+            .expect_err("two faults");
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "/options/cuont: Unknown key \"cuont\". Did you mean \"count\"?",
+                "/options/names/1: Wrong type or value: expected a string.",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_repeated_key_is_refused_at_any_depth() {
+        let error =
+            strict_object("{\"a\":{\"b\":[{\"c\":1,\n\"c\":2}]}}").expect_err("a duplicate");
+        assert_eq!(
+            error.message(),
+            "Not readable as JSON at line 2, column 3: the key \"c\" stands twice."
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_a_value_is_refused_with_the_place() {
+        let why = |text: &str| {
+            strict_object(text)
+                .expect_err("refused")
+                .message()
+                .to_owned()
+        };
+        assert!(why("{\"a\":1e400}").contains("line 1, column 10: number out of range"));
+        assert!(why("{\"a\":\"\\ud83d\"}").contains("hex escape"));
+        assert!(why("{} {}").contains("trailing data"));
+        assert!(why("[1]").contains("an array, expected one JSON object"));
+        let deep = format!("{{\"a\":{}1{}}}", "[".repeat(127), "]".repeat(127));
+        assert!(why(&deep).contains("deeper than 127 levels"));
+        let fine = format!("{{\"a\":{}1{}}}", "[".repeat(126), "]".repeat(126));
+        assert!(strict_object(&fine).is_ok());
+    }
+}
