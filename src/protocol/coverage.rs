@@ -48,7 +48,6 @@ pub struct Window {
     /// Of those, seen before.
     pub repeated: u64,
     /// A limit that the caller asked for cut the window short; no gap.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub limited: bool,
 }
 

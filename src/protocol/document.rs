@@ -12,21 +12,30 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::protocol::scan;
+
 /// The deepest nesting that is accepted, in requests and in answers.
 pub const MAX_DEPTH: usize = 127;
 
 /// A JSON document: valid, compact, not deeper than [`MAX_DEPTH`]. Cheap to clone.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub struct Document(Arc<RawValue>);
+pub struct Document(Arc<Box<RawValue>>);
 
 impl Document {
     /// Reads a document; white space between tokens is dropped, all else stays as received.
     pub fn parse(text: &str) -> Result<Self, Unreadable> {
-        let compact = compact(text)?;
-        RawValue::from_string(compact.into_owned())
-            .map(|raw| Document(raw.into()))
-            .map_err(Unreadable::from)
+        let text = text.trim_end_matches([' ', '\t', '\n', '\r']);
+        let compact = match squeezed(text)? {
+            // Making the raw value checks the syntax; no need to do it twice.
+            Cow::Borrowed(text) => text.to_owned(),
+            Cow::Owned(compact) => {
+                let _: IgnoredAny = serde_json::from_str(text)?;
+                compact
+            }
+        };
+        let raw = RawValue::from_string(compact)?;
+        Ok(Document(Arc::new(raw)))
     }
 
     /// Reads a document from bytes.
@@ -39,7 +48,7 @@ impl Document {
     /// A document from a value of ours.
     pub fn of(value: &impl Serialize) -> Result<Self, Unreadable> {
         serde_json::value::to_raw_value(value)
-            .map(|raw| Document(raw.into()))
+            .map(|raw| Document(Arc::new(raw)))
             .map_err(Unreadable::from)
     }
 
@@ -77,14 +86,7 @@ pub struct Member<'a> {
 impl<'a> Member<'a> {
     /// The name, escapes resolved.
     pub fn name(&self) -> Cow<'a, str> {
-        let quoted = self.token.get();
-        let bare = &quoted[1..quoted.len() - 1];
-        if bare.contains('\\') {
-            // A lone surrogate has no text; its escaped form still names it unmistakably.
-            serde_json::from_str(quoted).map_or(Cow::Borrowed(bare), Cow::Owned)
-        } else {
-            Cow::Borrowed(bare)
-        }
+        scan::unquoted(self.token.get())
     }
 
     /// The value's text.
@@ -119,16 +121,50 @@ pub fn elements(array: &str) -> Result<Vec<&str>, Unreadable> {
     Ok(raw.into_iter().map(RawValue::get).collect())
 }
 
+/// The line, counted from 1, on which the value at a JSON Pointer stands; where the pointer leads
+/// nowhere, the line of the last value on its way.
+pub fn line_of(text: &str, pointer: &str) -> Option<usize> {
+    let mut here = text.trim();
+    for step in pointer.split('/').skip(1) {
+        let name = step.replace("~1", "/").replace("~0", "~");
+        let next = if here.starts_with('[') {
+            let index: Option<usize> = name.parse().ok();
+            elements(here)
+                .ok()
+                .and_then(|found| index.and_then(|n| found.get(n).copied()))
+        } else {
+            members(here).ok().and_then(|found| {
+                found
+                    .iter()
+                    .rev()
+                    .find(|member| member.name() == name)
+                    .map(Member::value)
+            })
+        };
+        match next {
+            Some(value) => here = value,
+            None => break,
+        }
+    }
+    let offset = (here.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+    Some(text.get(..offset)?.matches('\n').count() + 1)
+}
+
 /// The text without white space between tokens; checks syntax and depth on the way.
 pub fn compact(text: &str) -> Result<Cow<'_, str>, Unreadable> {
     let _: IgnoredAny = serde_json::from_str(text)?;
+    squeezed(text)
+}
+
+/// The text without white space outside of strings, whether it is JSON or not; checks depth.
+fn squeezed(text: &str) -> Result<Cow<'_, str>, Unreadable> {
     let bytes = text.as_bytes();
     let mut out: Option<String> = None;
     let (mut depth, mut from, mut at) = (0_usize, 0, 0);
     while at < bytes.len() {
         match bytes[at] {
             b'"' => {
-                at = end_of_string(bytes, at);
+                at = scan::string_end(bytes, at);
                 continue;
             }
             b'{' | b'[' => {
@@ -141,7 +177,7 @@ pub fn compact(text: &str) -> Result<Cow<'_, str>, Unreadable> {
             }
             b'}' | b']' => depth = depth.saturating_sub(1),
             b' ' | b'\t' | b'\n' | b'\r' => {
-                let end = past_white_space(bytes, at);
+                let end = scan::past_blank(bytes, at);
                 out.get_or_insert_with(|| String::with_capacity(text.len()))
                     .push_str(&text[from..at]);
                 (from, at) = (end, end);
@@ -160,22 +196,47 @@ pub fn compact(text: &str) -> Result<Cow<'_, str>, Unreadable> {
     })
 }
 
-fn past_white_space(bytes: &[u8], from: usize) -> usize {
-    let blank = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-    from + bytes[from..].iter().take_while(|byte| blank(byte)).count()
-}
-
-/// The position after the string that opens at `quote`. The text is known to be valid JSON.
-fn end_of_string(bytes: &[u8], quote: usize) -> usize {
-    let mut at = quote + 1;
-    while let Some(step) = memchr::memchr2(b'"', b'\\', &bytes[at..]) {
-        at += step;
-        if bytes[at] == b'"' {
-            return at + 1;
+/// The text indented for a person, tokens unchanged. The text must be valid and compact.
+pub fn indented(compact: &str) -> String {
+    let bytes = compact.as_bytes();
+    let mut out = String::with_capacity(compact.len() * 2);
+    let (mut depth, mut from, mut at) = (0_usize, 0, 0);
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", depth));
+    };
+    while at < bytes.len() {
+        let byte = bytes[at];
+        let empty = matches!(bytes.get(at + 1), Some(b'}' | b']'));
+        match byte {
+            b'"' => {
+                at = scan::string_end(bytes, at);
+                continue;
+            }
+            b'{' | b'[' if empty => at += 1,
+            b'{' | b'[' | b',' => {
+                depth += usize::from(byte != b',');
+                out.push_str(&compact[from..=at]);
+                from = at + 1;
+                line(&mut out, depth);
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                out.push_str(&compact[from..at]);
+                from = at;
+                line(&mut out, depth);
+            }
+            b':' => {
+                out.push_str(&compact[from..=at]);
+                out.push(' ');
+                from = at + 1;
+            }
+            _ => {}
         }
-        at += 2;
+        at += 1;
     }
-    bytes.len()
+    out.push_str(&compact[from..]);
+    out
 }
 
 /// Pages of one listing joined into the first page's body.
@@ -226,7 +287,11 @@ impl Pages {
             return Document::parse(&array);
         };
         let mut out = String::with_capacity(self.first.len() + array.len());
-        for member in members(&self.first)? {
+        let members = members(&self.first)?;
+        let last = members
+            .iter()
+            .rposition(|member| member.name() == items.as_str());
+        for (n, member) in members.iter().enumerate() {
             let name = member.name();
             if self.followed.as_deref() == Some(&*name) {
                 continue;
@@ -234,7 +299,8 @@ impl Pages {
             out.push(if out.is_empty() { '{' } else { ',' });
             out.push_str(member.token.get());
             out.push(':');
-            out.push_str(if name == items.as_str() {
+            // Of a member that stands twice the last one counts; the others stay as received.
+            out.push_str(if Some(n) == last {
                 &array
             } else {
                 member.value()
@@ -249,35 +315,109 @@ impl Pages {
 ///
 /// Two spellings of one number stay two texts: what the service sent is what is compared.
 pub fn canonical(text: &str) -> Result<String, Unreadable> {
-    let mut out = String::with_capacity(text.len());
-    write_canonical(&compact(text)?, &mut out)?;
-    Ok(out)
+    Ok(canonical_part(&compact(text)?))
 }
 
-fn write_canonical(text: &str, out: &mut String) -> Result<(), Unreadable> {
-    match text.as_bytes().first() {
-        Some(b'{') => {
-            let mut sorted = members(text)?;
-            sorted.sort_by(|a, b| a.name().cmp(&b.name()));
-            for (n, member) in sorted.iter().enumerate() {
-                out.push(if n == 0 { '{' } else { ',' });
-                out.push_str(member.token.get());
-                out.push(':');
-                write_canonical(member.value(), out)?;
-            }
-            out.push_str(if sorted.is_empty() { "{}" } else { "}" });
+/// The canonical text of a part of a document, which is known to be valid.
+pub(crate) fn canonical_part(text: &str) -> String {
+    let mut writer = Canonical {
+        text,
+        out: String::with_capacity(text.len()),
+        members: Vec::new(),
+        sorted: String::new(),
+    };
+    writer.value(scan::past_blank(text.as_bytes(), 0));
+    writer.out
+}
+
+/// Writes values in one pass and sorts what was written of an object when the object closes.
+struct Canonical<'a> {
+    text: &'a str,
+    out: String,
+    members: Vec<Written<'a>>,
+    sorted: String,
+}
+
+/// A member that was written: its name, and from where to where it stands in the output.
+struct Written<'a> {
+    name: Cow<'a, str>,
+    from: usize,
+    to: usize,
+}
+
+impl Canonical<'_> {
+    /// Writes the value at `at`; returns the position after it.
+    fn value(&mut self, at: usize) -> usize {
+        match self.text.as_bytes().get(at) {
+            Some(b'{') => self.object(at),
+            Some(b'[') => self.array(at),
+            _ => self.token(at),
         }
-        Some(b'[') => {
-            let elements = elements(text)?;
-            for (n, element) in elements.iter().enumerate() {
-                out.push(if n == 0 { '[' } else { ',' });
-                write_canonical(element, out)?;
-            }
-            out.push_str(if elements.is_empty() { "[]" } else { "]" });
-        }
-        _ => out.push_str(text),
     }
-    Ok(())
+
+    fn token(&mut self, at: usize) -> usize {
+        let end = scan::value_end(self.text.as_bytes(), at);
+        self.out.push_str(self.text.get(at..end).unwrap_or(""));
+        end
+    }
+
+    fn array(&mut self, start: usize) -> usize {
+        let bytes = self.text.as_bytes();
+        let (mut at, mut mark) = (start + 1, '[');
+        while let Some(item) = scan::next_item(bytes, at) {
+            self.out.push(mark);
+            mark = ',';
+            at = self.value(item);
+        }
+        self.out.push_str(if mark == '[' { "[]" } else { "]" });
+        scan::past_bracket(bytes, at)
+    }
+
+    fn object(&mut self, start: usize) -> usize {
+        let bytes = self.text.as_bytes();
+        let (mut at, first, body) = (start + 1, self.members.len(), self.out.len() + 1);
+        self.out.push('{');
+        while let Some(item) = scan::next_item(bytes, at) {
+            if self.members.len() > first {
+                self.out.push(',');
+            }
+            at = self.member(item);
+        }
+        self.sort(first, body);
+        self.members.truncate(first);
+        self.out.push('}');
+        scan::past_bracket(bytes, at)
+    }
+
+    fn member(&mut self, item: usize) -> usize {
+        let from = self.out.len();
+        let end = self.token(item);
+        let name = scan::unquoted(self.text.get(item..end).unwrap_or(""));
+        self.out.push(':');
+        let end = self.value(scan::member_value(self.text.as_bytes(), end));
+        let to = self.out.len();
+        self.members.push(Written { name, from, to });
+        end
+    }
+
+    /// Puts the members written since `first` into the order of their names; equal ones keep
+    /// theirs. `body` is where the first of them begins.
+    fn sort(&mut self, first: usize, body: usize) {
+        let members = &mut self.members[first..];
+        if members.is_sorted_by(|a, b| a.name <= b.name) {
+            return;
+        }
+        members.sort_by(|a, b| a.name.cmp(&b.name));
+        self.sorted.clear();
+        for member in members {
+            if !self.sorted.is_empty() {
+                self.sorted.push(',');
+            }
+            self.sorted.push_str(&self.out[member.from..member.to]);
+        }
+        self.out.truncate(body);
+        self.out.push_str(&self.sorted);
+    }
 }
 
 impl<'de> Deserialize<'de> for Document {
@@ -300,6 +440,25 @@ mod tests {
     }
 
     #[test]
+    fn indenting_changes_white_space_only() {
+        let text = r#"{"a":[1.0,{"b":"x, {\" }"},[],{}],"c":null}"#;
+        let shown = indented(text);
+        let expected = r#"{
+  "a": [
+    1.0,
+    {
+      "b": "x, {\" }"
+    },
+    [],
+    {}
+  ],
+  "c": null
+}"#;
+        assert_eq!(shown, expected);
+        assert_eq!(compact(&shown).as_deref(), Ok(text));
+    }
+
+    #[test]
     fn what_is_not_json_or_too_deep_is_refused_with_the_place() {
         let nested = |n| format!("{}{}", "[".repeat(n), "]".repeat(n));
         assert!(Document::parse(&nested(MAX_DEPTH)).is_ok());
@@ -312,6 +471,15 @@ mod tests {
     }
 
     #[test]
+    fn a_pointer_leads_to_its_line() {
+        let text = "{\n  \"a\": [\n    1,\n    {\n      \"b/c\": 2 } ] }\n";
+        assert_eq!(line_of(text, ""), Some(1));
+        assert_eq!(line_of(text, "/a/1/b~1c"), Some(5));
+        assert_eq!(line_of(text, "/a/1/absent"), Some(4));
+        assert_eq!(line_of("not json", "/a"), Some(1));
+    }
+
+    #[test]
     fn the_canonical_text_sorts_members_at_every_depth() {
         let one = r#"{"b":[{"y":1,"x":2.0}],"a":"\u00e4","B":{}}"#;
         let same = "{\"B\":{},\n\"a\":\"\\u00e4\", \"b\":[{\"x\":2.0,\"y\":1}]}";
@@ -319,6 +487,11 @@ mod tests {
         assert_eq!(
             canonical(one).expect("valid JSON"),
             r#"{"B":{},"a":"\u00e4","b":[{"x":2.0,"y":1}]}"#
+        );
+        let repeated = r#"[{"b":1,"a\n":{},"a":[],"b":0,"\u0061":2}, 1e400]"#;
+        assert_eq!(
+            canonical(repeated).expect("valid JSON"),
+            r#"[{"a":[],"\u0061":2,"a\n":{},"b":1,"b":0},1e400]"#
         );
     }
 

@@ -4,12 +4,13 @@
 //! and by the command's own declaration.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::protocol::document::{Member, members};
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::strict::{decode_object, strict_object};
-use crate::protocol::{PROTOCOL, State, state};
+use crate::protocol::{Document, PROTOCOL, State, state};
 
 /// The largest request that is read, in bytes.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
@@ -49,6 +50,9 @@ pub struct Envelope {
     /// Echoed untouched; the only free-form place.
     #[serde(default)]
     pub meta: Map<String, Value>,
+    /// The free-form place as it was sent, digits and all.
+    #[serde(skip)]
+    pub meta_as_sent: Meta,
 }
 
 fn protocol() -> u64 {
@@ -136,6 +140,30 @@ impl Options {
     }
 }
 
+/// The free-form place as it was sent, its tokens unchanged; nothing sent is an empty object.
+#[derive(Clone, Debug, Default)]
+pub struct Meta(Option<Document>);
+
+impl Meta {
+    fn sent(text: &str) -> Self {
+        let members = members(text.trim()).unwrap_or_default();
+        let found = members.iter().rfind(|member| member.name() == "meta");
+        let object = found
+            .map(Member::value)
+            .filter(|value| value.starts_with('{'));
+        Meta(object.and_then(|value| Document::parse(value).ok()))
+    }
+}
+
+impl Serialize for Meta {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0 {
+            Some(sent) => sent.serialize(serializer),
+            None => Map::new().serialize(serializer),
+        }
+    }
+}
+
 /// A request that could not be read, with what could be made out of it for the answer.
 #[derive(Debug)]
 pub struct Refused {
@@ -144,31 +172,36 @@ pub struct Refused {
     /// The id, if it could be made out.
     pub id: Option<String>,
     /// The free-form place, if it could be made out.
-    pub meta: Map<String, Value>,
+    pub meta: Meta,
 }
 
 impl Envelope {
     /// Reads one envelope. Every fault of its shape is reported at once.
     pub fn parse(bytes: &[u8]) -> Result<Self, Box<Refused>> {
-        let object = text_of(bytes).and_then(strict_object).map_err(|failure| {
+        let unreadable = |failure| {
             Box::new(Refused {
                 failure,
                 id: None,
-                meta: Map::new(),
+                meta: Meta::default(),
             })
-        })?;
-        Envelope::of(&object).map_err(|failure| {
-            let id = object.get("id").and_then(Value::as_str);
-            Box::new(Refused {
-                failure,
-                id: id.filter(|id| visible(id)).map(str::to_owned),
-                meta: object
-                    .get("meta")
-                    .and_then(Value::as_object)
-                    .cloned()
-                    .unwrap_or_default(),
-            })
-        })
+        };
+        let text = text_of(bytes).map_err(unreadable)?;
+        let object = strict_object(text).map_err(unreadable)?;
+        match Envelope::of(&object) {
+            Ok(envelope) => Ok(Envelope {
+                meta_as_sent: Meta::sent(text),
+                ..envelope
+            }),
+            Err(failure) => {
+                let id = object.get("id").and_then(Value::as_str);
+                let id = id.filter(|id| visible(id)).map(str::to_owned);
+                Err(Box::new(Refused {
+                    failure,
+                    id,
+                    meta: Meta::sent(text),
+                }))
+            }
+        }
     }
 
     fn of(object: &Map<String, Value>) -> Result<Self, Failure> {
@@ -179,7 +212,11 @@ impl Envelope {
             Ok(_) => Err(one(faults)),
             Err(mut found) => {
                 // A fault inside `options` was found above already, with its own place.
-                found.retain(|fault| !fault.place().is_some_and(|at| at.starts_with("/options/")));
+                found.retain(|fault| {
+                    !fault
+                        .place()
+                        .is_some_and(|at| at == "/options" || at.starts_with("/options/"))
+                });
                 found.append(&mut faults);
                 Err(one(found))
             }
@@ -250,8 +287,13 @@ fn check_protocol(object: &Map<String, Value>) -> Result<(), Failure> {
 }
 
 fn check_options(options: Option<&Value>) -> Vec<Failure> {
-    let Some(Value::Object(options)) = options else {
-        return Vec::new();
+    let options = match options {
+        None => return Vec::new(),
+        Some(Value::Object(options)) => options,
+        Some(_) => {
+            let message = "Wrong type or value: expected an object.";
+            return vec![Failure::new(ErrorKind::MalformedRequest, message).at("/options")];
+        }
     };
     decode_object::<Options>(options, "/options", ErrorKind::MalformedRequest)
         .err()

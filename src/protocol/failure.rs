@@ -1,7 +1,6 @@
-//! What can go wrong, as a caller sees it: one type, a closed list of kinds.
+//! What went wrong, as a caller sees it: one type, and the `error` block it closes into.
 //!
-//! The kind decides number, exit code and whether a repeat may help; nothing else does. Which
-//! module may make which kind is in the architecture page at the head of the crate. What only an
+//! The kinds themselves are in `kind`. What only an
 //! operator should see travels as [`std::error::Error::source`] and goes to the log alone.
 
 use std::collections::BTreeMap;
@@ -9,196 +8,11 @@ use std::fmt;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+pub use crate::protocol::kind::ErrorKind;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
-
-/// What a program may branch on. Closed: a new kind is a new protocol version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorKind {
-    /// Not JSON, not UTF-8, a duplicate or unknown key, trailing data, empty.
-    MalformedRequest,
-    /// Over the byte limit.
-    RequestTooLarge,
-    /// A protocol number that this host does not speak.
-    UnsupportedProtocol,
-    /// Integration, command, profile or mapping that is not there.
-    UnknownName,
-    /// Any rule on inputs, connection, state or options.
-    InvalidInput,
-    /// A manifest file is wrong; `at` says where.
-    InvalidManifest,
-    /// A mapping is wrong; `at` says where.
-    InvalidMapping,
-    /// A secret reference that is unset, empty, unreadable or not allowed.
-    SecretUnavailable,
-    /// Credentials refused.
-    AuthFailed,
-    /// A permission is missing.
-    Forbidden,
-    /// Any other refusal by the service.
-    Rejected,
-    /// Not JSON, too big, root path absent, a link to a foreign host.
-    BadResponse,
-    /// The service asks for fewer requests.
-    Throttled,
-    /// The service's own trouble.
-    Unavailable,
-    /// Name, connection or TLS; nothing came back.
-    Network,
-    /// The time allowed ran out with nothing to show.
-    Timeout,
-    /// Another run holds the state key.
-    Busy,
-    /// SIGINT or SIGTERM; the message names which.
-    Cancelled,
-    /// Our bug.
-    Internal,
-}
-
-impl ErrorKind {
-    /// The number that stands for the kind where no service gave a code.
-    pub fn number(self) -> u16 {
-        match self {
-            Self::MalformedRequest | Self::UnsupportedProtocol => 400,
-            Self::AuthFailed => 401,
-            Self::Forbidden => 403,
-            Self::UnknownName => 404,
-            Self::Busy => 409,
-            Self::RequestTooLarge => 413,
-            Self::InvalidInput | Self::InvalidManifest | Self::InvalidMapping => 422,
-            Self::SecretUnavailable => 424,
-            Self::Throttled => 429,
-            Self::Cancelled => 499,
-            Self::Internal => 500,
-            Self::BadResponse => 502,
-            Self::Unavailable | Self::Network => 503,
-            Self::Timeout => 504,
-            Self::Rejected => 400,
-        }
-    }
-
-    /// Will the identical request possibly succeed later?
-    pub fn retryable(self) -> bool {
-        matches!(
-            self,
-            Self::Throttled
-                | Self::Unavailable
-                | Self::Network
-                | Self::Timeout
-                | Self::Busy
-                | Self::Cancelled
-        )
-    }
-
-    /// The kind as it is written in a result.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::MalformedRequest => "malformed_request",
-            Self::RequestTooLarge => "request_too_large",
-            Self::UnsupportedProtocol => "unsupported_protocol",
-            Self::UnknownName => "unknown_name",
-            Self::InvalidInput => "invalid_input",
-            Self::InvalidManifest => "invalid_manifest",
-            Self::InvalidMapping => "invalid_mapping",
-            Self::SecretUnavailable => "secret_unavailable",
-            Self::AuthFailed => "auth_failed",
-            Self::Forbidden => "forbidden",
-            Self::Rejected => "rejected",
-            Self::BadResponse => "bad_response",
-            Self::Throttled => "throttled",
-            Self::Unavailable => "unavailable",
-            Self::Network => "network",
-            Self::Timeout => "timeout",
-            Self::Busy => "busy",
-            Self::Cancelled => "cancelled",
-            Self::Internal => "internal",
-        }
-    }
-
-    /// Why it usually happens and what usually helps, where the failure itself says nothing better.
-    fn usual(self) -> (&'static str, &'static str) {
-        match self {
-            Self::MalformedRequest => (
-                "The request is not one JSON object of the documented shape.",
-                "Correct it at the place named; `soarhost sample` prints a request that validates.",
-            ),
-            Self::RequestTooLarge => (
-                "The request is larger than the host reads.",
-                "Send less than 16 MiB, or several requests.",
-            ),
-            Self::UnsupportedProtocol => (
-                "The caller speaks another version of the protocol.",
-                "Send one of the numbers that the message lists.",
-            ),
-            Self::UnknownName => (
-                "Nothing in the catalog or the profiles has that name.",
-                "Correct the name; `soarhost list` shows what there is.",
-            ),
-            Self::InvalidInput => (
-                "The request breaks a rule that is checked before anything is sent.",
-                "Correct the values named in `items`; nothing was sent.",
-            ),
-            Self::InvalidManifest => (
-                "A manifest file of the catalog is wrong.",
-                "Correct the file at the place named; `soarhost validate` lists every fault.",
-            ),
-            Self::InvalidMapping => (
-                "The mapping is wrong.",
-                "Correct it at the place named; `soarhost validate` lists every fault.",
-            ),
-            Self::SecretUnavailable => (
-                "A secret reference could not be resolved.",
-                "Set what the reference names, and allow it with --allow-env or --secrets-dir.",
-            ),
-            Self::AuthFailed => (
-                "The sign-in was refused.",
-                "Check tenant, client and credential of the connection.",
-            ),
-            Self::Forbidden => (
-                "The token was accepted but does not carry the permission.",
-                "Grant the permission and give admin consent.",
-            ),
-            Self::Rejected => (
-                "The service refused the request.",
-                "Correct what the service's message names.",
-            ),
-            Self::BadResponse => (
-                "The answer is not what the service documents.",
-                "Try again; if it stays, compare `raw_data` with the mapping's root.",
-            ),
-            Self::Throttled => (
-                "The service asks for fewer requests.",
-                "Send the same request after `retry_after_ms`.",
-            ),
-            Self::Unavailable => (
-                "The service has trouble of its own.",
-                "Send the same request again later.",
-            ),
-            Self::Network => (
-                "The service could not be reached.",
-                "Check name resolution, firewall, proxy and trust roots of this machine.",
-            ),
-            Self::Timeout => (
-                "The time allowed ran out before an answer came.",
-                "Send the same request again, or raise `options.timeout_ms`.",
-            ),
-            Self::Busy => (
-                "Another run holds this state key.",
-                "Send the same request when the other run has ended.",
-            ),
-            Self::Cancelled => (
-                "The host was told to stop.",
-                "Send the same request again when it suits.",
-            ),
-            Self::Internal => (
-                "The host has a fault.",
-                "Report it with the request and the log.",
-            ),
-        }
-    }
-}
 
 /// The call that failed, without secrets: enough to find it in three logs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
@@ -292,7 +106,7 @@ struct Inner {
     source: Option<Source>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Fault {
     at: Option<String>,
     rule: Option<&'static str>,
@@ -365,6 +179,13 @@ impl Failure {
         self
     }
 
+    /// Names the call that failed, unless one is named already.
+    #[must_use]
+    pub fn or_upstream(mut self, upstream: Upstream) -> Self {
+        self.0.upstream.get_or_insert(upstream);
+        self
+    }
+
     /// Keeps what only the log may show.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<Source>) -> Self {
@@ -421,9 +242,62 @@ impl Failure {
         Some(faults.into_iter().fold(joined, Failure::with_item))
     }
 
+    /// The failure once more, for another request; what only the log may show stays behind.
+    #[must_use]
+    pub fn again(&self) -> Failure {
+        let own = &*self.0;
+        Failure(Box::new(Inner {
+            message: own.message.clone(),
+            cause: own.cause.clone(),
+            assistance: own.assistance.clone(),
+            at: own.at.clone(),
+            upstream: own.upstream.clone(),
+            items: own.items.clone(),
+            source: None,
+            ..*own
+        }))
+    }
+
+    /// The failure with its place, and its items' places, in the words of the request: `places`
+    /// tells where the author gives each input and each slot of the connection.
+    #[must_use]
+    pub fn relocated(mut self, places: &BTreeMap<String, String>) -> Failure {
+        let told = |at: &mut Option<String>| {
+            let own = at.as_deref().and_then(|at| {
+                at.strip_prefix("/inputs/")
+                    .or_else(|| at.strip_prefix("/connection/"))
+            });
+            if let Some(place) = own.and_then(|own| places.get(own)) {
+                *at = Some(place.clone());
+            }
+        };
+        told(&mut self.0.at);
+        self.0.items.iter_mut().for_each(|item| told(&mut item.at));
+        self
+    }
+
+    /// The single faults of a joined failure; of any other, itself.
+    pub fn split(self) -> Vec<Failure> {
+        if self.0.items.len() < 2 {
+            return vec![self];
+        }
+        let single = |fault: Fault| {
+            let failure = Failure::new(fault.kind, fault.message);
+            match fault.at {
+                Some(at) => failure.at(at),
+                None => failure,
+            }
+        };
+        self.0.items.into_iter().map(single).collect()
+    }
+
     /// The failure with itself as its only item, so that `items` always holds every bad input.
     fn listed(mut self) -> Self {
-        if self.0.items.is_empty() && self.0.kind == ErrorKind::InvalidInput {
+        let about_request = matches!(
+            self.0.kind,
+            ErrorKind::InvalidInput | ErrorKind::MalformedRequest
+        );
+        if self.0.items.is_empty() && self.0.at.is_some() && about_request {
             let Inner {
                 kind,
                 rule,
@@ -451,6 +325,11 @@ impl Failure {
     /// The message.
     pub fn message(&self) -> &str {
         &self.0.message
+    }
+
+    /// The rule that was broken, if it has a name.
+    pub fn broken_rule(&self) -> Option<&'static str> {
+        self.0.rule
     }
 
     /// Where the fault is, if it has a place.
@@ -548,7 +427,9 @@ impl StatusCode<'_> {
             .into_iter()
             .flatten()
             .find_map(|key| codes.get(key).cloned());
-        let documented = |code: &&str| code.starts_with("AF") || code.starts_with("AADSTS");
+        // "429": the feed's own code for the cool-down of starts, sent with HTTP 403.
+        let documented =
+            |code: &&str| code.starts_with("AF") || code.starts_with("AADSTS") || *code == "429";
         own.or_else(|| self.vendor.filter(documented).map(str::to_owned))
             .or_else(|| self.http_status.map(|status| status.to_string()))
             .unwrap_or_else(|| self.kind.number().to_string())
@@ -608,6 +489,7 @@ mod tests {
         assert_eq!(code_of(refused("AADSTS7000215", 401)), "AADSTS7000215");
         assert_eq!(code_of(refused("AF20023", 400)), "AF20023");
         assert_eq!(code_of(refused("Forbidden", 403)), "403");
+        assert_eq!(code_of(refused("429", 403)), "429");
         assert_eq!(code_of(Failure::new(ErrorKind::Network, "No.")), "503");
     }
 
@@ -623,35 +505,5 @@ mod tests {
         assert_eq!(block.message, "2 faults: Range. Top.");
         let item_codes: Vec<_> = block.items.iter().map(|i| i.status_code.as_str()).collect();
         assert_eq!(item_codes, ["AF20003", "AF20002"]);
-    }
-
-    #[test]
-    fn every_kind_is_written_as_serde_writes_it() {
-        use ErrorKind as K;
-        let kinds = [
-            K::MalformedRequest,
-            K::RequestTooLarge,
-            K::UnsupportedProtocol,
-            K::UnknownName,
-            K::InvalidInput,
-            K::InvalidManifest,
-            K::InvalidMapping,
-            K::SecretUnavailable,
-            K::AuthFailed,
-            K::Forbidden,
-            K::Rejected,
-            K::BadResponse,
-            K::Throttled,
-            K::Unavailable,
-            K::Network,
-            K::Timeout,
-            K::Busy,
-            K::Cancelled,
-            K::Internal,
-        ];
-        for kind in kinds {
-            let written = serde_json::to_value(kind).expect("a kind serializes");
-            assert_eq!(written, kind.name());
-        }
     }
 }

@@ -15,6 +15,9 @@ pub mod result;
 pub mod secret;
 pub mod state;
 
+pub(crate) mod scan;
+
+mod kind;
 mod strict;
 
 pub use coverage::Coverage;
@@ -25,6 +28,7 @@ pub use failure::{ErrorKind, Failure};
 pub use result::{ResultEnvelope, Warning};
 pub use secret::{Redactor, Secret};
 pub use state::State;
+pub(crate) use strict::escape;
 pub use strict::{decode_object, field_names, strict_object};
 
 /// The version of the protocol that this host speaks.

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::protocol::envelope::Meta;
 use crate::protocol::failure::{ErrorBlock, ErrorKind};
 use crate::protocol::{Coverage, Document, Event, State};
 
@@ -52,7 +53,8 @@ pub struct ResultEnvelope {
     /// Everything that may differ between two runs.
     pub metrics: Metrics,
     /// The request's free-form place.
-    pub meta: Map<String, Value>,
+    #[schemars(with = "Map<String, Value>")]
+    pub meta: Meta,
 }
 
 /// How a command went, in the words of its playbooks.

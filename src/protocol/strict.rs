@@ -52,7 +52,7 @@ fn malformed(error: &serde_json::Error) -> Failure {
 }
 
 /// What a value is, in words.
-pub(crate) fn type_name(value: &Value) -> &'static str {
+fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -199,11 +199,18 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
 /// serde's words without the value they quote: what was expected is enough, the value may be a
 /// secret.
 fn sentence(said: &str) -> String {
+    let said = said
+        .strip_prefix("unknown variant `")
+        .and_then(|rest| rest.split_once("`, "))
+        .map_or_else(
+            || said.to_owned(),
+            |(_, expected)| format!("invalid value, {expected}"),
+        );
     let text = match said
         .strip_prefix("invalid ")
         .and_then(|rest| rest.rsplit_once("expected "))
     {
-        Some((_, expected)) => format!("Wrong type or value: expected {expected}"),
+        Some((_, expected)) => format!("Wrong type or value: expected {}", plain(expected)),
         None => said.replace('`', "\""),
     };
     let mut letters = text.chars();
@@ -215,6 +222,17 @@ fn sentence(said: &str) -> String {
         capital.unwrap_or_default(),
         letters.as_str().trim_end_matches('.')
     )
+}
+
+/// What was expected, in words that need no Rust.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "a nonzero u64" => "a whole number of at least 1",
+        "u64" | "u32" | "usize" => "a whole number of at least 0",
+        "a map" => "an object",
+        "a sequence" => "an array",
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,229 @@
+//! The closed list of kinds: what a program may branch on, and what follows from each.
+//!
+//! Number, retry and the usual words are decided here and nowhere else; which module may make which
+//! kind is said in the architecture page at the head of the crate.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a program may branch on. Closed: a new kind is a new protocol version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// Not JSON, not UTF-8, a duplicate or unknown key, trailing data, empty.
+    MalformedRequest,
+    /// Over the byte limit.
+    RequestTooLarge,
+    /// A protocol number that this host does not speak.
+    UnsupportedProtocol,
+    /// Integration, command, profile or mapping that is not there.
+    UnknownName,
+    /// Any rule on inputs, connection, state or options.
+    InvalidInput,
+    /// A manifest file is wrong; `at` says where.
+    InvalidManifest,
+    /// A mapping is wrong; `at` says where.
+    InvalidMapping,
+    /// A secret reference that is unset, empty, unreadable or not allowed.
+    SecretUnavailable,
+    /// Credentials refused.
+    AuthFailed,
+    /// A permission is missing.
+    Forbidden,
+    /// Any other refusal by the service.
+    Rejected,
+    /// Not JSON, too big, root path absent, a link to a foreign host.
+    BadResponse,
+    /// The service asks for fewer requests.
+    Throttled,
+    /// The service's own trouble.
+    Unavailable,
+    /// Name, connection or TLS; nothing came back.
+    Network,
+    /// The time allowed ran out with nothing to show.
+    Timeout,
+    /// Another run holds the state key.
+    Busy,
+    /// SIGINT or SIGTERM; the message names which.
+    Cancelled,
+    /// Our bug.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The number that stands for the kind where no service gave a code.
+    pub fn number(self) -> u16 {
+        match self {
+            Self::MalformedRequest | Self::UnsupportedProtocol | Self::Rejected => 400,
+            Self::AuthFailed => 401,
+            Self::Forbidden => 403,
+            Self::UnknownName => 404,
+            Self::Busy => 409,
+            Self::RequestTooLarge => 413,
+            Self::InvalidInput | Self::InvalidManifest | Self::InvalidMapping => 422,
+            Self::SecretUnavailable => 424,
+            Self::Throttled => 429,
+            Self::Cancelled => 499,
+            Self::Internal => 500,
+            Self::BadResponse => 502,
+            Self::Unavailable | Self::Network => 503,
+            Self::Timeout => 504,
+        }
+    }
+
+    /// Will the identical request possibly succeed later?
+    pub fn retryable(self) -> bool {
+        matches!(
+            self,
+            Self::Throttled
+                | Self::Unavailable
+                | Self::Network
+                | Self::Timeout
+                | Self::Busy
+                | Self::Cancelled
+        )
+    }
+
+    /// The kind as it is written in a result.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => "malformed_request",
+            Self::RequestTooLarge => "request_too_large",
+            Self::UnsupportedProtocol => "unsupported_protocol",
+            Self::UnknownName => "unknown_name",
+            Self::InvalidInput => "invalid_input",
+            Self::InvalidManifest => "invalid_manifest",
+            Self::InvalidMapping => "invalid_mapping",
+            Self::SecretUnavailable => "secret_unavailable",
+            Self::AuthFailed => "auth_failed",
+            Self::Forbidden => "forbidden",
+            Self::Rejected => "rejected",
+            Self::BadResponse => "bad_response",
+            Self::Throttled => "throttled",
+            Self::Unavailable => "unavailable",
+            Self::Network => "network",
+            Self::Timeout => "timeout",
+            Self::Busy => "busy",
+            Self::Cancelled => "cancelled",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Why it usually happens and what usually helps, where the failure itself says nothing better.
+    #[expect(clippy::too_many_lines, reason = "a table: one row a kind")]
+    pub(super) fn usual(self) -> (&'static str, &'static str) {
+        match self {
+            Self::MalformedRequest => (
+                "The request is not one JSON object of the documented shape.",
+                "Correct it at the place named; `soarhost sample` prints a request that validates.",
+            ),
+            Self::RequestTooLarge => (
+                "The request is larger than the host reads.",
+                "Send less than 16 MiB, or several requests.",
+            ),
+            Self::UnsupportedProtocol => (
+                "The caller speaks another version of the protocol.",
+                "Send one of the numbers that the message lists.",
+            ),
+            Self::UnknownName => (
+                "Nothing in the catalog or the profiles has that name.",
+                "Correct the name; `soarhost list` shows what there is.",
+            ),
+            Self::InvalidInput => (
+                "The request breaks a rule that is checked before anything is sent.",
+                "Correct the values named in `items`; nothing was sent.",
+            ),
+            Self::InvalidManifest => (
+                "A manifest file of the catalog is wrong.",
+                "Correct the file at the place named; `soarhost validate` lists every fault.",
+            ),
+            Self::InvalidMapping => (
+                "The mapping is wrong.",
+                "Correct it at the place named; `soarhost validate` lists every fault.",
+            ),
+            Self::SecretUnavailable => (
+                "A secret reference could not be resolved.",
+                "Set what the reference names, and allow it with --allow-env or --secrets-dir.",
+            ),
+            Self::AuthFailed => (
+                "The sign-in was refused.",
+                "Check tenant, client and credential of the connection.",
+            ),
+            Self::Forbidden => (
+                "The token was accepted but does not carry the permission.",
+                "Grant the permission and give admin consent.",
+            ),
+            Self::Rejected => (
+                "The service refused the request.",
+                "Correct what the service's message names.",
+            ),
+            Self::BadResponse => (
+                "The answer is not what the service documents.",
+                "Try again; if it stays, compare `raw_data` with the mapping's root.",
+            ),
+            Self::Throttled => (
+                "The service asks for fewer requests.",
+                "Send the same request after `retry_after_ms`.",
+            ),
+            Self::Unavailable => (
+                "The service has trouble of its own.",
+                "Send the same request again later.",
+            ),
+            Self::Network => (
+                "The service could not be reached.",
+                "Check name resolution, firewall, proxy and trust roots of this machine.",
+            ),
+            Self::Timeout => (
+                "The time allowed ran out before an answer came.",
+                "Send the same request again, or raise `options.timeout_ms`.",
+            ),
+            Self::Busy => (
+                "Another run holds this state key.",
+                "Send the same request when the other run has ended.",
+            ),
+            Self::Cancelled => (
+                "The host was told to stop.",
+                "Send the same request again when it suits.",
+            ),
+            Self::Internal => (
+                "The host has a fault.",
+                "Report it with the request and the log.",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_written_as_serde_writes_it() {
+        use ErrorKind as K;
+        let kinds = [
+            K::MalformedRequest,
+            K::RequestTooLarge,
+            K::UnsupportedProtocol,
+            K::UnknownName,
+            K::InvalidInput,
+            K::InvalidManifest,
+            K::InvalidMapping,
+            K::SecretUnavailable,
+            K::AuthFailed,
+            K::Forbidden,
+            K::Rejected,
+            K::BadResponse,
+            K::Throttled,
+            K::Unavailable,
+            K::Network,
+            K::Timeout,
+            K::Busy,
+            K::Cancelled,
+            K::Internal,
+        ];
+        for kind in kinds {
+            let written = serde_json::to_value(kind).expect("a kind serializes");
+            assert_eq!(written, kind.name());
+        }
+    }
+}
