@@ -1,6 +1,10 @@
 //! The integration plugin host a SOAR platform starts once per command.
 
 pub mod clock;
+pub mod identity;
+pub mod microsoft;
 pub mod names;
+pub mod net;
+pub mod ops;
 pub mod protocol;
 pub mod when;

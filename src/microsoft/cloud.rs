@@ -1,0 +1,326 @@
+//! Clouds: which hosts and audiences belong together.
+//!
+//! Four are built in and chosen by name; an operator's file gives another one. A request never
+//! names a host.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use url::Url;
+
+use crate::names::{fold, suggestion};
+use crate::net::Audience;
+use crate::net::message::is_loopback;
+use crate::protocol::{ErrorKind, Failure, decode_object, strict_object};
+
+/// The operator's setting that names a cloud of their own.
+const SETTING: &str = "--endpoints";
+
+/// The services of one cloud.
+#[derive(Clone, Debug)]
+pub struct Cloud {
+    /// Its id: `commercial`, `gcc`, `gcc_high`, `dod`, or the operator's own.
+    pub id: String,
+    /// Sign-in.
+    pub login: Url,
+    /// Microsoft Graph.
+    pub graph: Url,
+    /// The Office 365 Management APIs.
+    pub management: Url,
+    /// Exchange Online's administration.
+    pub exchange: Url,
+    /// A virtual machine's metadata service.
+    pub metadata: Url,
+    /// What tokens are asked for.
+    pub audiences: Audiences,
+}
+
+/// The resource URIs that tokens are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audiences {
+    /// For Microsoft Graph.
+    pub graph: Audience,
+    /// For the Office 365 Management APIs.
+    pub management: Audience,
+    /// For Exchange Online.
+    pub exchange: Audience,
+}
+
+/// A built-in cloud. Its addresses are its audiences, too.
+struct Row {
+    id: &'static str,
+    login: &'static str,
+    graph: &'static str,
+    management: &'static str,
+    exchange: &'static str,
+}
+
+const CLOUDS: [Row; 4] = [
+    Row {
+        id: "commercial",
+        login: "https://login.microsoftonline.com",
+        graph: "https://graph.microsoft.com",
+        management: "https://manage.office.com",
+        exchange: "https://outlook.office365.com",
+    },
+    Row {
+        id: "gcc",
+        login: "https://login.microsoftonline.com",
+        graph: "https://graph.microsoft.com",
+        management: "https://manage-gcc.office.com",
+        exchange: "https://outlook.office365.com",
+    },
+    Row {
+        id: "gcc_high",
+        login: "https://login.microsoftonline.us",
+        graph: "https://graph.microsoft.us",
+        management: "https://manage.office365.us",
+        exchange: "https://outlook.office365.us",
+    },
+    Row {
+        id: "dod",
+        login: "https://login.microsoftonline.us",
+        graph: "https://dod-graph.microsoft.us",
+        management: "https://manage.protection.apps.mil",
+        exchange: "https://webmail.apps.mil",
+    },
+];
+
+const METADATA: &str = "http://169.254.169.254";
+
+/// An operator's own cloud, and the roots its file brings.
+#[derive(Clone, Debug)]
+pub struct OperatorCloud {
+    /// The cloud.
+    pub cloud: Cloud,
+    /// Trust roots as PEM text.
+    pub ca: Option<String>,
+}
+
+/// An operator's endpoints file, as it is written.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EndpointsFile {
+    /// Version of this file format; 1.
+    cloud: u64,
+    /// The name of the cloud.
+    id: String,
+    /// Where to sign in: https, or http on a loopback address.
+    login: String,
+    /// Where Microsoft Graph answers.
+    graph: String,
+    /// Where the Management Activity API answers.
+    management: String,
+    /// Where Exchange's administration answers.
+    exchange: String,
+    /// Where a virtual machine asks for its identity.
+    metadata: Option<String>,
+    /// Further trust roots, PEM text.
+    ca: Option<String>,
+    /// Whom tokens are for; default: the audiences of the cloud that the request names.
+    audiences: Option<FileAudiences>,
+}
+
+/// Whom tokens are for, as resource addresses.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct FileAudiences {
+    /// Of Microsoft Graph.
+    graph: Option<String>,
+    /// Of the Management Activity API.
+    management: Option<String>,
+    /// Of Exchange.
+    exchange: Option<String>,
+}
+
+impl Cloud {
+    /// The names of the built-in clouds.
+    pub fn names() -> impl Iterator<Item = &'static str> + Clone {
+        CLOUDS.iter().map(|row| row.id)
+    }
+
+    /// The built-in cloud of that name, in whatever spelling (`GCC High`).
+    ///
+    /// Errors: `invalid_input` at `/connection/cloud`.
+    pub fn named(name: &str) -> Result<Self, Failure> {
+        CLOUDS
+            .iter()
+            .find(|row| fold(row.id) == fold(name))
+            .and_then(Row::open)
+            .ok_or_else(|| {
+                let hint = suggestion(name, Cloud::names());
+                Failure::invalid_input(
+                    "/connection/cloud",
+                    format!("There is no cloud \"{name}\". {hint}"),
+                )
+            })
+    }
+
+    /// Reads an operator's file. Audiences that it does not give are those of `named`, the cloud
+    /// that the request names.
+    ///
+    /// Errors: `invalid_input` at `--endpoints`, all faults at once.
+    pub fn from_operator(text: &str, named: &Cloud) -> Result<OperatorCloud, Failure> {
+        let file = read(text)?;
+        let mut faults = Vec::new();
+        let mut address = |member: &str, text: &str, secret: bool| {
+            open(member, text, secret)
+                .map_err(|fault| faults.push(fault))
+                .ok()
+        };
+        let metadata = file.metadata.as_deref().unwrap_or(METADATA);
+        let opened = (
+            address("login", &file.login, true),
+            address("graph", &file.graph, true),
+            address("management", &file.management, true),
+            address("exchange", &file.exchange, true),
+            address("metadata", metadata, false),
+        );
+        let (Some(login), Some(graph), Some(management), Some(exchange), Some(metadata)) = opened
+        else {
+            return Err(Failure::join(faults).unwrap_or_else(|| fault("Not readable.")));
+        };
+        let cloud = Cloud {
+            id: file.id,
+            login,
+            graph,
+            management,
+            exchange,
+            metadata,
+            audiences: named.audiences.with(file.audiences.unwrap_or_default()),
+        };
+        let ca = file.ca;
+        Ok(OperatorCloud { cloud, ca })
+    }
+}
+
+impl Row {
+    fn open(&self) -> Option<Cloud> {
+        let audience = |text: &str| Audience(text.to_owned());
+        Some(Cloud {
+            id: self.id.to_owned(),
+            login: Url::parse(self.login).ok()?,
+            graph: Url::parse(self.graph).ok()?,
+            management: Url::parse(self.management).ok()?,
+            exchange: Url::parse(self.exchange).ok()?,
+            metadata: Url::parse(METADATA).ok()?,
+            audiences: Audiences {
+                graph: audience(self.graph),
+                management: audience(self.management),
+                exchange: audience(self.exchange),
+            },
+        })
+    }
+}
+
+impl Audiences {
+    fn with(&self, own: FileAudiences) -> Self {
+        let or = |own: Option<String>, usual: &Audience| {
+            own.map_or_else(
+                || usual.clone(),
+                |uri| Audience(uri.trim_end_matches('/').to_owned()),
+            )
+        };
+        Audiences {
+            graph: or(own.graph, &self.graph),
+            management: or(own.management, &self.management),
+            exchange: or(own.exchange, &self.exchange),
+        }
+    }
+}
+
+fn fault(message: impl Into<String>) -> Failure {
+    Failure::invalid_input(SETTING, message)
+        .advice("Correct the endpoints file; `soarhost simulate` prints one that works.")
+}
+
+fn read(text: &str) -> Result<EndpointsFile, Failure> {
+    let object = strict_object(text)
+        .map_err(|error| fault(error.message().replace("The request is", "The file is")))?;
+    let file: EndpointsFile = decode_object(&object, SETTING, ErrorKind::InvalidInput)
+        .map_err(|faults| Failure::join(faults).unwrap_or_else(|| fault("Not readable.")))?;
+    match file.cloud {
+        1 => Ok(file),
+        other => Err(fault(format!(
+            "The file is of version {other} (`cloud`); this host reads version 1."
+        ))),
+    }
+}
+
+/// An address of the file; one that gets secrets is https, or on this machine.
+fn open(member: &str, text: &str, secret: bool) -> Result<Url, Failure> {
+    let wrong = |why: &str| {
+        Failure::invalid_input(format!("{SETTING}/{member}"), format!("\"{text}\" {why}."))
+    };
+    let url = Url::parse(text).map_err(|error| wrong(&format!("is not an address: {error}")))?;
+    match url.scheme() {
+        "https" => {}
+        "http" if !secret || is_loopback(&url) => {}
+        "http" => return Err(wrong("would get secrets over plain http; https is needed")),
+        _ => return Err(wrong("is neither http nor https")),
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
+        return Err(wrong("is more than scheme, host, port and path"));
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"{"cloud":1,"id":"lab","login":"http://127.0.0.1:1/","graph":"https://g.test",
+        "management":"https://m.test","exchange":"https://e.test","metadata":"http://10.0.0.1"}"#;
+
+    fn read(text: &str) -> Result<OperatorCloud, Failure> {
+        Cloud::from_operator(text, &Cloud::named("gcc").expect("a cloud"))
+    }
+
+    #[test]
+    fn every_built_in_cloud_opens_and_folds() {
+        for name in Cloud::names() {
+            let cloud = Cloud::named(name).expect("a cloud");
+            assert_eq!(cloud.id, name);
+            let host = cloud.graph.origin().ascii_serialization();
+            assert_eq!(cloud.audiences.graph.0, host);
+        }
+        assert_eq!(Cloud::named("GCC High").expect("a cloud").id, "gcc_high");
+        let failure = Cloud::named("comercial").expect_err("no such cloud");
+        assert_eq!(
+            failure.to_string(),
+            "/connection/cloud: There is no cloud \"comercial\". Did you mean \"commercial\"?"
+        );
+    }
+
+    #[test]
+    fn an_operators_file_replaces_hosts_and_keeps_the_named_clouds_audiences() {
+        let own = read(FILE).expect("a cloud").cloud;
+        assert_eq!(own.id, "lab");
+        assert_eq!(own.graph.as_str(), "https://g.test/");
+        assert_eq!(own.audiences.management.0, "https://manage-gcc.office.com");
+        let text = FILE.replace(
+            "\"id\"",
+            "\"audiences\":{\"graph\":\"api://x/\"},\"ca\":\"PEM\",\"id\"",
+        );
+        let own = read(&text).expect("a cloud");
+        assert_eq!(own.cloud.audiences.graph.0, "api://x");
+        assert_eq!(own.ca.as_deref(), Some("PEM"));
+    }
+
+    #[test]
+    fn a_wrong_file_is_refused_at_the_flag() {
+        let wrong = |from: &str, to: &str| read(&FILE.replace(from, to)).expect_err(to).to_string();
+        assert!(
+            wrong("\"cloud\":1", "\"cloud\":2").contains("--endpoints: The file is of version 2")
+        );
+        assert!(wrong("\"id\"", "\"name\"").contains("Unknown key \"name\""));
+        assert!(wrong("https://g.test", "http://g.test").contains("--endpoints/graph: "));
+        assert!(wrong("https://g.test", "g.test").contains("is not an address"));
+        assert!(wrong("https://g.test", "https://u:p@g.test").contains("is more than"));
+        let failure = read("[]").expect_err("not an object");
+        assert_eq!(failure.kind(), ErrorKind::InvalidInput);
+        assert_eq!(
+            failure.to_string(),
+            "--endpoints: The file is an array, expected one JSON object."
+        );
+    }
+}

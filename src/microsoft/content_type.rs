@@ -1,0 +1,112 @@
+//! The five content types of the activity feed.
+//!
+//! Authors may write them in any case; the service gets its own spelling.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::names::fold;
+
+/// A content type of the activity feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ContentType {
+    /// Entra ID.
+    AzureActiveDirectory,
+    /// Exchange.
+    Exchange,
+    /// `SharePoint` and `OneDrive`.
+    SharePoint,
+    /// Every other workload.
+    General,
+    /// Data loss prevention, of all workloads.
+    Dlp,
+}
+
+impl ContentType {
+    /// All five, in the service's order.
+    pub const ALL: [ContentType; 5] = [
+        ContentType::AzureActiveDirectory,
+        ContentType::Exchange,
+        ContentType::SharePoint,
+        ContentType::General,
+        ContentType::Dlp,
+    ];
+
+    /// The service's spelling.
+    pub fn name(self) -> &'static str {
+        match self {
+            ContentType::AzureActiveDirectory => "Audit.AzureActiveDirectory",
+            ContentType::Exchange => "Audit.Exchange",
+            ContentType::SharePoint => "Audit.SharePoint",
+            ContentType::General => "Audit.General",
+            ContentType::Dlp => "DLP.All",
+        }
+    }
+
+    /// The content type of that name, in whatever spelling.
+    pub fn parse(text: &str) -> Option<Self> {
+        ContentType::ALL
+            .into_iter()
+            .find(|known| fold(known.name()) == fold(text))
+    }
+}
+
+impl fmt::Display for ContentType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for ContentType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for ContentType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        ContentType::parse(&text).ok_or_else(|| {
+            let names = ContentType::ALL.map(ContentType::name).join(", ");
+            serde::de::Error::custom(format!("invalid value, expected one of {names}"))
+        })
+    }
+}
+
+impl JsonSchema for ContentType {
+    fn schema_name() -> Cow<'static, str> {
+        "ContentType".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A content type of the activity feed.",
+            "enum": ContentType::ALL.map(ContentType::name)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_is_read_and_the_services_is_written() {
+        for kind in ContentType::ALL {
+            let lower = kind.name().to_lowercase();
+            assert_eq!(ContentType::parse(&lower), Some(kind));
+        }
+        let read: ContentType = serde_json::from_str("\"dlp_all\"").expect("a content type");
+        assert_eq!(serde_json::to_string(&read).expect("JSON"), "\"DLP.All\"");
+        let error = serde_json::from_str::<ContentType>("\"Audit.Exchang\"").expect_err("none");
+        assert!(
+            error
+                .to_string()
+                .contains("expected one of Audit.AzureActiveDirectory, ")
+        );
+    }
+}

@@ -1,0 +1,17 @@
+//! Microsoft's services, typed: the alerts of [`graph`], the subscriptions of [`feed`].
+//!
+//! Here live addresses, queries, bodies and error codes. What is done with them, and in which
+//! order, is `ops`' part; repeating and signing in are below.
+
+pub mod cloud;
+pub mod connection;
+pub mod content_type;
+pub mod feed;
+pub mod graph;
+pub mod ledger;
+pub mod window;
+
+pub use cloud::Cloud;
+pub use connection::Connection;
+pub use content_type::ContentType;
+pub use window::TimeWindow;

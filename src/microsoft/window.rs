@@ -1,0 +1,170 @@
+//! Time windows: both ends or neither, at most a day, not more than seven days back.
+//!
+//! The rule is the service's own and is checked before anything is sent, in its own words.
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+
+use crate::protocol::Failure;
+use crate::when::rfc3339;
+
+/// The service's own words.
+const RULE: &str = "Start time and end time must both be specified (or both omitted) and must be \
+less than or equal to 24 hours apart, with the start time prior to end time and start time no more \
+than 7 days in the past.";
+
+/// A span of time: the start belongs to it, the end does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeWindow {
+    /// The first moment inside.
+    pub start: DateTime<Utc>,
+    /// The first moment after.
+    pub end: DateTime<Utc>,
+}
+
+impl TimeWindow {
+    /// The window between both, or the 24 hours before `now` if neither is given.
+    ///
+    /// Errors: `invalid_input` with the rule `time_range`, at the input that breaks it.
+    pub fn new(
+        start: Option<DateTime<Utc>>,
+        end: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<Self, Failure> {
+        match (start, end) {
+            (None, None) => Ok(TimeWindow::last_day(now)),
+            (Some(start), Some(end)) => {
+                let window = TimeWindow { start, end };
+                match window.breach(now) {
+                    Some((input, cause)) => Err(broken(input, cause)),
+                    None => Ok(window),
+                }
+            }
+            (Some(start), None) => Err(broken(
+                "end_time",
+                format!(
+                    "The start time is {}, the end time is missing.",
+                    rfc3339(start)
+                ),
+            )),
+            (None, Some(end)) => Err(broken(
+                "start_time",
+                format!(
+                    "The end time is {}, the start time is missing.",
+                    rfc3339(end)
+                ),
+            )),
+        }
+    }
+
+    /// The 24 hours before `now`, to the millisecond.
+    fn last_day(now: DateTime<Utc>) -> Self {
+        let end = now.trunc_subsecs(3);
+        TimeWindow {
+            start: end - TimeDelta::hours(24),
+            end,
+        }
+    }
+
+    /// The input that breaks the rule, and how.
+    fn breach(&self, now: DateTime<Utc>) -> Option<(&'static str, String)> {
+        let (start, end) = (rfc3339(self.start), rfc3339(self.end));
+        if self.start >= self.end {
+            let cause = format!("The start time {start} is not before the end time {end}.");
+            return Some(("start_time", cause));
+        }
+        if self.end - self.start > TimeDelta::hours(24) {
+            let over = self.end - self.start - TimeDelta::hours(24);
+            let (minutes, seconds) = (over.num_minutes(), over.num_seconds() % 60);
+            let over = format!("{minutes} minutes {seconds} seconds more than 24 hours");
+            let cause = format!("From {start} to {end} it is {over}.");
+            return Some(("end_time", cause));
+        }
+        if now - self.start > TimeDelta::days(7) {
+            let now = rfc3339(now);
+            let cause = format!("The start time {start} is more than 7 days before now, {now}.");
+            return Some(("start_time", cause));
+        }
+        None
+    }
+}
+
+fn broken(input: &str, cause: String) -> Failure {
+    Failure::invalid_input(format!("/inputs/{input}"), RULE)
+        .rule("time_range")
+        .cause(cause)
+        .advice("Give both times at most 24 hours apart within the last 7 days, or neither; for a longer span send several requests.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::when;
+
+    fn at(text: &str) -> Option<DateTime<Utc>> {
+        when::instant(text, &[])
+    }
+
+    fn window(start: &str, end: &str) -> Result<TimeWindow, Failure> {
+        let now = at("2026-09-20T01:00:00Z").expect("a time");
+        TimeWindow::new(at(start), at(end), now)
+    }
+
+    #[test]
+    fn both_or_neither_and_neither_is_the_last_day() {
+        let both = window("2026-09-20 00:00", "2026-09-20 01:00").expect("a window");
+        assert_eq!(rfc3339(both.start), "2026-09-20T00:00:00Z");
+        let now = at("2026-09-20T01:00:00.123456789Z").expect("a time");
+        let day = TimeWindow::new(None, None, now).expect("a window");
+        assert_eq!(rfc3339(day.start), "2026-09-19T01:00:00.123Z");
+        assert_eq!(rfc3339(day.end), "2026-09-20T01:00:00.123Z");
+    }
+
+    #[test]
+    fn the_limits_themselves_are_inside() {
+        assert!(window("2026-09-13T01:00:00Z", "2026-09-14T01:00:00Z").is_ok());
+        assert!(window("2026-09-20T00:00:00Z", "2026-09-21T00:00:00Z").is_ok());
+    }
+
+    #[test]
+    fn every_breach_has_the_services_words_and_says_which_part() {
+        for (start, end, at, cause) in [
+            (
+                "2026-09-20",
+                "",
+                "/inputs/end_time",
+                "The start time is 2026-09-20T00:00:00Z, the end time is missing.",
+            ),
+            (
+                "",
+                "2026-09-20",
+                "/inputs/start_time",
+                "The end time is 2026-09-20T00:00:00Z, the start time is missing.",
+            ),
+            (
+                "2026-09-20",
+                "2026-09-20",
+                "/inputs/start_time",
+                "The start time 2026-09-20T00:00:00Z is not before the end time 2026-09-20T00:00:00Z.",
+            ),
+            (
+                "2026-09-18",
+                "2026-09-19 00:01",
+                "/inputs/end_time",
+                "From 2026-09-18T00:00:00Z to 2026-09-19T00:01:00Z it is 1 minutes 0 seconds more than 24 hours.",
+            ),
+            (
+                "2026-09-13 00:59:59",
+                "2026-09-13 02:00",
+                "/inputs/start_time",
+                "The start time 2026-09-13T00:59:59Z is more than 7 days before now, 2026-09-20T01:00:00Z.",
+            ),
+        ] {
+            let failure = window(start, end).expect_err(cause);
+            assert_eq!(failure.broken_rule(), Some("time_range"));
+            assert_eq!(failure.place(), Some(at));
+            let block = failure.close("", &crate::protocol::failure::Codes::new());
+            assert_eq!(block.message, RULE);
+            assert_eq!(block.cause, cause);
+        }
+    }
+}

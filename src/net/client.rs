@@ -1,0 +1,325 @@
+//! The HTTP client: one request, one answer read to its end. The only file that names reqwest.
+//!
+//! Redirects are never followed, the body is counted as it comes, and an address on this machine
+//! is never asked through a proxy. Whether to sign in, when to stop and what an answer means is
+//! decided around it, in [`net`](super).
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use reqwest::redirect;
+use url::Url;
+
+use crate::net::auth::Token;
+use crate::net::message::{ApiRequest, ApiResponse, Body, Method, is_loopback};
+use crate::net::tls::{self, Trust};
+use crate::protocol::{ErrorKind, Failure};
+
+/// The largest answer that is read, in bytes after decompression.
+pub const MAX_BODY: usize = 64 * 1024 * 1024;
+
+/// How long a connection may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How the client reaches the world.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// Whom to trust.
+    pub trust: Trust,
+    /// Which way out.
+    pub proxy: Proxy,
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// The largest answer, in bytes after decompression.
+    pub max_body: usize,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        HttpSettings {
+            trust: Trust::default(),
+            proxy: Proxy::Environment,
+            connect_timeout: CONNECT_TIMEOUT,
+            max_body: MAX_BODY,
+        }
+    }
+}
+
+/// Which way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proxy {
+    /// As `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say.
+    Environment,
+    /// Directly, whatever the environment says.
+    Off,
+}
+
+/// Sends requests; one for the whole process, cheap to clone.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    outside: reqwest::Client,
+    direct: reqwest::Client,
+    max_body: usize,
+}
+
+impl HttpClient {
+    /// A client with those settings; unreadable roots are `invalid_input` at their setting.
+    pub fn new(settings: &HttpSettings) -> Result<Self, Failure> {
+        let tls = tls::config(&settings.trust)?;
+        let builder = || {
+            reqwest::Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .user_agent(concat!("soarhost/", env!("CARGO_PKG_VERSION")))
+                .redirect(redirect::Policy::none())
+                .referer(false)
+                .connect_timeout(settings.connect_timeout)
+        };
+        let direct = builder().no_proxy().build().map_err(not_built)?;
+        let outside = match settings.proxy {
+            Proxy::Environment => builder().build().map_err(not_built)?,
+            Proxy::Off => direct.clone(),
+        };
+        Ok(HttpClient {
+            outside,
+            direct,
+            max_body: settings.max_body,
+        })
+    }
+
+    /// Sends the request and reads the answer to its end, whatever its status.
+    ///
+    /// Errors: `network` when nothing or only a part came back, `bad_response` for a body that is
+    /// too large or wrongly compressed, `invalid_input` when a secret would go over plain http.
+    pub async fn exchange(
+        &self,
+        request: &ApiRequest,
+        id: &str,
+        token: Option<&Token>,
+    ) -> Result<ApiResponse, Failure> {
+        refuse_plain(request, token.is_some())?;
+        let broken = |error: reqwest::Error| {
+            broken(&request.url, &error)
+                .upstream(request.upstream(id))
+                .caused_by(error.without_url())
+        };
+        let call = self.prepare(request, id, token);
+        let mut answer = call.send().await.map_err(broken)?;
+        let mut response = head(request, id, &answer);
+        while let Some(chunk) = answer.chunk().await.map_err(broken)? {
+            if response.body.len() + chunk.len() > self.max_body {
+                let limit = self.max_body;
+                return Err(response.bad(&format!("the answer is larger than {limit} bytes.")));
+            }
+            response.body.extend_from_slice(&chunk);
+        }
+        Ok(response)
+    }
+
+    fn prepare(
+        &self,
+        request: &ApiRequest,
+        id: &str,
+        token: Option<&Token>,
+    ) -> reqwest::RequestBuilder {
+        let client = if is_loopback(&request.url) {
+            &self.direct
+        } else {
+            &self.outside
+        };
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+        };
+        let mut call = client
+            .request(method, request.url.clone())
+            .header("client-request-id", id);
+        for (name, value) in &request.headers {
+            call = call.header(*name, value.expose());
+        }
+        if let Some(token) = token {
+            call = call.bearer_auth(token.value.expose());
+        }
+        carry(call, request)
+    }
+}
+
+fn carry(call: reqwest::RequestBuilder, request: &ApiRequest) -> reqwest::RequestBuilder {
+    match &request.body {
+        Body::Empty if request.method == Method::Get => call,
+        Body::Empty => call.header("Content-Length", "0"),
+        Body::Json(text) => call
+            .header("Content-Type", "application/json")
+            .body(text.clone()),
+        Body::Form(fields) => {
+            let fields = fields.iter().map(|(name, value)| (name, value.expose()));
+            let form = url::form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(fields)
+                .finish();
+            call.header("Content-Type", "application/x-www-form-urlencoded")
+                .body(form)
+        }
+    }
+}
+
+fn head(request: &ApiRequest, id: &str, answer: &reqwest::Response) -> ApiResponse {
+    let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+    ApiResponse {
+        service: request.service,
+        status: answer.status().as_u16(),
+        headers: answer
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes())))
+            .collect(),
+        body: Vec::new(),
+        call: request.upstream(id),
+    }
+}
+
+/// Over plain http a secret goes nowhere but to this machine.
+fn refuse_plain(request: &ApiRequest, bearer: bool) -> Result<(), Failure> {
+    let secret = bearer || request.carries_secret();
+    if !secret || request.url.scheme() == "https" || is_loopback(&request.url) {
+        return Ok(());
+    }
+    let message = format!(
+        "{} was not sent: a secret would go over plain http.",
+        request.attempt()
+    );
+    Err(Failure::invalid_input("--endpoints", message)
+        .advice("Give an https address; plain http is for loopback addresses alone."))
+}
+
+fn not_built(error: reqwest::Error) -> Failure {
+    let why = root_words(&error);
+    Failure::new(
+        ErrorKind::Internal,
+        format!("The HTTP client could not be set up: {why}."),
+    )
+    .caused_by(error)
+}
+
+/// What a broken exchange means. The root of the error is kept word for word.
+fn broken(url: &Url, error: &reqwest::Error) -> Failure {
+    let host = url.origin().ascii_serialization();
+    let why = root_words(error);
+    let stage = Stage::of(error);
+    let (what, cause, advice) = stage.words();
+    Failure::new(stage.kind(), format!("{host}: {what}: {why}."))
+        .cause(cause)
+        .advice(advice)
+}
+
+/// Where an exchange broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Name,
+    Tls,
+    Proxy,
+    SlowConnect,
+    Connect,
+    Compression,
+    Exchange,
+}
+
+impl Stage {
+    fn of(error: &reqwest::Error) -> Self {
+        let chain = chain(error);
+        let says = |words: &[&str]| {
+            chain
+                .iter()
+                .any(|text| words.iter().any(|word| text.contains(word)))
+        };
+        match () {
+            () if says(&["dns error"]) => Stage::Name,
+            () if says(&["tunnel", "proxy"]) => Stage::Proxy,
+            () if error.is_timeout() && error.is_connect() => Stage::SlowConnect,
+            () if is_tls(error) => Stage::Tls,
+            () if error.is_connect() => Stage::Connect,
+            () if says(&["gzip", "deflate", "corrupt"]) => Stage::Compression,
+            () => Stage::Exchange,
+        }
+    }
+
+    fn kind(self) -> ErrorKind {
+        match self {
+            Stage::Compression => ErrorKind::BadResponse,
+            _ => ErrorKind::Network,
+        }
+    }
+
+    /// What failed, why it usually does, and what to do.
+    fn words(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Stage::Name => (
+                "the name could not be resolved",
+                "Name resolution failed on this machine.",
+                "Check DNS of this machine; where only a proxy resolves names, set HTTPS_PROXY.",
+            ),
+            Stage::Tls => (
+                "the TLS handshake failed",
+                "The two sides did not agree on TLS, or the certificate is not trusted.",
+                "If a proxy inspects TLS, give its root with --ca-file or use --system-roots.",
+            ),
+            Stage::Proxy => (
+                "the proxy did not let the connection through",
+                "HTTPS_PROXY names a proxy that refused or failed.",
+                "Check HTTPS_PROXY and NO_PROXY, and that the proxy allows this host.",
+            ),
+            Stage::SlowConnect => (
+                "no connection within the time for connecting",
+                "Nothing answered at that address, as behind a firewall that drops packets.",
+                "Check firewall and proxy of this machine.",
+            ),
+            Stage::Connect => (
+                "no connection",
+                "The connection was refused or could not be routed.",
+                "Check firewall and proxy of this machine.",
+            ),
+            Stage::Compression => (
+                "the answer could not be decompressed",
+                "The compressed body is damaged.",
+                "Try again; if it stays, look for a proxy that alters answers.",
+            ),
+            Stage::Exchange => (
+                "the connection broke before the whole answer had come",
+                "The connection was cut.",
+                "Send the same request again.",
+            ),
+        }
+    }
+}
+
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    let outermost: &(dyn Error + 'static) = error;
+    std::iter::successors(Some(outermost), |&error| error.source())
+}
+
+/// The words below the outermost error, which names the address and so could say anything.
+fn chain(error: &reqwest::Error) -> Vec<String> {
+    causes(error)
+        .skip(1)
+        .map(|error| error.to_string().to_ascii_lowercase())
+        .collect()
+}
+
+/// rustls' error lies inside I/O errors, one in another, which hide it from `source`.
+fn is_tls(error: &reqwest::Error) -> bool {
+    causes(error).any(|cause| {
+        let outermost = cause.downcast_ref::<io::Error>();
+        cause.is::<rustls::Error>()
+            || std::iter::successors(outermost, |error| error.get_ref()?.downcast_ref())
+                .filter_map(io::Error::get_ref)
+                .any(<dyn Error + Send + Sync>::is::<rustls::Error>)
+    })
+}
+
+/// The innermost error's own words.
+fn root_words(error: &reqwest::Error) -> String {
+    let root = causes(error).last().map(ToString::to_string);
+    root.unwrap_or_default().trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,330 @@
+//! The client against a hand-written server on loopback.
+//!
+//! The server knows no HTTP library, so what it sees is what goes over the wire.
+
+use std::io::Write as _;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::net::auth::Pending;
+use crate::net::{
+    Audience, Auth, Caller, CancelSignal, Deadline, Links, TokenProvider, Transcript,
+};
+use crate::protocol::Secret;
+
+/// What the server answers to a request, byte for byte; nothing means never.
+type Script = dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync;
+
+/// A server on loopback that answers as scripted and keeps every request.
+pub(crate) struct Server {
+    pub(crate) url: Url,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    pub(crate) async fn start(
+        script: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (kept, script): (_, Arc<Script>) = (Arc::clone(&seen), Arc::new(script));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&kept), Arc::clone(&script)));
+            }
+        });
+        let url = Url::parse(&format!("http://127.0.0.1:{port}")).expect("an address");
+        Server { url, seen }
+    }
+
+    /// Every request so far, head and body.
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.seen.lock().expect("not poisoned").clone()
+    }
+
+    pub(crate) fn at(&self, path: &str) -> Url {
+        self.url.join(path).expect("an address")
+    }
+}
+
+async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<String>>>, script: Arc<Script>) {
+    let mut bytes = Vec::new();
+    while !is_whole(&bytes) {
+        match stream.read_buf(&mut bytes).await {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+    }
+    let request = String::from_utf8_lossy(&bytes).into_owned();
+    seen.lock().expect("not poisoned").push(request.clone());
+    match script(&request) {
+        Some(answer) => stream.write_all(&answer).await.expect("written"),
+        None => std::future::pending().await,
+    }
+}
+
+fn is_whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request).to_ascii_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head.split_once("content-length: ").map_or(0, |(_, rest)| {
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().expect("a length")
+    });
+    body.len() >= length
+}
+
+/// A whole answer.
+pub(crate) fn http(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(work)
+}
+
+pub(crate) fn caller(timeout: Duration, transcript: Transcript) -> Caller {
+    let settings = HttpSettings {
+        max_body: 2000,
+        ..HttpSettings::default()
+    };
+    let client = HttpClient::new(&settings).expect("a client");
+    let deadline = Deadline::new(timeout, &CancelSignal::default());
+    Caller::new(client, deadline, "run-1", transcript)
+}
+
+/// Always the same token; counts nothing, forgets nothing.
+struct OneToken;
+
+impl TokenProvider for OneToken {
+    fn token<'a>(&'a self, _: &'a Audience) -> Pending<'a, Token> {
+        Box::pin(async {
+            Ok(Token {
+                value: Secret::new("canary-token"),
+                tenant: None,
+                roles: Vec::new(),
+            })
+        })
+    }
+
+    fn forget(&self, _: &Audience) {}
+}
+
+async fn get_within(url: Url, timeout: u64) -> Result<ApiResponse, Failure> {
+    let caller = caller(Duration::from_millis(timeout), Transcript::default());
+    let audience = Audience("a".to_owned());
+    let auth = Auth::Bearer(&OneToken, &audience);
+    caller
+        .send(ApiRequest::get("graph", url), auth, |_| None)
+        .await
+}
+
+async fn get(url: Url) -> Result<ApiResponse, Failure> {
+    get_within(url, 10_000).await
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).expect("in memory");
+    encoder.finish().expect("in memory")
+}
+
+const GZIP: &str = "Content-Encoding: gzip\r\nContent-Type: application/json\r\n";
+
+#[test]
+fn every_call_has_its_headers_and_gzip_is_unpacked() {
+    run(async {
+        let server = Server::start(|_| Some(http(200, GZIP, gzip(b"{\"value\":[]}")))).await;
+        let response = get(server.at("/x?a=1")).await.expect("an answer");
+        assert_eq!(response.body, b"{\"value\":[]}");
+        let seen = server.seen().concat().to_ascii_lowercase();
+        for part in [
+            "get /x?a=1 http/1.1\r\n",
+            "\r\nclient-request-id: run-1\r\n",
+            "\r\nauthorization: bearer canary-token\r\n",
+            "\r\naccept-encoding: gzip\r\n",
+            concat!(
+                "\r\nuser-agent: soarhost/",
+                env!("CARGO_PKG_VERSION"),
+                "\r\n"
+            ),
+        ] {
+            assert!(seen.contains(part), "{part:?} in {seen}");
+        }
+    });
+}
+
+#[test]
+fn a_post_without_a_body_says_so() {
+    run(async {
+        let server = Server::start(|_| Some(http(200, "", ""))).await;
+        let caller = caller(Duration::from_secs(10), Transcript::default());
+        let request = ApiRequest::post("management", server.at("/start"));
+        caller
+            .send(request, Auth::Open, |_| None)
+            .await
+            .expect("an answer");
+        let seen = server.seen().concat().to_ascii_lowercase();
+        assert_eq!(seen.matches("content-length: 0\r\n").count(), 1, "{seen}");
+        assert_eq!(caller.usage().calls, 1);
+    });
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    run(async {
+        let server = Server::start(|_| Some(http(302, "Location: /elsewhere\r\n", ""))).await;
+        let failure = get(server.at("/x")).await.expect_err("a redirect");
+        assert_eq!(failure.kind(), ErrorKind::BadResponse);
+        assert!(failure.message().contains("a redirect to /elsewhere"));
+        assert_eq!(server.seen().len(), 1);
+    });
+}
+
+#[test]
+fn a_body_that_is_cut_is_a_network_failure() {
+    run(async {
+        let whole = gzip(&b"0123456789".repeat(50));
+        for (headers, body) in [("", b"{\"value\":[{\"id\"".to_vec()), (GZIP, whole)] {
+            let server = Server::start(move |_| {
+                let answer = http(200, headers, &body);
+                Some(answer[..answer.len() - 5].to_vec())
+            })
+            .await;
+            let failure = get(server.at("/x")).await.expect_err("cut");
+            assert_eq!(failure.kind(), ErrorKind::Network, "{failure}");
+            assert!(failure.message().contains("broke before the whole answer"));
+        }
+    });
+}
+
+#[test]
+fn a_damaged_body_is_a_bad_response() {
+    run(async {
+        let server = Server::start(|_| Some(http(200, GZIP, "this is not gzip"))).await;
+        let failure = get(server.at("/x")).await.expect_err("damaged");
+        assert_eq!(failure.kind(), ErrorKind::BadResponse, "{failure}");
+        assert!(failure.message().contains("could not be decompressed"));
+    });
+}
+
+#[test]
+fn the_limit_counts_what_is_unpacked() {
+    run(async {
+        let server = Server::start(|_| Some(http(200, GZIP, gzip(&[b' '; 2001])))).await;
+        let failure = get(server.at("/x")).await.expect_err("too large");
+        assert_eq!(failure.kind(), ErrorKind::BadResponse);
+        assert!(failure.message().contains("larger than 2000 bytes"));
+        let server = Server::start(|_| Some(http(200, GZIP, gzip(&[b' '; 2000])))).await;
+        assert!(get(server.at("/x")).await.is_ok());
+    });
+}
+
+#[test]
+fn the_deadline_ends_a_call_at_once() {
+    run(async {
+        let server = Server::start(|_| None).await;
+        let failure = get_within(server.at("/x"), 50).await.expect_err("too slow");
+        assert_eq!(failure.kind(), ErrorKind::Timeout);
+        let words = format!("The 50 ms allowed ran out during GET {}.", server.at("/x"));
+        assert_eq!(failure.message(), words);
+    });
+}
+
+#[test]
+fn a_foreign_link_is_refused_before_a_token_goes_out() {
+    run(async {
+        let home = Server::start(|_| Some(http(200, "", "{}"))).await;
+        let foreign = Server::start(|_| Some(http(200, "", "{}"))).await;
+        let mut links = Links::new(&home.url);
+        let link = foreign.at("/next").to_string();
+        let failure = links.follow(&link).expect_err("another port");
+        assert!(
+            failure
+                .message()
+                .contains(foreign.url.as_str().trim_end_matches('/'))
+        );
+        assert!(foreign.seen().is_empty());
+    });
+}
+
+#[test]
+fn a_secret_never_goes_over_plain_http() {
+    run(async {
+        let url = Url::parse("http://192.0.2.1/x").expect("an address");
+        let failure = get(url).await.expect_err("refused");
+        assert_eq!(failure.kind(), ErrorKind::InvalidInput);
+        assert_eq!(
+            failure.message(),
+            "GET http://192.0.2.1/x was not sent: a secret would go over plain http."
+        );
+    });
+}
+
+#[test]
+fn where_a_connection_fails_is_told_with_its_root() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                stream.write_all(b"this is not TLS").await.expect("written");
+            }
+        });
+        let closed = {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            listener.local_addr().expect("an address").port()
+        };
+        for (url, words) in [
+            (
+                format!("http://127.0.0.1:{closed}/"),
+                "no connection: Connection refused",
+            ),
+            (
+                format!("https://127.0.0.1:{port}/"),
+                "the TLS handshake failed: received corrupt message",
+            ),
+            (
+                "https://name.invalid/".to_owned(),
+                "the name could not be resolved: failed to lookup",
+            ),
+        ] {
+            let url = Url::parse(&url).expect("an address");
+            let failure = get(url).await.expect_err(words);
+            assert_eq!(failure.kind(), ErrorKind::Network);
+            assert!(failure.message().contains(words), "{failure}");
+            assert!(failure.assistance().is_some());
+        }
+    });
+}
+
+#[test]
+fn a_dry_run_sends_nothing() {
+    run(async {
+        let server = Server::start(|_| Some(http(200, "", "{}"))).await;
+        let caller = caller(Duration::from_secs(10), Transcript::dry_run());
+        let audience = Audience("a".to_owned());
+        let auth = Auth::Bearer(&OneToken, &audience);
+        let request = ApiRequest::get("graph", server.at("/x"));
+        let stop = caller.send(request, auth, |_| None).await;
+        let stop = stop.expect_err("nothing is sent");
+        assert!(crate::net::transcript::is_rehearsal(&stop));
+        assert_eq!(caller.transcript().requests().len(), 1);
+        assert!(server.seen().is_empty());
+        assert_eq!(caller.usage().calls, 0);
+    });
+}

@@ -1,0 +1,404 @@
+//! A request and an answer, as plain values.
+//!
+//! Both know how to describe themselves in a failure. Neither is sent or judged here: sending is
+//! [`client`](super::client)'s work, judging is the services'.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use url::{Host, Url};
+
+use crate::protocol::document::Unreadable;
+use crate::protocol::failure::Upstream;
+use crate::protocol::secret::STRUCK_OUT;
+use crate::protocol::{Document, ErrorKind, Failure, Secret};
+use crate::when;
+
+/// The HTTP methods in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Reads.
+    Get,
+    /// Changes something, or signs in.
+    Post,
+}
+
+impl Method {
+    /// The method as it stands in the request line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Post => "POST",
+        }
+    }
+}
+
+/// A piece of text that goes out, and whether it may be shown.
+#[derive(Clone, Debug)]
+pub enum Text {
+    /// May be shown.
+    Plain(String),
+    /// Is shown as `***`.
+    Hidden(Secret),
+}
+
+impl Text {
+    /// The text itself, for the wire.
+    pub fn expose(&self) -> &str {
+        match self {
+            Text::Plain(text) => text,
+            Text::Hidden(secret) => secret.expose(),
+        }
+    }
+
+    /// The text as a person may see it.
+    pub fn shown(&self) -> &str {
+        match self {
+            Text::Plain(text) => text,
+            Text::Hidden(_) => STRUCK_OUT,
+        }
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Text::Plain(text.to_owned())
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Text::Plain(text)
+    }
+}
+
+impl From<&Secret> for Text {
+    fn from(secret: &Secret) -> Self {
+        Text::Hidden(secret.clone())
+    }
+}
+
+/// What a request carries.
+#[derive(Clone, Debug, Default)]
+pub enum Body {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// `application/x-www-form-urlencoded`.
+    Form(Vec<(&'static str, Text)>),
+    /// `application/json`, as text.
+    Json(String),
+}
+
+/// A request before it is sent; the bearer token is added at the last moment.
+#[derive(Clone, Debug)]
+pub struct ApiRequest {
+    /// The service asked, for people: `login`, `graph`, `management`, ….
+    pub service: &'static str,
+    /// The method.
+    pub method: Method,
+    /// The whole address.
+    pub url: Url,
+    /// Headers beside those that every call has.
+    pub headers: Vec<(&'static str, Text)>,
+    /// What it carries.
+    pub body: Body,
+}
+
+impl ApiRequest {
+    /// A `GET` of that address.
+    pub fn get(service: &'static str, url: Url) -> Self {
+        ApiRequest {
+            service,
+            method: Method::Get,
+            url,
+            headers: Vec::new(),
+            body: Body::Empty,
+        }
+    }
+
+    /// A `POST` to that address, with nothing in it yet.
+    pub fn post(service: &'static str, url: Url) -> Self {
+        ApiRequest {
+            method: Method::Post,
+            ..ApiRequest::get(service, url)
+        }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<Text>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Carries that body.
+    #[must_use]
+    pub fn body(mut self, body: Body) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// `GET https://host/path`: what was attempted, for messages. Without the query, which may be
+    /// long.
+    pub fn attempt(&self) -> String {
+        let mut bare = self.url.clone();
+        bare.set_query(None);
+        format!("{} {bare}", self.method.name())
+    }
+
+    /// Does it carry a secret of its own, beside a bearer token?
+    pub fn carries_secret(&self) -> bool {
+        let hidden = |text: &Text| matches!(text, Text::Hidden(_));
+        let in_form = match &self.body {
+            Body::Form(fields) => fields.iter().any(|(_, text)| hidden(text)),
+            Body::Empty | Body::Json(_) => false,
+        };
+        in_form || self.headers.iter().any(|(_, text)| hidden(text))
+    }
+
+    /// The call as a failure names it, before an answer came.
+    pub fn upstream(&self, client_request_id: &str) -> Upstream {
+        Upstream {
+            method: self.method.name().to_owned(),
+            url: self.url.to_string(),
+            client_request_id: Some(client_request_id.to_owned()),
+            ..Upstream::default()
+        }
+    }
+}
+
+/// An address below a base address; every segment is percent-encoded as needed.
+pub fn below<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(segments);
+    }
+    url
+}
+
+/// The address with that query; names stand as given, values are percent-encoded (a space is
+/// `%20`, never `+`).
+pub fn with_query(mut url: Url, pairs: &[(&str, &str)]) -> Url {
+    let encoded = |value: &str| -> String {
+        let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
+        form.replace('+', "%20")
+    };
+    let query: Vec<String> = pairs
+        .iter()
+        .map(|(name, value)| format!("{name}={}", encoded(value)))
+        .collect();
+    url.set_query(Some(&query.join("&")));
+    url
+}
+
+/// Does the address stay on this machine?
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Clone, Debug)]
+pub struct ApiResponse {
+    /// The service that was asked, as in the request.
+    pub service: &'static str,
+    /// HTTP status.
+    pub status: u16,
+    /// Headers as received; one that stands twice is here twice.
+    pub headers: Vec<(String, String)>,
+    /// The body, decompressed.
+    pub body: Vec<u8>,
+    /// The call, as the request described it.
+    pub call: Upstream,
+}
+
+impl ApiResponse {
+    /// A 2xx status?
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The first header of that name, in whatever case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// How long the service asks us to wait: seconds, or a date against the answer's own `Date`
+    /// (without one a date cannot be told from, as clocks differ).
+    pub fn retry_after(&self) -> Option<Duration> {
+        let text = self.header("retry-after")?.trim();
+        if let Ok(seconds) = text.parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let wait = http_date(text)? - http_date(self.header("date")?)?;
+        Some(wait.to_std().unwrap_or_default())
+    }
+
+    /// The call with everything the answer says about it.
+    pub fn upstream(&self, code: Option<&str>) -> Upstream {
+        let ids = ["request-id", "x-ms-request-id", "mise-correlation-id"];
+        let date = self.header("date");
+        Upstream {
+            http_status: Some(self.status),
+            code: code.map(str::to_owned),
+            request_id: ids
+                .into_iter()
+                .find_map(|name| self.header(name))
+                .map(str::to_owned),
+            date: date.map(|text| http_date(text).map_or(text.to_owned(), when::rfc3339)),
+            ..self.call.clone()
+        }
+    }
+
+    /// A failure that the service itself explains: its code, its words.
+    pub fn refusal(&self, kind: ErrorKind, code: Option<&str>, words: &str) -> Failure {
+        Failure::new(kind, words)
+            .upstream(self.upstream(code))
+            .retry_after(self.retry_after())
+    }
+
+    /// A failure because the answer is not what the service documents.
+    pub fn bad(&self, what: &str) -> Failure {
+        let words = format!("{}: {what}", self.attempt());
+        self.refusal(ErrorKind::BadResponse, None, &words)
+    }
+
+    /// The body as a document.
+    pub fn document(&self) -> Result<Document, Failure> {
+        Document::from_bytes(&self.body).map_err(|error| self.unreadable(&error))
+    }
+
+    /// The failure for a body that could not be read, with the place.
+    pub fn unreadable(&self, error: &Unreadable) -> Failure {
+        let (status, kind) = (self.status, self.content());
+        self.bad(&format!(
+            "HTTP {status} with {kind}; expected JSON: {error}."
+        ))
+        .caused_by(error.clone())
+    }
+
+    /// A small body that is an object, as a typed value; nothing if it is not one. (An array is
+    /// ruled out here because a derived type would read it, member by member.)
+    pub fn object<T: DeserializeOwned>(&self) -> Option<T> {
+        let text = String::from_utf8_lossy(&self.body);
+        let text = text.trim_start_matches('\u{feff}').trim_start();
+        text.starts_with('{')
+            .then(|| serde_json::from_str(text).ok())?
+    }
+
+    /// What came, in words: `an HTML page titled "502 Bad Gateway"`, `an empty body`, ….
+    pub fn content(&self) -> String {
+        let start = String::from_utf8_lossy(&self.body[..self.body.len().min(16 * 1024)]);
+        let start = start.trim_start();
+        let html = start.starts_with("<!") || start.to_ascii_lowercase().starts_with("<html");
+        match title(start) {
+            _ if start.is_empty() => "an empty body".to_owned(),
+            Some(title) if html => format!("an HTML page titled \"{title}\""),
+            _ if html => "an HTML page".to_owned(),
+            _ => format!("a body of {} bytes", self.body.len()),
+        }
+    }
+
+    /// `GET https://host/path`, for messages.
+    fn attempt(&self) -> String {
+        let bare = self.call.url.split('?').next().unwrap_or_default();
+        format!("{} {bare}", self.call.method)
+    }
+}
+
+/// The title of an HTML page, on one line and not longer than a line.
+fn title(html: &str) -> Option<String> {
+    let lower = html.to_ascii_lowercase();
+    let open = lower.find("<title")?;
+    let from = open + lower[open..].find('>')? + 1;
+    let to = from + lower[from..].find("</title")?;
+    let words: Vec<&str> = html[from..to].split_whitespace().collect();
+    let title: String = words.join(" ").chars().take(100).collect();
+    (!title.is_empty()).then_some(title)
+}
+
+fn http_date(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc2822(text.trim())
+        .ok()
+        .map(|time| time.with_timezone(&Utc))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// An answer as tests of the services' tables need it.
+    pub(crate) fn answer(status: u16, body: &str, headers: &[(&str, &str)]) -> ApiResponse {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        ApiResponse {
+            service: "graph",
+            status,
+            headers: headers.iter().map(owned).collect(),
+            body: body.as_bytes().to_vec(),
+            call: Upstream {
+                method: "GET".to_owned(),
+                url: "https://graph.test/v1.0/x?a=1".to_owned(),
+                ..Upstream::default()
+            },
+        }
+    }
+
+    #[test]
+    fn the_wait_is_read_as_seconds_or_as_a_date() {
+        let wait = |headers: &[(&str, &str)]| answer(429, "", headers).retry_after();
+        assert_eq!(
+            wait(&[("Retry-After", "17")]),
+            Some(Duration::from_secs(17))
+        );
+        let date = ("Date", "Sat, 21 Nov 2026 07:28:00 GMT");
+        let at = ("retry-after", "Sat, 21 Nov 2026 07:28:30 GMT");
+        assert_eq!(wait(&[date, at]), Some(Duration::from_secs(30)));
+        let past = ("retry-after", "Sat, 21 Nov 2026 07:27:30 GMT");
+        assert_eq!(wait(&[date, past]), Some(Duration::ZERO));
+        assert_eq!(wait(&[at]), None);
+        assert_eq!(wait(&[("Retry-After", "soon")]), None);
+    }
+
+    #[test]
+    fn the_answers_ids_and_clock_are_kept() {
+        let headers = [
+            ("X-MS-Request-Id", "r-1"),
+            ("Date", "Sun, 20 Sep 2026 01:00:03 GMT"),
+        ];
+        let upstream = answer(403, "", &headers).upstream(Some("Forbidden"));
+        assert_eq!(upstream.request_id.as_deref(), Some("r-1"));
+        assert_eq!(upstream.date.as_deref(), Some("2026-09-20T01:00:03Z"));
+        assert_eq!(upstream.http_status, Some(403));
+    }
+
+    #[test]
+    fn an_html_page_is_named_and_not_quoted() {
+        let page = "<!DOCTYPE html>\n<html><head><TITLE>502\n  Bad Gateway</TITLE></head></html>";
+        assert_eq!(
+            answer(502, page, &[]).content(),
+            "an HTML page titled \"502 Bad Gateway\""
+        );
+        assert_eq!(answer(502, "<html></html>", &[]).content(), "an HTML page");
+        assert_eq!(answer(502, "", &[]).content(), "an empty body");
+    }
+
+    #[test]
+    fn addresses_are_built_by_segment_and_by_value() {
+        let base = Url::parse("https://h.test:8/root/").expect("an address");
+        let url = below(&base, ["v1.0", "a b"]);
+        let url = with_query(url, &[("$filter", "a ge 1 and b eq 'x+y'"), ("$top", "5")]);
+        assert_eq!(
+            url.as_str(),
+            "https://h.test:8/root/v1.0/a%20b?$filter=a%20ge%201%20and%20b%20eq%20%27x%2By%27&$top=5"
+        );
+    }
+}

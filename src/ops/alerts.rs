@@ -1,0 +1,388 @@
+//! `graph.alerts.fetch`: alerts of a time window, the newest first, over as many pages as it
+//! takes.
+//!
+//! Two lanes run at once: the alerts, and the subscription that some of them depend on. Only the
+//! first can fail the run; the second ends in a warning at most. A page that fails after others
+//! came ends the run early, with a state that goes on there.
+
+mod subscription;
+
+use std::num::NonZeroU64;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::join;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use crate::microsoft::graph::Graph;
+use crate::microsoft::graph::alerts::{self, ApiVersion, Body, Query, TimeField};
+use crate::microsoft::ledger::Ledger;
+use crate::microsoft::{ContentType, TimeWindow};
+use crate::net::Links;
+use crate::ops::{Call, Input, Reply, scope};
+use crate::protocol::document::Pages;
+use crate::protocol::{ErrorKind, Failure, State, Warning, state};
+use crate::when;
+
+const NAME: &str = "graph.alerts.fetch";
+
+/// Fetches security alerts of a time window, the most recent first.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Fetch {
+    /// Graph's version, a segment of the path.
+    pub api_version: ApiVersion,
+    /// Start of the window, inclusive, RFC 3339. Both times or neither; neither: the last 24 hours.
+    pub start_time: Option<String>,
+    /// End of the window, exclusive, RFC 3339; at most 24 hours after the start.
+    pub end_time: Option<String>,
+    /// Only so many, the most recent ones over all pages.
+    pub top: Option<NonZeroU64>,
+    /// A further condition in Graph's filter language; it is passed on as it stands, in
+    /// parentheses.
+    pub filter: Option<String>,
+    /// The time of an alert that the window is about: last update (updated alerts come again) or
+    /// creation.
+    pub time_field: TimeField,
+    /// The content type whose subscription some of the alerts depend on; a warning says when it is
+    /// not enabled.
+    pub ensure_subscription: Option<ContentType>,
+    /// Start that subscription when it is not enabled.
+    pub start_subscription: bool,
+}
+
+impl Input for Fetch {
+    const SUMMARY: &'static str =
+        "Fetches security alerts of a time window, the most recent first.";
+
+    fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
+        let faults: Vec<_> = [self.window(now).err(), self.condition().err()]
+            .into_iter()
+            .flatten()
+            .collect();
+        Failure::join(faults).map_or(Ok(()), Err)
+    }
+}
+
+impl Fetch {
+    fn window(&self, now: DateTime<Utc>) -> Result<TimeWindow, Failure> {
+        let start = instant("start_time", self.start_time.as_deref())?;
+        let end = instant("end_time", self.end_time.as_deref())?;
+        TimeWindow::new(start, end, now)
+    }
+
+    /// The condition, if there is one. What it says is the service's to judge; only a parenthesis
+    /// that would lead out of it, and so out of the window, is refused.
+    fn condition(&self) -> Result<Option<&str>, Failure> {
+        let condition = self.filter.as_deref().map(str::trim).unwrap_or_default();
+        match condition {
+            "" => Ok(None),
+            _ if balanced(condition) => Ok(Some(condition)),
+            _ => Err(Failure::invalid_input(
+                "/inputs/filter",
+                "The parentheses or quotes of the condition do not match.",
+            )
+            .advice(
+                "Close every parenthesis and every single quote; a quote inside text is doubled.",
+            )),
+        }
+    }
+}
+
+fn instant(input: &str, text: Option<&str>) -> Result<Option<DateTime<Utc>>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    when::instant(text, &[]).map(Some).ok_or_else(|| {
+        Failure::invalid_input(
+            format!("/inputs/{input}"),
+            format!("\"{text}\" is not a date and time; expected 2026-01-31T00:00:00Z or alike."),
+        )
+    })
+}
+
+/// Does every parenthesis outside of quotes close what was opened inside the text?
+fn balanced(text: &str) -> bool {
+    let (mut depth, mut quoted) = (0_i64, false);
+    for c in text.chars() {
+        match c {
+            '\'' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => depth -= 1,
+            _ => {}
+        }
+        if depth < 0 {
+            return false;
+        }
+    }
+    depth == 0 && !quoted
+}
+
+/// Where to begin.
+struct Plan {
+    first: Url,
+    window: TimeWindow,
+    /// How many are still wanted, if that is limited.
+    left: Option<u64>,
+    resumed: bool,
+    warning: Option<Warning>,
+}
+
+/// What a state of this operation says.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resume {
+    link: String,
+    left: Option<u64>,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+}
+
+/// Fetches the alerts.
+///
+/// Errors: whatever kept the first page from coming. What fails later stands in the reply.
+pub async fn fetch(call: &Call<'_>, input: Fetch) -> Result<Reply, Failure> {
+    let plan = plan(call, &input)?;
+    let read = read(call, &input, &plan);
+    let (outcome, notice) = join(read, subscription::ensure(call, &input)).await;
+    let mut reply = outcome.map_err(|failure| match (plan.resumed, failure.kind()) {
+        (true, ErrorKind::Rejected) => {
+            failure.advice("Send the request without `state` to start afresh.")
+        }
+        _ => failure,
+    })?;
+    let future = (plan.window.start >= call.now).then(|| {
+        let words = "The window begins in the future, so nothing can be in it yet; times are UTC.";
+        Warning::new("window_in_future", words)
+    });
+    let notice = match notice {
+        Ok(notice) => notice,
+        Err(stopped) => {
+            reply.incomplete.get_or_insert(stopped);
+            None
+        }
+    };
+    reply.warnings = plan
+        .warning
+        .into_iter()
+        .chain(future)
+        .chain(notice)
+        .collect();
+    Ok(reply)
+}
+
+fn plan(call: &Call<'_>, input: &Fetch) -> Result<Plan, Failure> {
+    let Some(state) = call.state else {
+        return afresh(call, input, None);
+    };
+    if state.state != state::VERSION || state.scope != scope(NAME, call.connection, input) {
+        let words = "The state belongs to another connection or to other inputs; it was ignored.";
+        let warning = Warning::new("state_ignored", words).at("/state");
+        return afresh(call, input, Some(warning));
+    }
+    resume(call, input, state)
+}
+
+fn afresh(call: &Call<'_>, input: &Fetch, warning: Option<Warning>) -> Result<Plan, Failure> {
+    let window = input.window(call.now)?;
+    let left = input.top.map(NonZeroU64::get);
+    let limits = [left, call.limits.max_events, Some(alerts::PAGE_SIZE)];
+    let query = Query {
+        version: input.api_version,
+        time: input.time_field,
+        window,
+        condition: input.condition()?.map(str::to_owned),
+        page_size: limits.into_iter().flatten().min().unwrap_or(1).max(1),
+    };
+    Ok(Plan {
+        first: query.url(&call.connection.cloud.graph),
+        window,
+        left,
+        resumed: false,
+        warning,
+    })
+}
+
+fn resume(call: &Call<'_>, input: &Fetch, state: &State) -> Result<Plan, Failure> {
+    let wrong = |why: &str| {
+        Failure::invalid_input(
+            "/state/resume",
+            format!("The state is not one of ours: {why}."),
+        )
+        .advice("Send the state of the last result unchanged, or none.")
+    };
+    let resume: Resume = serde_json::from_value(Value::Object(state.resume.clone()))
+        .map_err(|_| wrong("its members are not those that were written"))?;
+    let graph = &call.connection.cloud.graph;
+    let link = Url::parse(&resume.link)
+        .ok()
+        .filter(|link| alerts::leads_to_alerts(link, graph, input.api_version))
+        .ok_or_else(|| wrong("its link does not lead to the alerts of this cloud"))?;
+    Ok(Plan {
+        first: link,
+        window: TimeWindow {
+            start: resume.from,
+            end: resume.to,
+        },
+        left: resume.left,
+        resumed: true,
+        warning: None,
+    })
+}
+
+/// How the reading ended.
+enum End {
+    /// There is no further page, or no further one is wanted.
+    Done,
+    /// The caller's `max_events` is reached; there is a further page.
+    Enough(Url),
+    /// A page could not be read; it can be tried again there, or not at all.
+    Broken(Failure, Option<Url>),
+}
+
+/// The pages so far.
+struct Reading<'a> {
+    call: &'a Call<'a>,
+    input: &'a Fetch,
+    window: TimeWindow,
+    left: Option<u64>,
+    links: Links,
+    ledger: Ledger,
+    pages: Option<Pages>,
+    /// The time of the last alert that came: all older ones are still missing.
+    reached: Option<String>,
+}
+
+async fn read(call: &Call<'_>, input: &Fetch, plan: &Plan) -> Result<Reply, Failure> {
+    let mut reading = Reading {
+        call,
+        input,
+        window: plan.window,
+        left: plan.left,
+        links: Links::new(&call.connection.cloud.graph),
+        ledger: Ledger::new("alerts", &plan.window),
+        pages: None,
+        reached: None,
+    };
+    let end = reading.pages(plan.first.clone()).await?;
+    reading.close(end)
+}
+
+impl Reading<'_> {
+    /// Reads page after page. Errors: the first one did not come.
+    async fn pages(&mut self, first: Url) -> Result<End, Failure> {
+        let graph = Graph::new(
+            self.call.http,
+            self.call.tokens,
+            &self.call.connection.cloud,
+        );
+        self.links.visited(&first);
+        let mut url = first;
+        loop {
+            let came = alerts::page(&graph, url.clone()).await;
+            let next = match came.and_then(|body| self.take(&body)) {
+                Ok(next) => next,
+                Err(failure) if self.pages.is_none() => return Err(failure),
+                Err(failure) => return Ok(End::Broken(failure, Some(url))),
+            };
+            let Some(link) = next else {
+                return Ok(End::Done);
+            };
+            url = match self.links.follow(&link) {
+                Ok(url) => url,
+                Err(failure) => return Ok(End::Broken(failure, None)),
+            };
+            if self.is_enough() {
+                return Ok(End::Enough(url));
+            }
+            if let Some(pages) = &mut self.pages {
+                pages.followed(alerts::NEXT_LINK);
+            }
+        }
+    }
+
+    /// Takes a page in; the link to the next one, if more is wanted.
+    fn take(&mut self, body: &Body) -> Result<Option<String>, Failure> {
+        let page = body.open()?;
+        let received = page.records.len();
+        let wanted = self.left.map_or(received, |left| {
+            usize::try_from(left).unwrap_or(usize::MAX).min(received)
+        });
+        let kept = &page.records[..wanted];
+        if let Some(last) = kept.last() {
+            self.reached = alerts::text_of(last, self.input.time_field.name());
+        }
+        self.ledger.page(received, wanted);
+        self.pages
+            .get_or_insert_with(|| Pages::new(body.document(), Some(alerts::ITEMS)))
+            .extend(kept.iter().copied());
+        if let Some(left) = &mut self.left {
+            *left -= wanted as u64;
+        }
+        let next = page.next.map(std::borrow::Cow::into_owned);
+        if self.left != Some(0) {
+            return Ok(next);
+        }
+        if received > wanted || next.is_some() {
+            self.ledger.limited();
+        }
+        Ok(None)
+    }
+
+    fn is_enough(&self) -> bool {
+        let max = self.call.limits.max_events;
+        max.is_some_and(|max| self.ledger.kept() >= max)
+    }
+
+    fn close(mut self, end: End) -> Result<Reply, Failure> {
+        let (incomplete, onward) = match end {
+            End::Done => (None, None),
+            End::Enough(url) => {
+                self.ledger.limited();
+                (None, Some(url))
+            }
+            End::Broken(failure, url) => {
+                let reached = self.reached.take();
+                let code = failure.vendor_code();
+                self.ledger.interrupted(reached, code, url.is_none());
+                (Some(failure), url)
+            }
+        };
+        let state = onward.map(|link| self.state(&link));
+        Ok(Reply {
+            raw: self.pages.take().map_or_else(|| Err(unjoined()), joined)?,
+            more: state.is_some(),
+            state,
+            records: self.ledger.records(),
+            coverage: Some(self.ledger.close()),
+            warnings: Vec::new(),
+            incomplete,
+        })
+    }
+
+    /// The state that goes on at that page.
+    fn state(&self, link: &Url) -> State {
+        let resume = Resume {
+            link: link.to_string(),
+            left: self.left,
+            from: self.window.start,
+            to: self.window.end,
+        };
+        let resume = match serde_json::to_value(resume) {
+            Ok(Value::Object(resume)) => resume,
+            _ => serde_json::Map::new(),
+        };
+        State::new(scope(NAME, self.call.connection, self.input), resume)
+    }
+}
+
+fn joined(pages: Pages) -> Result<crate::protocol::Document, Failure> {
+    pages.join().map_err(|error| unjoined().caused_by(error))
+}
+
+fn unjoined() -> Failure {
+    Failure::new(ErrorKind::Internal, "The pages could not be joined.")
+}
+
+#[cfg(test)]
+mod tests;

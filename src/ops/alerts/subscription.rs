@@ -1,0 +1,122 @@
+//! The lane beside the alerts: the subscription that some of them depend on.
+//!
+//! It is looked up, and started if that is wished. Whatever goes wrong here is a warning that says
+//! how to get those alerts; it never keeps the others back. Only being told to stop is more than a
+//! warning, and a service that does not answer is not waited for.
+
+use std::time::Duration;
+
+use super::Fetch;
+use crate::microsoft::ContentType;
+use crate::microsoft::feed::{Feed, Started};
+use crate::net::transcript::is_rehearsal;
+use crate::ops::Call;
+use crate::protocol::{ErrorKind, Failure, Warning};
+
+/// How long the lane may take: the alerts do not depend on its answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Looks after the subscription: nothing, or what a person should know about it. Fails only when
+/// the run was told to stop.
+pub(super) async fn ensure(call: &Call<'_>, input: &Fetch) -> Result<Option<Warning>, Failure> {
+    let Some(kind) = input.ensure_subscription else {
+        return Ok(None);
+    };
+    let work = tokio::time::timeout(PATIENCE, looked_after(call, input, kind));
+    work.await.unwrap_or_else(|_| {
+        let words = format!("no answer within {} seconds", PATIENCE.as_secs());
+        Ok(Some(unknown(
+            kind,
+            &Failure::new(ErrorKind::Timeout, words),
+        )))
+    })
+}
+
+async fn looked_after(
+    call: &Call<'_>,
+    input: &Fetch,
+    kind: ContentType,
+) -> Result<Option<Warning>, Failure> {
+    let feed = Feed::new(call.http, call.tokens, call.connection);
+    let listed = match feed.subscriptions().await {
+        Ok(listed) => listed,
+        Err(failure) => return stopped_or(failure, |failure| unknown(kind, failure)),
+    };
+    if listed.iter().any(|known| known.is_enabled(kind)) {
+        return Ok(None);
+    }
+    if !input.start_subscription {
+        return Ok(Some(not_enabled(kind)));
+    }
+    match feed.start(kind).await {
+        Ok(Started::Before) => Ok(None),
+        Ok(Started::Now) => Ok(Some(started(kind))),
+        Err(failure) => stopped_or(failure, |failure| not_started(kind, failure)),
+    }
+}
+
+fn stopped_or(
+    failure: Failure,
+    warning: impl Fn(&Failure) -> Warning,
+) -> Result<Option<Warning>, Failure> {
+    match failure.kind() {
+        ErrorKind::Cancelled if !is_rehearsal(&failure) => Err(failure),
+        _ => Ok(Some(warning(&failure))),
+    }
+}
+
+fn started(kind: ContentType) -> Warning {
+    let words = format!(
+        "The subscription to {kind} was not enabled and has been started; events that depend on \
+         it can take up to 12 hours to come."
+    );
+    Warning::new("subscription_started", words)
+}
+
+fn not_enabled(kind: ContentType) -> Warning {
+    let words = format!(
+        "The subscription to {kind} is not enabled, so events that depend on it are missing. To \
+         get them, start that subscription or let this command start it."
+    );
+    Warning::new("subscription_not_enabled", words)
+}
+
+fn unknown(kind: ContentType, failure: &Failure) -> Warning {
+    let words = format!(
+        "Whether the subscription to {kind} is enabled could not be found out: {}. Events that \
+         depend on it may be missing. To get them, {} and start that subscription.",
+        said(failure),
+        remedy(failure)
+    );
+    Warning::new("subscription_unknown", words)
+}
+
+fn not_started(kind: ContentType, failure: &Failure) -> Warning {
+    let words = format!(
+        "The subscription to {kind} is not enabled and could not be started: {}. Events that \
+         depend on it are missing. To get them, {} and start that subscription.",
+        said(failure),
+        remedy(failure)
+    );
+    Warning::new("subscription_not_started", words)
+}
+
+/// The service's words, with its code, without the full stop.
+fn said(failure: &Failure) -> String {
+    let words = failure.message().trim_end_matches('.');
+    match failure.vendor_code() {
+        Some(code) => format!("{code}: {words}"),
+        None => words.to_owned(),
+    }
+}
+
+fn remedy(failure: &Failure) -> String {
+    match failure.kind() {
+        ErrorKind::Forbidden | ErrorKind::AuthFailed => {
+            "grant ActivityFeed.Read (application) of Office 365 Management APIs with admin consent"
+        }
+        kind if kind.retryable() => "wait",
+        _ => "remove the cause",
+    }
+    .to_owned()
+}

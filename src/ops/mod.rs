@@ -1,0 +1,198 @@
+//! Operations: what can be done to a Microsoft service. One typed input, one function each.
+//!
+//! No product is known here. Everything that can be refused without the network is refused by
+//! [`Operation::check`], before a runtime or a client exists.
+
+pub mod alerts;
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::identity::sha256;
+use crate::microsoft::Connection;
+use crate::net::{Caller, Pending, TokenProvider};
+use crate::protocol::{
+    Coverage, Document, ErrorKind, Failure, State, Warning, decode_object, field_names,
+};
+
+/// Something that can be done to a service.
+pub struct Operation {
+    /// Its name, as manifests write it.
+    pub name: &'static str,
+    /// What it does: one sentence.
+    pub summary: &'static str,
+    /// The JSON Schema of its input.
+    pub input: fn() -> Schema,
+    fields: fn() -> &'static [&'static str],
+    check: fn(&Value, DateTime<Utc>) -> Result<(), Failure>,
+    run: for<'a> fn(&'a Call<'a>, &'a Value) -> Pending<'a, Reply>,
+}
+
+/// All that an operation may touch.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// Whose services.
+    pub connection: &'a Connection,
+    /// Makes the calls of this run, within its deadline.
+    pub http: &'a Caller,
+    /// Signs in.
+    pub tokens: &'a dyn TokenProvider,
+    /// The time of day when the run began; the same that the input was checked with.
+    pub now: DateTime<Utc>,
+    /// Where an earlier run stopped.
+    pub state: Option<&'a State>,
+    /// What the caller limits.
+    pub limits: Limits,
+}
+
+/// What the caller limits.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// No further page after so many events; a page is never cut by it.
+    pub max_events: Option<u64>,
+}
+
+/// What an operation has to say.
+#[derive(Debug)]
+pub struct Reply {
+    /// The service's body, pages joined.
+    pub raw: Document,
+    /// Where the next run goes on, if there is something to go on with.
+    pub state: Option<State>,
+    /// Is there more to fetch now?
+    pub more: bool,
+    /// Is the run complete?
+    pub coverage: Option<Coverage>,
+    /// What a person should know.
+    pub warnings: Vec<Warning>,
+    /// Why it is only a part, if it is.
+    pub incomplete: Option<Failure>,
+    /// Records received from the service.
+    pub records: u64,
+}
+
+/// The input of an operation.
+pub trait Input: DeserializeOwned + JsonSchema {
+    /// What the operation does: one sentence.
+    const SUMMARY: &'static str;
+
+    /// Refuses what can be refused without the network.
+    fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
+        let _ = now;
+        Ok(())
+    }
+}
+
+macro_rules! operations {
+    ($($name:literal => $module:ident::$function:ident($input:ty)),* $(,)?) => {
+        static OPERATIONS: &[Operation] = &[$(Operation {
+            name: $name,
+            summary: <$input as Input>::SUMMARY,
+            input: || schema_for!($input),
+            fields: field_names::<$input>,
+            check: |input, now| decode::<$input>(input)?.check(now),
+            run: |call, input| Box::pin(async move {
+                $module::$function(call, decode::<$input>(input)?).await
+            }),
+        }),*];
+    };
+}
+
+operations! {
+    "graph.alerts.fetch" => alerts::fetch(alerts::Fetch),
+}
+
+/// All operations.
+pub fn operations() -> &'static [Operation] {
+    OPERATIONS
+}
+
+/// The operation of that name.
+pub fn find(name: &str) -> Option<&'static Operation> {
+    OPERATIONS.iter().find(|operation| operation.name == name)
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Operation({})", self.name)
+    }
+}
+
+impl Operation {
+    /// Has it an input of that name?
+    pub fn has_input(&self, name: &str) -> bool {
+        (self.fields)().contains(&name)
+    }
+
+    /// Refuses an input that breaks a rule: `invalid_input`, all faults at once, each at
+    /// `/inputs/<name>`.
+    pub fn check(&self, input: &Value, now: DateTime<Utc>) -> Result<(), Failure> {
+        (self.check)(input, now)
+    }
+
+    /// Does it. Errors: nothing could be delivered; a part that could is a reply with
+    /// `incomplete`.
+    pub fn run<'a>(&self, call: &'a Call<'a>, input: &'a Value) -> Pending<'a, Reply> {
+        (self.run)(call, input)
+    }
+}
+
+fn decode<T: Input>(input: &Value) -> Result<T, Failure> {
+    let none = Map::new();
+    let object = match input {
+        Value::Object(object) => object,
+        Value::Null => &none,
+        _ => {
+            return Err(Failure::invalid_input(
+                "/inputs",
+                "The inputs are not an object.",
+            ));
+        }
+    };
+    decode_object(object, "/inputs", ErrorKind::InvalidInput).map_err(|faults| {
+        Failure::join(faults)
+            .unwrap_or_else(|| Failure::invalid_input("/inputs", "The inputs are not readable."))
+    })
+}
+
+/// The fingerprint of what a state continues: the operation, the connection and the inputs.
+fn scope(operation: &str, connection: &Connection, input: &impl Serialize) -> String {
+    let of = (
+        operation,
+        &connection.cloud.id,
+        connection.tenant.to_ascii_lowercase(),
+        connection.client_id.to_ascii_lowercase(),
+        input,
+    );
+    sha256(&serde_json::to_vec(&of).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_has_a_schema_whose_members_are_described() {
+        for operation in operations() {
+            assert!(find(operation.name).is_some());
+            assert!(operation.summary.ends_with('.'), "{}", operation.name);
+            let schema = (operation.input)().to_value();
+            let members = schema["properties"]
+                .as_object()
+                .expect("an object's schema");
+            for (name, member) in members {
+                assert!(
+                    member["description"].is_string(),
+                    "{}: {name}",
+                    operation.name
+                );
+            }
+        }
+        assert!(find("no.such").is_none());
+    }
+}
