@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod identity;
+pub mod mapping;
 pub mod microsoft;
 pub mod names;
 pub mod net;

@@ -1,0 +1,158 @@
+//! Everything that can be wrong in a mapping file, each fault with its place.
+//!
+//! What keeps a mapping from running comes from `compile`; added here is what would run and mislead:
+//! names that no one knows, a `take` that takes nothing. Data is never looked at.
+
+use super::compile;
+use super::definition::{Definition, Field, Take, Vocabulary, place, refusal};
+use super::path::FieldPath;
+use crate::names;
+use crate::protocol::Failure;
+
+/// All faults of a definition. `vocabulary` lists the standard fields, `origin` names the mapping.
+///
+/// A `take` under a path that gives at most one value is a fault: it reads as if there could be
+/// more.
+pub fn lint(definition: &Definition, vocabulary: &[&str], origin: &str) -> Vec<Failure> {
+    let mut faults = compile::compile(definition, origin)
+        .err()
+        .unwrap_or_default();
+    if definition.nest && definition.vocabulary == Vocabulary::Standard {
+        let said = "`nest` makes objects of an own vocabulary's names; standard names have no dots. \
+                    Remove it or set `vocabulary` to \"own\".";
+        faults.push(refusal(said, place(origin, "/nest")));
+    }
+    for (s, source) in definition.sources.iter().enumerate() {
+        for (f, field) in source.fields.iter().enumerate() {
+            let at = |key: &str| place(origin, &format!("/sources/{s}/fields/{f}/{key}"));
+            let name = match definition.vocabulary {
+                Vocabulary::Standard => standard_name(field, vocabulary),
+                Vocabulary::Own => own_name(field),
+            };
+            faults.extend(name.map(|said| refusal(said, at("field"))));
+            faults.extend(useless_take(field).map(|said| refusal(said, at("take"))));
+        }
+    }
+    faults
+}
+
+fn standard_name(field: &Field, vocabulary: &[&str]) -> Option<String> {
+    let name = field.field.as_str();
+    let known = vocabulary.contains(&name);
+    if field.custom {
+        return known.then(|| {
+            format!("\"{name}\" is a standard field; remove `custom` or choose another name.")
+        });
+    }
+    (!known).then(|| {
+        let hint = match names::nearest(name, vocabulary.iter().copied()) {
+            Some(near) => format!("Did you mean \"{near}\"?"),
+            None => "Correct the name.".to_owned(),
+        };
+        format!("\"{name}\" is no standard field. {hint} A field of your own needs `custom`: true.")
+    })
+}
+
+fn own_name(field: &Field) -> Option<String> {
+    field.custom.then(|| {
+        format!(
+            "\"{}\" stands as given in an own vocabulary; remove `custom`.",
+            field.field
+        )
+    })
+}
+
+fn useless_take(field: &Field) -> Option<String> {
+    let take = field.take.filter(|take| *take != Take::All)?;
+    let path = FieldPath::parse(&field.path).ok()?;
+    path.singular().then(|| {
+        let take = format!("{take:?}").to_lowercase();
+        format!(
+            "The path \"{}\" gives at most one value, so `take` \"{take}\" does nothing; remove it.",
+            field.path
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [&str; 2] = ["Severity", "Start Time"];
+
+    fn told(sources: &str) -> Vec<String> {
+        let text = format!("{{\"mapping\":1,\"root\":\"$\",\"sources\":{sources}}}");
+        let definition = Definition::parse(&text, "m").expect("a definition");
+        let faults = lint(&definition, &KNOWN, "m");
+        faults.iter().map(ToString::to_string).collect()
+    }
+
+    fn one(field: &str) -> String {
+        let faults = told(&format!("[{{\"id\":\"d\",\"fields\":[{field}]}}]"));
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        faults.into_iter().next().expect("one fault")
+    }
+
+    #[test]
+    fn names_are_checked_against_the_vocabulary() {
+        let said = one(r#"{"field":"Severty","path":".s"}"#);
+        assert!(said.contains("Did you mean \"Severity\"?"), "{said}");
+        assert!(said.contains("m:/sources/0/fields/0/field"), "{said}");
+        let said = one(r#"{"field":"Severity","custom":true,"path":".s"}"#);
+        assert!(said.contains("is a standard field"), "{said}");
+    }
+
+    #[test]
+    fn an_annotation_in_dots_is_printed_with_brackets() {
+        for (wrong, right) in [
+            (".@odata.type", "['@odata.type']"),
+            (".a..@odata.type", ".a..['@odata.type']"),
+            (".a.@odata.type.b", ".a['@odata.type'].b"),
+        ] {
+            let said = one(&format!(r#"{{"field":"Severity","path":"{wrong}"}}"#));
+            assert!(said.contains(&format!("Write \"{right}\".")), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_is_not_one_is_told_with_the_position() {
+        let said = one(r#"{"field":"Severity","path":".a["}"#);
+        assert!(said.contains("at character 4"), "{said}");
+        let said = one(r#"{"field":"Severity","path":".a[?count(@.b)]"}"#);
+        assert!(said.contains("count() gives a value"), "{said}");
+        let long = format!(r#"{{"field":"Severity","path":"{}"}}"#, ".a".repeat(600));
+        assert!(one(&long).contains("longer than 1024 bytes"));
+    }
+
+    #[test]
+    fn steps_that_cannot_work_are_faults() {
+        let said = one(r#"{"field":"Severity","path":".a","regex":"("}"#);
+        assert!(said.contains("/regex"), "{said}");
+        for format in ["x", "{} {}"] {
+            let said = one(&format!(
+                r#"{{"field":"Severity","path":".a","format":"{format}"}}"#
+            ));
+            assert!(said.contains("exactly once"), "{said}");
+        }
+        let said = one(r#"{"field":"Severity","path":".a","take":"join"}"#);
+        assert!(said.contains("at most one value"), "{said}");
+    }
+
+    #[test]
+    fn sources_must_be_reachable_and_the_last_for_all() {
+        let faults = told(r#"[{"id":"a","fields":[]},{"id":"a","when":"@.x ==","fields":[]}]"#);
+        let all = faults.join("\n");
+        for part in [
+            "are never reached",
+            "must be for every record",
+            "Two sources",
+            "cannot be read",
+        ] {
+            assert!(all.contains(part), "{part} in {all}");
+        }
+        let faults = told(
+            r#"[{"id":"a","fields":[{"field":"Severity","path":".a"},{"field":"Severity","path":".b"}]}]"#,
+        );
+        assert!(faults[0].contains("stands twice"), "{faults:?}");
+    }
+}

@@ -1,0 +1,160 @@
+//! Changes that a request or a connection makes to a mapping: custom fields, other root, other key.
+//!
+//! Names only; whether the result can run is found out when it is compiled.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::definition::{Definition, Field, Vocabulary, place, refusal};
+use crate::names;
+use crate::protocol::Failure;
+
+/// Changes to a mapping.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MappingPatch {
+    /// Fields added to every event source, after those of the mapping.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add: Vec<Field>,
+    /// Names of fields to leave out; a custom one also by its system name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<String>,
+    /// Another Main Event JSON Path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<String>,
+    /// Another Unique Event Key; null: the hash of the record's content.
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<String>")]
+    pub key: Option<Option<String>>,
+}
+
+/// A null that is written down differs from a key that is not there.
+#[allow(
+    clippy::option_option,
+    reason = "absent, null and text are three things here"
+)]
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(deserializer).map(Some)
+}
+
+/// The key of a field in an event: `__` and underscores for a custom one of the standard vocabulary.
+pub(crate) fn system_name(field: &Field, own: bool) -> String {
+    if field.custom && !own {
+        format!("__{}", field.field.replace(' ', "_"))
+    } else {
+        field.field.clone()
+    }
+}
+
+impl Definition {
+    /// The definition with the changes made. `origin` is where the patch stands.
+    pub fn patched(&self, patch: &MappingPatch, origin: &str) -> Result<Self, Failure> {
+        let changes = patch.add.len() + patch.remove.len();
+        if changes > super::MAX_FIELDS {
+            let said = format!(
+                "The patch has {changes} changes; at most {} are made.",
+                super::MAX_FIELDS
+            );
+            return Err(refusal(said, place(origin, "")));
+        }
+        let mut patched = self.clone();
+        let own = self.vocabulary == Vocabulary::Own;
+        let mut faults = Vec::new();
+        for (n, name) in patch.remove.iter().enumerate() {
+            let named = |field: &Field| field.field == *name || system_name(field, own) == *name;
+            let fields = || self.sources.iter().flat_map(|source| &source.fields);
+            if !fields().any(named) {
+                let known: Vec<&str> = fields().map(|field| field.field.as_str()).collect();
+                let hint = names::suggestion(name, known);
+                let said = format!("There is no field \"{name}\" to remove. {hint}");
+                faults.push(refusal(said, place(origin, &format!("/remove/{n}"))));
+            }
+            for source in &mut patched.sources {
+                source.fields.retain(|field| !named(field));
+            }
+        }
+        for (n, added) in patch.add.iter().enumerate() {
+            let name = system_name(added, own);
+            let fields = patched.sources.iter().flat_map(|source| &source.fields);
+            if fields
+                .into_iter()
+                .any(|field| system_name(field, own) == name)
+            {
+                let said = format!(
+                    "The field \"{}\" is in the mapping already; name it in `remove` too to \
+                     replace it.",
+                    added.field
+                );
+                faults.push(refusal(said, place(origin, &format!("/add/{n}/field"))));
+            } else if let Some(last) = patched.sources.last_mut() {
+                last.fields.push(added.clone());
+            }
+        }
+        if let Some(root) = &patch.root {
+            patched.root.clone_from(root);
+        }
+        if let Some(key) = &patch.key {
+            patched.key.clone_from(key);
+        }
+        Failure::join(faults).map_or(Ok(patched), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn definition() -> Definition {
+        let text = r#"{"mapping":1,"root":"$","sources":[
+            {"id":"s","when":"@.x","fields":[{"field":"Severity","path":".s"}]},
+            {"id":"d","fields":[{"field":"Severity","path":".sev"},
+                {"field":"My Own","custom":true,"path":".o"}]}]}"#;
+        Definition::parse(text, "m").expect("a definition")
+    }
+
+    fn patch(value: serde_json::Value) -> MappingPatch {
+        serde_json::from_value(value).expect("a patch")
+    }
+
+    #[test]
+    fn fields_go_from_every_source_and_come_in_the_last() {
+        let patch = patch(json!({
+            "remove": ["Severity", "__My_Own"],
+            "add": [{"field": "Severity", "path": ".level"}], "root": "$.value", "key": ".id"
+        }));
+        let patched = definition().patched(&patch, "/mapping").expect("patched");
+        assert!(patched.sources[0].fields.is_empty());
+        assert_eq!(patched.sources[1].fields.len(), 1);
+        assert_eq!(patched.sources[1].fields[0].path, ".level");
+        assert_eq!(
+            (patched.root.as_str(), patched.key.as_deref()),
+            ("$.value", Some(".id"))
+        );
+    }
+
+    #[test]
+    fn null_as_key_differs_from_no_key() {
+        assert_eq!(patch(json!({})).key, None);
+        assert_eq!(patch(json!({"key": null})).key, Some(None));
+    }
+
+    #[test]
+    fn what_cannot_be_removed_or_added_is_told_with_the_nearest_name() {
+        let patch = patch(json!({
+            "remove": ["Severty"], "add": [{"field": "My Own", "custom": true, "path": ".x"}]
+        }));
+        let failure = definition().patched(&patch, "/mapping").expect_err("two");
+        assert!(failure.message().contains("Did you mean \"Severity\"?"));
+        assert!(
+            failure
+                .message()
+                .contains("\"My Own\" is in the mapping already")
+        );
+        assert_eq!(failure.place(), Some("/mapping/remove/0"));
+    }
+}

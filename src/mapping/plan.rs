@@ -1,0 +1,359 @@
+//! All paths of a source as one automaton that runs once over a record's text.
+//!
+//! Paths are merged into a tree of steps; while the text is read, the set of steps reached at the
+//! present place is kept, so subtrees that no path can enter are skipped unread. Matches are places
+//! in the text: nothing is decoded, so nothing can be lost. Paths that this cannot follow in the
+//! order and number of RFC 9535 (filters, slices, negative indexes, two `..`) go to the general
+//! evaluator, and only a record of theirs becomes a tape.
+
+use super::query::{Evaluator, Exhausted, Query, Selector};
+use super::tape::Tape;
+use crate::protocol::scan;
+
+/// Compiled paths; each has a slot, its position in the list that was compiled.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    steps: Vec<Step>,
+    general: Vec<(usize, Query)>,
+    slots: usize,
+}
+
+/// A step that several paths may share.
+#[derive(Debug, Default)]
+struct Step {
+    /// The paths that end here.
+    slots: Vec<usize>,
+    names: Vec<(Box<[u8]>, usize)>,
+    /// The lengths of `names` as bits: most names of a record are dismissed by their length.
+    lengths: u64,
+    indexes: Vec<(usize, usize)>,
+    any: Option<usize>,
+    /// The step that `..` leads to.
+    deep: Option<usize>,
+    /// Behind a `..`: stays reached in everything below.
+    stays: bool,
+}
+
+/// A step reached at the present place.
+#[derive(Clone, Copy, Debug)]
+struct Reached {
+    step: usize,
+    /// Where the node begins whose child the first step after `..` took. RFC 9535 orders matches
+    /// by that node first: a parent's match stands before those of its descendants.
+    anchor: usize,
+}
+
+/// A match.
+#[derive(Clone, Copy, Debug)]
+struct Match {
+    slot: usize,
+    anchor: usize,
+    start: usize,
+    end: usize,
+}
+
+/// What a run found; kept between runs so that its memory is used again.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    matches: Vec<Match>,
+    reached: Vec<Reached>,
+    first_of: Vec<usize>,
+}
+
+impl Found {
+    /// The values of a slot as slices of the text that was read, in the order of RFC 9535.
+    pub(crate) fn values<'a>(
+        &self,
+        slot: usize,
+        text: &'a str,
+    ) -> impl DoubleEndedIterator<Item = &'a str> + Clone {
+        let range = match (self.first_of.get(slot), self.first_of.get(slot + 1)) {
+            (Some(from), Some(to)) => *from..*to,
+            _ => 0..0,
+        };
+        let slice = move |found: &Match| text.get(found.start..found.end).unwrap_or("");
+        self.matches[range].iter().map(slice)
+    }
+
+    /// How many bytes all values have together.
+    pub(crate) fn bytes(&self) -> usize {
+        let len = |found: &Match| found.end - found.start;
+        self.matches.iter().map(len).sum()
+    }
+
+    fn settle(&mut self, slots: usize) {
+        let key = |found: &Match| (found.slot, found.anchor, found.start);
+        self.matches.sort_unstable_by_key(key);
+        self.first_of.clear();
+        let mut at = 0;
+        for slot in 0..=slots {
+            let rest = &self.matches[at..];
+            at += rest.iter().take_while(|found| found.slot < slot).count();
+            self.first_of.push(at);
+        }
+    }
+}
+
+impl Plan {
+    /// Compiles paths.
+    pub(crate) fn new<'q>(queries: impl IntoIterator<Item = &'q Query>) -> Self {
+        let mut plan = Plan {
+            steps: vec![Step::default()],
+            general: Vec::new(),
+            slots: 0,
+        };
+        for query in queries {
+            let slot = plan.slots;
+            plan.slots += 1;
+            if query.common() {
+                plan.add(query, slot);
+            } else {
+                plan.general.push((slot, query.clone()));
+            }
+        }
+        plan
+    }
+
+    fn add(&mut self, query: &Query, slot: usize) {
+        let mut step = 0;
+        for segment in &query.0 {
+            if segment.deep {
+                step = self.deep_step(step);
+            }
+            for selector in &segment.selectors {
+                step = self.next_step(step, selector);
+            }
+        }
+        self.steps[step].slots.push(slot);
+    }
+
+    fn new_step(&mut self) -> usize {
+        self.steps.push(Step::default());
+        self.steps.len() - 1
+    }
+
+    fn deep_step(&mut self, from: usize) -> usize {
+        if let Some(step) = self.steps[from].deep {
+            return step;
+        }
+        let step = self.new_step();
+        self.steps[step].stays = true;
+        self.steps[from].deep = Some(step);
+        step
+    }
+
+    fn next_step(&mut self, from: usize, selector: &Selector) -> usize {
+        let known = match selector {
+            Selector::Name(name) => self.steps[from].named(name.as_bytes()),
+            Selector::Index(index) => self.steps[from].indexed(position(*index)),
+            _ => self.steps[from].any,
+        };
+        if let Some(step) = known {
+            return step;
+        }
+        let step = self.new_step();
+        let origin = &mut self.steps[from];
+        match selector {
+            Selector::Name(name) => {
+                origin.lengths |= length_bit(name.len());
+                origin.names.push((name.as_bytes().into(), step));
+            }
+            Selector::Index(index) => origin.indexes.push((position(*index), step)),
+            _ => origin.any = Some(step),
+        }
+        step
+    }
+
+    /// Runs over the value at `start` of a text that is known to be valid. Returns where the value
+    /// ends.
+    pub(crate) fn run(
+        &self,
+        text: &str,
+        start: usize,
+        found: &mut Found,
+    ) -> Result<usize, Exhausted> {
+        found.matches.clear();
+        found.reached.clear();
+        found.reached.push(Reached { step: 0, anchor: 0 });
+        let mut run = Run {
+            steps: &self.steps,
+            text,
+            matches: &mut found.matches,
+            reached: &mut found.reached,
+            most: 100_000 + text.len() / 2,
+        };
+        let end = run.value(start, 0);
+        run.pay()?;
+        self.run_general(text, start, found)?;
+        found.settle(self.slots);
+        Ok(end)
+    }
+
+    fn run_general(&self, text: &str, start: usize, found: &mut Found) -> Result<(), Exhausted> {
+        if self.general.is_empty() {
+            return Ok(());
+        }
+        let tape = Tape::of(text, start);
+        let evaluator = Evaluator::new(&tape);
+        for (slot, query) in &self.general {
+            let nodes = evaluator.nodes(query, 0)?;
+            let matches = nodes.into_iter().enumerate().map(|(anchor, node)| Match {
+                slot: *slot,
+                anchor,
+                start: tape.start(node),
+                end: tape.start(node) + tape.raw(node).len(),
+            });
+            found.matches.extend(matches);
+        }
+        Ok(())
+    }
+}
+
+fn position(index: i64) -> usize {
+    usize::try_from(index).unwrap_or(usize::MAX)
+}
+
+fn length_bit(len: usize) -> u64 {
+    1 << len.min(63)
+}
+
+impl Step {
+    #[inline]
+    fn named(&self, name: &[u8]) -> Option<usize> {
+        if self.lengths & length_bit(name.len()) == 0 {
+            return None;
+        }
+        let same = |(known, _): &&(Box<[u8]>, usize)| {
+            known.len() == name.len() && known.first() == name.first() && **known == *name
+        };
+        self.names.iter().find(same).map(|(_, step)| *step)
+    }
+
+    fn indexed(&self, index: usize) -> Option<usize> {
+        let same = |(known, _): &&(usize, usize)| *known == index;
+        self.indexes.iter().find(same).map(|(_, step)| *step)
+    }
+
+    fn leads_on(&self) -> bool {
+        !self.names.is_empty() || !self.indexes.is_empty() || self.any.is_some() || self.stays
+    }
+}
+
+/// One run. What is reached at a value is the end of `reached`, from a position on.
+struct Run<'r> {
+    steps: &'r [Step],
+    text: &'r str,
+    matches: &'r mut Vec<Match>,
+    reached: &'r mut Vec<Reached>,
+    /// Many paths times many nodes must not fill the memory.
+    most: usize,
+}
+
+impl Run<'_> {
+    fn pay(&self) -> Result<(), Exhausted> {
+        let paid = self.matches.len() < self.most;
+        paid.then_some(()).ok_or(Exhausted)
+    }
+
+    /// Reads the value at `at`, where the steps from `from` on are reached.
+    fn value(&mut self, at: usize, from: usize) -> usize {
+        let bytes = self.text.as_bytes();
+        let first = self.matches.len();
+        let enters = self.arrive(at, from);
+        let last = self.matches.len();
+        let end = match bytes.get(at) {
+            Some(b'{') if enters => self.object(at, from),
+            Some(b'[') if enters => self.array(at, from),
+            _ => scan::value_end(bytes, at),
+        };
+        for found in &mut self.matches[first..last] {
+            found.end = end;
+        }
+        end
+    }
+
+    /// Notes what matches here and follows `..`; is there anything to look for below?
+    fn arrive(&mut self, at: usize, from: usize) -> bool {
+        let (steps, mut enters, mut next) = (self.steps, false, from);
+        while let Some(Reached { step, anchor }) = self.reached.get(next).copied() {
+            let step = &steps[step];
+            let room = self.most.saturating_sub(self.matches.len());
+            self.matches
+                .extend(step.slots.iter().take(room).map(|slot| Match {
+                    slot: *slot,
+                    anchor,
+                    start: at,
+                    end: at,
+                }));
+            if let Some(step) = step.deep {
+                self.reached.push(Reached { step, anchor: 0 });
+            }
+            enters |= step.leads_on();
+            next += 1;
+        }
+        enters
+    }
+
+    fn object(&mut self, start: usize, from: usize) -> usize {
+        let (text, mut at) = (self.text, start + 1);
+        let bytes = text.as_bytes();
+        while let Some(item) = scan::next_item(bytes, at) {
+            let (end, escaped) = scan::name_end(bytes, item);
+            let value = scan::member_value(bytes, end);
+            at = if escaped {
+                let name = scan::unquoted(text.get(item..end).unwrap_or(""));
+                self.child(|step| step.named(name.as_bytes()), value, (start, from))
+            } else {
+                let bare = bytes.get(item + 1..end - 1).unwrap_or_default();
+                self.child(|step| step.named(bare), value, (start, from))
+            };
+        }
+        scan::past_bracket(bytes, at)
+    }
+
+    fn array(&mut self, start: usize, from: usize) -> usize {
+        let bytes = self.text.as_bytes();
+        let (mut at, mut index) = (start + 1, 0);
+        while let Some(item) = scan::next_item(bytes, at) {
+            at = self.child(|step| step.indexed(index), item, (start, from));
+            index += 1;
+        }
+        scan::past_bracket(bytes, at)
+    }
+
+    /// Reads a child of the container that begins at `start` and reached the steps from `from` on;
+    /// `lookup` finds the step that the child's own name or index leads to.
+    #[inline]
+    fn child(
+        &mut self,
+        lookup: impl Fn(&Step) -> Option<usize>,
+        at: usize,
+        (start, from): (usize, usize),
+    ) -> usize {
+        let bytes = self.text.as_bytes();
+        let here = self.reached.len();
+        for n in from..here {
+            let reached = self.reached[n];
+            let step = &self.steps[reached.step];
+            let mut anchor = reached.anchor;
+            if step.stays {
+                anchor = start;
+                if matches!(bytes.get(at), Some(b'{' | b'[')) {
+                    self.reached.push(reached);
+                }
+            }
+            if let Some(step) = lookup(step) {
+                self.reached.push(Reached { step, anchor });
+            }
+            if let Some(step) = step.any {
+                self.reached.push(Reached { step, anchor });
+            }
+        }
+        if self.reached.len() == here {
+            return scan::value_end(bytes, at);
+        }
+        let end = self.value(at, here);
+        self.reached.truncate(here);
+        end
+    }
+}

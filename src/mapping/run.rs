@@ -1,0 +1,370 @@
+//! Applying a compiled mapping: finding the root, choosing a source, making an event of a record.
+//!
+//! One pass over the document; a record is left behind before the next is read. A fault in one
+//! record ends that record, not the document.
+
+use std::sync::Arc;
+
+use ring::digest;
+use serde_json::value::RawValue;
+
+use super::compile::{Compiled, Field, From, Source};
+use super::extract::too_much;
+use super::plan::Found;
+use super::query::{Evaluator, Exhausted, Selector};
+use super::steps::text_of;
+use super::tape::Tape;
+use super::{Mapped, RecordFault};
+use crate::protocol::document::{canonical_part, members};
+use crate::protocol::event::Fields;
+use crate::protocol::{ErrorKind, Event, Failure, Warning, scan};
+
+/// What one record's values may have together before the record is refused, in bytes beyond
+/// sixteen times its own.
+const SPARE_BYTES: usize = 16 << 20;
+
+/// Maps a document, given as the text of a valid one.
+pub(crate) fn apply(compiled: &Compiled, nest: bool, text: &str) -> Result<Mapped, Failure> {
+    let mut document = Found::default();
+    if compiled.absolute {
+        let run = compiled.document.run(text, 0, &mut document);
+        run.map_err(|_| too_much())?;
+    }
+    let mut mapper = Mapper {
+        compiled,
+        nest,
+        text,
+        document,
+        found: Found::default(),
+        mapped: Mapped::default(),
+        dropped: Vec::new(),
+        records: 0,
+        roots: 0,
+        wrong: None,
+    };
+    mapper.find_roots()?;
+    if let Some(kind) = mapper.wrong {
+        return Err(no_records(compiled.root.text(), kind));
+    }
+    if mapper.roots == 0 {
+        return Err(root_absent(compiled.root.text(), text));
+    }
+    mapper.warn();
+    Ok(mapper.mapped)
+}
+
+fn root_absent(root: &str, text: &str) -> Failure {
+    let names: Vec<String> = members(text).map_or_else(
+        |_| Vec::new(),
+        |all| {
+            all.iter()
+                .take(12)
+                .map(|one| format!("\"{}\"", one.name()))
+                .collect()
+        },
+    );
+    let there = match names.as_slice() {
+        _ if !text.starts_with('{') => "it is not an object".to_owned(),
+        [] => "it has no members".to_owned(),
+        names => format!("its members are {}", names.join(", ")),
+    };
+    Failure::new(
+        ErrorKind::BadResponse,
+        format!("The answer has nothing at the root path \"{root}\": {there}."),
+    )
+    .cause("The service answered in another shape than the mapping expects.")
+    .advice("Compare `raw_data` with the mapping's root; `mapping.root` replaces it.")
+}
+
+fn no_records(root: &str, kind: &str) -> Failure {
+    Failure::new(
+        ErrorKind::BadResponse,
+        format!("The answer has {kind} at the root path \"{root}\", expected an array or object."),
+    )
+    .cause("The service answered in another shape than the mapping expects.")
+    .advice("Compare `raw_data` with the mapping's root; `mapping.root` replaces it.")
+}
+
+fn kind_of(raw: &str) -> &'static str {
+    match raw.as_bytes().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a text",
+        Some(b'n') => "null",
+        Some(b't' | b'f') => "a boolean",
+        _ => "a number",
+    }
+}
+
+struct Mapper<'a> {
+    compiled: &'a Compiled,
+    nest: bool,
+    text: &'a str,
+    document: Found,
+    found: Found,
+    mapped: Mapped,
+    /// Fields with how many of their values would not convert.
+    dropped: Vec<(&'a Field, usize)>,
+    records: usize,
+    roots: usize,
+    wrong: Option<&'static str>,
+}
+
+impl<'a> Mapper<'a> {
+    fn find_roots(&mut self) -> Result<(), Failure> {
+        let (compiled, text) = (self.compiled, self.text);
+        let query = compiled.root.query();
+        if query.singular() && query.common() {
+            let path: Vec<&Selector> = query.0.iter().flat_map(|step| &step.selectors).collect();
+            self.descend(scan::past_blank(text.as_bytes(), 0), &path);
+            return Ok(());
+        }
+        let tape = Tape::of(text, 0);
+        let evaluator = Evaluator::new(&tape);
+        let roots = evaluator.nodes(query, 0).map_err(|_| too_much())?;
+        for root in roots {
+            self.root(tape.start(root));
+        }
+        // Many may be none: `$.value[*]` of an empty page. What stands before the first `*` may not.
+        let fixed = query
+            .0
+            .iter()
+            .take_while(|step| step.singular())
+            .cloned()
+            .collect();
+        let fixed = evaluator.nodes(&super::query::Query(fixed), 0);
+        self.roots += usize::from(fixed.is_ok_and(|nodes| !nodes.is_empty()));
+        Ok(())
+    }
+
+    /// Follows names and indexes to the root in the same pass that maps; returns the end of the
+    /// value. A member that stands twice counts once, the last time.
+    fn descend(&mut self, at: usize, path: &[&Selector]) -> usize {
+        let bytes = self.text.as_bytes();
+        let Some((first, rest)) = path.split_first() else {
+            self.restart();
+            return self.root(at);
+        };
+        let named = match (bytes.get(at), first) {
+            (Some(b'{'), Selector::Name(_)) => true,
+            (Some(b'['), Selector::Index(_)) => false,
+            _ => return scan::value_end(bytes, at),
+        };
+        let (mut next, mut index) = (at + 1, 0);
+        while let Some(item) = scan::next_item(bytes, next) {
+            let (wanted, value) = if named {
+                let end = scan::string_end(bytes, item);
+                let name = scan::unquoted(self.text.get(item..end).unwrap_or(""));
+                let wanted = matches!(first, Selector::Name(wanted) if *wanted == name);
+                (wanted, scan::member_value(bytes, end))
+            } else {
+                index += 1;
+                (
+                    matches!(first, Selector::Index(wanted) if *wanted == index - 1),
+                    item,
+                )
+            };
+            next = if wanted {
+                self.descend(value, rest)
+            } else {
+                scan::value_end(bytes, value)
+            };
+        }
+        scan::past_bracket(bytes, next)
+    }
+
+    fn restart(&mut self) {
+        self.mapped = Mapped::default();
+        self.dropped.clear();
+        self.records = 0;
+        self.wrong = None;
+    }
+
+    /// Maps what stands at the root: the elements of an array, or one object.
+    fn root(&mut self, at: usize) -> usize {
+        self.roots += 1;
+        let bytes = self.text.as_bytes();
+        match bytes.get(at) {
+            Some(b'{') => self.record(at),
+            Some(b'[') => {
+                let mut next = at + 1;
+                while let Some(item) = scan::next_item(bytes, next) {
+                    next = self.record(item);
+                }
+                scan::past_bracket(bytes, next)
+            }
+            _ => {
+                let end = scan::value_end(bytes, at);
+                self.wrong = Some(kind_of(self.text.get(at..end).unwrap_or("")));
+                end
+            }
+        }
+    }
+
+    fn record(&mut self, at: usize) -> usize {
+        let index = self.records;
+        self.records += 1;
+        match self.event(at) {
+            Ok((event, end)) => {
+                self.mapped.events.push(event);
+                end
+            }
+            Err(why) => {
+                let message = format!("Record {index} was not mapped: {why}.");
+                self.mapped.faults.push(RecordFault { index, message });
+                scan::value_end(self.text.as_bytes(), at)
+            }
+        }
+    }
+
+    fn event(&mut self, at: usize) -> Result<(Event, usize), String> {
+        let source = self.source(at).map_err(told)?;
+        let end = source
+            .plan
+            .run(self.text, at, &mut self.found)
+            .map_err(told)?;
+        let raw = self.text.get(at..end).unwrap_or("");
+        let bare = !raw.starts_with(['{', '[']);
+        if raw == "null" || (bare && !source.whole) {
+            return Err(format!("it is {}, expected an object", kind_of(raw)));
+        }
+        if self.found.bytes() > SPARE_BYTES + 16 * raw.len() {
+            return Err("its values are nested in each other too often".to_owned());
+        }
+        let event = Event {
+            key: self.key(source, raw),
+            source: Arc::clone(&source.id),
+            fields: self.fields(source),
+        };
+        Ok((event, end))
+    }
+
+    /// The first source whose condition holds.
+    fn source(&self, at: usize) -> Result<&'a Source, Exhausted> {
+        let (last, special) = self.compiled.sources.split_last().ok_or(Exhausted)?;
+        if special.is_empty() {
+            return Ok(last);
+        }
+        let tape = Tape::of(self.text, at);
+        let evaluator = Evaluator::new(&tape);
+        for source in special {
+            if let Some(when) = &source.when
+                && when.holds(&evaluator, 0)?
+            {
+                return Ok(source);
+            }
+        }
+        Ok(last)
+    }
+
+    fn key(&self, source: &Source, raw: &str) -> String {
+        let values = source.key.map(|slot| self.found.values(slot, self.text));
+        let key = values
+            .and_then(|mut values| values.find(|raw| !matches!(*raw, "null" | "\"\"")))
+            .map(|raw| text_of(raw).into_owned());
+        key.unwrap_or_else(|| content_key(raw))
+    }
+
+    fn fields(&mut self, source: &'a Source) -> Fields {
+        let mut fields = Vec::with_capacity(source.fields.len());
+        for field in &source.fields {
+            let (found, slot) = match field.from {
+                From::Record(slot) => (&self.found, slot),
+                From::Document(slot) => (&self.document, slot),
+            };
+            let outcome = field.steps.run(found.values(slot, self.text));
+            if outcome.dropped > 0 {
+                self.drop_values(field, outcome.dropped);
+            }
+            let value = outcome.value.map(RawValue::from_string);
+            if let Some(Ok(value)) = value {
+                fields.push((Arc::clone(&field.name), value));
+            }
+        }
+        if self.nest {
+            fields = nested(&fields);
+        }
+        Fields(fields)
+    }
+
+    fn drop_values(&mut self, field: &'a Field, count: usize) {
+        match self
+            .dropped
+            .iter_mut()
+            .find(|(known, _)| known.at == field.at)
+        {
+            Some((_, total)) => *total += count,
+            None => self.dropped.push((field, count)),
+        }
+    }
+
+    fn warn(&mut self) {
+        for (field, count) in &self.dropped {
+            let values = if *count == 1 { "value" } else { "values" };
+            let said = format!(
+                "{count} {values} of the field \"{}\" could not be converted and stayed out.",
+                field.name
+            );
+            let warning = Warning::new("not_converted", said).at(&*field.at);
+            self.mapped.warnings.push(warning);
+        }
+    }
+}
+
+fn told(_: Exhausted) -> String {
+    "its paths take too much work".to_owned()
+}
+
+/// The hash of a record's content, whatever the order of its members.
+fn content_key(raw: &str) -> String {
+    use std::fmt::Write as _;
+    let hash = digest::digest(&digest::SHA256, canonical_part(raw).as_bytes());
+    let mut key = String::with_capacity(71);
+    key.push_str("sha256:");
+    for byte in hash.as_ref() {
+        let _ = write!(key, "{byte:02x}");
+    }
+    key
+}
+
+type Named = (Arc<str>, Box<RawValue>);
+
+/// Dots in names make objects, each where its first member stood.
+fn nested(fields: &[Named]) -> Vec<Named> {
+    let flat: Vec<(&str, &str)> = fields
+        .iter()
+        .map(|(name, value)| (&**name, value.get()))
+        .collect();
+    let grouped = grouped(&flat).into_iter();
+    grouped
+        .filter_map(|(name, json)| Some((name.into(), RawValue::from_string(json).ok()?)))
+        .collect()
+}
+
+fn grouped<'n>(flat: &[(&'n str, &str)]) -> Vec<(&'n str, String)> {
+    let mut groups: Vec<(&str, Vec<(&str, &str)>)> = Vec::new();
+    for (name, json) in flat {
+        let (head, rest) = name.split_once('.').unwrap_or((name, ""));
+        match groups.iter_mut().find(|(known, _)| *known == head) {
+            Some((_, members)) => members.push((rest, json)),
+            None => groups.push((head, vec![(rest, json)])),
+        }
+    }
+    let json = |members: &[(&'n str, &str)]| match members {
+        [("", json)] => (*json).to_owned(),
+        members => object(&grouped(members)),
+    };
+    groups
+        .iter()
+        .map(|(head, members)| (*head, json(members)))
+        .collect()
+}
+
+fn object(members: &[(&str, String)]) -> String {
+    let member =
+        |(name, json): &(&str, String)| format!("{}:{json}", serde_json::Value::from(*name));
+    format!(
+        "{{{}}}",
+        members.iter().map(member).collect::<Vec<_>>().join(",")
+    )
+}

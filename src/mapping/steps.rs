@@ -1,0 +1,386 @@
+//! What is done to the values of a field: take, regex, values, type, format, default, in this order.
+//!
+//! Values are JSON texts and stay so: digits and escapes pass through unless a step asks for text.
+//! A null is no value. The steps act on each element of an array. Which values there are is not
+//! known here.
+
+use std::borrow::Cow;
+
+use regex::Regex;
+use serde_json::{Map, Value};
+
+use super::definition::{Field, FieldType, Take};
+use crate::protocol::document::compact;
+use crate::protocol::scan;
+use crate::when;
+
+/// The steps of one field, compiled.
+#[derive(Debug, Default)]
+pub(crate) struct Steps {
+    take: Take,
+    regex: Option<Regex>,
+    values: Map<String, Value>,
+    kind: Option<FieldType>,
+    format: Option<(String, String)>,
+    default: Option<String>,
+    /// Is the field an array, by the grammar of its path and what is taken?
+    many: bool,
+    /// Does any step look at single values?
+    alters: bool,
+}
+
+/// What the steps made of a field's values.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// JSON text; `None` is no value.
+    pub(crate) value: Option<String>,
+    /// Values that would not convert and were left out.
+    pub(crate) dropped: usize,
+}
+
+impl Steps {
+    /// Compiles the steps; `singular` is what the path's grammar says. Faults come with the name of
+    /// the key that is wrong.
+    pub(crate) fn compile(
+        field: &Field,
+        singular: bool,
+    ) -> Result<Self, Vec<(&'static str, String)>> {
+        let mut faults = Vec::new();
+        let regex = field
+            .regex
+            .as_deref()
+            .and_then(|pattern| match pattern_of(pattern) {
+                Ok(regex) => Some(regex),
+                Err(said) => {
+                    faults.push(("regex", said));
+                    None
+                }
+            });
+        let format = field.format.as_deref().and_then(|text| {
+            let halves = text.split_once("{}");
+            let one = halves.filter(|(_, after)| !after.contains("{}"));
+            if one.is_none() {
+                let said = "A format holds `{}` exactly once, where the value goes.";
+                faults.push(("format", said.to_owned()));
+            }
+            one.map(|(before, after)| (before.to_owned(), after.to_owned()))
+        });
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let take = field.take.unwrap_or_default();
+        let values = field.values.clone().unwrap_or_default();
+        let many = !singular && matches!(take, Take::All | Take::Unique);
+        Ok(Steps {
+            take,
+            alters: regex.is_some()
+                || format.is_some()
+                || !values.is_empty()
+                || field.kind.is_some(),
+            regex,
+            values,
+            kind: field.kind,
+            format,
+            default: default_of(field, many),
+            many,
+        })
+    }
+
+    /// Runs the steps over the values that a path gave.
+    pub(crate) fn run<'a>(
+        &self,
+        found: impl DoubleEndedIterator<Item = &'a str> + Clone,
+    ) -> Outcome {
+        let mut found = found.filter(|raw| *raw != "null");
+        let mut dropped = 0;
+        let value = if self.many {
+            self.array(found, &mut dropped)
+        } else {
+            let taken = match self.take {
+                Take::First => found.next().map(Cow::Borrowed),
+                Take::Join => joined(found).map(Cow::Owned),
+                // A member that stands twice under a singular path: the last one.
+                _ => found.next_back().map(Cow::Borrowed),
+            };
+            taken.and_then(|raw| self.alter(raw, &mut dropped).map(Cow::into_owned))
+        };
+        Outcome {
+            value: value.or_else(|| self.default.clone()),
+            dropped,
+        }
+    }
+
+    fn array<'a>(
+        &self,
+        found: impl Iterator<Item = &'a str> + Clone,
+        dropped: &mut usize,
+    ) -> Option<String> {
+        let bytes: usize = found.clone().map(|raw| raw.len() + 1).sum();
+        if bytes == 0 {
+            return None;
+        }
+        let mut seen = std::collections::HashSet::new();
+        let mut out = String::with_capacity(bytes + 1);
+        for raw in found {
+            if self.take == Take::Unique && !seen.insert(raw) {
+                continue;
+            }
+            if let Some(element) = self.alter(Cow::Borrowed(raw), dropped) {
+                out.push(if out.is_empty() { '[' } else { ',' });
+                out.push_str(&element);
+            }
+        }
+        (!out.is_empty()).then(|| out + "]")
+    }
+
+    fn alter<'a>(&self, raw: Cow<'a, str>, dropped: &mut usize) -> Option<Cow<'a, str>> {
+        if !self.alters {
+            return Some(raw);
+        }
+        let mut raw = raw;
+        if let Some(regex) = &self.regex {
+            raw = Cow::Owned(quoted(&captured(regex, &text_of(&raw))?));
+        }
+        if let Some(known) = self.looked_up(&raw) {
+            raw = Cow::Owned(known);
+        }
+        if let Some(kind) = self.kind {
+            let Some(converted) = convert(kind, &raw) else {
+                *dropped += 1;
+                return None;
+            };
+            raw = Cow::Owned(converted);
+        }
+        if let Some((before, after)) = &self.format {
+            raw = Cow::Owned(quoted(&format!("{before}{}{after}", text_of(&raw))));
+        }
+        Some(raw)
+    }
+
+    fn looked_up(&self, raw: &str) -> Option<String> {
+        if self.values.is_empty() {
+            return None;
+        }
+        self.values.get(&*text_of(raw)).map(Value::to_string)
+    }
+}
+
+/// Compiles a pattern of an author's; the refusal is one line.
+fn pattern_of(pattern: &str) -> Result<Regex, String> {
+    regex::RegexBuilder::new(pattern)
+        .size_limit(1 << 20)
+        .build()
+        .map_err(|error| {
+            let said = error.to_string();
+            let reason = said.lines().last().unwrap_or("").trim();
+            let reason = reason.trim_start_matches("error: ");
+            format!("The pattern is not a regular expression: {reason}.")
+        })
+}
+
+/// A field never changes shape: the default of an array is an array.
+fn default_of(field: &Field, many: bool) -> Option<String> {
+    match field.default.as_ref()? {
+        Value::Null => None,
+        Value::Array(array) => Some(Value::Array(array.clone()).to_string()),
+        value if many => Some(format!("[{value}]")),
+        value => Some(value.to_string()),
+    }
+}
+
+fn joined<'a>(found: impl Iterator<Item = &'a str>) -> Option<String> {
+    let texts: Vec<_> = found.map(text_of).collect();
+    (!texts.is_empty()).then(|| quoted(&texts.join(", ")))
+}
+
+fn captured(regex: &Regex, text: &str) -> Option<String> {
+    let captures = regex.captures(text)?;
+    let group = captures.iter().skip(1).flatten().next();
+    group
+        .or_else(|| captures.get(0))
+        .map(|part| part.as_str().to_owned())
+}
+
+/// What a JSON text says: the characters of a string, else the JSON text itself.
+pub(crate) fn text_of(raw: &str) -> Cow<'_, str> {
+    if raw.starts_with('"') {
+        scan::unquoted(raw)
+    } else {
+        Cow::Borrowed(raw)
+    }
+}
+
+/// A text as JSON.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
+}
+
+fn convert(kind: FieldType, raw: &str) -> Option<String> {
+    let text = || text_of(raw);
+    match kind {
+        FieldType::Text if raw.starts_with('"') => Some(raw.to_owned()),
+        FieldType::Text => Some(quoted(raw)),
+        FieldType::Integer => integer(text().trim()),
+        FieldType::Number => number(text().trim()),
+        FieldType::Boolean => ["true", "false"]
+            .into_iter()
+            .find(|word| text().trim().eq_ignore_ascii_case(word))
+            .map(str::to_owned),
+        FieldType::Datetime if raw.starts_with('"') => {
+            when::normalise(&text()).map(|time| quoted(&time))
+        }
+        FieldType::Datetime => None,
+        FieldType::Json if raw.starts_with('"') => compact(&text()).ok().map(Cow::into_owned),
+        FieldType::Json => Some(raw.to_owned()),
+    }
+}
+
+/// Digits as received; leading zeros and a fraction of zeros go.
+fn integer(text: &str) -> Option<String> {
+    let (sign, unsigned) = match text.strip_prefix('-') {
+        Some(unsigned) => ("-", unsigned),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (digits, fraction) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+    let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if !plain(digits) || !plain(fraction) || fraction.bytes().any(|b| b != b'0') {
+        return None;
+    }
+    match digits.trim_start_matches('0') {
+        "" => Some("0".to_owned()),
+        digits => Some(format!("{sign}{digits}")),
+    }
+}
+
+fn number(text: &str) -> Option<String> {
+    let numeric = text.starts_with(|c: char| c == '-' || c.is_ascii_digit());
+    (numeric && compact(text).is_ok()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn steps(field: &Value, singular: bool) -> Steps {
+        let mut whole = json!({"field": "F", "path": ".f"});
+        let members = whole.as_object_mut().expect("an object");
+        members.extend(field.as_object().expect("an object").clone());
+        let field: Field = serde_json::from_value(whole).expect("a field");
+        Steps::compile(&field, singular).expect("steps")
+    }
+
+    fn one(field: &Value, raw: &str) -> Option<String> {
+        steps(field, true).run([raw].into_iter()).value
+    }
+
+    fn many(field: &Value, raw: &[&str]) -> Option<String> {
+        steps(field, false).run(raw.iter().copied()).value
+    }
+
+    #[test]
+    fn the_shape_comes_from_the_grammar() {
+        assert_eq!(one(&json!({}), "1.50").as_deref(), Some("1.50"));
+        assert_eq!(one(&json!({}), "null"), None);
+        assert_eq!(many(&json!({}), &["1"]).as_deref(), Some("[1]"));
+        assert_eq!(many(&json!({}), &["null", "2"]).as_deref(), Some("[2]"));
+        assert_eq!(many(&json!({}), &["null"]), None);
+        let twice = steps(&json!({}), true).run(["1", "2"].into_iter()).value;
+        assert_eq!(twice.as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn take_picks_before_anything_else() {
+        let raw = [r#""b""#, "null", r#""a""#, r#""b""#];
+        let taken = |take: &str| many(&json!({ "take": take }), &raw);
+        assert_eq!(taken("all").as_deref(), Some(r#"["b","a","b"]"#));
+        assert_eq!(taken("first").as_deref(), Some(r#""b""#));
+        assert_eq!(taken("last").as_deref(), Some(r#""b""#));
+        assert_eq!(taken("unique").as_deref(), Some(r#"["b","a"]"#));
+        assert_eq!(taken("join").as_deref(), Some(r#""b, a, b""#));
+    }
+
+    #[test]
+    fn the_order_of_the_steps_is_fixed() {
+        let field = json!({
+            "regex": "level-(\\w+)", "values": {"2": 20}, "type": "integer",
+            "format": "sev {}", "default": "none"
+        });
+        assert_eq!(one(&field, r#""level-2""#).as_deref(), Some(r#""sev 20""#));
+        assert_eq!(one(&field, r#""level-03""#).as_deref(), Some(r#""sev 3""#));
+        assert_eq!(one(&field, r#""other""#).as_deref(), Some(r#""none""#));
+        let outcome = steps(&field, true).run([r#""level-x""#].into_iter());
+        assert_eq!(
+            (outcome.value.as_deref(), outcome.dropped),
+            (Some(r#""none""#), 1)
+        );
+    }
+
+    #[test]
+    fn types_keep_digits_and_leave_out_what_will_not_convert() {
+        let typed = |kind: &str, raw: &str| one(&json!({ "type": kind }), raw);
+        let big = "123456789012345678901234567890";
+        assert_eq!(typed("integer", big).as_deref(), Some(big));
+        assert_eq!(typed("integer", r#"" 007.0 ""#).as_deref(), Some("7"));
+        assert_eq!(typed("integer", "1.5"), None);
+        assert_eq!(typed("integer", "true"), None);
+        assert_eq!(typed("number", "1.0e400").as_deref(), Some("1.0e400"));
+        assert_eq!(typed("number", r#""0.10""#).as_deref(), Some("0.10"));
+        assert_eq!(typed("number", r#""x""#), None);
+        assert_eq!(typed("boolean", r#""True""#).as_deref(), Some("true"));
+        assert_eq!(typed("boolean", "1"), None);
+        assert_eq!(
+            typed("text", r#"{"a":1.0}"#).as_deref(),
+            Some(r#""{\"a\":1.0}""#)
+        );
+        assert_eq!(typed("text", r#""\ud83d""#).as_deref(), Some(r#""\ud83d""#));
+        let time = r#""2026-01-14T10:00:00.1234567""#;
+        assert_eq!(
+            typed("datetime", time).as_deref(),
+            Some(r#""2026-01-14T10:00:00.1234567Z""#)
+        );
+        assert_eq!(typed("datetime", "1768384800"), None);
+        assert_eq!(
+            typed("json", r#""{ \"a\": 1.0 }""#).as_deref(),
+            Some(r#"{"a":1.0}"#)
+        );
+        assert_eq!(typed("json", r#""plain""#), None);
+    }
+
+    #[test]
+    fn elements_that_fail_are_dropped_and_counted() {
+        let raw = ["1", r#""x""#, r#""3""#, "{}"];
+        let outcome = steps(&json!({"type": "integer"}), false).run(raw.into_iter());
+        assert_eq!(outcome.value.as_deref(), Some("[1,3]"));
+        assert_eq!(outcome.dropped, 2);
+    }
+
+    #[test]
+    fn a_default_keeps_the_shape() {
+        let field = json!({"default": "Unknown"});
+        assert_eq!(one(&field, "null").as_deref(), Some(r#""Unknown""#));
+        assert_eq!(many(&field, &[]).as_deref(), Some(r#"["Unknown"]"#));
+        assert_eq!(many(&json!({"default": []}), &[]).as_deref(), Some("[]"));
+    }
+
+    #[test]
+    fn a_look_up_leaves_other_texts_alone_and_may_give_any_json() {
+        let field = json!({"values": {"high": {"n": 1}, "true": "yes"}});
+        assert_eq!(one(&field, r#""high""#).as_deref(), Some(r#"{"n":1}"#));
+        assert_eq!(one(&field, "true").as_deref(), Some(r#""yes""#));
+        assert_eq!(one(&field, r#""low""#).as_deref(), Some(r#""low""#));
+    }
+
+    #[test]
+    fn what_does_not_compile_is_named() {
+        let field = Field {
+            regex: Some("(".into()),
+            format: Some("no place".into()),
+            ..Field::default()
+        };
+        let faults = Steps::compile(&field, true).expect_err("two faults");
+        let keys: Vec<_> = faults.iter().map(|(key, _)| *key).collect();
+        assert_eq!(keys, ["regex", "format"]);
+        assert!(faults[0].1.contains("unclosed group"), "{}", faults[0].1);
+    }
+}

@@ -1,0 +1,294 @@
+//! What a mapping promises, on small documents. Paths in general are tested against other engines
+//! in `tests/it/properties.rs`.
+
+use super::*;
+use crate::protocol::ErrorKind;
+
+fn mapping(text: &str) -> Mapping {
+    Mapping::parse(text, "m.json").expect("a mapping")
+}
+
+fn apply(mapping: &Mapping, raw: &str) -> Mapped {
+    let raw = Document::parse(raw).expect("JSON");
+    mapping.apply(&raw).expect("the root is there")
+}
+
+/// Events without their keys, as one JSON text each.
+fn events(mapped: &Mapped) -> Vec<String> {
+    let shown = |event: &Event| {
+        let fields = serde_json::to_string(&event.fields).expect("JSON");
+        format!("{} {fields}", event.source)
+    };
+    mapped.events.iter().map(shown).collect()
+}
+
+fn simple(root: &str, fields: &str) -> Mapping {
+    mapping(&format!(
+        r#"{{"mapping":1,"root":"{root}","sources":[{{"id":"d","fields":[{fields}]}}]}}"#
+    ))
+}
+
+#[test]
+fn digits_escapes_and_odd_names_come_through_unchanged() {
+    let fields = r#"{"field":"A","path":".a"},{"field":"B","path":"..b"},{"field":"G","path":".a[?@ != 0]"}"#;
+    let mapped = apply(
+        &simple("$.value", fields),
+        r#"{"value":[{"a":18446744073709551616,"b":1e400},
+            {"a":"\ud83d","b":"\u0041","\ud83d":{"b":0.10}},
+            {"$serde_json::private::RawValue":1,"a":[1e400,"\ud83d"],"x":{"$serde_json::private::RawValue":{"b":1.0}}}]}"#,
+    );
+    assert_eq!(
+        events(&mapped),
+        [
+            r#"d {"A":18446744073709551616,"B":[1e400]}"#,
+            r#"d {"A":"\ud83d","B":["\u0041",0.10]}"#,
+            r#"d {"A":[1e400,"\ud83d"],"B":[1.0],"G":[1e400,"\ud83d"]}"#,
+        ]
+    );
+    assert!(mapped.faults.is_empty());
+}
+
+#[test]
+fn a_parents_match_stands_before_those_of_its_descendants() {
+    let fields = r#"{"field":"A","path":"..a"},{"field":"N","path":".x..a.a"}"#;
+    let raw = r#"{"x":{"a":{"a":1,"b":{"a":2}},"c":[{"a":{"a":3}}]},"a":4}"#;
+    let mapped = apply(&simple("$", fields), raw);
+    assert_eq!(
+        events(&mapped),
+        [r#"d {"A":[4,{"a":1,"b":{"a":2}},1,2,{"a":3},3],"N":[1,3]}"#]
+    );
+}
+
+#[test]
+fn a_member_that_stands_twice_is_found_twice_and_counts_once_as_one_value() {
+    let fields =
+        r#"{"field":"A","path":".a"},{"field":"All","path":"..a"},{"field":"F","path":"[?@ > 1]"}"#;
+    let mapped = apply(&simple("$", fields), r#"{"a":1,"b":3,"\u0061":2}"#);
+    assert_eq!(events(&mapped), [r#"d {"A":2,"All":[1,2],"F":[3,2]}"#]);
+    let mapped = apply(
+        &simple("$.v", r#"{"field":"A","path":".a"}"#),
+        r#"{"v":[{"a":1}],"v":[{"a":2}]}"#,
+    );
+    assert_eq!(events(&mapped), [r#"d {"A":2}"#]);
+}
+
+#[test]
+fn sources_are_tried_in_order_and_inherit_from_the_last() {
+    let mapping = mapping(
+        r#"{"mapping":1,"root":"$","sources":[
+        {"id":"mail","when":"@.kind == 'mail' || @.n > 5","fields":[
+            {"field":"B","path":".mail"},{"field":"New","custom":true,"path":".new"}]},
+        {"id":"other","when":"@.kind","fields":[]},
+        {"id":"rest","fields":[{"field":"A","path":".a"},{"field":"B","path":".b"},{"field":"C","path":".c"}]}]}"#,
+    );
+    let mapped = apply(
+        &mapping,
+        r#"[{"kind":"mail","a":1,"b":2,"c":3,"mail":4,"new":5},{"n":6,"a":1},{"kind":"x","b":1},{"b":1}]"#,
+    );
+    assert_eq!(
+        events(&mapped),
+        [
+            r#"mail {"A":1,"B":4,"C":3,"__New":5}"#,
+            r#"mail {"A":1}"#,
+            r#"other {"B":1}"#,
+            r#"rest {"B":1}"#,
+        ]
+    );
+    assert_eq!(mapping.fields(), ["A", "B", "C", "__New"]);
+}
+
+#[test]
+fn the_key_is_a_value_or_the_hash_of_the_content() {
+    let keyed =
+        mapping(r#"{"mapping":1,"root":"$","key":".id","sources":[{"id":"d","fields":[]}]}"#);
+    let mapped = apply(
+        &keyed,
+        r#"[{"id":"a\"b"},{"id":7.0},{"id":null,"x":1},{"x":1,"id":null},{"x":1.0,"id":null},{"id":""}]"#,
+    );
+    let keys: Vec<&str> = mapped.events.iter().map(|event| &*event.key).collect();
+    assert_eq!(keys[..2], ["a\"b", "7.0"]);
+    assert!(
+        keys[2].starts_with("sha256:") && keys[2].len() == 71,
+        "{}",
+        keys[2]
+    );
+    assert_eq!(keys[2], keys[3], "the order of members is no content");
+    assert_ne!(keys[3], keys[4], "digits are content");
+    assert!(keys[5].starts_with("sha256:"));
+}
+
+#[test]
+fn a_bad_record_is_reported_and_the_rest_is_mapped() {
+    let mapped = apply(
+        &simple("$.value", r#"{"field":"A","path":".a"}"#),
+        r#"{"value":[{"a":1},null,7,{"a":2}]}"#,
+    );
+    assert_eq!(events(&mapped), [r#"d {"A":1}"#, r#"d {"A":2}"#]);
+    let told: Vec<_> = mapped
+        .faults
+        .iter()
+        .map(|fault| (fault.index, &*fault.message))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (
+                1,
+                "Record 1 was not mapped: it is null, expected an object."
+            ),
+            (
+                2,
+                "Record 2 was not mapped: it is a number, expected an object."
+            ),
+        ]
+    );
+    let whole = apply(&simple("$", r#"{"field":"A","path":""}"#), "[7,[8]]");
+    assert_eq!(events(&whole), [r#"d {"A":7}"#, r#"d {"A":[8]}"#]);
+}
+
+#[test]
+fn work_without_end_ends_the_record() {
+    let fields = r#"{"field":"A","path":"..[?count(@..*) > count($..*)]"}"#;
+    let record = format!("{{\"a\":[{}0]}}", "[],".repeat(3000));
+    let mapped = apply(&simple("$", fields), &format!("[{{}},{record},{{}}]"));
+    assert_eq!((mapped.events.len(), mapped.faults.len()), (2, 1));
+    assert!(mapped.faults[0].message.contains("too much work"));
+}
+
+#[test]
+fn an_absent_root_names_the_path_and_what_is_there() {
+    let fails = |root: &str, raw: &str| {
+        let raw = Document::parse(raw).expect("JSON");
+        let failure = simple(root, "").apply(&raw).expect_err("no root");
+        assert_eq!(failure.kind(), ErrorKind::BadResponse);
+        assert!(failure.assistance().is_some());
+        failure.message().to_owned()
+    };
+    assert_eq!(
+        fails("$.value", r#"{"error":{"value":[]},"code":1}"#),
+        "The answer has nothing at the root path \"$.value\": its members are \"error\", \"code\"."
+    );
+    assert!(fails("$.value", "[]").contains("it is not an object"));
+    assert!(fails("$.value", r#"{"value":null}"#).contains("has null at the root path"));
+    assert!(fails("$.value[*]", r#"{"x":[]}"#).contains("its members are \"x\""));
+    assert!(
+        apply(&simple("$.value[*]", ""), r#"{"value":[]}"#)
+            .events
+            .is_empty()
+    );
+}
+
+#[test]
+fn absolute_paths_read_the_raw_document() {
+    let fields = r#"{"field":"C","path":"$['@odata.context']"},{"field":"N","path":"$.value[?@.a == 2].a"},{"field":"A","path":".a"}"#;
+    let mapped = apply(
+        &simple("$.value", fields),
+        r#"{"value":[{"a":1},{"a":2}],"@odata.context":"c"}"#,
+    );
+    assert_eq!(
+        events(&mapped),
+        [
+            r#"d {"C":"c","N":[2],"A":1}"#,
+            r#"d {"C":"c","N":[2],"A":2}"#
+        ]
+    );
+}
+
+#[test]
+fn values_that_will_not_convert_are_one_warning_a_field() {
+    let fields = r#"{"field":"N","path":"..n","type":"integer"},{"field":"T","path":".t","type":"datetime"}"#;
+    let mapped = apply(
+        &simple("$", fields),
+        r#"[{"n":"x","t":"soon"},{"a":{"n":"y"},"n":1},{"n":[]}]"#,
+    );
+    assert_eq!(events(&mapped), ["d {}", r#"d {"N":[1]}"#, "d {}"]);
+    let told: Vec<_> = mapped
+        .warnings
+        .iter()
+        .map(|warning| &*warning.message)
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "3 values of the field \"N\" could not be converted and stayed out.",
+            "1 value of the field \"T\" could not be converted and stayed out.",
+        ]
+    );
+    assert_eq!(
+        mapped.warnings[0].at.as_deref(),
+        Some("m.json:/sources/0/fields/0")
+    );
+}
+
+#[test]
+fn dots_make_objects_of_an_own_vocabulary() {
+    let mapping = mapping(
+        r#"{"mapping":1,"root":"$","vocabulary":"own","nest":true,"sources":[{"id":"d","fields":[
+        {"field":"actor.user.name","path":".u"},{"field":"time","path":".t"},{"field":"actor.id","path":".i"}]}]}"#,
+    );
+    let mapped = apply(&mapping, r#"{"u":"a","t":1,"i":2}"#);
+    assert_eq!(
+        events(&mapped),
+        [r#"d {"actor":{"user":{"name":"a"},"id":2},"time":1}"#]
+    );
+    let clash = Mapping::parse(
+        r#"{"mapping":1,"root":"$","vocabulary":"own","nest":true,"sources":[{"id":"d","fields":[
+        {"field":"a","path":".a"},{"field":"a.b","path":".b"}]}]}"#,
+        "m.json",
+    );
+    assert!(
+        clash
+            .expect_err("a clash")
+            .message()
+            .contains("would be a value")
+    );
+}
+
+#[test]
+fn a_condition_cannot_close_its_bracket() {
+    for when in ["@.a],[?@.b", "@.a].b[?@.c", "", "1"] {
+        let text = format!(
+            r#"{{"mapping":1,"root":"$","sources":[{{"id":"a","when":"{when}","fields":[]}},{{"id":"b","fields":[]}}]}}"#
+        );
+        let failure = Mapping::parse(&text, "m.json").expect_err("no condition");
+        assert_eq!(failure.place(), Some("m.json:/sources/0/when"), "{when}");
+    }
+}
+
+#[test]
+fn limits_keep_the_work_of_a_request_bounded() {
+    let fields: Vec<String> = (0..=MAX_FIELDS)
+        .map(|n| format!(r#"{{"field":"{n}","path":".a"}}"#))
+        .collect();
+    let text = format!(
+        r#"{{"mapping":1,"root":"$","sources":[{{"id":"d","fields":[{}]}}]}}"#,
+        fields.join(",")
+    );
+    let failure = Mapping::parse(&text, "/mapping").expect_err("too many");
+    assert_eq!(failure.kind(), ErrorKind::InvalidMapping);
+    assert_eq!(failure.place(), Some("/mapping/sources"));
+}
+
+#[test]
+fn the_documented_mapping_compiles_and_lints_clean() {
+    let text = include_str!("../../mappings/purview_audit_alert_v2/fetch_event.json");
+    let names = vocabulary(include_str!("../../mappings/fields.json")).expect("names");
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mapping = mapping(text);
+    assert!(lint(mapping.definition(), &names, "m.json").is_empty());
+    assert_eq!(mapping.fields().len(), 20);
+    assert_eq!(mapping.definition().key, None);
+}
+
+#[test]
+fn a_patch_is_applied_and_compiled() {
+    let patch: MappingPatch = serde_json::from_str(
+        r#"{"add":[{"field":"My Own","custom":true,"path":".o"}],"remove":["A"],"key":".k"}"#,
+    )
+    .expect("a patch");
+    let patched = simple("$", r#"{"field":"A","path":".a"}"#);
+    let patched = patched.patched(&patch, "/mapping").expect("patched");
+    let mapped = apply(&patched, r#"{"a":1,"o":2,"k":"K"}"#);
+    assert_eq!(events(&mapped), [r#"d {"__My_Own":2}"#]);
+    assert_eq!(mapped.events[0].key, "K");
+}

@@ -1,0 +1,72 @@
+//! The catalogue of standard event fields, `mappings/fields.json`.
+//!
+//! It says which names there are and what they mean; whether a mapping uses them is for `lint`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::definition::{FieldType, place, refusal};
+use crate::protocol::{ErrorKind, Failure, decode_object, strict_object};
+
+/// The file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StandardFields {
+    /// The schema that an editor checks this file with.
+    #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// The version of the file format: 1.
+    #[schemars(range(min = 1, max = 1))]
+    pub fields: u64,
+    /// The fields, in the order of the reference.
+    pub names: Vec<StandardField>,
+}
+
+/// One standard field.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StandardField {
+    /// The name, as events carry it.
+    pub name: String,
+    /// What its values usually are.
+    #[serde(rename = "type")]
+    pub kind: FieldType,
+    /// What it means, in one sentence.
+    pub summary: String,
+}
+
+impl StandardFields {
+    /// Reads the file. `origin` names it in faults.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, Failure> {
+        let object =
+            strict_object(text).map_err(|failure| refusal(failure.message(), origin.to_owned()))?;
+        let at = place(origin, "");
+        let read: Result<StandardFields, _> =
+            decode_object(&object, &at, ErrorKind::InvalidMapping);
+        let file = read.map_err(|faults| {
+            Failure::join(faults)
+                .unwrap_or_else(|| refusal("The fields cannot be read.", origin.to_owned()))
+        })?;
+        let mut faults = Vec::new();
+        if file.fields != 1 {
+            let said = format!(
+                "A fields file of version {} was given; 1 is read here.",
+                file.fields
+            );
+            faults.push(refusal(said, place(origin, "/fields")));
+        }
+        for (n, field) in file.names.iter().enumerate() {
+            if file.names[..n].iter().any(|other| other.name == field.name) {
+                let said = format!("The field \"{}\" stands twice; remove one.", field.name);
+                faults.push(refusal(said, place(origin, &format!("/names/{n}/name"))));
+            }
+        }
+        Failure::join(faults).map_or(Ok(file), Err)
+    }
+}
+
+/// The names in the catalogue of standard fields.
+pub fn vocabulary(text: &str) -> Result<Vec<String>, Failure> {
+    let file = StandardFields::parse(text, "mappings/fields.json")?;
+    Ok(file.names.into_iter().map(|field| field.name).collect())
+}
