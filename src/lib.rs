@@ -2,10 +2,12 @@
 
 pub mod clock;
 pub mod identity;
+pub mod manifest;
 pub mod mapping;
 pub mod microsoft;
 pub mod names;
 pub mod net;
 pub mod ops;
+pub mod output;
 pub mod protocol;
 pub mod when;

@@ -1,0 +1,301 @@
+//! Binding: what a playbook author wrote becomes the connection and the operation's input.
+//!
+//! Names fold; every fault is reported, not the first one. Secret values pass through as the
+//! references they may be: resolving them is the host's business.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use crate::manifest::{CommandSpec, Param};
+use crate::names::{fold, suggestion};
+use crate::protocol::Failure;
+
+/// What a command was called with.
+#[derive(Debug, Default)]
+pub struct Bound {
+    /// Connection slots: not secret.
+    pub connection: Map<String, Value>,
+    /// Connection slots that are secret, as given: a reference or the value itself.
+    pub secrets: Map<String, Value>,
+    /// The operation's input.
+    pub input: Map<String, Value>,
+    /// Where each operation input and slot stands in the request, or would: its JSON Pointer.
+    pub places: BTreeMap<String, String>,
+    /// The inputs as the author wrote them, by id, for sentences.
+    pub written: BTreeMap<String, String>,
+}
+
+/// One value that was given, with where.
+struct Given<'a> {
+    param: &'a Param,
+    value: &'a Value,
+    place: String,
+}
+
+/// What the request gave, before binding.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Connection parameters.
+    pub connection: &'a Map<String, Value>,
+    /// Where they stand: `/connection`, or a profile's place.
+    pub connection_at: &'a str,
+    /// Inputs.
+    pub inputs: &'a Map<String, Value>,
+    /// The time of day, for spans.
+    pub now: DateTime<Utc>,
+}
+
+impl CommandSpec {
+    /// Binds connection and inputs; every fault at once. `accepts` tells whether the operation has
+    /// an input of that name.
+    pub fn bind(
+        &self,
+        connection: &[Param],
+        request: Request<'_>,
+        accepts: impl Fn(&str) -> bool,
+    ) -> Result<Bound, Vec<Failure>> {
+        let mut faults = Vec::new();
+        let mut bound = Bound {
+            input: self.fixed.clone(),
+            ..Bound::default()
+        };
+        bound.foresee(connection, request.connection_at);
+        bound.foresee(&self.inputs, "/inputs");
+        let slots = read(
+            connection,
+            request.connection,
+            request.connection_at,
+            &mut faults,
+        );
+        for given in slots {
+            let Some(value) = coerced(&given, request.now, &mut faults) else {
+                continue;
+            };
+            let target = given.param.target();
+            match target.strip_prefix("input.") {
+                Some(input) if accepts(input) => bound.take(input, value, &given),
+                Some(_) => {}
+                None => bound.take_slot(target, value, &given),
+            }
+        }
+        for given in read(&self.inputs, request.inputs, "/inputs", &mut faults) {
+            let Some(value) = coerced(&given, request.now, &mut faults) else {
+                continue;
+            };
+            bound
+                .written
+                .insert(given.param.id.clone(), as_written(given.value));
+            bound.take(given.param.target(), value, &given);
+        }
+        if faults.is_empty() {
+            Ok(bound)
+        } else {
+            Err(faults)
+        }
+    }
+}
+
+impl Bound {
+    /// Where parameters would stand, in their product's words.
+    fn foresee(&mut self, params: &[Param], at: &str) {
+        for param in params {
+            let target = param.target();
+            let target = target.strip_prefix("input.").unwrap_or(target);
+            self.places
+                .insert(target.to_owned(), format!("{at}/{}", param.title));
+        }
+    }
+
+    fn take(&mut self, input: &str, value: Value, given: &Given<'_>) {
+        self.places.insert(input.to_owned(), given.place.clone());
+        self.input.insert(input.to_owned(), value);
+    }
+
+    fn take_slot(&mut self, slot: &str, value: Value, given: &Given<'_>) {
+        self.places.insert(slot.to_owned(), given.place.clone());
+        let into = if given.param.secret {
+            &mut self.secrets
+        } else {
+            &mut self.connection
+        };
+        into.insert(slot.to_owned(), value);
+    }
+}
+
+/// Matches what was given against what is declared; fills in defaults; in declared order.
+fn read<'a>(
+    params: &'a [Param],
+    given: &'a Map<String, Value>,
+    at: &str,
+    faults: &mut Vec<Failure>,
+) -> Vec<Given<'a>> {
+    let mut found: BTreeMap<&str, (&str, &Value)> = BTreeMap::new();
+    for (key, value) in given {
+        let place = format!("{at}/{}", crate::protocol::escape(key));
+        let folded = fold(key);
+        let param = params
+            .iter()
+            .find(|param| param.names().any(|name| fold(name) == folded));
+        match param {
+            None => faults.push(unknown(params, key, place)),
+            Some(param) => {
+                if let Some((other, _)) = found.insert(&param.id, (key, value)) {
+                    let why =
+                        format!("\"{other}\" and \"{key}\" are the same parameter; give it once.");
+                    faults.push(Failure::invalid_input(place, why));
+                }
+            }
+        }
+    }
+    params
+        .iter()
+        .filter_map(|param| pick(param, &found, at, faults))
+        .collect()
+}
+
+fn pick<'a>(
+    param: &'a Param,
+    found: &BTreeMap<&str, (&str, &'a Value)>,
+    at: &str,
+    faults: &mut Vec<Failure>,
+) -> Option<Given<'a>> {
+    let given = found
+        .get(param.id.as_str())
+        .filter(|(_, value)| !absent(value));
+    match (given, &param.default) {
+        (Some((key, value)), _) => {
+            let place = format!("{at}/{}", crate::protocol::escape(key));
+            Some(Given {
+                param,
+                value,
+                place,
+            })
+        }
+        (None, Some(default)) => Some(Given {
+            param,
+            value: default,
+            place: format!("{at}/{}", param.title),
+        }),
+        (None, None) if param.required => {
+            let message = format!("\"{}\" is required.", param.title);
+            faults.push(Failure::invalid_input(
+                format!("{at}/{}", param.title),
+                message,
+            ));
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+/// Forms send empty text for a field that was left blank.
+fn absent(value: &Value) -> bool {
+    value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+fn unknown(params: &[Param], key: &str, place: String) -> Failure {
+    let hint = suggestion(key, params.iter().map(|param| param.title.as_str()));
+    Failure::invalid_input(place, format!("There is no parameter \"{key}\". {hint}"))
+}
+
+fn coerced(given: &Given<'_>, now: DateTime<Utc>, faults: &mut Vec<Failure>) -> Option<Value> {
+    match given.param.coerce(given.value, now) {
+        Ok(value) => Some(value),
+        Err(expected) => {
+            let end = if expected.ends_with(['.', '?']) {
+                ""
+            } else {
+                "."
+            };
+            let message = format!("\"{}\": {expected}{end}", given.param.title);
+            faults.push(Failure::invalid_input(given.place.clone(), message));
+            None
+        }
+    }
+}
+
+fn as_written(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::Manifest;
+    use serde_json::json;
+
+    fn manifest() -> Manifest {
+        let text = json!({
+            "manifest": 1, "id": "sample", "title": "Sample", "version": "1.0.0", "summary": "A sample.",
+            "connection": [
+                { "id": "tenant_id", "title": "Tenant ID", "type": "string", "required": true, "summary": "The tenant." },
+                { "id": "client_secret", "title": "Client Secret", "type": "string", "required": true, "secret": true, "summary": "The secret." },
+                { "id": "api_version", "title": "API Version", "to": "input.api_version", "type": "choice",
+                  "choices": ["v1.0", "beta"], "default": "v1.0", "summary": "The version." } ],
+            "commands": [ { "id": "fetch", "title": "Fetch", "kind": "ingest", "operation": "x", "summary": "Fetches.",
+                "fixed": { "time_field": "updated" },
+                "inputs": [
+                  { "id": "top", "title": "Top Number", "to": "top", "type": "integer", "summary": "How many." },
+                  { "id": "users", "title": "Users", "type": "list of string", "summary": "Whose." },
+                  { "id": "auto", "title": "Auto", "type": "boolean", "default": false, "summary": "Whether." } ] } ]
+        });
+        Manifest::parse(&text.to_string(), "sample.json").expect("a valid manifest")
+    }
+
+    fn bind(connection: Value, inputs: Value) -> Result<Bound, Vec<String>> {
+        let manifest = manifest();
+        let (Value::Object(connection), Value::Object(inputs)) = (connection, inputs) else {
+            panic!("two objects are wanted");
+        };
+        let request = Request {
+            connection: &connection,
+            connection_at: "/connection",
+            inputs: &inputs,
+            now: DateTime::UNIX_EPOCH,
+        };
+        manifest.commands[0]
+            .bind(&manifest.connection, request, |input| {
+                input == "api_version"
+            })
+            .map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn names_fold_and_text_becomes_the_declared_type() {
+        let connection =
+            json!({ "tenantId": "t", "CLIENT-SECRET": "env:SOAR_X", "api version": "BETA" });
+        let inputs = json!({ "topnumber": "10", "Users": "a@x, b@x", "auto": "True" });
+        let bound = bind(connection, inputs).expect("it binds");
+        let expected = json!({ "time_field": "updated", "api_version": "beta", "top": 10,
+                               "users": ["a@x", "b@x"], "auto": true });
+        assert_eq!(Value::Object(bound.input), expected);
+        assert_eq!(Value::Object(bound.connection), json!({ "tenant_id": "t" }));
+        assert_eq!(
+            Value::Object(bound.secrets),
+            json!({ "client_secret": "env:SOAR_X" })
+        );
+        assert_eq!(bound.places["top"], "/inputs/topnumber");
+    }
+
+    #[test]
+    fn every_fault_is_reported_at_once() {
+        let connection = json!({ "Tenant ID": " ", "Api Version": "v3", "Tenent": 1 });
+        let inputs = json!({ "Top Number": "ten", "top_number": 1, "Users": {} });
+        let faults = bind(connection, inputs).expect_err("faults");
+        assert_eq!(
+            faults,
+            [
+                "/connection/Tenent: There is no parameter \"Tenent\". Did you mean \"Tenant ID\"?",
+                "/connection/Tenant ID: \"Tenant ID\" is required.",
+                "/connection/Client Secret: \"Client Secret\" is required.",
+                "/connection/Api Version: \"API Version\": not one of the choices. Known: v1.0, beta.",
+                "/inputs/top_number: \"Top Number\" and \"top_number\" are the same parameter; give it once.",
+                "/inputs/Users: \"Users\": expected a list.",
+            ]
+        );
+    }
+}

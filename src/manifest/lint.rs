@@ -1,0 +1,193 @@
+//! Everything that can be wrong inside one manifest, each with its place.
+//!
+//! What needs other files or the operations (does the mapping exist, does the operation have that
+//! input) is checked by the catalog.
+
+use std::collections::BTreeMap;
+
+use chrono::DateTime;
+
+use crate::manifest::param::Choices;
+use crate::manifest::{CommandSpec, Manifest, Param, ParamType};
+use crate::names::fold;
+use crate::protocol::failure::{ErrorKind, Failure};
+
+/// The version of the manifest format that is read.
+const FORMAT: u32 = 1;
+
+/// Every fault of one manifest; `at` holds a JSON Pointer into it.
+pub fn lint(manifest: &Manifest) -> Vec<Failure> {
+    let mut faults = Faults::default();
+    if manifest.manifest != FORMAT {
+        faults.add("/manifest", "the format version must be 1");
+    }
+    faults.identifier("/id", &manifest.id);
+    faults.text("/title", &manifest.title);
+    faults.text("/summary", &manifest.summary);
+    if !is_version(&manifest.version) {
+        faults.add("/version", "expected major.minor.patch, such as 1.0.0");
+    }
+    faults.params("/connection", &manifest.connection);
+    if manifest.commands.is_empty() {
+        faults.add("/commands", "there is no command");
+    }
+    faults.distinct(
+        "/commands",
+        manifest.commands.iter().map(|c| c.names().collect()),
+    );
+    for (n, command) in manifest.commands.iter().enumerate() {
+        faults.command(&format!("/commands/{n}"), command);
+    }
+    faults.0
+}
+
+#[derive(Default)]
+struct Faults(Vec<Failure>);
+
+impl Faults {
+    fn add(&mut self, at: impl Into<String>, why: impl Into<String>) {
+        let fault = Failure::new(ErrorKind::InvalidManifest, sentence(&why.into()));
+        self.0.push(fault.at(at));
+    }
+
+    fn text(&mut self, at: &str, text: &str) {
+        if text.trim().is_empty() {
+            self.add(at, "the text is empty; say what it is in one sentence");
+        }
+    }
+
+    fn identifier(&mut self, at: &str, id: &str) {
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
+        if id.is_empty() || !id.chars().all(legal) {
+            self.add(
+                at,
+                "an id has only lower case letters, digits, \"_\" and \"-\"",
+            );
+        }
+    }
+
+    /// Two names that fold alike could not be told apart in a request.
+    fn distinct<'a>(&mut self, at: &str, entries: impl Iterator<Item = Vec<&'a str>>) {
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for (n, names) in entries.enumerate() {
+            for name in names {
+                match seen.insert(fold(name), n) {
+                    Some(other) if other != n => {
+                        self.add(
+                            format!("{at}/{n}"),
+                            format!("\"{name}\" folds like a name of entry {other}"),
+                        );
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, at: &str, command: &CommandSpec) {
+        self.identifier(&format!("{at}/id"), &command.id);
+        self.text(&format!("{at}/title"), &command.title);
+        self.text(&format!("{at}/summary"), &command.summary);
+        self.params(&format!("{at}/inputs"), &command.inputs);
+        for (n, permission) in command.permissions.iter().enumerate() {
+            self.text(&format!("{at}/permissions/{n}/name"), &permission.name);
+        }
+        for (n, key_field) in command.outputs.key_fields.iter().enumerate() {
+            self.text(
+                &format!("{at}/outputs/key_fields/{n}/summary"),
+                &key_field.summary,
+            );
+        }
+    }
+
+    fn params(&mut self, at: &str, params: &[Param]) {
+        self.distinct(at, params.iter().map(|param| param.names().collect()));
+        for (n, param) in params.iter().enumerate() {
+            self.param(&format!("{at}/{n}"), param);
+        }
+    }
+
+    fn param(&mut self, at: &str, param: &Param) {
+        self.identifier(&format!("{at}/id"), &param.id);
+        self.text(&format!("{at}/title"), &param.title);
+        self.text(&format!("{at}/summary"), &param.summary);
+        let chooses = match &param.kind {
+            ParamType::List(element) => **element == ParamType::Choice,
+            single => *single == ParamType::Choice,
+        };
+        let values = param.choices.as_ref().map(Choices::values);
+        match (chooses, values) {
+            (true, None) => self.add(at, "a choice needs `choices`"),
+            (true, Some(values)) if values.is_empty() => {
+                self.add(
+                    format!("{at}/choices"),
+                    "there is no such list, or it is empty",
+                );
+            }
+            (false, Some(_)) => self.add(format!("{at}/choices"), "only a choice has `choices`"),
+            _ => {}
+        }
+        for (name, value) in [("default", &param.default), ("example", &param.example)] {
+            let Some(value) = value else { continue };
+            if let Err(expected) = param.coerce(value, DateTime::UNIX_EPOCH) {
+                self.add(format!("{at}/{name}"), expected);
+            }
+        }
+        if param.secret && (param.default.is_some() || param.example.is_some()) {
+            self.add(at, "a secret has neither default nor example");
+        }
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_uppercase().collect::<String>());
+    format!(
+        "{}{}.",
+        first.unwrap_or_default(),
+        letters.as_str().trim_end_matches('.')
+    )
+}
+
+fn is_version(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('.').collect();
+    parts.len() == 3 && parts.iter().all(|part| part.parse::<u32>().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_is_named_with_its_place() {
+        let text = r#"{"manifest":1,"id":"Bad Id","title":"T","version":"1.0","summary":"S.",
+          "connection":[
+            {"id":"a","title":"Tenant","type":"choice","summary":"S."},
+            {"id":"b","title":"tenant","type":"integer","default":"x","summary":" "}],
+          "commands":[{"id":"c","title":"C","kind":"read","operation":"o","summary":"S."}]}"#;
+        let manifest = Manifest::parse(text, "bad.json").expect("its shape is right");
+        let told: Vec<String> = lint(&manifest).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "/id: An id has only lower case letters, digits, \"_\" and \"-\".",
+                "/version: Expected major.minor.patch, such as 1.0.0.",
+                "/connection/1: \"tenant\" folds like a name of entry 0.",
+                "/connection/0: A choice needs `choices`.",
+                "/connection/1/summary: The text is empty; say what it is in one sentence.",
+                "/connection/1/default: Expected a whole number.",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_parameter_without_a_summary_does_not_load() {
+        let text = r#"{"manifest":1,"id":"x","title":"T","version":"1.0.0","summary":"S.",
+          "connection":[{"id":"a","title":"A","type":"string"}],"commands":[]}"#;
+        let error = Manifest::parse(text, "bad.json").expect_err("no summary");
+        assert_eq!(
+            error.to_string(),
+            "bad.json:/connection/0: Missing field \"summary\"."
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! A manifest: one product's face over the operations, as data.
+//!
+//! It names commands, says which operation each one calls, how the product's parameters become the
+//! operation's inputs, and how the answer is presented. Names and shapes, never logic: no
+//! conditions, loops, addresses, headers or paging rules. If a face needs one of these, an
+//! operation is missing.
+
+pub mod bind;
+pub mod lint;
+pub mod outputs;
+pub mod param;
+pub mod schema;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::protocol::failure::{Codes, ErrorKind, Failure};
+use crate::protocol::{decode_object, strict_object};
+pub use bind::Bound;
+pub use outputs::{Outputs, Readable};
+pub use param::{Param, ParamType};
+
+/// One integration.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Where an editor finds the schema of this file.
+    #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// Version of this file format; 1.
+    pub manifest: u32,
+    /// Id of the integration: lower case letters, digits and underscores.
+    pub id: String,
+    /// The product's name for it.
+    pub title: String,
+    /// Version of this face, `major.minor.patch`.
+    pub version: String,
+    /// What it does, in one sentence.
+    pub summary: String,
+    /// What an administrator does once before the first command.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub setup: Vec<String>,
+    /// The connection parameters, in display order.
+    pub connection: Vec<Param>,
+    /// The product's own status codes: a vendor code, `kind.rule` or a kind → the documented code.
+    #[serde(default, skip_serializing_if = "Codes::is_empty")]
+    pub codes: Codes,
+    /// The commands, in display order.
+    pub commands: Vec<CommandSpec>,
+}
+
+/// One command of an integration.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CommandSpec {
+    /// Canonical id.
+    pub id: String,
+    /// The product's name for it.
+    pub title: String,
+    /// Further names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// What kind of command it is.
+    pub kind: CommandKind,
+    /// The operation that carries it out.
+    pub operation: String,
+    /// What it does, in one or two sentences.
+    pub summary: String,
+    /// What a playbook author should know besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// The permissions the service demands.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permissions: Vec<Permission>,
+    /// The inputs, in display order.
+    #[serde(default)]
+    pub inputs: Vec<Param>,
+    /// Operation inputs that the product does not show.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub fixed: Map<String, Value>,
+    /// How the answer is presented.
+    #[serde(default)]
+    pub outputs: Outputs,
+    /// The mapping that makes events, by name; null where the command makes none.
+    #[serde(default)]
+    pub mapping: Option<String>,
+    /// Does it keep state between runs?
+    #[serde(default)]
+    pub state: bool,
+    /// What applies where the request says nothing.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
+    /// What failed, in the product's words; default: "{title} failed."
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_indicator: Option<String>,
+}
+
+/// What kind of command it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandKind {
+    /// Brings events in.
+    Ingest,
+    /// Reads.
+    Read,
+    /// Changes something; never repeated by the host after an unclear answer.
+    Write,
+    /// Checks the connection.
+    Test,
+}
+
+/// A permission that the service demands.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Permission {
+    /// The service it is granted on.
+    pub api: String,
+    /// Its name.
+    pub name: String,
+    /// How it is granted.
+    #[serde(rename = "type", default)]
+    pub grant: Grant,
+}
+
+/// How a permission is granted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Grant {
+    /// To the application itself.
+    #[default]
+    Application,
+    /// To a person who signed in.
+    Delegated,
+}
+
+/// Defaults of a command's options.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// How long it may take, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// No further page after so many events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_events: Option<u64>,
+}
+
+impl Limits {
+    fn is_empty(&self) -> bool {
+        *self == Limits::default()
+    }
+}
+
+impl Manifest {
+    /// Reads a manifest file; `origin` is its name for messages.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, Failure> {
+        let object = strict_object(text).map_err(|failure| {
+            let message = failure.message().replacen("The request", "The file", 1);
+            Failure::new(ErrorKind::InvalidManifest, message).at(origin)
+        })?;
+        let prefix = format!("{origin}:");
+        let manifest: Manifest = decode_object(&object, &prefix, ErrorKind::InvalidManifest)
+            .map_err(|faults| {
+                Failure::join(faults).unwrap_or_else(|| {
+                    Failure::new(ErrorKind::InvalidManifest, "The file is not a manifest.")
+                })
+            })?;
+        Ok(manifest)
+    }
+
+    /// `id@version`.
+    pub fn full_id(&self) -> String {
+        format!("{}@{}", self.id, self.version)
+    }
+}
+
+impl CommandSpec {
+    /// What failed, in the product's words.
+    pub fn indicator(&self) -> String {
+        let usual = || format!("{} failed.", self.title);
+        self.failure_indicator.clone().unwrap_or_else(usual)
+    }
+
+    /// Every name it answers to: id, title, aliases.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        [self.id.as_str(), self.title.as_str()]
+            .into_iter()
+            .chain(self.aliases.iter().map(String::as_str))
+    }
+}
