@@ -10,4 +10,6 @@ pub mod net;
 pub mod ops;
 pub mod output;
 pub mod protocol;
+#[cfg(feature = "sim")]
+pub mod sim;
 pub mod when;

@@ -1,0 +1,94 @@
+//! Every identifier that the simulated services make up, derived from the world's seed.
+//!
+//! An identifier is a hash of the seed and of what it identifies (a route and the number of the
+//! call, say), so that the same world tells the same story on every machine and in any order of
+//! concurrent calls. Deliberately no randomness and no clock.
+
+use ring::digest::{Digest, SHA256, digest};
+
+/// Makes identifiers for one world.
+#[derive(Debug, Clone)]
+pub(super) struct Ids {
+    seed: u64,
+}
+
+impl Ids {
+    /// Identifiers of the world with this seed.
+    pub(super) fn new(seed: u64) -> Self {
+        Self { seed }
+    }
+
+    /// A GUID that stands for these parts.
+    pub(super) fn guid(&self, parts: &[&str]) -> String {
+        guid_of(self.digest(parts).as_ref())
+    }
+
+    /// A GUID for the n-th call of a route.
+    pub(super) fn of_call(&self, what: &str, route: &str, number: u64) -> String {
+        self.guid(&[what, route, &number.to_string()])
+    }
+
+    /// A hash that stands for these parts.
+    pub(super) fn digest(&self, parts: &[&str]) -> Digest {
+        let mut text = self.seed.to_string();
+        for part in parts {
+            text.push('\0');
+            text.push_str(part);
+        }
+        digest(&SHA256, text.as_bytes())
+    }
+}
+
+/// Lower-case hexadecimal digits of some bytes.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    halves
+        .filter_map(|half| char::from_digit(half.into(), 16))
+        .collect()
+}
+
+/// The first sixteen bytes written as a GUID of version 4.
+pub(super) fn guid_of(bytes: &[u8]) -> String {
+    let digits = hex(bytes.get(..16).unwrap_or(bytes));
+    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
+    format!(
+        "{}-{}-4{}-a{}-{}",
+        part(0, 8),
+        part(8, 12),
+        part(13, 16),
+        part(17, 20),
+        part(20, 32)
+    )
+}
+
+/// Whether a text is a GUID in its usual form.
+pub(super) fn is_guid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_depend_on_the_seed_and_on_every_part() {
+        let ids = Ids::new(1);
+        let one = ids.of_call("request", "graph.alerts", 1);
+        assert!(is_guid(&one), "{one}");
+        assert_eq!(one, Ids::new(1).of_call("request", "graph.alerts", 1));
+        assert_ne!(one, ids.of_call("request", "graph.alerts", 2));
+        assert_ne!(one, Ids::new(2).of_call("request", "graph.alerts", 1));
+        assert_ne!(ids.guid(&["a", "b"]), ids.guid(&["ab"]));
+    }
+
+    #[test]
+    fn a_guid_has_its_dashes() {
+        assert!(is_guid("11111111-2222-3333-4444-555555555555"));
+        assert!(!is_guid("111111112222333344445555555555555555"));
+        assert!(!is_guid("contoso.onmicrosoft.com"));
+    }
+}

@@ -1,0 +1,159 @@
+//! A simulator of Microsoft's services on 127.0.0.1, for tests, demonstrations and authors.
+//!
+//! [`Sim::start`] serves sign-in, Graph's security alerts and the Management Activity API's
+//! subscriptions as a [`World`] describes them: real HTTP and TLS, real checks of tokens, the
+//! documented error codes, and faults on demand. [`Sim::endpoints`] is what a client needs to find
+//! it, [`Sim::requests`] what the client did.
+//!
+//! The same world gives the same answers, byte for byte (links carry the port): ids are derived
+//! from the seed, and the clock stands still.
+//!
+//! The simulator is a stranger here. It imports nothing of the rest of the crate and shares no
+//! constant with it, so that a mistake of the client is not repeated on the other side. It
+//! deliberately listens nowhere but on loopback, writes no file and reads no clock.
+
+mod alerts;
+mod authority;
+mod base64;
+mod dice;
+mod evidence;
+mod evidence_types;
+mod faults;
+mod feed;
+mod filter;
+mod graph;
+mod ids;
+mod listener;
+#[cfg(test)]
+mod live;
+mod log;
+mod login;
+mod login_errors;
+mod options;
+mod records;
+mod routes;
+mod server;
+mod site;
+mod texts;
+mod tokens;
+mod wire;
+mod world;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+pub use faults::{Fault, Nth, Replace};
+pub use log::Seen;
+pub use world::{
+    Alerts, App, AppSecret, FeedState, Separator, Status, Subscription, Subscriptions, Tenant,
+    Webhook, World,
+};
+
+use listener::{Line, Lines, Loopback};
+use server::Server;
+use site::Site;
+
+/// How to listen on 127.0.0.1.
+#[derive(Debug, Clone, Copy)]
+pub struct Listen {
+    /// Whether to speak HTTPS, with a certificate authority of this start's own.
+    pub tls: bool,
+    /// The port; 0 takes a free one.
+    pub port: u16,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { tls: true, port: 0 }
+    }
+}
+
+/// A running simulator. Dropping it stops it.
+pub struct Sim {
+    site: Arc<Site>,
+    server: Arc<Server>,
+    authority: Option<String>,
+    lines: Lines,
+    task: JoinHandle<()>,
+}
+
+impl Sim {
+    /// Starts a simulator on the current tokio runtime.
+    ///
+    /// It fails when the world is wrong or has no [`World::now`], and when the port is taken.
+    pub async fn start(world: World, options: Listen) -> anyhow::Result<Self> {
+        world.check()?;
+        let now = world
+            .now
+            .context("the world has no time of day; its starter sets `now`")?;
+        let (tls, authority) = if options.tls {
+            authority::establish().map(|(tls, pem)| (Some(tls), Some(pem)))?
+        } else {
+            (None, None)
+        };
+        let lines = Lines::default();
+        let door = Loopback::bind(options.port, tls, lines.clone()).await;
+        let door = door.with_context(|| format!("cannot listen on 127.0.0.1:{}", options.port))?;
+        let scheme = if options.tls { "https" } else { "http" };
+        let base = format!("{scheme}://{}", door.address());
+        let site = Arc::new(Site::new(world, now, &base));
+        let server = Arc::new(Server::new(Arc::clone(&site)));
+        let task = tokio::spawn(serve(door, Arc::clone(&server)));
+        Ok(Self {
+            site,
+            server,
+            authority,
+            lines,
+            task,
+        })
+    }
+
+    /// The endpoints file with which a client finds this simulator, `ca` included.
+    pub fn endpoints(&self) -> Value {
+        let base = self.site.base();
+        let mut endpoints = json!({
+            "cloud": 1,
+            "id": "sim",
+            "login": format!("{base}/login"),
+            "graph": format!("{base}/graph"),
+            "management": format!("{base}/management"),
+            "exchange": format!("{base}/exchange"),
+            "metadata": format!("{base}/metadata"),
+        });
+        if let Some(pem) = &self.authority {
+            endpoints["ca"] = json!(pem);
+        }
+        endpoints
+    }
+
+    /// All requests so far, in the order in which they arrived.
+    pub fn requests(&self) -> Vec<Seen> {
+        self.server.log.entries()
+    }
+
+    /// Stops listening and drops every connection.
+    pub async fn stop(mut self) {
+        self.task.abort();
+        self.lines.cut_all();
+        // It ends as cancelled, which is what was wanted.
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.lines.cut_all();
+    }
+}
+
+async fn serve(door: Loopback, server: Arc<Server>) {
+    let router = Router::new().fallback(server::handle).with_state(server);
+    let service = router.into_make_service_with_connect_info::<Line>();
+    // Serving ends only with its task.
+    let _ = axum::serve(door, service).await;
+}

@@ -1,0 +1,215 @@
+//! The alerts of each tenant, as texts with the few fields by which they are found.
+//!
+//! Texts are kept, not parsed values: what a world gives literally must reach the wire byte for
+//! byte. It deliberately knows no query options.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::sim::alerts::{Setting, generate};
+use crate::sim::evidence::newer_members;
+use crate::sim::filter::{Fields, Literal, Property, moment};
+use crate::sim::site::Site;
+
+/// Members that occur in generated alerts and may hold a newer member of these enumerations.
+const NEWER: [(&str, &str); 3] = [
+    ("serviceSource", "serviceSource"),
+    ("detectionSource", "detectionSource"),
+    ("remediationStatus", "evidenceRemediationStatus"),
+];
+
+/// How many alerts a world has that says nothing about them.
+const USUAL: usize = 40;
+
+/// One alert.
+pub(super) struct Record {
+    text: String,
+    literal: bool,
+    fields: HashMap<String, String>,
+}
+
+impl Record {
+    fn new(text: String, literal: bool) -> Self {
+        let wanted = |name: &str| name == "id" || NAMES.contains(&name);
+        let fields = members(&text)
+            .into_iter()
+            .filter(|(name, _)| wanted(name))
+            .filter_map(|(name, value)| Some((name, serde_json::from_str(value.get()).ok()?)))
+            .collect();
+        Self {
+            text,
+            literal,
+            fields,
+        }
+    }
+
+    /// Its id, empty when it has none.
+    pub(super) fn id(&self) -> &str {
+        self.fields.get("id").map_or("", String::as_str)
+    }
+
+    /// One of its moments.
+    pub(super) fn moment(&self, name: &str) -> Option<DateTime<Utc>> {
+        moment(self.fields.get(name)?)
+    }
+
+    /// What is sent of it: all or the chosen members, newer members of enumerations shown or not.
+    pub(super) fn sent(&self, select: Option<&[String]>, newer: bool) -> Cow<'_, str> {
+        let whole = if newer || self.literal {
+            Cow::Borrowed(self.text.as_str())
+        } else {
+            Cow::Owned(hidden(&self.text))
+        };
+        match select {
+            None => whole,
+            Some(names) => Cow::Owned(selected(&whole, names)),
+        }
+    }
+}
+
+/// The members by which alerts are filtered and ordered.
+const NAMES: [&str; 8] = [
+    "assignedTo",
+    "classification",
+    "createdDateTime",
+    "determination",
+    "lastUpdateDateTime",
+    "serviceSource",
+    "severity",
+    "status",
+];
+
+impl Fields for Record {
+    fn field(&self, property: Property) -> Option<Literal> {
+        let text = self.fields.get(property.name())?;
+        Some(match property {
+            Property::Moment(_) => Literal::Moment(moment(text)?),
+            Property::Text(_) | Property::Enum(_) => Literal::Text(text.clone()),
+        })
+    }
+}
+
+/// The text with every newer member of an enumeration written as `unknownFutureValue`.
+///
+/// A quotation mark inside a value is escaped, so what is looked for can only be a member.
+fn hidden(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (member, enumeration) in NEWER {
+        for newer in newer_members(enumeration) {
+            let shown = format!("\"{member}\":\"{newer}\"");
+            text = text.replace(&shown, &format!("\"{member}\":\"unknownFutureValue\""));
+        }
+    }
+    text
+}
+
+fn selected(text: &str, names: &[String]) -> String {
+    let chosen: Vec<String> = members(text)
+        .into_iter()
+        .filter(|(name, _)| names.contains(name))
+        .map(|(name, value)| format!("\"{name}\":{}", value.get()))
+        .collect();
+    format!("{{{}}}", chosen.join(","))
+}
+
+/// The members of an object in their order, repeated ones too; none when it is no object.
+fn members(text: &str) -> Vec<(String, &RawValue)> {
+    serde_json::from_str::<Members<'_>>(text)
+        .map(|members| members.0)
+        .unwrap_or_default()
+}
+
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = vec![];
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        from.deserialize_map(Reader)
+    }
+}
+
+/// The alerts of every tenant, made when first asked for.
+#[derive(Default)]
+pub(super) struct Records {
+    tenants: Mutex<HashMap<String, Arc<Vec<Record>>>>,
+}
+
+impl Records {
+    /// The alerts of a tenant.
+    pub(super) fn of(&self, site: &Site, tenant: &str) -> Arc<Vec<Record>> {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tenants.entry(tenant.to_owned());
+        Arc::clone(known.or_insert_with(|| Arc::new(make(site, tenant))))
+    }
+}
+
+fn make(site: &Site, tenant: &str) -> Vec<Record> {
+    let alerts = &site.world.alerts;
+    if let Some(literal) = &alerts.literal {
+        return literal
+            .iter()
+            .map(|raw| Record::new(raw.get().to_owned(), true))
+            .collect();
+    }
+    let setting = Setting {
+        seed: site.world.seed,
+        now: site.now,
+        tenant,
+    };
+    let generated = generate(&setting, alerts.count.unwrap_or(USUAL));
+    generated
+        .into_iter()
+        .map(|text| Record::new(text, false))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newer_members_are_hidden_unless_asked_for() {
+        let text = r#"{"serviceSource":"microsoftSentinel","title":"\"serviceSource\":\"microsoftSentinel\"","evidence":[{"remediationStatus":"active"}]}"#;
+        let record = Record::new(text.to_owned(), false);
+        assert_eq!(record.sent(None, true), text);
+        let sent = record.sent(None, false).into_owned();
+        assert!(sent.starts_with(r#"{"serviceSource":"unknownFutureValue","title":"\"ser"#));
+        assert!(sent.contains(r#"\":\"microsoftSentinel\""#), "{sent}");
+        assert!(
+            sent.ends_with(r#"[{"remediationStatus":"unknownFutureValue"}]}"#),
+            "{sent}"
+        );
+    }
+
+    #[test]
+    fn literal_alerts_pass_untouched_and_repeated_members_are_selected_twice() {
+        let text = r#"{ "id":"a", "severity":"low","severity" : "high", "n":1.0e2 }"#;
+        let record = Record::new(text.to_owned(), true);
+        assert_eq!(record.sent(None, false), text);
+        let select = ["severity".to_owned()];
+        let both = r#"{"severity":"low","severity":"high"}"#;
+        assert_eq!(record.sent(Some(&select), false), both);
+        assert_eq!(record.fields["severity"], "high");
+    }
+}

@@ -1,0 +1,162 @@
+//! The addresses that are served, as the table of routes that faults and logs name.
+//!
+//! It deliberately looks at paths only: what a method, a header or a parameter means is the
+//! business of the service.
+
+/// A simulated service, told by the first segment of the path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Service {
+    /// Sign-in.
+    Login,
+    /// Microsoft Graph.
+    Graph,
+    /// The Management Activity API.
+    Management,
+}
+
+impl Service {
+    /// All services.
+    pub(super) const ALL: [Self; 3] = [Self::Login, Self::Graph, Self::Management];
+
+    /// The name in paths, logs and endpoint files.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Graph => "graph",
+            Self::Management => "management",
+        }
+    }
+
+    /// Splits the service's segment off a path.
+    pub(super) fn split(path: &str) -> Option<(Self, &str)> {
+        Self::ALL.into_iter().find_map(|service| {
+            let rest = path.strip_prefix('/')?.strip_prefix(service.name())?;
+            (rest.is_empty() || rest.starts_with('/')).then_some((service, rest))
+        })
+    }
+}
+
+/// A kind of call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Route {
+    /// The `OpenID` metadata of a tenant.
+    LoginDiscovery,
+    /// The token endpoint, v1 and v2.
+    LoginToken,
+    /// The list of alerts, every page of it.
+    GraphAlerts,
+    /// One alert.
+    GraphAlert,
+    /// Starting a subscription.
+    FeedStart,
+    /// Stopping a subscription.
+    FeedStop,
+    /// Listing subscriptions.
+    FeedList,
+    /// Anything else.
+    Unknown,
+}
+
+impl Route {
+    /// The routes that a fault may name.
+    pub(super) const ALL: [Self; 7] = [
+        Self::LoginDiscovery,
+        Self::LoginToken,
+        Self::GraphAlerts,
+        Self::GraphAlert,
+        Self::FeedStart,
+        Self::FeedStop,
+        Self::FeedList,
+    ];
+
+    /// The name in world files.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::LoginDiscovery => "login.discovery",
+            Self::LoginToken => "login.token",
+            Self::GraphAlerts => "graph.alerts",
+            Self::GraphAlert => "graph.alert",
+            Self::FeedStart => "management.subscriptions.start",
+            Self::FeedStop => "management.subscriptions.stop",
+            Self::FeedList => "management.subscriptions.list",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The route of a path below its service.
+    pub(super) fn of(service: Service, path: &str) -> Self {
+        let lower = path.to_ascii_lowercase();
+        let segments: Vec<&str> = lower.split('/').skip(1).collect();
+        match (service, segments.as_slice()) {
+            (
+                Service::Login,
+                [_, "v2.0", ".well-known", "openid-configuration"]
+                | [_, ".well-known", "openid-configuration"],
+            ) => Self::LoginDiscovery,
+            (Service::Login, [_, "oauth2", "v2.0", "token"] | [_, "oauth2", "token"]) => {
+                Self::LoginToken
+            }
+            (Service::Graph, ["v1.0" | "beta", "security", "alerts_v2"]) => Self::GraphAlerts,
+            (Service::Graph, ["v1.0" | "beta", "security", "alerts_v2", id]) if !id.is_empty() => {
+                Self::GraphAlert
+            }
+            (
+                Service::Management,
+                [
+                    "api",
+                    "v1.0",
+                    _,
+                    "activity",
+                    "feed",
+                    "subscriptions",
+                    operation,
+                ],
+            ) => Self::feed(operation),
+            _ => Self::Unknown,
+        }
+    }
+
+    fn feed(operation: &str) -> Self {
+        match operation {
+            "start" => Self::FeedStart,
+            "stop" => Self::FeedStop,
+            "list" => Self::FeedList,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_find_their_route() {
+        let cases = [
+            ("/login/t/oauth2/v2.0/token", Route::LoginToken),
+            ("/login/t/oauth2/token", Route::LoginToken),
+            (
+                "/login/t/v2.0/.well-known/openid-configuration",
+                Route::LoginDiscovery,
+            ),
+            ("/graph/v1.0/security/alerts_v2", Route::GraphAlerts),
+            ("/graph/beta/Security/Alerts_V2", Route::GraphAlerts),
+            ("/graph/v1.0/security/alerts_v2/da1_1", Route::GraphAlert),
+            ("/graph/v1.0/security/incidents", Route::Unknown),
+            (
+                "/management/api/v1.0/t/activity/feed/subscriptions/start",
+                Route::FeedStart,
+            ),
+            (
+                "/management/api/v1.0/t/activity/feed/subscriptions/pause",
+                Route::Unknown,
+            ),
+        ];
+        for (path, wanted) in cases {
+            let (service, rest) = Service::split(path).unwrap();
+            assert_eq!(Route::of(service, rest), wanted, "{path}");
+        }
+        assert_eq!(Service::split("/logins/x"), None);
+        assert_eq!(Service::split("/"), None);
+    }
+}

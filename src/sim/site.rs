@@ -1,0 +1,64 @@
+//! What all services share: the world, its clock, its identifiers, the addresses, the tokens.
+//!
+//! It deliberately holds nothing that changes.
+
+use chrono::{DateTime, Utc};
+
+use crate::sim::ids::Ids;
+use crate::sim::routes::Service;
+use crate::sim::tokens::Tokens;
+use crate::sim::wire::Call;
+use crate::sim::world::World;
+
+/// The ground that the services stand on.
+pub(super) struct Site {
+    /// The world.
+    pub(super) world: World,
+    /// Its clock, which stands still.
+    pub(super) now: DateTime<Utc>,
+    /// Its identifiers.
+    pub(super) ids: Ids,
+    /// Issues and reads tokens.
+    pub(super) tokens: Tokens,
+    base: String,
+}
+
+impl Site {
+    /// The site of a world, reachable at a base address such as `https://127.0.0.1:4711`.
+    pub(super) fn new(world: World, now: DateTime<Utc>, base: &str) -> Self {
+        let ids = Ids::new(world.seed);
+        let tokens = Tokens::new(&ids, base);
+        Self {
+            world,
+            now,
+            ids,
+            tokens,
+            base: base.to_owned(),
+        }
+    }
+
+    /// The address of everything.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The address of a service.
+    pub(super) fn address(&self, service: Service) -> String {
+        format!("{}/{}", self.base, service.name())
+    }
+
+    /// An identifier made up for one call.
+    pub(super) fn id_of(&self, what: &str, call: &Call) -> String {
+        self.ids.of_call(what, call.route.name(), call.number)
+    }
+}
+
+#[cfg(test)]
+impl Site {
+    /// A site of a world given as JSON, at noon of a fixed day.
+    pub(super) fn sample(world: &str) -> std::sync::Arc<Self> {
+        let world = World::from_json(world).unwrap();
+        let now = "2026-01-14T12:00:00Z".parse().unwrap();
+        std::sync::Arc::new(Self::new(world, now, "https://127.0.0.1:1"))
+    }
+}

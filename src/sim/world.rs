@@ -1,0 +1,476 @@
+//! The world that is simulated: tenants, apps, subscriptions, alerts, and what goes wrong.
+//!
+//! A world is a JSON file that a case author writes by hand. Every member has a default, an
+//! unknown one is refused. It deliberately never asks for the time: whoever starts the simulator
+//! fills in [`World::now`] when the file leaves it out.
+//!
+//! ```json
+//! {
+//!   "seed": 7,
+//!   "now": "2026-01-14T12:00:00Z",
+//!   "apps": [{"id": "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb",
+//!             "tenant": "11111111-2222-3333-4444-555555555555",
+//!             "secrets": [{"value": "s3cret"}],
+//!             "roles": {"graph": ["SecurityAlert.Read.All"]}}],
+//!   "alerts": {"count": 250},
+//!   "page_size": 100,
+//!   "faults": [{"route": "graph.alerts", "nth": 2, "status": 429,
+//!               "headers": {"Retry-After": "1"}}]
+//! }
+//! ```
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Context as _, bail, ensure};
+use chrono::{DateTime, Utc};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::sim::faults::Fault;
+use crate::sim::feed::CONTENT_TYPES;
+use crate::sim::ids::is_guid;
+
+/// The tenant of the default world.
+const CONTOSO: &str = "11111111-2222-3333-4444-555555555555";
+
+/// Everything that the simulated services know.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct World {
+    /// Every made-up id, token and alert follows from it. Default 1.
+    pub seed: u64,
+    /// The time of day; it stands still. Left out or null: the starter of the simulator sets it.
+    #[schemars(with = "Option<String>")]
+    pub now: Option<DateTime<Utc>>,
+    /// Known tenants. Default: one, Contoso, with the domain `contoso.onmicrosoft.com`.
+    pub tenants: Vec<Tenant>,
+    /// Registered apps. Default: none, which means that any credentials are accepted.
+    pub apps: Vec<App>,
+    /// Whether any well-formed tenant, app and secret that is not listed is accepted, with all
+    /// roles. Default: true while `apps` is empty.
+    pub any_credentials: Option<bool>,
+    /// What `expires_in` says. Default 3599. 0: tokens have expired when they are issued.
+    pub token_lifetime_seconds: u32,
+    /// Whether the v2 token endpoint writes numbers as strings, as the v1 endpoint always does.
+    pub numbers_as_strings: bool,
+    /// What stands before `Trace ID` in a sign-in error: `space` (default) or `crlf`.
+    pub error_separator: Separator,
+    /// Subscriptions to content that exist from the start: a list (the same for every tenant) or
+    /// one list per tenant GUID. Default: none.
+    pub subscriptions: Subscriptions,
+    /// The alerts of every tenant: generated ones or literal ones. Default: 40 generated ones.
+    pub alerts: Alerts,
+    /// The most alerts that a page may hold. Default: 100 without `$top`, up to 1000 with it.
+    pub page_size: Option<usize>,
+    /// What goes wrong, and when.
+    pub faults: Vec<Fault>,
+}
+
+/// A directory.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tenant {
+    /// Its GUID.
+    pub id: String,
+    /// Its verified domains.
+    #[serde(default)]
+    pub domains: Vec<String>,
+    /// Whether unified auditing is on. Default true.
+    #[serde(default = "yes")]
+    pub audit_enabled: bool,
+    /// What the activity feed knows of it. Default `ready`.
+    #[serde(default)]
+    pub feed: FeedState,
+}
+
+/// What the activity feed knows of a tenant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FeedState {
+    /// It serves the tenant.
+    #[default]
+    Ready,
+    /// The tenant does not exist there (AF20011).
+    Missing,
+    /// The tenant is wrongly configured, say without a licence (AF20012).
+    Unlicensed,
+}
+
+/// A registered application.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct App {
+    /// Its GUID.
+    pub id: String,
+    /// Its display name. Default `Lab App`.
+    #[serde(default = "app_name")]
+    pub name: String,
+    /// The GUID of the tenant that it is in.
+    pub tenant: String,
+    /// Its client secrets.
+    #[serde(default)]
+    pub secrets: Vec<AppSecret>,
+    /// Whether it is disabled.
+    #[serde(default)]
+    pub disabled: bool,
+    /// Granted application permissions by service (`graph`, `management`, `exchange`). Left out:
+    /// all that exist here. A service left out: none.
+    #[serde(default)]
+    pub roles: Option<BTreeMap<String, Vec<String>>>,
+    /// Whether the tenant has a service principal for it. Default true.
+    #[serde(default = "yes")]
+    pub consented: bool,
+}
+
+/// A client secret.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AppSecret {
+    /// The secret itself.
+    pub value: String,
+    /// When it stops being good. Left out: never.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub expires: Option<DateTime<Utc>>,
+}
+
+impl fmt::Debug for AppSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppSecret")
+            .field("expires", &self.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What stands before `Trace ID`, `Correlation ID` and `Timestamp` in a sign-in error.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Separator {
+    /// A space, as in newer answers.
+    #[default]
+    Space,
+    /// Carriage return and line feed, as in older answers.
+    Crlf,
+}
+
+/// Subscriptions that exist from the start.
+#[derive(Debug, Clone)]
+pub enum Subscriptions {
+    /// The same for every tenant.
+    Everywhere(Vec<Subscription>),
+    /// By tenant GUID.
+    ByTenant(BTreeMap<String, Vec<Subscription>>),
+}
+
+impl Default for Subscriptions {
+    fn default() -> Self {
+        Self::Everywhere(vec![])
+    }
+}
+
+impl Subscriptions {
+    fn all(&self) -> impl Iterator<Item = &Subscription> {
+        let lists: Vec<&Vec<Subscription>> = match self {
+            Self::Everywhere(list) => vec![list],
+            Self::ByTenant(lists) => lists.values().collect(),
+        };
+        lists.into_iter().flatten()
+    }
+}
+
+impl JsonSchema for Subscriptions {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Subscriptions".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let list = generator.subschema_for::<Vec<Subscription>>();
+        json_schema!({
+            "description": "The same for every tenant, or a list per tenant GUID.",
+            "anyOf": [list, { "type": "object", "additionalProperties": list }]
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Subscriptions {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(from)?;
+        let read = if value.is_array() {
+            serde_json::from_value(value).map(Self::Everywhere)
+        } else {
+            serde_json::from_value(value).map(Self::ByTenant)
+        };
+        read.map_err(|error| D::Error::custom(format!("subscriptions: {error}")))
+    }
+}
+
+/// One subscription to a content type.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Subscription {
+    /// One of the five content types.
+    pub content_type: String,
+    /// `enabled` (default) or `disabled`.
+    #[serde(default)]
+    pub status: Status,
+    /// Where notifications go, as the service would list it.
+    #[serde(default)]
+    pub webhook: Option<Webhook>,
+}
+
+/// Whether a subscription or a webhook is in use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// In use.
+    #[default]
+    Enabled,
+    /// Stopped, or a webhook that failed too often.
+    Disabled,
+    /// A webhook whose expiration has passed.
+    Expired,
+}
+
+/// A webhook, with the member names of the service.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Webhook {
+    /// Whether it is in use.
+    #[serde(default)]
+    pub status: Status,
+    /// Where notifications are posted.
+    pub address: String,
+    /// What notifications carry as `Webhook-AuthID`.
+    #[serde(default)]
+    pub auth_id: String,
+    /// When it ends.
+    #[serde(default)]
+    pub expiration: Option<String>,
+}
+
+/// The alerts of every tenant.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Alerts {
+    /// So many generated alerts.
+    #[serde(default)]
+    pub count: Option<usize>,
+    /// Alert objects as the wire shall hold them, byte for byte. They are filtered, ordered and
+    /// paged like generated ones; `Prefer: include-unknown-enum-members` changes nothing in them.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<Value>>")]
+    pub literal: Option<Vec<Box<RawValue>>>,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            now: None,
+            tenants: vec![Tenant {
+                id: CONTOSO.to_owned(),
+                domains: vec!["contoso.onmicrosoft.com".to_owned()],
+                audit_enabled: true,
+                feed: FeedState::Ready,
+            }],
+            apps: vec![],
+            any_credentials: None,
+            token_lifetime_seconds: 3599,
+            numbers_as_strings: false,
+            error_separator: Separator::Space,
+            subscriptions: Subscriptions::default(),
+            alerts: Alerts::default(),
+            page_size: None,
+            faults: vec![],
+        }
+    }
+}
+
+impl World {
+    /// A world by name. There is one, `default`: Contoso, any credentials, 40 alerts, no
+    /// subscriptions, no faults.
+    pub fn preset(name: &str) -> anyhow::Result<Self> {
+        match name {
+            "default" => Ok(Self::default()),
+            other => bail!("there is no preset world named {other:?}; there is \"default\""),
+        }
+    }
+
+    /// Reads a world file.
+    ///
+    /// It takes text because literal alerts keep their bytes, which a parsed value has lost.
+    pub fn from_json(text: &str) -> anyhow::Result<Self> {
+        let world: Self = serde_json::from_str(text).context("this is not a world file")?;
+        world.check()?;
+        Ok(world)
+    }
+
+    /// Checks what the types cannot say.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        for id in self.tenants.iter().map(|tenant| &tenant.id) {
+            ensure!(is_guid(id), "tenants: {id:?} is not a GUID");
+        }
+        for app in &self.apps {
+            ensure!(is_guid(&app.id), "apps: {:?} is not a GUID", app.id);
+            let home = self
+                .tenants
+                .iter()
+                .any(|tenant| tenant.id.eq_ignore_ascii_case(&app.tenant));
+            ensure!(home, "apps: {:?} is in a tenant that is not listed", app.id);
+        }
+        ensure!(
+            self.alerts.count.is_none() || self.alerts.literal.is_none(),
+            "alerts: give either \"count\" or \"literal\""
+        );
+        for raw in self.alerts.literal.iter().flatten() {
+            ensure!(
+                raw.get().starts_with('{'),
+                "alerts: {} is not an object",
+                raw.get()
+            );
+        }
+        for name in self.subscriptions.all().map(|one| &one.content_type) {
+            let known = CONTENT_TYPES.contains(&name.as_str());
+            ensure!(known, "subscriptions: there is no content type {name:?}");
+        }
+        ensure!(
+            self.page_size != Some(0),
+            "page_size: a page holds at least one alert"
+        );
+        self.faults.iter().enumerate().try_for_each(|(at, fault)| {
+            fault
+                .check()
+                .with_context(|| format!("faults: number {} in the list", at + 1))
+        })
+    }
+
+    /// Whether credentials that are not listed are good.
+    pub(super) fn accepts_strangers(&self) -> bool {
+        self.any_credentials.unwrap_or(self.apps.is_empty())
+    }
+
+    /// A listed tenant by GUID or domain.
+    pub(super) fn tenant(&self, name: &str) -> Option<&Tenant> {
+        self.tenants.iter().find(|tenant| {
+            tenant.id.eq_ignore_ascii_case(name)
+                || tenant
+                    .domains
+                    .iter()
+                    .any(|domain| domain.eq_ignore_ascii_case(name))
+        })
+    }
+
+    /// The subscriptions with which a tenant starts.
+    pub(super) fn subscriptions_of(&self, tenant: &str) -> Vec<Subscription> {
+        match &self.subscriptions {
+            Subscriptions::Everywhere(list) => list.clone(),
+            Subscriptions::ByTenant(lists) => lists
+                .iter()
+                .find(|(id, _)| id.eq_ignore_ascii_case(tenant))
+                .map_or_else(Vec::new, |(_, list)| list.clone()),
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn app_name() -> String {
+    "Lab App".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_default_world() {
+        let world = World::from_json("{}").unwrap();
+        assert!(world.accepts_strangers());
+        assert_eq!(world.tenant("CONTOSO.onmicrosoft.com").unwrap().id, CONTOSO);
+        assert!(World::preset("default").is_ok());
+        assert!(World::preset("other").is_err());
+    }
+
+    #[test]
+    fn the_example_in_the_documentation_is_a_world() {
+        let lines = include_str!("world.rs")
+            .lines()
+            .take_while(|line| line.starts_with("//!"));
+        let text: Vec<&str> = lines.map(|line| line.trim_start_matches("//!")).collect();
+        let example = text.join("\n");
+        let world = World::from_json(
+            example
+                .split("```")
+                .nth(1)
+                .unwrap()
+                .trim_start_matches("json"),
+        );
+        assert_eq!(world.unwrap().faults.len(), 1);
+    }
+
+    #[test]
+    fn literal_alerts_keep_their_bytes() {
+        let text = r#"{"alerts":{"literal":[{"id":"a", "n":1.50e3,"n":"\u00e4"}]}}"#;
+        let world = World::from_json(text).unwrap();
+        let literal = world.alerts.literal.unwrap();
+        assert_eq!(literal[0].get(), r#"{"id":"a", "n":1.50e3,"n":"\u00e4"}"#);
+    }
+
+    #[test]
+    fn subscriptions_are_a_list_or_lists_by_tenant() {
+        let everywhere = r#"{"subscriptions":[{"content_type":"Audit.Exchange"}]}"#;
+        let world = World::from_json(everywhere).unwrap();
+        assert_eq!(world.subscriptions_of(CONTOSO).len(), 1);
+        let elsewhere = r#"{"subscriptions":{"22222222-2222-3333-4444-555555555555":
+            [{"content_type":"DLP.All","status":"disabled"}]}}"#;
+        let world = World::from_json(elsewhere).unwrap();
+        assert_eq!(world.subscriptions_of(CONTOSO).len(), 0);
+        assert_eq!(
+            world
+                .subscriptions_of("22222222-2222-3333-4444-555555555555")
+                .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn wrong_worlds_are_refused_with_the_place() {
+        let cases = [
+            (r#"{"sed":1}"#, "unknown field `sed`"),
+            (r#"{"tenants":[{"id":"contoso"}]}"#, "is not a GUID"),
+            (r#"{"alerts":{"literal":[1]}}"#, "not an object"),
+            (
+                r#"{"subscriptions":[{"content_type":"Audit.Teams"}]}"#,
+                "no content type",
+            ),
+            (r#"{"page_size":0}"#, "page_size"),
+            (r#"{"alerts":{"count":1,"literal":[]}}"#, "either"),
+            (
+                r#"{"faults":[{"route":"graph.alert","status":500},{"route":"x"}]}"#,
+                "number 2",
+            ),
+            (
+                r#"{"subscriptions":[{"content":"x"}]}"#,
+                "unknown field `content`",
+            ),
+        ];
+        for (text, wanted) in cases {
+            let error = format!("{:#}", World::from_json(text).unwrap_err());
+            assert!(error.contains(wanted), "{error}");
+        }
+    }
+
+    #[test]
+    fn debug_hides_secrets() {
+        let secret = AppSecret {
+            value: "s3cret".to_owned(),
+            expires: None,
+        };
+        assert!(!format!("{secret:?}").contains("s3cret"));
+    }
+}
