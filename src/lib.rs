@@ -1,6 +1,7 @@
 //! The integration plugin host a SOAR platform starts once per command.
 
 pub mod clock;
+pub mod host;
 pub mod identity;
 pub mod manifest;
 pub mod mapping;

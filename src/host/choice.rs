@@ -1,0 +1,107 @@
+//! Which mapping a request wants: the command's own, one of the catalog, a whole one, or its own
+//! one patched.
+//!
+//! What an author writes into a request is checked like a file, before anything is sent; faults
+//! stand where the author wrote them.
+
+use serde_json::{Map, Value};
+
+use crate::host::catalog::Catalog;
+use crate::manifest::CommandSpec;
+use crate::mapping::{self, Definition, MappingPatch};
+use crate::protocol::decode_object;
+use crate::protocol::envelope::{Envelope, MappingChoice};
+use crate::protocol::failure::{ErrorKind, Failure};
+
+/// The command's own mapping; none for a command that makes no events. A request that is refused
+/// never needs it.
+pub(super) fn own(catalog: &Catalog, command: &CommandSpec) -> Result<Option<Definition>, Failure> {
+    command
+        .mapping
+        .as_deref()
+        .map(|own| catalog.mapping(own))
+        .transpose()
+}
+
+/// The mapping that the request wants instead, if it wants one.
+pub(super) fn requested(
+    catalog: &Catalog,
+    envelope: &Envelope,
+    command: &CommandSpec,
+) -> Result<Option<Definition>, Failure> {
+    match (command.mapping.as_deref(), &envelope.mapping) {
+        (_, None) => Ok(None),
+        (None, Some(_)) => {
+            let message = format!("\"{}\" makes no events to map.", command.title);
+            Err(Failure::invalid_input("/mapping", message))
+        }
+        (Some(_), Some(MappingChoice::Named(name))) => catalog
+            .mapping(name)
+            .map(Some)
+            .map_err(|failure| failure.at("/mapping")),
+        (Some(own), Some(MappingChoice::Inline(object))) => inline(catalog, object, own).map(Some),
+    }
+}
+
+fn inline(
+    catalog: &Catalog,
+    object: &Map<String, Value>,
+    own: &str,
+) -> Result<Definition, Failure> {
+    let (definition, added) = match object.get("patch") {
+        None => (Definition::from_object(object, "/mapping")?, 0),
+        Some(Value::Object(patch)) if object.len() == 1 => {
+            let patch: MappingPatch =
+                decode_object(patch, "/mapping/patch", ErrorKind::InvalidMapping)
+                    .map_err(|faults| Failure::join(faults).unwrap_or_else(super::internal))?;
+            (
+                catalog.mapping(own)?.patched(&patch, "/mapping/patch")?,
+                patch.add.len(),
+            )
+        }
+        Some(_) => {
+            let message = "\"patch\" must be an object and stand alone.";
+            return Err(Failure::new(ErrorKind::InvalidMapping, message).at("/mapping/patch"));
+        }
+    };
+    let vocabulary = catalog.vocabulary()?;
+    let names: Vec<&str> = vocabulary.iter().map(String::as_str).collect();
+    let faults = mapping::lint(&definition, &names, "/mapping");
+    match Failure::join(
+        faults
+            .into_iter()
+            .map(|fault| told(fault, &definition, added))
+            .collect(),
+    ) {
+        Some(failure) => Err(failure),
+        None => Ok(definition),
+    }
+}
+
+/// The fault where the author wrote it: a field that a patch added stands at the end of its
+/// source.
+fn told(fault: Failure, definition: &Definition, added: usize) -> Failure {
+    let place = fault.place().unwrap_or_default();
+    let steps: Vec<&str> = place.split('/').collect();
+    let ["", "mapping", "sources", source, "fields", field, rest @ ..] = steps.as_slice() else {
+        return fault;
+    };
+    let (Ok(source), Ok(field)) = (source.parse::<usize>(), field.parse::<usize>()) else {
+        return fault;
+    };
+    let fields = definition
+        .sources
+        .get(source)
+        .map_or(0, |source| source.fields.len());
+    match field.checked_sub(fields.saturating_sub(added)) {
+        Some(n) if added > 0 => {
+            let number = n.to_string();
+            let steps = ["/mapping/patch/add", &number]
+                .into_iter()
+                .chain(rest.iter().copied());
+            let at = steps.collect::<Vec<_>>().join("/");
+            fault.at(at)
+        }
+        _ => fault,
+    }
+}

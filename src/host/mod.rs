@@ -1,0 +1,365 @@
+//! The straight line from bytes to a result; it never fails to answer.
+//!
+//! [`Host::check`] is everything that needs no runtime, no client and no network: a request that is
+//! refused stops there. [`Host::run`] does the rest. Both have no way out except a
+//! [`ResultEnvelope`]; a panic becomes one too.
+
+pub mod catalog;
+mod check;
+mod choice;
+mod close;
+mod face;
+pub mod profiles;
+pub mod secrets;
+mod session;
+
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use serde_json::{Map, Value};
+
+use crate::clock::Clock;
+use crate::manifest::Bound;
+use crate::manifest::bind::Request;
+use crate::mapping::Mapping;
+use crate::microsoft::{Cloud, Connection};
+use crate::net::transcript::is_rehearsal;
+use crate::protocol::envelope;
+use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::{Envelope, Redactor, ResultEnvelope, State};
+use catalog::{Catalog, Target};
+use close::Head;
+use profiles::Profiles;
+use secrets::AllowList;
+
+pub use crate::net::deadline::CancelSignal as Cancel;
+
+/// How long a command may take where neither request nor manifest says.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// What the operator decides; no request can.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// An operator's own cloud, the file's text.
+    pub endpoints: Option<String>,
+    /// Additional trust roots: a PEM file, read when a client is first needed.
+    pub roots: Option<PathBuf>,
+    /// Trust the machine's roots too.
+    pub system_roots: bool,
+    /// A catalog folder instead of what is compiled in.
+    pub catalog: Option<PathBuf>,
+    /// Stored connections, the file's text.
+    pub profiles: Option<String>,
+    /// What secret references may reach.
+    pub allowed: AllowList,
+    /// Where the time of day comes from.
+    pub clock: Clock,
+    /// Never through a proxy, whatever the environment says.
+    pub direct: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            endpoints: None,
+            roots: None,
+            system_roots: false,
+            catalog: None,
+            profiles: None,
+            allowed: AllowList::default(),
+            clock: Clock::System,
+            direct: false,
+        }
+    }
+}
+
+/// Carries out commands.
+#[derive(Debug)]
+pub struct Host {
+    opened: Result<Opened, Failure>,
+    redactor: Redactor,
+}
+
+/// The connection parameters of a request, and the integration that they are for.
+struct Given<'a> {
+    integration: Option<String>,
+    parameters: &'a Map<String, Value>,
+    at: String,
+}
+
+#[derive(Debug)]
+struct Opened {
+    settings: Settings,
+    catalog: Catalog,
+    profiles: Profiles,
+    operator_ca: Option<String>,
+    net: session::Net,
+}
+
+/// A request that passed every check: nothing was sent yet.
+#[derive(Debug)]
+pub struct Checked<'a> {
+    head: Head,
+    envelope: Envelope,
+    target: Target<'a>,
+    bound: Bound,
+    mapping: Option<Mapping>,
+    connection: Connection,
+    state: Option<State>,
+    now: DateTime<Utc>,
+}
+
+impl Host {
+    /// Opens a host. Settings that are wrong do not fail here: every request is answered with them.
+    pub fn open(settings: Settings, redactor: Redactor) -> Self {
+        Host {
+            opened: Opened::new(settings),
+            redactor,
+        }
+    }
+
+    /// A host whose settings could not even be read.
+    pub fn unusable(failure: Failure, redactor: Redactor) -> Self {
+        Host {
+            opened: Err(failure),
+            redactor,
+        }
+    }
+
+    /// The answer to a request that could not even be read.
+    pub fn refuse(&self, failure: Failure) -> ResultEnvelope {
+        Head::unread(Instant::now()).refuse(failure, &self.redactor)
+    }
+
+    /// What there is.
+    pub fn catalog(&self) -> Result<&Catalog, Failure> {
+        self.opened().map(|opened| &opened.catalog)
+    }
+
+    fn opened(&self) -> Result<&Opened, Failure> {
+        self.opened.as_ref().map_err(Failure::again)
+    }
+
+    /// Stages 1 to 4: read, find, bind, resolve. No runtime, no client, nothing sent.
+    pub fn check(&self, request: &[u8]) -> Result<Checked<'_>, Box<ResultEnvelope>> {
+        let started = Instant::now();
+        let checked =
+            std::panic::catch_unwind(AssertUnwindSafe(|| self.try_check(request, started)));
+        let refused = match checked {
+            Ok(Ok(checked)) => return Ok(checked),
+            Ok(Err(refused)) => refused,
+            Err(_) => Box::new((Head::unread(started), internal())),
+        };
+        let (head, failure) = *refused;
+        Err(Box::new(head.refuse(failure, &self.redactor)))
+    }
+
+    fn try_check(
+        &self,
+        request: &[u8],
+        started: Instant,
+    ) -> Result<Checked<'_>, Box<(Head, Failure)>> {
+        let envelope = Envelope::parse(request).map_err(|refused| {
+            let mut head = Head::unread(started);
+            (head.id, head.meta) = (refused.id, refused.meta);
+            Box::new((head, refused.failure))
+        })?;
+        let mut head = Head::new(&envelope, started);
+        match self.prepare(envelope, &mut head) {
+            Ok(prepared) => Ok(Checked { head, ..prepared }),
+            Err(failure) => Err(Box::new((head, failure))),
+        }
+    }
+
+    fn prepare(&self, envelope: Envelope, head: &mut Head) -> Result<Checked<'_>, Failure> {
+        let opened = self.opened()?;
+        let given = opened.connection(&envelope)?;
+        let (parameters, at) = (given.parameters, given.at);
+        let integration = given.integration;
+        let target = opened
+            .catalog
+            .find(integration.as_deref(), &envelope.command)?;
+        // Before anything else can be said about the request.
+        secrets::register(target.manifest, parameters, &self.redactor);
+        secrets::register(target.manifest, &envelope.inputs, &self.redactor);
+        head.address(&target, parameters);
+        let now = opened.settings.clock.now();
+        let request = Request {
+            connection: parameters,
+            connection_at: &at,
+            inputs: &envelope.inputs,
+            now,
+        };
+        let mut faults = Vec::new();
+        let bound = bind(&target, request).unwrap_or_else(|found| {
+            faults.extend(found);
+            Bound::default()
+        });
+        let definition = keep(
+            choice::requested(&opened.catalog, &envelope, target.command),
+            &mut faults,
+        )
+        .flatten();
+        let state = keep(envelope.read_state(), &mut faults).flatten();
+        keep(no_state_key(&envelope), &mut faults);
+        if let Some(failure) = Failure::join(faults) {
+            return Err(failure);
+        }
+        let secrets = secrets::resolve(&bound, &opened.settings.allowed, &self.redactor)
+            .map_err(|found| Failure::join(found).unwrap_or_else(internal))?;
+        let connection =
+            session::connection(&bound, secrets, opened.settings.endpoints.as_deref())?;
+        let definition = match definition {
+            Some(requested) => Some(requested),
+            None => choice::own(&opened.catalog, target.command)?,
+        };
+        let mapping = definition
+            .map(|own| Mapping::compile(own, "/mapping"))
+            .transpose()?;
+        let head = head.clone();
+        Ok(Checked {
+            head,
+            envelope,
+            target,
+            bound,
+            mapping,
+            connection,
+            state,
+            now,
+        })
+    }
+
+    /// Stages 5 to 9: carry out, map, present, close.
+    pub async fn run(&self, checked: Checked<'_>, cancel: &Cancel) -> ResultEnvelope {
+        let head = checked.head.clone();
+        let ran = AssertUnwindSafe(self.try_run(checked, cancel))
+            .catch_unwind()
+            .await;
+        let result = match ran {
+            Ok(Ok(result)) => result,
+            Ok(Err(failed)) => head.fail(failed.0, failed.1),
+            Err(_) => head.fail(internal(), close::Counts::default()),
+        };
+        head.report(&result);
+        result
+    }
+
+    async fn try_run(
+        &self,
+        checked: Checked<'_>,
+        cancel: &Cancel,
+    ) -> Result<ResultEnvelope, Box<(Failure, close::Counts)>> {
+        let bare = |failure| Box::new((failure, close::Counts::default()));
+        let opened = self.opened().map_err(bare)?;
+        let session = opened
+            .session(&checked, cancel, self.redactor.clone())
+            .map_err(bare)?;
+        let reply = session.carry_out(&checked, checked.now).await;
+        let counts = session.counts();
+        if checked.envelope.options.dry_run {
+            if let Err(failure) = reply
+                && !is_rehearsal(&failure)
+            {
+                return Err(Box::new((failure, counts)));
+            }
+            return Ok(checked.head.rehearsed(&session.requests(), counts));
+        }
+        let reply = reply.map_err(|failure| Box::new((failure, counts)))?;
+        Ok(checked.close(reply, counts))
+    }
+}
+
+impl Opened {
+    fn new(settings: Settings) -> Result<Self, Failure> {
+        let operator_ca = match &settings.endpoints {
+            None => None,
+            // Which cloud a request names matters only for audiences; any shows whether it reads.
+            Some(text) => Cloud::from_operator(text, &Cloud::named("commercial")?)?.ca,
+        };
+        let profiles = settings
+            .profiles
+            .as_deref()
+            .map(Profiles::parse)
+            .transpose()?;
+        let catalog = match &settings.catalog {
+            None => Catalog::builtin()?,
+            Some(folder) => Catalog::load(folder)?,
+        };
+        let profiles = profiles.unwrap_or_default();
+        Ok(Opened {
+            settings,
+            catalog,
+            profiles,
+            operator_ca,
+            net: session::Net::default(),
+        })
+    }
+
+    /// The integration that was named, the parameters, and where they stand.
+    fn connection<'a>(&'a self, envelope: &'a Envelope) -> Result<Given<'a>, Failure> {
+        match &envelope.connection {
+            envelope::Connection::Parameters(parameters) => Ok(Given {
+                integration: envelope.integration.clone(),
+                parameters,
+                at: "/connection".to_owned(),
+            }),
+            envelope::Connection::Profile(name) => {
+                let profile = self.profiles.find(name)?;
+                let named = envelope.integration.clone();
+                let integration = named.unwrap_or_else(|| profile.integration.clone());
+                Ok(Given {
+                    integration: Some(integration),
+                    parameters: &profile.params,
+                    at: format!("--profiles:/connections/{name}/params"),
+                })
+            }
+        }
+    }
+}
+
+/// Reads an operator's file; a fault stands at its flag.
+pub(crate) fn read(flag: &str, file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|error| {
+        let message = format!("{} cannot be read: {error}.", file.display());
+        Failure::invalid_input(flag, message).advice("Correct the operator's setting.")
+    })
+}
+
+/// Binds, and lets the operation refuse what it can before anything is sent.
+fn bind(target: &Target<'_>, request: Request<'_>) -> Result<Bound, Vec<Failure>> {
+    let accepts = |input: &str| target.operation.has_input(input);
+    let bound = target
+        .command
+        .bind(&target.manifest.connection, request, accepts)?;
+    let input = Value::Object(bound.input.clone());
+    match target.operation.check(&input, request.now) {
+        Ok(()) => Ok(bound),
+        Err(failure) => Err(vec![failure.relocated(&bound.places)]),
+    }
+}
+
+fn keep<T>(outcome: Result<T, Failure>, faults: &mut Vec<Failure>) -> Option<T> {
+    outcome.map_err(|failure| faults.push(failure)).ok()
+}
+
+/// This host keeps no state itself, so it cannot keep one under a name.
+fn no_state_key(envelope: &Envelope) -> Result<(), Failure> {
+    match &envelope.options.state_key {
+        None => Ok(()),
+        Some(_) => Err(Failure::invalid_input(
+            "/options/state_key",
+            "This host has no state folder, so it cannot keep a state under a name.",
+        )
+        .advice("Leave `state_key` out and send the last result's `state` yourself.")),
+    }
+}
+
+fn internal() -> Failure {
+    Failure::new(
+        ErrorKind::Internal,
+        "The host failed inside; the log says where.",
+    )
+}

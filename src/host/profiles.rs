@@ -1,0 +1,77 @@
+//! Connections that the operator keeps, by name: `--profiles FILE`.
+//!
+//! A request that names one sends none of it. Secrets in the file should be references; they are
+//! resolved like those of a request.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::names::{fold, suggestion};
+use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::{decode_object, strict_object};
+
+/// The stored connections.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Profiles {
+    /// Version of this file format; 1.
+    profiles: u32,
+    /// The connections by name.
+    connections: BTreeMap<String, Profile>,
+}
+
+/// One stored connection.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// The integration it is for.
+    pub integration: String,
+    /// Its parameters, as a request would give them.
+    pub params: Map<String, Value>,
+}
+
+impl Profiles {
+    /// Reads the operator's file.
+    pub fn parse(text: &str) -> Result<Self, Failure> {
+        let at = |failure: Failure| {
+            Failure::invalid_input(
+                "--profiles",
+                format!("The profiles file is wrong: {failure}"),
+            )
+            .advice("Correct the file; its form is {\"profiles\": 1, \"connections\": {…}}.")
+        };
+        let object = strict_object(text).map_err(at)?;
+        let read: Profiles =
+            decode_object(&object, "", ErrorKind::InvalidInput).map_err(|faults| {
+                at(Failure::join(faults)
+                    .unwrap_or_else(|| Failure::invalid_input("", "It is not readable.")))
+            })?;
+        if read.profiles != 1 {
+            return Err(at(Failure::invalid_input(
+                "/profiles",
+                "The format version must be 1.",
+            )));
+        }
+        Ok(read)
+    }
+
+    /// The profile of that name, in any spelling that folds alike.
+    pub fn find(&self, name: &str) -> Result<&Profile, Failure> {
+        let found = self
+            .connections
+            .iter()
+            .find(|(known, _)| fold(known) == fold(name));
+        found.map(|(_, profile)| profile).ok_or_else(|| {
+            let hint = suggestion(name, self.connections.keys().map(String::as_str));
+            let message = format!("There is no stored connection \"{name}\". {hint}");
+            Failure::new(ErrorKind::UnknownName, message)
+                .at("/connection")
+                .advice(
+                    "Add it to the file given with --profiles, or send the parameters themselves.",
+                )
+        })
+    }
+}

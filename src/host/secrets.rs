@@ -1,0 +1,222 @@
+//! Secret references become values, inside an allow-list; every value is registered for redaction.
+//!
+//! The one place that reads what a request names: environment variables beginning `SOAR_` or
+//! allowed by the operator, and files below the operator's folder. A failure names the reference,
+//! never the value.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::manifest::{Bound, Manifest, Param};
+use crate::names::fold;
+use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::secret::SecretRef;
+use crate::protocol::{Redactor, Secret};
+
+/// The largest secret file, in bytes.
+const MAX_FILE: u64 = 64 * 1024;
+
+/// What references may reach.
+#[derive(Clone, Debug, Default)]
+pub struct AllowList {
+    /// Further environment variables, besides those beginning `SOAR_`.
+    pub env: Vec<String>,
+    /// The folder below which `file:` may read; none: no file at all.
+    pub folder: Option<PathBuf>,
+    /// What stands for a reference whose variable is not set; none: that is a failure.
+    pub stand_in: Option<Secret>,
+}
+
+/// Resolved secret values, by connection slot.
+pub type Secrets = std::collections::BTreeMap<String, Secret>;
+
+/// Registers whatever stands under the name of a secret parameter, wherever an author put
+/// it: a request that is refused is talked about too.
+pub fn register(manifest: &Manifest, given: &Map<String, Value>, redactor: &Redactor) {
+    for (key, value) in given {
+        let named = |param: &&Param| param.names().any(|name| fold(name) == fold(key));
+        let secret = manifest
+            .connection
+            .iter()
+            .find(named)
+            .is_some_and(|param| param.secret);
+        if let (true, Some(text)) = (secret, value.as_str())
+            && let SecretRef::Literal(secret) = SecretRef::parse(text)
+        {
+            redactor.register(&secret);
+        }
+    }
+}
+
+/// Resolves every secret of a binding; all faults at once.
+pub fn resolve(
+    bound: &Bound,
+    allowed: &AllowList,
+    redactor: &Redactor,
+) -> Result<Secrets, Vec<Failure>> {
+    let mut faults = Vec::new();
+    let mut secrets = Secrets::new();
+    for (slot, given) in &bound.secrets {
+        let at = bound.places.get(slot).map_or("/connection", String::as_str);
+        match one(given.as_str().unwrap_or_default(), allowed) {
+            Ok(secret) => {
+                redactor.register(&secret);
+                secrets.insert(slot.clone(), secret);
+            }
+            Err(failure) => faults.push(failure.at(at)),
+        }
+    }
+    if faults.is_empty() {
+        Ok(secrets)
+    } else {
+        Err(faults)
+    }
+}
+
+fn one(text: &str, allowed: &AllowList) -> Result<Secret, Failure> {
+    match SecretRef::parse(text) {
+        SecretRef::Literal(secret) => Ok(secret),
+        SecretRef::Env(name) => from_env(&name, allowed),
+        SecretRef::File(path) => from_file(&path, allowed),
+    }
+}
+
+fn unavailable(reference: &str, why: &str) -> Failure {
+    let message = format!("The secret reference \"{reference}\" {why}.");
+    Failure::new(ErrorKind::SecretUnavailable, message)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that resolves env references"
+)]
+fn from_env(name: &str, allowed: &AllowList) -> Result<Secret, Failure> {
+    let reference = format!("env:{name}");
+    if !name.starts_with("SOAR_") && !allowed.env.iter().any(|known| known == name) {
+        return Err(unavailable(&reference, "is not allowed").advice(format!(
+            "Use a name that begins SOAR_, or start the host with --allow-env {name}."
+        )));
+    }
+    match std::env::var(name) {
+        Ok(value) if !value.is_empty() => Ok(Secret::new(value)),
+        Ok(_) => Err(unavailable(&reference, "names an empty variable")
+            .advice(format!("Set {name} in the environment of the host."))),
+        Err(std::env::VarError::NotPresent) => allowed.stand_in.clone().ok_or_else(|| {
+            unavailable(&reference, "names a variable that is not set")
+                .advice(format!("Set {name} in the environment of the host."))
+        }),
+        Err(std::env::VarError::NotUnicode(_)) => Err(unavailable(
+            &reference,
+            "names a variable that is not UTF-8",
+        )),
+    }
+}
+
+fn from_file(path: &str, allowed: &AllowList) -> Result<Secret, Failure> {
+    let reference = format!("file:{path}");
+    let folder = allowed.folder.as_ref().ok_or_else(|| {
+        unavailable(&reference, "is not allowed: the host has no secrets folder")
+            .advice("Start the host with --secrets-dir DIR and keep the file below it.")
+    })?;
+    let real = below(folder, path).map_err(|why| unavailable(&reference, why))?;
+    let size = std::fs::metadata(&real).map_or(0, |meta| meta.len());
+    if size > MAX_FILE {
+        return Err(unavailable(&reference, "names a file of more than 64 KiB"));
+    }
+    let text = std::fs::read_to_string(&real).map_err(|error| {
+        unavailable(&reference, "names a file that cannot be read").caused_by(error)
+    })?;
+    let value = text.strip_suffix('\n').unwrap_or(&text);
+    let value = value.strip_suffix('\r').unwrap_or(value);
+    if value.is_empty() {
+        return Err(unavailable(&reference, "names an empty file"));
+    }
+    Ok(Secret::new(value))
+}
+
+/// The real path, links resolved, if it is below the folder.
+fn below(folder: &Path, path: &str) -> Result<PathBuf, &'static str> {
+    let folder = folder
+        .canonicalize()
+        .map_err(|_| "cannot be read: the secrets folder is not there")?;
+    let real = folder
+        .join(path)
+        .canonicalize()
+        .map_err(|_| "names a file that is not there")?;
+    if real.starts_with(&folder) && real.is_file() {
+        Ok(real)
+    } else {
+        Err("is not allowed: it does not lie below the secrets folder")
+    }
+}
+
+/// The connection as it may be shown: references intact, literal secrets struck out.
+pub fn shown(
+    parameters: &Map<String, Value>,
+    is_secret: impl Fn(&str) -> bool,
+) -> Map<String, Value> {
+    let strike = |key: &str, value: &Value| match value.as_str().map(SecretRef::parse) {
+        Some(SecretRef::Literal(_)) | None if is_secret(key) => Value::String("***".to_owned()),
+        _ => value.clone(),
+    };
+    parameters
+        .iter()
+        .map(|(key, value)| (key.clone(), strike(key, value)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn why(text: &str, allowed: &AllowList) -> String {
+        one(text, allowed)
+            .expect_err("it is refused")
+            .message()
+            .to_owned()
+    }
+
+    #[test]
+    fn only_what_is_allowed_is_read() {
+        let nothing = AllowList::default();
+        assert_eq!(
+            why("env:PATH", &nothing),
+            "The secret reference \"env:PATH\" is not allowed."
+        );
+        assert!(why("env:SOAR_NOT_SET_ANYWHERE", &nothing).ends_with("not set."));
+        assert!(why("file:/etc/passwd", &nothing).ends_with("no secrets folder."));
+        let path = AllowList {
+            env: vec!["PATH".to_owned()],
+            ..AllowList::default()
+        };
+        assert!(one("env:PATH", &path).is_ok());
+    }
+
+    #[test]
+    fn files_are_read_below_the_folder_only_links_resolved() {
+        let outer = tempfile::tempdir().expect("a folder");
+        let folder = outer.path().join("secrets");
+        std::fs::create_dir(&folder).expect("a folder");
+        let put = |path: &Path, text: &str| {
+            std::fs::File::create(path)
+                .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))
+                .expect("a file");
+        };
+        put(&folder.join("good"), "a secret value\r\n");
+        put(&folder.join("empty"), "\n");
+        put(&outer.path().join("outside"), "x");
+        std::os::unix::fs::symlink(outer.path().join("outside"), folder.join("link"))
+            .expect("a link");
+        let allowed = AllowList {
+            folder: Some(folder),
+            ..AllowList::default()
+        };
+        let good = one("file:good", &allowed).expect("it is there");
+        assert_eq!(good.expose(), "a secret value");
+        assert!(why("file:empty", &allowed).ends_with("empty file."));
+        assert!(why("file:link", &allowed).contains("below the secrets folder"));
+        assert!(why("file:../outside", &allowed).contains("below the secrets folder"));
+        assert!(why("file:absent", &allowed).ends_with("not there."));
+    }
+}
