@@ -1,3 +1,5 @@
-//! The `soarhost` binary.
+//! The `soarhost` binary: it calls the command line and does nothing else.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    soarhost::front::cli::main()
+}

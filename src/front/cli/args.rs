@@ -1,0 +1,315 @@
+//! The flags. Help, and what is written about the flags elsewhere, comes from here.
+#![allow(
+    clippy::doc_markdown,
+    reason = "these comments are the help texts, where backticks are noise"
+)]
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Carries out one command of a SOAR integration: a JSON envelope in on stdin, a JSON result out on
+/// stdout.
+///
+/// Without a sub-command and with stdin not a terminal it does what `run` does.
+#[derive(Debug, Parser)]
+#[command(
+    name = "soarhost",
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = false
+)]
+pub(super) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+    /// Operator settings.
+    #[command(flatten)]
+    pub(super) settings: SettingsArgs,
+    /// What `run` takes, for a call without a sub-command.
+    #[command(flatten)]
+    pub(super) run: RunFlags,
+}
+
+/// What `run` takes, alone: it is parsed without building the other sub-commands, because a
+/// platform starts the process once per command.
+#[derive(Debug, Parser)]
+#[command(name = "soarhost run", bin_name = "soarhost run", max_term_width = 100)]
+#[command(
+    about = "Carry out a request: from FILE or stdin, result on stdout",
+    version
+)]
+pub(super) struct RunAlone {
+    /// The request and how to run it.
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+    /// Operator settings.
+    #[command(flatten)]
+    pub(super) settings: SettingsArgs,
+}
+
+impl Cli {
+    /// Reads the command line.
+    pub(super) fn read() -> Self {
+        let mut words = std::env::args_os();
+        let first = words.by_ref().nth(1);
+        if first.as_deref().is_some_and(|word| word != "run") {
+            return Cli::parse();
+        }
+        let alone = RunAlone::parse_from(std::iter::once("soarhost run".into()).chain(words));
+        let RunAlone { run, settings } = alone;
+        Cli {
+            command: Some(Command::Run(run)),
+            settings,
+            run: RunFlags::default(),
+        }
+    }
+}
+
+/// Operator settings: never settable by a request.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Operator settings")]
+pub(super) struct SettingsArgs {
+    /// An operator's own cloud instead of the built-in one that the request names (`soarhost schema endpoints`) [or SOARHOST_ENDPOINTS]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) endpoints: Option<PathBuf>,
+    /// Additional trust roots, PEM [or SSL_CERT_FILE]
+    #[arg(long, global = true, value_name = "PEM")]
+    pub(super) ca_file: Option<PathBuf>,
+    /// Trust the machine's roots too
+    #[arg(long, global = true)]
+    pub(super) system_roots: bool,
+    /// Folder with manifests/ and mappings/ instead of the compiled-in ones [or SOARHOST_CATALOG]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) catalog: Option<PathBuf>,
+    /// Stored connections, by name (`soarhost schema profiles`) [or SOARHOST_PROFILES]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) profiles: Option<PathBuf>,
+    /// A further environment variable that a secret reference may name (besides SOAR_*)
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) allow_env: Vec<String>,
+    /// The folder below which a secret reference may name files [or SOARHOST_SECRETS_DIR]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) secrets_dir: Option<PathBuf>,
+    /// A still clock
+    #[arg(long, global = true, value_name = "RFC3339")]
+    pub(super) now: Option<String>,
+    /// What to tell on stderr [or SOARHOST_LOG]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub(super) log_level: Option<LogLevel>,
+    /// How to tell it
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub(super) log_format: LogFormat,
+}
+
+/// How much is told on stderr.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What failed.
+    Error,
+    /// And what a person should know.
+    #[default]
+    Warn,
+    /// And what was done.
+    Info,
+    /// And how.
+    Debug,
+    /// And every call, redacted.
+    Trace,
+}
+
+/// How it is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Lines for a person.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Sub-commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Carry out a request: from FILE or stdin, result on stdout
+    Run(RunArgs),
+    /// Show a sample request of a command and its result, carried out in the built-in simulator
+    #[cfg(feature = "sim")]
+    Try(TryArgs),
+    /// List integrations and commands
+    List(ReadArgs),
+    /// Tell everything that a caller may ask of an integration or of one command
+    Describe(DescribeArgs),
+    /// Print a request that validates, with references for secrets
+    Sample(SampleArgs),
+    /// Print a JSON Schema (2020-12)
+    Schema(SchemaArgs),
+    /// Check manifests and mappings: every fault with file, line, pointer and fix
+    Validate(ValidateArgs),
+    /// Apply a mapping to saved raw data, offline: one event a line
+    Map(MapArgs),
+    /// Print the reference page of an integration, in Markdown
+    Reference(ReferenceArgs),
+    /// Run the simulator as a server on loopback and print an endpoints file for it
+    #[cfg(feature = "sim")]
+    Simulate(SimulateArgs),
+}
+
+/// Flags of a run.
+#[derive(Args, Clone, Copy, Debug, Default)]
+#[command(next_help_heading = "Running a request")]
+pub(super) struct RunFlags {
+    /// One request a line in, one result a line out, in input order
+    #[arg(long)]
+    pub(super) batch: bool,
+    /// How many requests of a batch run at once
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(super) jobs: u16,
+    /// The result indented, for a person
+    #[arg(long, conflicts_with = "batch")]
+    pub(super) pretty: bool,
+    /// Against the built-in simulator instead of any --endpoints: no account, no network
+    #[cfg(feature = "sim")]
+    #[arg(long)]
+    pub(super) sandbox: bool,
+}
+
+/// Arguments of `run`.
+#[derive(Args, Debug)]
+pub(super) struct RunArgs {
+    /// The request; without it, stdin
+    pub(super) file: Option<PathBuf>,
+    /// How to run it.
+    #[command(flatten)]
+    pub(super) flags: RunFlags,
+}
+
+impl SettingsArgs {
+    /// With what the environment says where no flag does. A variable that is set but empty says
+    /// nothing, and a log level that does not exist stops no run.
+    pub(super) fn with_environment(mut self) -> Self {
+        self.endpoints = self.endpoints.or_else(|| path("SOARHOST_ENDPOINTS"));
+        self.ca_file = self.ca_file.or_else(|| path("SSL_CERT_FILE"));
+        self.catalog = self.catalog.or_else(|| path("SOARHOST_CATALOG"));
+        self.profiles = self.profiles.or_else(|| path("SOARHOST_PROFILES"));
+        self.secrets_dir = self.secrets_dir.or_else(|| path("SOARHOST_SECRETS_DIR"));
+        let level = || variable("SOARHOST_LOG").and_then(|word| word.into_string().ok());
+        let known = |word: String| LogLevel::from_str(&word, true).ok();
+        self.log_level = self.log_level.or_else(|| level().and_then(known));
+        self
+    }
+}
+
+fn path(name: &str) -> Option<PathBuf> {
+    variable(name).map(PathBuf::from)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "flags and their variables are the front's business"
+)]
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+impl RunArgs {
+    /// With the flags that stood before `run`.
+    pub(super) fn after(self, before: RunFlags) -> Self {
+        let own = self.flags;
+        let flags = RunFlags {
+            batch: own.batch || before.batch,
+            jobs: own.jobs.max(before.jobs).max(1),
+            pretty: own.pretty || before.pretty,
+            #[cfg(feature = "sim")]
+            sandbox: own.sandbox || before.sandbox,
+        };
+        RunArgs { flags, ..self }
+    }
+}
+
+/// Arguments of `try`.
+#[cfg(feature = "sim")]
+#[derive(Args, Debug)]
+pub(super) struct TryArgs {
+    /// The command, in any spelling; INTEGRATION.COMMAND where it is not unique
+    pub(super) command: String,
+}
+
+/// Arguments of commands that read.
+#[derive(Args, Debug)]
+pub(super) struct ReadArgs {
+    /// As JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Arguments of `describe`.
+#[derive(Args, Debug)]
+pub(super) struct DescribeArgs {
+    /// INTEGRATION or INTEGRATION.COMMAND; without it, all
+    pub(super) name: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Arguments of `sample`.
+#[derive(Args, Debug)]
+pub(super) struct SampleArgs {
+    /// The command, in any spelling; INTEGRATION.COMMAND where it is not unique
+    pub(super) command: String,
+}
+
+/// Arguments of `schema`.
+#[derive(Args, Debug)]
+pub(super) struct SchemaArgs {
+    /// request, result, manifest, mapping, patch, endpoints, profiles, world, or INTEGRATION.COMMAND
+    pub(super) name: String,
+}
+
+/// Arguments of `validate`.
+#[derive(Args, Debug)]
+pub(super) struct ValidateArgs {
+    /// Manifest and mapping files, or catalog folders; without any, the catalog in use
+    pub(super) paths: Vec<PathBuf>,
+    /// As JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Arguments of `map`.
+#[derive(Args, Debug)]
+pub(super) struct MapArgs {
+    /// A mapping of the catalog by name, or a mapping file
+    pub(super) mapping: String,
+    /// The raw data; without it, stdin
+    pub(super) file: Option<PathBuf>,
+    /// One document with events, warnings and how many events each field matched in
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Arguments of `reference`.
+#[derive(Args, Debug)]
+pub(super) struct ReferenceArgs {
+    /// The integration; without it, all
+    pub(super) integration: Option<String>,
+}
+
+/// Arguments of `simulate`.
+#[cfg(feature = "sim")]
+#[derive(Args, Debug)]
+pub(super) struct SimulateArgs {
+    /// A world file: tenants, apps, alerts, faults (`soarhost schema world`)
+    #[arg(long, value_name = "FILE")]
+    pub(super) world: Option<PathBuf>,
+    /// The port on 127.0.0.1; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    pub(super) port: u16,
+    /// http instead of https
+    #[arg(long)]
+    pub(super) plain: bool,
+}

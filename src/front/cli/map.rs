@@ -1,0 +1,108 @@
+//! `map`: a mapping applied to saved raw data, offline.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::front::cli::args::MapArgs;
+use crate::front::cli::out::Out;
+use crate::front::cli::{Ended, stdin};
+use crate::host::catalog::Catalog;
+use crate::mapping::{Definition, Mapped, Mapping};
+use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::{Document, Event, Warning};
+
+/// One event a line; with `--json` one document.
+pub(super) fn map(args: &MapArgs, catalog: &Catalog, out: &mut Out) -> Ended {
+    let definition = definition(&args.mapping, catalog)?;
+    let mapping = Mapping::compile(definition.clone(), &args.mapping)?;
+    let raw = document(args.file.as_deref())?;
+    let mapped = mapping.apply(&raw)?;
+    if args.json {
+        serde_json::to_writer(&mut *out, &whole(&definition, &mapped))
+            .map_err(std::io::Error::from)?;
+        out.write_all(b"\n")?;
+    } else {
+        for event in &mapped.events {
+            serde_json::to_writer(&mut *out, event).map_err(std::io::Error::from)?;
+            out.write_all(b"\n")?;
+        }
+        for warning in &mapped.warnings {
+            tracing::warn!("{}: {}", warning.code, warning.message);
+        }
+    }
+    for fault in &mapped.faults {
+        tracing::error!(
+            "record {} could not be mapped: {}",
+            fault.index,
+            fault.message
+        );
+    }
+    Ok(if mapped.faults.is_empty() { 0 } else { 3 })
+}
+
+/// A mapping of the catalog, or a file.
+fn definition(name: &str, catalog: &Catalog) -> Result<Definition, Failure> {
+    let file = Path::new(name);
+    if !file.is_file() {
+        return catalog.mapping(name).map_err(|failure| {
+            failure.advice("Give the name of a mapping of the catalog, or the path of a file.")
+        });
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Failure::new(
+            ErrorKind::InvalidMapping,
+            format!("{name} cannot be read: {error}."),
+        )
+    })?;
+    Definition::parse(&text, name)
+}
+
+fn document(file: Option<&Path>) -> Result<Document, Failure> {
+    let name = file.map_or("stdin".into(), Path::to_string_lossy);
+    let wrong = |why: String| {
+        let message = format!("The raw data from {name} cannot be read: {why}.");
+        Failure::new(ErrorKind::BadResponse, message)
+            .advice("Give one JSON document, such as a result's raw_data.")
+    };
+    let mut bytes = Vec::new();
+    let read = match file {
+        Some(path) => File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
+        None => stdin().lock().read_to_end(&mut bytes),
+    };
+    read.map_err(|error| wrong(error.to_string()))?;
+    Document::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))
+}
+
+/// The whole of a run, for `--json`. Events are written as they are: a tree would lose digits.
+#[derive(Serialize)]
+struct Whole<'a> {
+    events: &'a [Event],
+    warnings: &'a [Warning],
+    fields: Map<String, Value>,
+}
+
+/// Events, warnings, and in how many events each field matched.
+fn whole<'a>(definition: &Definition, mapped: &'a Mapped) -> Whole<'a> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for event in &mapped.events {
+        for (name, _) in &event.fields.0 {
+            *counts.entry(name).or_default() += 1;
+        }
+    }
+    let of = mapped.events.len();
+    let names = definition.field_names().into_iter();
+    let fields = names.map(|name| {
+        let matched = counts.get(name.as_str()).copied().unwrap_or_default();
+        (name, json!({ "matched": matched, "of": of }))
+    });
+    Whole {
+        events: &mapped.events,
+        warnings: &mapped.warnings,
+        fields: fields.collect(),
+    }
+}

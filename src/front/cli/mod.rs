@@ -1,0 +1,141 @@
+//! The command line: the table of sub-commands, and what each of them is given.
+//!
+//! stdout is data, stderr is talk. A sub-command only translates flags and prints; what is true is
+//! decided by `host`, `manifest` and `mapping`.
+
+mod args;
+mod describe;
+mod log;
+mod map;
+mod out;
+mod reference;
+mod run;
+#[cfg(feature = "sim")]
+mod sandbox;
+mod schema;
+mod settings;
+#[cfg(feature = "sim")]
+mod simulate;
+mod validate;
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use crate::host::Host;
+use crate::protocol::{Failure, Redactor};
+pub use reference::page as reference_page;
+pub use schema::SCHEMAS;
+
+use args::{Cli, Command, RunArgs, SettingsArgs};
+use out::Out;
+
+/// The request or the files must be mended.
+const MEND: u8 = 2;
+
+/// Why a sub-command ended without success.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Said to a person on stderr; exit 2.
+    Failure(Failure),
+    /// Stdout could not be written.
+    Stdout(io::Error),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Stop::Failure(failure)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Stop::Stdout(error)
+    }
+}
+
+/// What a sub-command returns: the exit code.
+pub(super) type Ended = Result<u8, Stop>;
+
+/// The binary.
+pub fn main() -> ExitCode {
+    let mut cli = Cli::read();
+    cli.settings = cli.settings.with_environment();
+    let redactor = Redactor::default();
+    log::start(
+        cli.settings.log_level.unwrap_or_default(),
+        cli.settings.log_format,
+        redactor.clone(),
+    );
+    let mut out = match Out::open(redactor.clone()) {
+        Ok(out) => out,
+        Err(error) => return out::unwritable(&error),
+    };
+    let ended = dispatch(cli, &redactor, &mut out).and_then(|code| {
+        out.finish()?;
+        Ok(code)
+    });
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(Stop::Stdout(error)) => out::unwritable(&error),
+        Err(Stop::Failure(failure)) => tell(&failure),
+    }
+}
+
+/// THE TABLE of sub-commands.
+fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> Ended {
+    let Cli {
+        command,
+        settings,
+        run: flags,
+    } = cli;
+    let open = || settings::host(&settings, redactor.clone());
+    match command {
+        None => run::run(&RunArgs { file: None, flags }, &settings, redactor, out),
+        Some(Command::Run(args)) => run::run(&args.after(flags), &settings, redactor, out),
+        #[cfg(feature = "sim")]
+        Some(Command::Try(args)) => sandbox::show(&args, &settings, redactor, out),
+        Some(Command::List(args)) => describe::list(&args, open().catalog()?, out),
+        Some(Command::Describe(args)) => describe::describe(&args, open().catalog()?, out),
+        Some(Command::Sample(args)) => describe::sample(&args, open().catalog()?, out),
+        Some(Command::Schema(args)) => schema::print(&args, &open(), out),
+        Some(Command::Validate(args)) => validate::validate(&args, &settings, out),
+        Some(Command::Map(args)) => map::map(&args, open().catalog()?, out),
+        Some(Command::Reference(args)) => reference::print(&args, open().catalog()?, out),
+        #[cfg(feature = "sim")]
+        Some(Command::Simulate(args)) => simulate::simulate(&args, &settings, out),
+    }
+}
+
+/// Tells a failure to a person.
+fn tell(failure: &Failure) -> ExitCode {
+    let mut text = format!("soarhost: {failure}\n");
+    if let Some(assistance) = failure.assistance() {
+        text = format!("{text}  {assistance}\n");
+    }
+    // Nothing can be done if stderr cannot be written either.
+    let _ = io::stderr().write_all(text.as_bytes());
+    ExitCode::from(MEND)
+}
+
+/// Three lines for a person who started the binary by hand, and at once.
+fn greet() -> u8 {
+    let lines = "soarhost reads one JSON request on stdin and writes one JSON result on stdout.\n\
+                 Try it without an account and without a network: soarhost try \"Fetch Event\"\n\
+                 All sub-commands and flags: soarhost --help\n";
+    let _ = io::stderr().write_all(lines.as_bytes());
+    MEND
+}
+
+#[expect(clippy::disallowed_methods, reason = "stdin is asked for here only")]
+fn stdin() -> io::Stdin {
+    io::stdin()
+}
+
+fn stdin_is_a_person() -> bool {
+    stdin().is_terminal()
+}
+
+/// Opens a host or says why not.
+fn host(settings: &SettingsArgs, redactor: &Redactor) -> Host {
+    settings::host(settings, redactor.clone())
+}

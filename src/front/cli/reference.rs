@@ -1,0 +1,235 @@
+//! `reference`: a Markdown page per integration, made from its manifest, its operations and their
+//! schemas. Nothing on the page is written twice.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use serde_json::Value;
+
+use crate::front::cli::Ended;
+use crate::front::cli::args::ReferenceArgs;
+use crate::front::cli::out::Out;
+use crate::host::catalog::Catalog;
+use crate::manifest::param::Choices;
+use crate::manifest::{CommandSpec, Manifest, Param, Readable};
+use crate::ops;
+use crate::protocol::Failure;
+
+/// Prints one page, or all.
+pub(super) fn print(args: &ReferenceArgs, catalog: &Catalog, out: &mut Out) -> Ended {
+    let manifests: Vec<&Manifest> = match &args.integration {
+        Some(id) => vec![catalog.integration(id)?],
+        None => catalog.manifests()?,
+    };
+    for manifest in manifests {
+        out.write_all(page(manifest, catalog)?.as_bytes())?;
+    }
+    Ok(0)
+}
+
+/// The page of one integration.
+pub fn page(manifest: &Manifest, catalog: &Catalog) -> Result<String, Failure> {
+    let mut page = format!(
+        "# {}\n\n`{}`. {}\n",
+        manifest.title,
+        manifest.full_id(),
+        manifest.summary
+    );
+    if !manifest.setup.is_empty() {
+        page.push_str("\n## Before the first command\n\n");
+        for (n, step) in manifest.setup.iter().enumerate() {
+            line(&mut page, &format!("{}. {step}", n + 1));
+        }
+    }
+    page.push_str("\n## Connection\n\n");
+    params(&mut page, &manifest.connection);
+    page.push_str("\n## Commands\n");
+    for command in &manifest.commands {
+        command_section(&mut page, command, catalog)?;
+    }
+    codes(&mut page, manifest);
+    Ok(page)
+}
+
+fn line(page: &mut String, text: &str) {
+    page.push_str(text);
+    page.push('\n');
+}
+
+fn command_section(
+    page: &mut String,
+    command: &CommandSpec,
+    catalog: &Catalog,
+) -> Result<(), Failure> {
+    // Writing to a String cannot fail.
+    let _ = write!(
+        page,
+        "\n### {}\n\n`{}`. {}\n",
+        command.title, command.id, command.summary
+    );
+    for note in &command.notes {
+        let _ = write!(page, "\n{note}\n");
+    }
+    if !command.permissions.is_empty() {
+        page.push_str("\n| Permission | of | granted to |\n|---|---|---|\n");
+        for permission in &command.permissions {
+            let grant = serde_json::to_value(permission.grant).unwrap_or_default();
+            let grant = grant.as_str().unwrap_or_default();
+            line(
+                page,
+                &format!("| {} | {} | {grant} |", permission.name, permission.api),
+            );
+        }
+    }
+    if !command.inputs.is_empty() {
+        page.push_str("\nInputs:\n\n");
+        params(page, &command.inputs);
+    }
+    operation(page, command);
+    outputs(page, command, catalog)?;
+    let _ = write!(
+        page,
+        "\nOn failure `result` begins \"{}\".\n",
+        command.indicator()
+    );
+    Ok(())
+}
+
+fn params(page: &mut String, params: &[Param]) {
+    page.push_str("| Name | Type | | Meaning |\n|---|---|---|---|\n");
+    for param in params {
+        let kind = String::from(param.kind.clone());
+        let cells = [
+            &param.title,
+            &kind,
+            &marks(param),
+            &meaning(param).replace('|', "\\|"),
+        ];
+        line(
+            page,
+            &format!("| {} |", cells.map(String::as_str).join(" | ")),
+        );
+    }
+}
+
+/// Whether it must be given, and whether it is a secret.
+pub(super) fn marks(param: &Param) -> String {
+    let marks = [(param.required, "required"), (param.secret, "secret")];
+    let told: Vec<&str> = marks
+        .iter()
+        .filter(|(on, _)| *on)
+        .map(|(_, word)| *word)
+        .collect();
+    told.join(", ")
+}
+
+/// All that is to be said of a parameter, in sentences.
+pub(super) fn meaning(param: &Param) -> String {
+    let mut meaning = param.summary.clone();
+    if let Some(more) = &param.note {
+        let _ = write!(meaning, " {more}");
+    }
+    if let Some(choices) = param.choices.as_ref().map(Choices::values) {
+        let _ = write!(meaning, " One of: {}.", choices.join(", "));
+    }
+    if let Some(default) = &param.default {
+        let _ = write!(meaning, " Default: `{}`.", plain(default));
+    }
+    if let Some(example) = &param.example {
+        let _ = write!(meaning, " Example: `{}`.", plain(example));
+    }
+    meaning
+}
+
+fn plain(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// What the engine does for the command, and which of its inputs the face fixes.
+fn operation(page: &mut String, command: &CommandSpec) {
+    let Some(operation) = ops::find(&command.operation) else {
+        return;
+    };
+    let _ = write!(
+        page,
+        "\nOperation `{}`: {}\n",
+        operation.name, operation.summary
+    );
+    if command.fixed.is_empty() {
+        return;
+    }
+    let schema = Value::from((operation.input)());
+    page.push_str("\n| Fixed input | Value | Meaning |\n|---|---|---|\n");
+    for (name, value) in &command.fixed {
+        let meaning = schema["properties"][name]["description"]
+            .as_str()
+            .unwrap_or_default();
+        let meaning = meaning.split_whitespace().collect::<Vec<_>>().join(" ");
+        line(
+            page,
+            &format!("| `{name}` | `{}` | {meaning} |", plain(value)),
+        );
+    }
+}
+
+fn outputs(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Result<(), Failure> {
+    if let Some(name) = &command.mapping {
+        let mapping = catalog.mapping(name)?;
+        let _ = write!(
+            page,
+            "\nEvents: mapping `{name}`, one event for each record at `{}`.\n",
+            mapping.root
+        );
+        match &mapping.key {
+            Some(key) => line(page, &format!("Unique Event Key: `{key}`.")),
+            None => line(
+                page,
+                "No Unique Event Key: the key is a hash of the record's content.",
+            ),
+        }
+        for source in &mapping.sources {
+            let _ = write!(page, "\n{}:\n\n| Field | Path |\n|---|---|\n", source.title);
+            for field in &source.fields {
+                line(page, &format!("| {} | `{}` |", field.field, field.path));
+            }
+        }
+    }
+    if let Some(path) = &command.outputs.context {
+        let _ = write!(
+            page,
+            "\n`context_data`: what stands at `{path}` of the raw data.\n"
+        );
+    }
+    if !command.outputs.key_fields.is_empty() {
+        page.push_str("\n| Key field | Holds |\n|---|---|\n");
+        for field in &command.outputs.key_fields {
+            line(page, &format!("| {} | {} |", field.name, field.summary));
+        }
+    }
+    match &command.outputs.readable {
+        Some(Readable::Table(columns)) => {
+            let _ = write!(page, "\n`readable`: a table of {}.\n", columns.join(", "));
+        }
+        Some(Readable::Text(text)) => {
+            let _ = write!(page, "\n`readable`: \"{text}\".\n");
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+fn codes(page: &mut String, manifest: &Manifest) {
+    if manifest.codes.is_empty() {
+        return;
+    }
+    page.push_str("\n## Status codes of its own\n\n| When | `status_code` |\n|---|---|\n");
+    for (when, code) in &manifest.codes {
+        line(page, &format!("| `{when}` | `{code}` |"));
+    }
+    page.push_str(
+        "\nOtherwise: the Management API's `AF…` code, `AADSTS…` for a refused sign-in, the HTTP status, \
+         or the number of the kind. The service's own code always stands in `error.upstream.code`.\n",
+    );
+}

@@ -1,0 +1,264 @@
+//! stdin → host → stdout: one request, or a batch; signals.
+//!
+//! A refused request starts no runtime and no client.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+
+use crate::front::cli::args::{RunArgs, RunFlags, SettingsArgs};
+use crate::front::cli::out::Out;
+use crate::front::cli::{Ended, Stop, greet, host, stdin, stdin_is_a_person};
+use crate::host::{Cancel, Host};
+use crate::protocol::Redactor;
+use crate::protocol::document::indented;
+use crate::protocol::envelope::MAX_BYTES;
+use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::result::{ResultEnvelope, more_serious};
+
+/// Carries out what stands in the file or comes on stdin.
+pub(super) fn run(
+    args: &RunArgs,
+    settings: &SettingsArgs,
+    redactor: &Redactor,
+    out: &mut Out,
+) -> Ended {
+    if args.file.is_none() && stdin_is_a_person() {
+        return Ok(greet());
+    }
+    #[cfg(feature = "sim")]
+    if args.flags.sandbox {
+        return super::sandbox::run(args, settings, redactor, out);
+    }
+    with_host(args, &host(settings, redactor), out)
+}
+
+/// The same with a host that is open already.
+pub(super) fn with_host(args: &RunArgs, host: &Host, out: &mut Out) -> Ended {
+    let (file, flags) = (args.file.as_deref(), args.flags);
+    if flags.batch {
+        return match input(file) {
+            Ok(input) => batch(input, flags, host, out),
+            Err(failure) => {
+                let result = host.refuse(failure);
+                write(&result, false, out)?;
+                Ok(result.exit_code())
+            }
+        };
+    }
+    let result = match request(file) {
+        Ok(request) => single(&request, host)?,
+        Err(failure) => host.refuse(failure),
+    };
+    write(&result, flags.pretty, out)?;
+    Ok(result.exit_code())
+}
+
+fn request(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
+    let mut request = Vec::new();
+    let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX) + 1;
+    let read = input(file)?.take(limit).read_to_end(&mut request);
+    read.map_err(|error| unreadable(file, &error))?;
+    Ok(request)
+}
+
+fn unreadable(file: Option<&Path>, error: &io::Error) -> Failure {
+    let name = file.map_or("stdin".into(), Path::to_string_lossy);
+    let message = format!("The request could not be read from {name}: {error}.");
+    Failure::new(ErrorKind::MalformedRequest, message)
+}
+
+fn input(file: Option<&Path>) -> Result<Box<dyn BufRead + Send>, Failure> {
+    match file {
+        None => Ok(Box::new(BufReader::new(stdin()))),
+        Some(path) => File::open(path)
+            .map(|file| Box::new(BufReader::new(file)) as Box<dyn BufRead + Send>)
+            .map_err(|error| unreadable(Some(path), &error)),
+    }
+}
+
+/// A line of a batch, or why there are no more.
+type Line = io::Result<Vec<u8>>;
+
+/// How long a batch that was told to stop waits for lines that were read already.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// One request. Only one that passed every check starts a runtime.
+pub(super) fn single(request: &[u8], host: &Host) -> Result<ResultEnvelope, Stop> {
+    match host.check(request) {
+        Err(refused) => Ok(*refused),
+        Ok(checked) => {
+            let runtime = runtime()?;
+            Ok(runtime.block_on(async { host.run(checked, &listen()).await }))
+        }
+    }
+}
+
+/// The one runtime: a current thread, because a command is mostly waiting.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            let message = format!("The runtime could not be started: {error}.");
+            Failure::new(ErrorKind::Internal, message)
+        })
+}
+
+/// Listens for SIGTERM and SIGINT: the first asks for an early result, a second ends at once.
+pub(super) fn listen() -> Cancel {
+    use tokio::signal::unix::{SignalKind, signal};
+    let cancel = Cancel::default();
+    for (kind, name, code) in [
+        (SignalKind::terminate(), "SIGTERM", 143),
+        (SignalKind::interrupt(), "SIGINT", 130),
+    ] {
+        let cancel = cancel.clone();
+        let Ok(mut arrivals) = signal(kind) else {
+            continue;
+        };
+        tokio::spawn(async move {
+            while arrivals.recv().await.is_some() {
+                if !cancel.raise(name) {
+                    stop_at_once(code);
+                }
+            }
+        });
+    }
+    cancel
+}
+
+#[expect(clippy::disallowed_methods, reason = "a second signal means at once")]
+fn stop_at_once(code: i32) {
+    std::process::exit(code);
+}
+
+fn write(result: &ResultEnvelope, pretty: bool, out: &mut Out) -> Result<(), Stop> {
+    let written = if pretty {
+        serde_json::to_string(result)
+            .map(|text| indented(&text))
+            .map_err(io::Error::from)
+            .and_then(|text| out.write_all(text.as_bytes()))
+    } else {
+        serde_json::to_writer(&mut *out, result).map_err(io::Error::from)
+    };
+    written?;
+    out.write_all(b"\n")?;
+    out.finish()?;
+    Ok(())
+}
+
+/// One request a line in, one result a line out, in input order, flushed line by line.
+fn batch(input: Box<dyn BufRead + Send>, flags: RunFlags, host: &Host, out: &mut Out) -> Ended {
+    runtime()?.block_on(async {
+        let cancel = Arc::new(listen());
+        let (sender, receiver) = mpsc::channel(usize::from(flags.jobs));
+        // Reading blocks, so it has a thread of its own; it ends with the input or the process.
+        std::thread::spawn(move || lines(input, &sender));
+        let results = futures_util::stream::unfold(receiver, |mut receiver| {
+            let cancel = cancel.clone();
+            async move {
+                let line = tokio::select! {
+                    biased;
+                    line = receiver.recv() => line,
+                    // What was read by then is still answered; nothing more is waited for.
+                    () = cancel.wait() => tokio::time::timeout(GRACE, receiver.recv()).await.ok()?,
+                };
+                line.map(|line| (line, receiver))
+            }
+        })
+        .map(|(number, line)| line_result(number, line, host, &cancel))
+        .buffered(usize::from(flags.jobs));
+        let mut results = std::pin::pin!(results);
+        let mut code = 0;
+        while let Some(result) = results.next().await {
+            write(&result, false, out)?;
+            code = more_serious(code, result.exit_code());
+        }
+        match cancel.raised() {
+            Some("SIGINT") => code = more_serious(code, 130),
+            Some(_) => code = more_serious(code, 143),
+            None => {}
+        }
+        Ok(code)
+    })
+}
+
+async fn line_result(number: u64, line: Line, host: &Host, cancel: &Cancel) -> ResultEnvelope {
+    let checked = match line {
+        Ok(line) => host.check(&line),
+        Err(error) => Err(Box::new(host.refuse(unreadable(None, &error)))),
+    };
+    match checked {
+        Ok(checked) => host.run(checked, cancel).await,
+        Err(mut refused) => {
+            if let Some(error) = &mut refused.error
+                && matches!(
+                    error.kind,
+                    ErrorKind::MalformedRequest
+                        | ErrorKind::RequestTooLarge
+                        | ErrorKind::UnsupportedProtocol
+                )
+            {
+                error.at = Some(format!("line {number}"));
+            }
+            *refused
+        }
+    }
+}
+
+/// Every line with its number; blank ones are counted and skipped, of a long one only as much is
+/// kept as shows that it is too long.
+fn lines(mut input: Box<dyn BufRead + Send>, sender: &mpsc::Sender<(u64, Line)>) {
+    let mut number = 0;
+    loop {
+        let mut line = Vec::new();
+        number += 1;
+        match read_line(&mut *input, &mut line) {
+            Ok(0) => return,
+            Ok(_) => {}
+            Err(error) => {
+                // The other side is gone only when the process ends.
+                let _ = sender.blocking_send((number, Err(error)));
+                return;
+            }
+        }
+        if line.ends_with(b"\n") {
+            line.pop();
+        }
+        if line.ends_with(b"\r") {
+            line.pop();
+        }
+        let blank = line.iter().all(u8::is_ascii_whitespace);
+        if !blank && sender.blocking_send((number, Ok(line))).is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads to the end of the line; bytes beyond the limit are passed over, not kept.
+fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
+    let mut seen = 0;
+    loop {
+        let piece = input.fill_buf()?;
+        if piece.is_empty() {
+            return Ok(seen);
+        }
+        let (taken, ended) = match memchr::memchr(b'\n', piece) {
+            Some(at) => (at + 1, true),
+            None => (piece.len(), false),
+        };
+        let room = (MAX_BYTES + 2).saturating_sub(line.len());
+        line.extend_from_slice(&piece[..taken.min(room)]);
+        input.consume(taken);
+        seen += taken;
+        if ended {
+            return Ok(seen);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Operator settings: flags and files become a host.
+//!
+//! A file that cannot be read is a fault of the host's settings; a run then answers with it, at the
+//! flag, instead of failing without a result.
+
+use crate::clock::Clock;
+use crate::front::cli::args::SettingsArgs;
+use crate::host::secrets::AllowList;
+use crate::host::{Host, Settings, read};
+use crate::protocol::{Failure, Redactor};
+use crate::when;
+
+/// A host with these settings.
+pub(super) fn host(args: &SettingsArgs, redactor: Redactor) -> Host {
+    match settings(args) {
+        Ok(settings) => Host::open(settings, redactor),
+        Err(failure) => Host::unusable(failure, redactor),
+    }
+}
+
+/// The settings as the host takes them, files read.
+pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
+    Ok(Settings {
+        endpoints: args
+            .endpoints
+            .as_deref()
+            .map(|file| read("--endpoints", file))
+            .transpose()?,
+        roots: args.ca_file.clone(),
+        system_roots: args.system_roots,
+        catalog: args.catalog.clone(),
+        profiles: args
+            .profiles
+            .as_deref()
+            .map(|file| read("--profiles", file))
+            .transpose()?,
+        allowed: AllowList {
+            env: args.allow_env.clone(),
+            folder: args.secrets_dir.clone(),
+            stand_in: None,
+        },
+        clock: clock(args.now.as_deref())?,
+        direct: false,
+    })
+}
+
+/// The machine's clock, or a still one.
+pub(super) fn clock(now: Option<&str>) -> Result<Clock, Failure> {
+    let Some(text) = now else {
+        return Ok(Clock::System);
+    };
+    when::instant(text, &[]).map(Clock::Fixed).ok_or_else(|| {
+        Failure::invalid_input("--now", format!("\"{text}\" is not a time."))
+            .advice("Give it as RFC 3339, such as 2026-09-20T01:00:00Z.")
+    })
+}

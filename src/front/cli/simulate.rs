@@ -1,0 +1,54 @@
+//! `simulate`: the simulator as a server on loopback; prints an endpoints file for it.
+
+use std::io::Write;
+
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+
+use crate::front::cli::args::{SettingsArgs, SimulateArgs};
+use crate::front::cli::out::Out;
+use crate::front::cli::{Ended, run, settings};
+use crate::protocol::document::indented;
+use crate::protocol::failure::{ErrorKind, Failure};
+use crate::sim::{Listen, Sim, World};
+
+/// The schema of a world file.
+pub(super) fn world_schema() -> Schema {
+    SchemaSettings::draft2020_12()
+        .into_generator()
+        .into_root_schema_for::<World>()
+}
+
+/// Serves until SIGINT or SIGTERM.
+pub(super) fn simulate(args: &SimulateArgs, operator: &SettingsArgs, out: &mut Out) -> Ended {
+    let now = settings::clock(operator.now.as_deref())?.now();
+    let world = match &args.world {
+        None => World::preset("default"),
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|error| anyhow::anyhow!("{} cannot be read: {error}", file.display()))
+            .and_then(|text| World::from_json(&text)),
+    };
+    let mut world = world.map_err(|error| failed("--world", &error))?;
+    world.now = world.now.or(Some(now));
+    run::runtime()?.block_on(async {
+        let listen = Listen {
+            tls: !args.plain,
+            port: args.port,
+        };
+        let sim = Sim::start(world, listen)
+            .await
+            .map_err(|error| failed("--port", &error))?;
+        writeln!(out, "{}", indented(&sim.endpoints().to_string()))?;
+        out.finish()?;
+        let cancel = run::listen();
+        tracing::info!("the simulator listens; SIGINT ends it");
+        cancel.wait().await;
+        sim.stop().await;
+        Ok(0)
+    })
+}
+
+fn failed(at: &str, error: &anyhow::Error) -> Failure {
+    let message = format!("The simulator could not be started: {error:#}.");
+    Failure::new(ErrorKind::InvalidInput, message).at(at)
+}
