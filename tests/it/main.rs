@@ -1,1 +1,21 @@
-//! The one integration test binary.
+//! The one integration test binary. Tests look like use: text in, text out.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    unreachable_pub,
+    missing_docs,
+    reason = "a test says what it expects, reads its own files and starts its own processes"
+)]
+
+mod architecture;
+mod bench;
+mod cases;
+mod cli;
+mod contracts;
+mod process;
+mod properties;
+mod protocol;
+mod readme;
+mod samples;

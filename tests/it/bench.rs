@@ -1,0 +1,184 @@
+//! The bench: a simulator, a still clock, a host; envelope in, requests seen and result out.
+//!
+//! Every result that passes through here is held against the laws of the protocol.
+
+use serde_json::{Map, Value, json};
+
+use soarhost::clock::Clock;
+use soarhost::host::{Cancel, Host, Settings};
+use soarhost::mapping::Mapping;
+use soarhost::protocol::{Document, Redactor, ResultEnvelope};
+use soarhost::sim::{Listen, Seen, Sim, World};
+use soarhost::when;
+
+/// The time of day in every case that names no other.
+pub const NOW: &str = "2026-01-14T12:00:00Z";
+/// The secret of every case that gives none of its own; it must never be seen anywhere.
+pub const CANARY: &str = "canary~Q8.secret/value+of=the%bench";
+
+/// The eighteen keys, in their order.
+const KEYS: [&str; 18] = [
+    "protocol",
+    "id",
+    "integration",
+    "command",
+    "return_data",
+    "result",
+    "error",
+    "events",
+    "key_fields",
+    "context_data",
+    "raw_data",
+    "readable",
+    "coverage",
+    "state",
+    "more",
+    "warnings",
+    "metrics",
+    "meta",
+];
+
+/// One run: what the services saw, and the answer.
+pub struct Ran {
+    pub seen: Vec<Seen>,
+    pub result: ResultEnvelope,
+    pub text: String,
+}
+
+/// A simulator and a host that talks to it.
+pub struct Bench {
+    pub sim: Sim,
+    pub host: Host,
+    bases: Vec<(String, String)>,
+}
+
+impl Bench {
+    pub async fn new(world: &str, now: &str) -> Self {
+        let now = when::instant(now, &[]).expect("a time");
+        let mut world = World::from_json(world).expect("a world");
+        world.now = world.now.or(Some(now));
+        let sim = Sim::start(world, Listen::default())
+            .await
+            .expect("the simulator starts");
+        let endpoints = sim.endpoints();
+        let settings = Settings {
+            endpoints: Some(endpoints.to_string()),
+            clock: Clock::Fixed(now),
+            direct: true,
+            ..Settings::default()
+        };
+        let host = Host::open(settings, Redactor::default());
+        let bases = ["login", "graph", "management", "exchange", "metadata"]
+            .iter()
+            .filter_map(|service| {
+                let base = endpoints[service].as_str()?.to_owned();
+                Some((base, format!("https://{service}.test")))
+            })
+            .collect();
+        Bench { sim, host, bases }
+    }
+
+    /// Carries out one envelope.
+    pub async fn run(&self, envelope: &str) -> Ran {
+        let before = self.sim.requests().len();
+        let result = match self.host.check(envelope.as_bytes()) {
+            Err(refused) => *refused,
+            Ok(checked) => self.host.run(checked, &Cancel::default()).await,
+        };
+        let text = serde_json::to_string(&result).expect("a result serializes");
+        assert!(!text.contains(CANARY), "a secret is in the result: {text}");
+        laws(&result, &text);
+        let mut seen = self.sim.requests().split_off(before);
+        // Lanes run side by side: their order between each other means nothing.
+        seen.sort_by_key(lane);
+        Ran { seen, result, text }
+    }
+
+    /// Text with the simulator's addresses as names that do not change.
+    pub fn still(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (base, name) in &self.bases {
+            text = text.replace(base.as_str(), name);
+        }
+        // What is left: the bare address, ids that lanes side by side may swap, and the words of
+        // whatever layer noticed first that a connection broke.
+        let moving = [
+            (r"https?://127\.0\.0\.1:\d+", "https://simulator.test"),
+            (r#""request_id":"[^"]+""#, r#""request_id":"[an id]""#),
+            (
+                r#"(the whole answer had come): [^"]+\.""#,
+                "$1: [as the network said it].\"",
+            ),
+        ];
+        moving.iter().fold(text, |text, (pattern, name)| {
+            let pattern = regex::Regex::new(pattern).expect("a pattern");
+            pattern.replace_all(&text, *name).into_owned()
+        })
+    }
+}
+
+fn lane(seen: &Seen) -> (String, String) {
+    let scope = if seen.service == "login" {
+        seen.body.clone()
+    } else {
+        None
+    };
+    (seen.service.to_owned(), scope.unwrap_or_default())
+}
+
+/// What holds for every result.
+fn laws(result: &ResultEnvelope, text: &str) {
+    let read: Map<String, Value> = serde_json::from_str(text).expect("one JSON object");
+    let keys: Vec<&str> = read.keys().map(String::as_str).collect();
+    assert_eq!(keys, KEYS, "the eighteen keys, in their order");
+    assert!(!text.contains('\n'), "one line");
+    let successful = read["return_data"] == json!("Successful");
+    assert_eq!(
+        successful,
+        read["error"].is_null(),
+        "error is null if and only if Successful"
+    );
+    assert_eq!(
+        result.exit_code() == 0,
+        successful,
+        "exit 0 if and only if Successful"
+    );
+    if let Some(coverage) = &result.coverage {
+        for window in &coverage.windows {
+            assert!(window.balances(), "the identities hold: {window:?}");
+        }
+        assert_eq!(
+            coverage.complete,
+            coverage.gaps.is_empty(),
+            "complete means no gap"
+        );
+        assert!(
+            coverage.complete || !successful,
+            "a run with gaps is never Successful"
+        );
+    }
+    if read["more"] == json!(true) {
+        assert!(!read["state"].is_null(), "more needs a state to go on with");
+    }
+}
+
+/// Law 3: the events can be made again from the raw data.
+pub fn replays(result: &ResultEnvelope, mapping: &Mapping) {
+    let (Some(raw), Some(events)) = (&result.raw_data, &result.events) else {
+        return;
+    };
+    let again = mapping
+        .apply(&Document::parse(raw.text()).expect("raw data is JSON"))
+        .expect("it maps");
+    let text = |events: &Vec<_>| serde_json::to_string(events).expect("events serialize");
+    assert_eq!(text(&again.events), text(events), "events == map(raw_data)");
+}
+
+/// Parameters of a connection that the default world accepts.
+pub fn connection() -> Value {
+    json!({
+        "Tenant ID": "11111111-2222-3333-4444-555555555555",
+        "Client ID": "66666666-7777-8888-9999-000000000000",
+        "Client Secret": CANARY,
+    })
+}

@@ -1,0 +1,427 @@
+//! The binary itself: help, sub-commands, signals, and the simulator as a server.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command};
+
+use serde_json::{Value, json};
+
+use crate::bench::{CANARY, NOW, connection};
+use crate::process::{feed, run, soarhost};
+
+fn said(args: &[&str]) -> String {
+    let output = feed(soarhost(args), b"");
+    let text = [output.stdout, output.stderr].concat();
+    let code = output.status.code().unwrap_or(-1);
+    format!(
+        "{}\n── exit {code}\n",
+        String::from_utf8_lossy(&text).trim_end()
+    )
+}
+
+#[test]
+fn help_and_errors_are_snapshots() {
+    let mut settings = insta::Settings::new();
+    settings.set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("snapshots/cli"));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| {
+        insta::assert_snapshot!("help", said(&["--help"]));
+        insta::assert_snapshot!("run_help", said(&["run", "--help"]));
+        insta::assert_snapshot!("list", said(&["list"]));
+        insta::assert_snapshot!(
+            "describe",
+            said(&["describe", "purview_audit_alert_v2.Fetch Event"])
+        );
+        insta::assert_snapshot!("sample", said(&["sample", "fetch event"]));
+        insta::assert_snapshot!(
+            "unknown_names",
+            [
+                said(&["sample", "fetch"]),
+                said(&["describe", "nothing"]),
+                said(&["schema", "nothing"]),
+                said(&["map", "nothing"]),
+                said(&["lst"]),
+            ]
+            .concat()
+        );
+        insta::assert_snapshot!("validate", said(&["validate"]));
+        insta::assert_snapshot!("validate_faults", said(&["validate", "tests/it/faulty"]));
+    });
+}
+
+#[test]
+fn every_schema_is_printed_as_its_snapshot() {
+    for name in [
+        "request",
+        "result",
+        "manifest",
+        "mapping",
+        "patch",
+        "endpoints",
+        "profiles",
+        "world",
+    ] {
+        let output = feed(soarhost(&["schema", name]), b"");
+        let kept = std::fs::read(format!(
+            "{}/snapshots/schema/{name}.snap.json",
+            env!("CARGO_MANIFEST_DIR")
+        ));
+        assert_eq!(output.stdout, kept.expect("a snapshot"), "{name}");
+    }
+}
+
+#[test]
+fn try_shows_a_request_and_events_of_all_twenty_fields() {
+    let output = feed(soarhost(&["try", "Fetch Event", "--now", NOW]), b"");
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let (request, rest) = text
+        .split_once("\n\nResult:\n")
+        .expect("request, then result");
+    let request: Value =
+        serde_json::from_str(request.trim_start_matches("Request:\n")).expect("JSON");
+    assert_eq!(request["command"], "Fetch Event");
+    let mut results = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
+    let result = results.next().expect("a result").expect("JSON");
+    let events = result["events"].as_array().expect("events");
+    assert_eq!(events.len(), 10);
+    let mut fields: Vec<&String> = events
+        .iter()
+        .flat_map(|event| event["fields"].as_object().expect("fields").keys())
+        .collect();
+    fields.sort();
+    fields.dedup();
+    assert_eq!(fields.len(), 20, "{fields:?}");
+    assert!(
+        rest.contains("\n### Fetch Event: 10 results\n"),
+        "the table, for a person"
+    );
+    for spelling in [
+        "fetch_event",
+        "fetchEvent",
+        "purview_audit_alert_v2.FETCH EVENT",
+    ] {
+        assert_eq!(
+            feed(soarhost(&["try", spelling]), b"").status.code(),
+            Some(0),
+            "{spelling}"
+        );
+    }
+}
+
+#[test]
+fn raw_data_mapped_again_offline_gives_the_same_events_byte_for_byte() {
+    let request = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": 40 },
+                          "connection": connection() });
+    let output = feed(
+        soarhost(&["run", "--sandbox", "--now", NOW]),
+        request.to_string().as_bytes(),
+    );
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let cut = |from: &str, to: &str| {
+        let start = text.find(from).expect("the key") + from.len();
+        let end = text[start..].find(to).expect("the next key");
+        text[start..start + end].to_owned()
+    };
+    let events = cut("\"events\":[", "],\"key_fields\":");
+    let raw = cut("\"raw_data\":", ",\"readable\":");
+    let mapped = feed(
+        soarhost(&["map", "purview_audit_alert_v2/fetch_event"]),
+        raw.as_bytes(),
+    );
+    assert_eq!(mapped.status.code(), Some(0));
+    let lines = String::from_utf8(mapped.stdout).expect("UTF-8");
+    assert_eq!(lines.lines().collect::<Vec<_>>().join(","), events);
+    assert!(lines.lines().count() > 20);
+}
+
+#[test]
+fn a_sample_runs_in_the_sandbox_as_it_is_printed() {
+    let sample = feed(soarhost(&["sample", "Fetch Event"]), b"").stdout;
+    let (code, result, _) = run(&["run", "--sandbox"], &sample);
+    assert_eq!(
+        (code, &result["return_data"]),
+        (0, &json!("Successful")),
+        "{}",
+        result["result"]
+    );
+}
+
+#[test]
+fn two_runs_differ_only_under_metrics() {
+    let request = json!({ "command": "Fetch Event", "id": "same", "connection": connection(),
+                          "inputs": { "Top Recent Event Number": 20 } });
+    let once = || {
+        let (_, mut result, _) = run(
+            &["run", "--sandbox", "--now", NOW],
+            request.to_string().as_bytes(),
+        );
+        result["metrics"] = Value::Null;
+        // The sandbox has another port each time.
+        let text = result.to_string();
+        let port = text
+            .find("https://127.0.0.1:")
+            .map(|at| text[at + 18..at + 23].to_owned());
+        port.map_or(text.clone(), |port| text.replace(&port, "PORT"))
+    };
+    assert_eq!(once(), once());
+}
+
+/// A simulator as a process of its own; it is told to stop when this goes.
+struct Served {
+    child: Child,
+    endpoints: tempfile::NamedTempFile,
+}
+
+impl Served {
+    fn start(world: &str, more: &[&str]) -> Self {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(world.as_bytes()).expect("a world");
+        let path = file.path().to_string_lossy().into_owned();
+        let args = [&["simulate", "--world", &path, "--now", NOW], more].concat();
+        let mut child = soarhost(&args).spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut printed = String::new();
+        while !printed.ends_with("\n}\n") {
+            printed.push_str(&lines.next().expect("it prints a file").expect("UTF-8"));
+            printed.push('\n');
+        }
+        let mut endpoints = tempfile::NamedTempFile::new().expect("a file");
+        endpoints.write_all(printed.as_bytes()).expect("endpoints");
+        Served { child, endpoints }
+    }
+
+    fn args(&self) -> Vec<String> {
+        let path = self.endpoints.path().to_string_lossy().into_owned();
+        ["run", "--now", NOW, "--endpoints", &path]
+            .map(str::to_owned)
+            .to_vec()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    let told = Command::new("kill")
+        .args([&format!("-{name}"), &child.id().to_string()])
+        .status();
+    assert!(told.expect("kill").success());
+}
+
+#[test]
+fn what_simulate_prints_is_enough_to_run_against_it() {
+    let request = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": 2 },
+                          "connection": connection() });
+    for more in [vec![], vec!["--plain"]] {
+        let served = Served::start("{}", &more);
+        let args = served.args();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let (code, result, told) = run(&args, request.to_string().as_bytes());
+        assert_eq!(code, 0, "{told}");
+        assert_eq!(result["events"].as_array().map(Vec::len), Some(2));
+    }
+}
+
+#[test]
+fn the_first_signal_ends_with_a_result_and_its_own_exit_code() {
+    let world = r#"{"faults":[{"route":"graph.alerts","delay_ms":600000}]}"#;
+    for (name, code) in [("TERM", 143), ("INT", 130)] {
+        let served = Served::start(world, &[]);
+        let args = served.args();
+        let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
+        args.extend(["--log-level", "debug"]);
+        let request = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": 2 },
+                              "connection": connection() });
+        let mut child = soarhost(&args).spawn().expect("it starts");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin
+            .write_all(request.to_string().as_bytes())
+            .expect("it reads");
+        drop(stdin);
+        // Once it says that it asks for alerts, the answer will not come for ten minutes.
+        let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut line = String::new();
+        while !line.contains("alerts_v2") {
+            line.clear();
+            assert!(
+                log.read_line(&mut line).expect("a log") > 0,
+                "it ended early"
+            );
+        }
+        signal(&child, name);
+        let mut text = String::new();
+        child
+            .stdout
+            .take()
+            .expect("a pipe")
+            .read_to_string(&mut text)
+            .expect("UTF-8");
+        let result: Value = serde_json::from_str(&text).expect("one result");
+        assert_eq!(result["error"]["kind"], "cancelled", "{text}");
+        assert_eq!(child.wait().expect("it ends").code(), Some(code));
+        let message = result["error"]["message"].as_str().expect("a message");
+        assert!(message.contains(&format!("SIG{name}")), "{message}");
+    }
+}
+
+#[test]
+fn no_secret_is_found_in_anything_that_is_written() {
+    let world = r#"{"faults":[{"route":"graph.alerts","status":400,"body":{"error":{"code":"BadRequest","message":"You sent CANARY."}}}]}"#;
+    let world = world.replace("CANARY", CANARY);
+    let served = Served::start(&world, &[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("secret"), format!("{CANARY}\n")).expect("a file");
+    let dir = folder.path().to_string_lossy().into_owned();
+    for secret in [
+        CANARY.to_owned(),
+        format!("literal:{CANARY}"),
+        "env:SOAR_CANARY".into(),
+        "file:secret".into(),
+    ] {
+        let mut parameters = connection();
+        parameters["Client Secret"] = json!(secret);
+        for dry_run in [false, true] {
+            let request = json!({ "command": "Fetch Event", "connection": parameters,
+                "inputs": { "Top Recent Event Number": 2 }, "options": { "dry_run": dry_run } });
+            let args = served.args();
+            let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
+            args.extend(["--log-level", "trace", "--secrets-dir", &dir]);
+            let mut command = soarhost(&args);
+            command.env("SOAR_CANARY", CANARY);
+            let output = feed(command, request.to_string().as_bytes());
+            let all = [output.stdout, output.stderr].concat();
+            let text = String::from_utf8_lossy(&all);
+            let encoded: String = url_encoded(CANARY);
+            assert!(
+                !text.contains(CANARY) && !text.contains(&encoded),
+                "{secret}: {text}"
+            );
+            assert!(!text.contains("eyJ"), "no token either: {text}");
+            if !dry_run {
+                assert!(
+                    text.contains("You sent ***."),
+                    "the service's words, the secret struck out: {text}"
+                );
+            }
+        }
+    }
+}
+
+fn url_encoded(text: &str) -> String {
+    text.bytes()
+        .map(|b| match b {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => {
+                (b as char).to_string()
+            }
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
+#[test]
+fn a_catalog_folder_replaces_what_is_compiled_in() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for path in [
+        "manifests/purview_audit_alert_v2.json",
+        "mappings/purview_audit_alert_v2/fetch_event.json",
+    ] {
+        let to = folder.path().join(path);
+        std::fs::create_dir_all(to.parent().expect("a folder")).expect("a folder");
+        let text = std::fs::read_to_string(root.join(path)).expect("a file");
+        std::fs::write(to, text.replace("\"Fetch Event\"", "\"Get Alerts\"")).expect("a file");
+    }
+    let dir = folder.path().to_string_lossy().into_owned();
+    let output = feed(soarhost(&["list", "--catalog", &dir]), b"");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("Get Alerts"));
+    let mapping = folder
+        .path()
+        .join("mappings/purview_audit_alert_v2/fetch_event.json");
+    let broken = std::fs::read_to_string(&mapping)
+        .expect("a file")
+        .replace("\"Document ID\"", "\"Document Id\"");
+    std::fs::write(&mapping, broken).expect("a file");
+    let (code, result, _) = run(&["run", "--catalog", &dir], b"{\"command\":\"Get Alerts\"}");
+    assert_eq!(
+        (code, &result["error"]["kind"]),
+        (2, &json!("invalid_mapping"))
+    );
+    let message = result["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("Document Id"), "{message}");
+}
+
+#[test]
+fn a_profile_carries_the_connection() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("profiles.json");
+    let profiles = json!({ "profiles": 1, "connections": { "Prod EU": {
+        "integration": "purview_audit_alert_v2", "params": connection() } } });
+    std::fs::write(&file, profiles.to_string()).expect("a file");
+    let path = file.to_string_lossy().into_owned();
+    let request = json!({ "command": "Fetch Event", "connection": "prod-eu", "inputs": { "Top Recent Event Number": 1 } });
+    let (code, result, told) = run(
+        &["run", "--sandbox", "--profiles", &path],
+        request.to_string().as_bytes(),
+    );
+    assert_eq!(code, 0, "{} {told}", result["result"]);
+    let wrong = request.to_string().replace("prod-eu", "prod-us");
+    let (code, result, _) = run(&["run", "--profiles", &path], wrong.as_bytes());
+    assert_eq!(
+        (code, &result["error"]["kind"]),
+        (2, &json!("unknown_name"))
+    );
+    assert!(
+        result["error"]["message"]
+            .as_str()
+            .is_some_and(|said| said.contains("\"Prod EU\""))
+    );
+}
+
+#[test]
+fn the_environments_proxy_is_asked_and_what_it_says_is_told() {
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", proxy.local_addr().expect("an address"));
+    let asked = std::thread::spawn(move || {
+        let (stream, _) = proxy.accept().expect("a connection");
+        let mut line = String::new();
+        BufReader::new(&stream)
+            .read_line(&mut line)
+            .expect("a request");
+        (&stream)
+            .write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+            .expect("an answer");
+        line
+    });
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    let lab = json!({ "cloud": 1, "id": "lab", "login": "https://login.lab.test",
+        "graph": "https://graph.lab.test", "management": "https://manage.lab.test",
+        "exchange": "https://exchange.lab.test" });
+    file.write_all(lab.to_string().as_bytes())
+        .expect("endpoints");
+    let path = file.path().to_string_lossy().into_owned();
+    let request = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": 2 },
+                          "connection": connection() });
+    let mut command = soarhost(&["run", "--endpoints", &path]);
+    command.env("HTTPS_PROXY", &address);
+    let output = feed(command, request.to_string().as_bytes());
+    let result: Value = serde_json::from_slice(&output.stdout).expect("one result");
+    assert_eq!(
+        asked.join().expect("the proxy"),
+        "CONNECT login.lab.test:443 HTTP/1.1\r\n"
+    );
+    assert_eq!(
+        (output.status.code(), &result["error"]["kind"]),
+        (Some(75), &json!("network"))
+    );
+}

@@ -1,0 +1,465 @@
+//! Broken envelopes, odd bytes, and the laws of stdout, over the real binary.
+
+use serde_json::{Value, json};
+
+use crate::process::{feed, run, soarhost};
+
+/// What is sent, and what must come back: exit code, kind, a part of the message, the place.
+struct Odd {
+    sent: Vec<u8>,
+    kind: &'static str,
+    says: &'static str,
+    at: Option<&'static str>,
+}
+
+fn odd(
+    sent: impl Into<Vec<u8>>,
+    kind: &'static str,
+    says: &'static str,
+    at: Option<&'static str>,
+) -> Odd {
+    Odd {
+        sent: sent.into(),
+        kind,
+        says,
+        at,
+    }
+}
+
+#[test]
+fn every_bad_input_gets_a_proper_result() {
+    let malformed = "malformed_request";
+    let deep = |n: usize| {
+        format!(
+            r#"{{"command":"x","meta":{{"a":{}1{}}}}}"#,
+            "[".repeat(n),
+            "]".repeat(n)
+        )
+    };
+    let utf16: Vec<u8> = "{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf16_marked: Vec<u8> = [
+        vec![0xFE, 0xFF],
+        "{}".encode_utf16().flat_map(u16::to_be_bytes).collect(),
+    ]
+    .concat();
+    let cases = [
+        odd("", malformed, "empty", None),
+        odd(" \n\t ", malformed, "empty", None),
+        odd("{\"command\":", malformed, "line 1, column 11", None),
+        odd(
+            "{\"command\":\n\n  nope}",
+            malformed,
+            "line 3, column",
+            None,
+        ),
+        odd(utf16, malformed, "UTF-16", None),
+        odd(utf16_marked, malformed, "UTF-16", None),
+        odd(
+            b"{\"command\":\"\xff\"}".to_vec(),
+            malformed,
+            "Not UTF-8 at byte 12",
+            None,
+        ),
+        odd("[]", malformed, "an array, expected one JSON object", None),
+        odd("{\"command\":\"x\"} {}", malformed, "trailing data", None),
+        odd(
+            "{\"command\":\"x\",\"command\":\"y\"}",
+            malformed,
+            "\"command\" stands twice",
+            None,
+        ),
+        odd(
+            r#"{"command":"x","inputs":{"a":{"b":1,"b":2}}}"#,
+            malformed,
+            "\"b\" stands twice",
+            None,
+        ),
+        odd(
+            r#"{"command":"x","dry-run":true}"#,
+            malformed,
+            "Unknown key \"dry-run\"",
+            Some("/dry-run"),
+        ),
+        odd(
+            r#"{"command":"x","options":{"dry-run":true}}"#,
+            malformed,
+            "Did you mean \"dry_run\"?",
+            Some("/options/dry-run"),
+        ),
+        odd(
+            r#"{"inputs":{}}"#,
+            malformed,
+            "Missing field \"command\"",
+            None,
+        ),
+        odd(
+            r#"{"command":7}"#,
+            malformed,
+            "expected a string",
+            Some("/command"),
+        ),
+        odd(
+            r#"{"command":"x","inputs":[]}"#,
+            malformed,
+            "expected an object",
+            Some("/inputs"),
+        ),
+        odd(
+            r#"{"command":"x","id":""}"#,
+            malformed,
+            "1 to 128 visible ASCII",
+            Some("/id"),
+        ),
+        odd(
+            r#"{"command":"x","id":"a b"}"#,
+            malformed,
+            "1 to 128 visible ASCII",
+            Some("/id"),
+        ),
+        odd(
+            r#"{"command":"x","meta":{"a":"\ud83d"}}"#,
+            malformed,
+            "hex escape",
+            None,
+        ),
+        odd(
+            r#"{"command":"x","meta":{"a":1e400}}"#,
+            malformed,
+            "number out of range",
+            None,
+        ),
+        odd(deep(126), malformed, "deeper than 127", None),
+        odd(
+            r#"{"command":"x","protocol":2}"#,
+            "unsupported_protocol",
+            "Supported: 1.",
+            Some("/protocol"),
+        ),
+        odd(
+            r#"{"command":"Fetch Evnt"}"#,
+            "unknown_name",
+            "Did you mean \"Fetch Event\"?",
+            Some("/command"),
+        ),
+        odd(
+            r#"{"command":"Fetch Event","options":{"max_events":0}}"#,
+            "invalid_input",
+            "at least 1",
+            Some("/options/max_events"),
+        ),
+    ];
+    for case in cases {
+        let shown = String::from_utf8_lossy(&case.sent).into_owned();
+        let (code, result, _) = run(&[], &case.sent);
+        assert_eq!(code, 2, "{shown}");
+        assert_eq!(
+            result["error"]["kind"], case.kind,
+            "{shown}: {}",
+            result["result"]
+        );
+        let message = result["error"]["message"].as_str().expect("a message");
+        assert!(message.contains(case.says), "{shown}: {message}");
+        if let Some(at) = case.at {
+            assert_eq!(result["error"]["at"], at, "{shown}");
+        }
+        assert_eq!(result["return_data"], "Failed");
+    }
+    let (_, fine, _) = run(&[], deep(125).as_bytes());
+    assert_eq!(
+        fine["error"]["kind"], "unknown_name",
+        "127 levels are not too deep"
+    );
+}
+
+#[test]
+fn too_large_a_request_is_refused_where_reading_stops() {
+    let mut big = br#"{"command":"x","meta":{"a":""#.to_vec();
+    big.resize(16 * 1024 * 1024 + 10, b'x');
+    let (code, result, _) = run(&["run"], &big);
+    assert_eq!(
+        (code, result["error"]["kind"].as_str()),
+        (2, Some("request_too_large"))
+    );
+}
+
+#[test]
+fn id_and_meta_are_echoed_even_when_the_request_is_refused() {
+    let request = json!({ "command": "nothing", "id": "abc-1", "meta": { "playbook": "p/1" } });
+    let (_, result, _) = run(&["run"], request.to_string().as_bytes());
+    assert_eq!(
+        (&result["id"], &result["meta"]),
+        (&json!("abc-1"), &json!({ "playbook": "p/1" }))
+    );
+    let unknown = json!({ "command": "x", "id": "abc-2", "meta": { "a": 1 }, "nope": 1 });
+    let (_, result, _) = run(&["run"], unknown.to_string().as_bytes());
+    assert_eq!(
+        (&result["id"], &result["meta"]),
+        (&json!("abc-2"), &json!({ "a": 1 }))
+    );
+    let (_, result, _) = run(&["run"], b"{");
+    assert_eq!(result["id"], Value::Null);
+}
+
+#[test]
+fn a_byte_order_mark_is_skipped() {
+    let (_, result, _) = run(&["run"], "\u{feff}{\"command\":\"x\"}".as_bytes());
+    assert_eq!(result["error"]["kind"], "unknown_name");
+}
+
+#[test]
+fn a_message_never_quotes_the_text() {
+    for sent in [
+        r#"{"command":"x","options":"canary-secret"}"#,
+        r#"{"command":"x","connection":canary-secret}"#,
+        r#"{"command":"x","options":{"timeout_ms":"canary-secret"}}"#,
+    ] {
+        let output = feed(soarhost(&["run", "--log-level", "trace"]), sent.as_bytes());
+        let said = [output.stdout, output.stderr].concat();
+        assert!(
+            !String::from_utf8_lossy(&said).contains("canary-secret"),
+            "{sent}"
+        );
+    }
+}
+
+#[test]
+fn a_batch_answers_line_by_line_in_input_order() {
+    let lines = b"{\"command\":\"a\",\"id\":\"1\"}\r\n\n   \nnot json\n{\"command\":\"Fetch Event\",\"id\":\"5\"}\n{\"command\":\"b\",\"id\":\"6\"}";
+    for jobs in ["1", "8"] {
+        let output = feed(soarhost(&["run", "--batch", "--jobs", jobs]), lines);
+        let results: Vec<Value> = String::from_utf8(output.stdout)
+            .expect("UTF-8")
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect();
+        let ids: Vec<&Value> = results.iter().map(|result| &result["id"]).collect();
+        assert_eq!(ids, [&json!("1"), &Value::Null, &json!("5"), &json!("6")]);
+        assert_eq!(results[1]["error"]["at"], "line 4");
+        assert_eq!(output.status.code(), Some(2));
+    }
+    let empty = feed(soarhost(&["run", "--batch"]), b"\n\n");
+    assert_eq!((empty.status.code(), empty.stdout.len()), (Some(0), 0));
+}
+
+#[test]
+fn pretty_shows_the_same_result_indented() {
+    let request = br#"{"command":"nothing","id":"1"}"#;
+    let output = feed(soarhost(&["run", "--pretty"]), request);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(
+        text.starts_with("{\n  \"protocol\": 1,\n  \"id\": \"1\",\n"),
+        "{text}"
+    );
+    let (_, plain, _) = run(&["run"], request);
+    let mut pretty: Value = serde_json::from_str(&text).expect("JSON");
+    pretty["metrics"] = plain["metrics"].clone();
+    assert_eq!(pretty, plain);
+    let both = feed(soarhost(&["run", "--pretty", "--batch"]), request);
+    assert_eq!(both.status.code(), Some(2), "not with --batch");
+}
+
+#[test]
+fn a_closed_pipe_ends_silently_and_a_full_disk_says_so() {
+    let mut child = soarhost(&["run"]).spawn().expect("it starts");
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().expect("a pipe");
+    std::io::Write::write_all(&mut stdin, b"{\"command\":\"x\"}").expect("it reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(141));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!told.contains("stdout"), "silent about the pipe: {told}");
+
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .expect("/dev/full");
+    let mut command = soarhost(&["run"]);
+    command.stdout(full);
+    let output = feed(command, b"{\"command\":\"x\"}");
+    assert_eq!(output.status.code(), Some(74));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("stdout could not be written"));
+}
+
+#[test]
+fn a_failed_run_tells_how_to_reproduce_it_with_references_intact() {
+    let request = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": "x" },
+        "connection": { "Tenant ID": "t", "Client ID": "c", "Client Secret": "canary-secret" } });
+    let (_, _, told) = run(&["run"], request.to_string().as_bytes());
+    assert!(told.contains("| soarhost run"), "{told}");
+    assert!(
+        told.contains(r#""Client Secret":"***""#) && !told.contains("canary-secret"),
+        "{told}"
+    );
+    let reference = request.to_string().replace("canary-secret", "env:SOAR_X");
+    let (_, _, told) = run(&["run"], reference.as_bytes());
+    assert!(told.contains(r#""Client Secret":"env:SOAR_X""#), "{told}");
+    let (_, _, silent) = run(&["run", "--log-level", "off"], reference.as_bytes());
+    assert_eq!(silent, "");
+}
+
+#[test]
+fn secret_references_reach_only_what_is_allowed() {
+    let request = |secret: &str| {
+        json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": 1 },
+            "connection": { "Tenant ID": "11111111-2222-3333-4444-555555555555",
+                "Client ID": "66666666-7777-8888-9999-000000000000", "Client Secret": secret } })
+        .to_string()
+    };
+    for (secret, says) in [
+        ("env:HOME", "\"env:HOME\" is not allowed"),
+        (
+            "env:SOAR_NOT_SET",
+            "\"env:SOAR_NOT_SET\" names a variable that is not set",
+        ),
+        (
+            "file:/etc/hostname",
+            "\"file:/etc/hostname\" is not allowed",
+        ),
+    ] {
+        let (code, result, _) = run(&["run"], request(secret).as_bytes());
+        assert_eq!(
+            (code, &result["error"]["kind"]),
+            (2, &json!("secret_unavailable"))
+        );
+        let message = result["error"]["message"].as_str().expect("a message");
+        assert!(message.contains(says), "{message}");
+        assert_eq!(result["error"]["at"], "/connection/Client Secret");
+    }
+}
+
+#[test]
+fn wrong_operator_settings_answer_every_request_at_the_flag() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("endpoints.json");
+    std::fs::write(&file, "{\"cloud\":1,\"id\":\"lab\",\"logon\":\"x\"}").expect("a file");
+    let path = file.to_string_lossy().into_owned();
+    let request = br#"{"command":"Fetch Event","id":"7","inputs":{"Top Recent Event Number":1},
+        "connection":{"Tenant ID":"11111111-2222-3333-4444-555555555555",
+                      "Client ID":"66666666-7777-8888-9999-000000000000","Client Secret":"any secret"}}"#;
+    for (args, at) in [
+        (vec!["run", "--endpoints", &path], "--endpoints"),
+        (vec!["run", "--endpoints", "/not/there"], "--endpoints"),
+        (vec!["run", "--profiles", &path], "--profiles"),
+        (vec!["run", "--ca-file", "/not/there"], "--ca-file"),
+        (vec!["run", "--catalog", "/not/there"], "--catalog"),
+        (vec!["run", "--now", "soon"], "--now"),
+    ] {
+        let (code, result, _) = run(&args, request);
+        assert_eq!(
+            (code, &result["error"]["kind"]),
+            (2, &json!("invalid_input")),
+            "{args:?}"
+        );
+        assert!(
+            result["error"]["at"]
+                .as_str()
+                .is_some_and(|said| said.starts_with(at)),
+            "{args:?}: {result}"
+        );
+        assert_eq!(result["id"], "7", "the id is echoed");
+    }
+}
+
+#[test]
+fn meta_comes_back_digit_by_digit() {
+    let meta = r#"{"n":12345678901234567890123,"t":1.50e3,"e":1e-999,"s":"\u00e4"}"#;
+    for request in [
+        format!(r#"{{"command":"nothing","meta":{meta}}}"#),
+        format!(r#"{{"command":7,"meta":{meta}}}"#),
+    ] {
+        let output = feed(soarhost(&["run"]), request.as_bytes());
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(text.ends_with(&format!("\"meta\":{meta}}}\n")), "{text}");
+    }
+}
+
+#[test]
+fn a_secret_of_any_shape_leaves_the_result_json() {
+    let secrets = [
+        "secretab\"",
+        "x\"x\"x\"",
+        "123456",
+        "\":null",
+        "null,\"",
+        "return_data",
+        "\"id\":\"",
+    ];
+    for secret in secrets {
+        let request = json!({ "command": "Fetch Event", "meta": { "m": secret, "n": 91_234_567 },
+            "inputs": { "Top Recent Event Number": "ten" },
+            "connection": { "Tenant ID": "t", "Client ID": "c", "Client Secret": secret } });
+        let (code, result, told) = run(&["run"], request.to_string().as_bytes());
+        assert_eq!(
+            (code, &result["meta"]),
+            (2, &json!({ "m": "***", "n": 91_234_567 })),
+            "{secret}"
+        );
+        assert_eq!(result.as_object().map(serde_json::Map::len), Some(18));
+        assert!(!told.contains(&format!(":{}", json!(secret))), "{told}");
+    }
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_told() {
+    let request = json!({ "command": "Fetch Event",
+        "inputs": { "Client Secret": "pasted-canary-secret" }, "options": { "timeout_ms": 1 } });
+    let output = feed(soarhost(&["run"]), request.to_string().as_bytes());
+    let said = [output.stdout, output.stderr].concat();
+    assert!(!String::from_utf8_lossy(&said).contains("pasted-canary-secret"));
+    let (_, result, told) = run(
+        &["run"],
+        br#"{"command":"x","options":{"include":["pasted-canary-secret"]}}"#,
+    );
+    assert!(!result.to_string().contains("pasted-canary") && !told.contains("pasted-canary"));
+}
+
+#[test]
+fn what_cannot_be_read_gets_a_result_too() {
+    for args in [
+        vec!["run", "/not/there"],
+        vec!["run", "/tmp"],
+        vec!["run", "--batch", "/not/there"],
+    ] {
+        let (code, result, _) = run(&args, b"");
+        assert_eq!(
+            (code, &result["error"]["kind"]),
+            (2, &json!("malformed_request")),
+            "{args:?}"
+        );
+    }
+    let mut command = soarhost(&["run", "--batch"]);
+    let folder = std::fs::File::open("/tmp").expect("a folder");
+    let output = command.stdin(folder).output().expect("it runs");
+    let result: Value = serde_json::from_slice(&output.stdout).expect("one result");
+    assert_eq!(
+        (output.status.code(), &result["return_data"]),
+        (Some(2), &json!("Failed"))
+    );
+}
+
+#[test]
+fn empty_and_odd_variables_stop_nothing() {
+    let mut command = soarhost(&["run"]);
+    for name in [
+        "SOARHOST_ENDPOINTS",
+        "SOARHOST_PROFILES",
+        "SOARHOST_CATALOG",
+        "SSL_CERT_FILE",
+    ] {
+        command.env(name, "");
+    }
+    command.env("SOARHOST_LOG", "garbage");
+    let output = feed(command, b"{\"command\":\"nothing\"}");
+    let result: Value = serde_json::from_slice(&output.stdout).expect("one result");
+    assert_eq!(result["error"]["kind"], "unknown_name");
+}
+
+#[test]
+fn an_array_is_no_object() {
+    let (_, result, _) = run(&["run"], br#"{"command":"x","options":[]}"#);
+    assert_eq!(
+        (&result["error"]["kind"], &result["error"]["at"]),
+        (&json!("malformed_request"), &json!("/options"))
+    );
+}

@@ -1,0 +1,135 @@
+//! The README cannot lie: every console block in it is run, and its output compared.
+//!
+//! In expected output a line `...` stands for any number of lines, and `[..]` inside a line for any
+//! text. `cargo run -q --release --` and `soarhost` both mean the binary under test.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+struct Block {
+    line: usize,
+    commands: Vec<(String, Vec<String>)>,
+}
+
+fn blocks(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for (number, line) in text.lines().enumerate() {
+        match &mut open {
+            None if line.trim() == "```console" => {
+                open = Some(Block {
+                    line: number + 1,
+                    commands: Vec::new(),
+                });
+            }
+            None => {}
+            Some(_) if line.trim() == "```" => blocks.extend(open.take()),
+            Some(block) => match (line.strip_prefix("$ "), block.commands.last_mut()) {
+                (Some(command), _) => block.commands.push((command.to_owned(), Vec::new())),
+                (None, Some((command, output))) => {
+                    if command.ends_with('\\') {
+                        command.pop();
+                        command.push_str(line.trim_start());
+                    } else {
+                        output.push(line.to_owned());
+                    }
+                }
+                (None, None) => panic!("README.md:{}: output without a command", number + 1),
+            },
+        }
+    }
+    blocks
+}
+
+fn line_fits(expected: &str, said: &str) -> bool {
+    let mut rest = said.trim_end();
+    let parts: Vec<&str> = expected.trim_end().split("[..]").collect();
+    let last = parts.len() - 1;
+    for (n, part) in parts.iter().enumerate() {
+        let found = match n {
+            0 => rest.starts_with(part).then_some(0),
+            n if n == last => rest
+                .len()
+                .checked_sub(part.len())
+                .filter(|at| rest[*at..] == **part),
+            _ => rest.find(part),
+        };
+        let Some(at) = found else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.is_empty()
+}
+
+fn fits(expected: &[String], said: &[&str]) -> bool {
+    match expected.split_first() {
+        None => said.is_empty(),
+        Some((first, rest)) if first.trim() == "..." => {
+            (0..=said.len()).any(|skipped| fits(rest, &said[skipped..]))
+        }
+        Some((first, rest)) => said
+            .split_first()
+            .is_some_and(|(line, more)| line_fits(first, line) && fits(rest, more)),
+    }
+}
+
+fn run(command: &str) -> String {
+    let binary = env!("CARGO_BIN_EXE_soarhost");
+    let command = command
+        .replace("cargo run -q --release -- ", &format!("{binary} "))
+        .replace("cargo run -q -- ", &format!("{binary} "));
+    let path = format!(
+        "{}:{}",
+        PathBuf::from(binary).parent().expect("a folder").display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let output = Command::new("sh")
+        .args(["-c", &command])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("PATH", path)
+        .env_remove("HTTPS_PROXY")
+        .env_remove("https_proxy")
+        .env_remove("SSL_CERT_FILE")
+        .stdin(Stdio::null())
+        .output()
+        .expect("a shell");
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    text
+}
+
+#[test]
+fn every_console_block_does_what_it_says() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"))
+        .expect("a README");
+    let mut ran = 0;
+    let mut faults = Vec::new();
+    for block in blocks(&text) {
+        for (command, expected) in block.commands {
+            // The command that passes the tests would start this very test again.
+            if command.starts_with("cargo test") {
+                continue;
+            }
+            ran += 1;
+            let said = run(&command);
+            let lines: Vec<&str> = said.trim_end().lines().collect();
+            if !fits(&expected, &lines) {
+                faults.push(format!(
+                    "README.md:{}: $ {command}\nsaid:\n{said}",
+                    block.line
+                ));
+            }
+        }
+    }
+    assert!(ran > 0, "the README has no console block");
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn a_wrong_output_is_noticed() {
+    let expected = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    assert!(fits(&expected("a\n...\nz"), &["a", "b", "c", "z"]));
+    assert!(fits(&expected("a [..] b"), &["a 17 b"]));
+    assert!(!fits(&expected("a [..] b"), &["a 17 c"]));
+    assert!(!fits(&expected("a\n...\nz"), &["a", "b"]));
+    assert!(!fits(&expected("a"), &["a", "b"]));
+}
