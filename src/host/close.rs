@@ -75,7 +75,10 @@ impl Head {
             id: Some(id),
             meta: envelope.meta_as_sent.clone(),
             state: envelope.read_state().ok().flatten(),
-            reproduce: serde_json::to_value(envelope).ok().map(given),
+            // Only the log tells it.
+            reproduce: tracing::enabled!(tracing::Level::ERROR)
+                .then(|| serde_json::to_value(envelope).ok().map(given))
+                .flatten(),
             ..Head::unread(started)
         }
     }

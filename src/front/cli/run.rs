@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,9 @@ pub(super) fn run(
     if args.flags.sandbox {
         return super::sandbox::run(args, settings, redactor, out);
     }
-    with_host(args, &host(settings, redactor), out)
+    // The process ends with the run: taking the catalog apart first would only cost time.
+    let host = ManuallyDrop::new(host(settings, redactor));
+    with_host(args, &host, out)
 }
 
 /// The same with a host that is open already.
