@@ -1,8 +1,14 @@
-//! Links the binary at a fixed address on Linux.
+//! Links the binary so that it starts at once on Linux: at a fixed address, and with no dynamic
+//! loader where the C library can be linked in.
 //!
-//! A position-independent binary of this size spends a quarter of an empty program's run time on
-//! relocating itself, and a host is started once per command. Libraries, heap and stack keep their
-//! random addresses. It deliberately does nothing else: no code is generated.
+//! A host is started once per command. Relocating a position-independent binary of this size takes
+//! a quarter of an empty program's run time, finding and binding shared libraries another fifth.
+//! Rust's own switch for it, `crt-static`, cannot be used: without `--target` cargo applies it to
+//! procedural macros too, which cannot be built so. Therefore the linker is shown a folder in which
+//! the C library exists as an archive only. Heap and stack keep random addresses. Names are resolved
+//! in Rust (hickory), because a C library that is linked in cannot load the system's resolver
+//! modules safely. Where the archives are missing the binary is linked as usual. It deliberately
+//! does nothing else: no code is generated, and only binaries are concerned.
 
 #![allow(
     clippy::print_stdout,
@@ -11,10 +17,58 @@
     reason = "a build script speaks to cargo on stdout and asks it through the environment"
 )]
 
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What Rust's standard library asks the linker for on glibc.
+const LIBRARIES: [&str; 6] = ["c", "m", "rt", "pthread", "util", "dl"];
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    let linux = std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux");
-    if linux {
-        println!("cargo::rustc-link-arg-bins=-no-pie");
+    let cfg = |name: &str| std::env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();
+    if cfg("OS") != "linux" {
+        return;
     }
+    println!("cargo::rustc-link-arg-bins=-no-pie");
+    let native = std::env::var("HOST").ok() == std::env::var("TARGET").ok();
+    if native
+        && cfg("ENV") == "gnu"
+        && let Some(folder) = archives()
+    {
+        println!("cargo::rustc-link-arg-bins=-static");
+        println!("cargo::rustc-link-arg-bins=-L{}", folder.display());
+    }
+}
+
+/// A folder with the C library as archives, and the unwinder under the name by which it is asked
+/// for; none where the machine has no such archives.
+fn archives() -> Option<PathBuf> {
+    let folder = PathBuf::from(std::env::var_os("OUT_DIR")?).join("archives");
+    std::fs::create_dir_all(&folder).ok()?;
+    for name in LIBRARIES.map(|name| format!("lib{name}.a")) {
+        link(&archive(&name)?, &folder.join(name)).ok()?;
+    }
+    let unwinder = [archive("libgcc_eh.a")?, archive("libgcc.a")?];
+    let [unwinder, runtime] = unwinder.map(|path| path.display().to_string());
+    let script = format!("GROUP ( {unwinder} {runtime} )\n");
+    std::fs::write(folder.join("libgcc_s.a"), script).ok()?;
+    Some(folder)
+}
+
+fn link(to: &Path, at: &Path) -> io::Result<()> {
+    match std::fs::remove_file(at) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => symlink(to, at),
+    }
+}
+
+/// Where the C compiler finds that archive; it repeats the bare name when there is none.
+fn archive(name: &str) -> Option<PathBuf> {
+    let mut asked = Command::new("cc");
+    asked.arg(format!("-print-file-name={name}"));
+    let said = String::from_utf8(asked.output().ok()?.stdout).ok()?;
+    let path = PathBuf::from(said.trim());
+    path.is_absolute().then_some(path)
 }
