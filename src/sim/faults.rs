@@ -23,7 +23,8 @@ use crate::sim::routes::Route;
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// `login.discovery`, `login.token`, `graph.alerts`, `graph.alert`,
-    /// `management.subscriptions.start`, `….stop` or `….list`.
+    /// `management.subscriptions.start`, `….stop` or `….list`, `management.content`,
+    /// `management.blob` or `hook.receive`.
     pub route: String,
     /// Which calls of the route, counted from 1 since the simulator started: a number or a list.
     /// Left out: every call.

@@ -1,30 +1,34 @@
-//! The Management Activity API: subscriptions to content types.
+//! The Management Activity API: subscriptions, lists of content, blobs.
 //!
-//! Checks go in this order: token, tenant of the address, permission, parameters. It deliberately
-//! lists no content and serves no blobs, and takes a webhook at its word without calling it.
+//! Checks go in this order: token, tenant of the address, permission, parameters. The parts are in
+//! `feed/`: [`subscriptions`] and their [`webhook`]s, which [`messenger`] calls; [`content`] with
+//! its [`window`] of time; [`blobs`]. The clock stands still, so content that became available
+//! while a subscription was stopped is deliberately not lost.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+mod blobs;
+mod content;
+mod messenger;
+mod subscriptions;
+#[cfg(test)]
+mod tests;
+mod webhook;
+mod window;
 
-use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use std::sync::Arc;
 
+use serde_json::json;
+
+use crate::sim::content::{CONTENT_TYPES, Content};
 use crate::sim::ids::is_guid;
 use crate::sim::routes::Route;
+use crate::sim::shelf::Shelf;
 use crate::sim::site::Site;
 use crate::sim::tokens::{Claims, Resource, check};
 use crate::sim::wire::{Answer, Call};
-use crate::sim::world::{FeedState, Status, Subscription, Webhook};
+use crate::sim::world::FeedState;
 
-/// The content types, in their only spelling.
-pub(super) const CONTENT_TYPES: [&str; 5] = [
-    "Audit.AzureActiveDirectory",
-    "Audit.Exchange",
-    "Audit.SharePoint",
-    "Audit.General",
-    "DLP.All",
-];
+use messenger::Messenger;
+use subscriptions::Subscribed;
 
 /// The publisher of a caller who names none.
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
@@ -32,7 +36,9 @@ const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 /// The feed service.
 pub(super) struct Feed {
     site: Arc<Site>,
-    tenants: Mutex<HashMap<String, Vec<Subscription>>>,
+    shelf: Shelf,
+    subscribed: Subscribed,
+    messenger: Messenger,
 }
 
 /// A refused call: status, code, message.
@@ -42,41 +48,26 @@ fn refused(status: u16, code: &str, text: impl Into<String>) -> Refused {
     Refused(status, code.to_owned(), text.into())
 }
 
-/// The body of a start request.
-#[derive(Deserialize)]
-struct StartBody {
-    #[serde(default)]
-    webhook: Option<StartWebhook>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct StartWebhook {
-    #[serde(default)]
-    address: Option<String>,
-    #[serde(default)]
-    auth_id: Option<String>,
-    #[serde(default)]
-    expiration: Option<String>,
-}
-
 impl Feed {
-    /// The service of a site.
-    pub(super) fn new(site: Arc<Site>) -> Self {
+    /// The service of a site, whose webhooks trust an authority given as PEM, or nobody.
+    pub(super) fn new(site: Arc<Site>, authority: Option<&str>) -> Self {
+        let content = site.world.content.clone();
+        let content = content.unwrap_or_else(Content::usual);
         Self {
+            shelf: Shelf::new(content, &site.ids, site.now),
+            subscribed: Subscribed::default(),
+            messenger: Messenger::new(authority),
             site,
-            tenants: Mutex::default(),
         }
     }
 
     /// Answers a call.
-    pub(super) fn answer(&self, call: &Call) -> Answer {
-        let answer = self
-            .serve(call)
-            .unwrap_or_else(|Refused(status, code, message)| {
-                let body = json!({"error": {"code": code, "message": message}});
-                Answer::new(status, body.to_string())
-            });
+    pub(super) async fn answer(&self, call: &Call) -> Answer {
+        let answer = self.serve(call).await;
+        let answer = answer.unwrap_or_else(|Refused(status, code, message)| {
+            let body = json!({"error": {"code": code, "message": message}});
+            Answer::new(status, body.to_string())
+        });
         answer
             .with("Cache-Control", "no-cache")
             .with("Pragma", "no-cache")
@@ -88,7 +79,7 @@ impl Feed {
             .with("mise-correlation-id", self.site.id_of("correlation", call))
     }
 
-    fn serve(&self, call: &Call) -> Result<Answer, Refused> {
+    async fn serve(&self, call: &Call) -> Result<Answer, Refused> {
         let Ok(claims) = check(&self.site, call, Resource::Management) else {
             let body = json!({"Message": "Authorization has been denied for this request."});
             return Ok(Answer::new(401, body.to_string()).with("WWW-Authenticate", "Bearer"));
@@ -99,15 +90,20 @@ impl Feed {
         self.tenant(call, &claims)?;
         permitted(&claims)?;
         let publisher = publisher(call)?;
-        if call.route == Route::FeedList {
-            return Ok(self.list(&claims));
+        match call.route {
+            Route::FeedList => return Ok(self.list(&claims)),
+            Route::FeedBlob => return self.blob(call, &claims),
+            _ => {}
         }
-        let content = content_type(call)?;
-        if call.route == Route::FeedStop {
-            return self.stop(&claims, content);
+        let content_type = content_type(call)?;
+        match call.route {
+            Route::FeedStop => self.stop(&claims, content_type),
+            Route::FeedContent => self.content(call, &claims, content_type),
+            _ => {
+                self.audited(call, &claims, (content_type, publisher))?;
+                self.start(call, &claims, content_type).await
+            }
         }
-        self.audited(call, &claims, (content, publisher))?;
-        self.start(&claims, content, self.webhook(call)?)
     }
 
     /// Whether the address names a tenant that the token is for and that the feed serves.
@@ -167,118 +163,12 @@ impl Feed {
         );
         Err(Refused(400, code, text))
     }
-
-    /// The webhook of a start request, if its body has one.
-    fn webhook(&self, call: &Call) -> Result<Option<Webhook>, Refused> {
-        if call.body.trim().is_empty() {
-            return Ok(None);
-        }
-        let wrong = "Invalid parameter type: webhook. Expected type: object";
-        let body: Result<Option<StartBody>, _> = serde_json::from_str(&call.body);
-        let body = body.map_err(|_| refused(400, "AF20002", wrong))?;
-        let Some(webhook) = body.and_then(|body| body.webhook) else {
-            return Ok(None);
-        };
-        let missing = || refused(400, "AF20001", "Missing parameter: webhook.address.");
-        let address = webhook
-            .address
-            .filter(|text| !text.is_empty())
-            .ok_or_else(missing)?;
-        if !address.to_ascii_lowercase().starts_with("https://") {
-            return Err(refused(
-                400,
-                "AF20021",
-                format!(
-                    "The webhook endpoint ({address}) could not be validated. The address must begin \
-                 with HTTPS."
-                ),
-            ));
-        }
-        let expiration = webhook.expiration.filter(|text| !text.is_empty());
-        self.expires_later(expiration.as_deref())?;
-        let auth_id = webhook.auth_id.unwrap_or_default();
-        Ok(Some(Webhook {
-            status: Status::Enabled,
-            address,
-            auth_id,
-            expiration,
-        }))
-    }
-
-    fn expires_later(&self, expiration: Option<&str>) -> Result<(), Refused> {
-        let Some(text) = expiration else {
-            return Ok(());
-        };
-        let wrong = "Invalid parameter type: webhook.expiration. Expected type: datetime";
-        let end: Result<DateTime<Utc>, _> = text.parse();
-        if end.map_err(|_| refused(400, "AF20002", wrong))? > self.site.now {
-            return Ok(());
-        }
-        let text = format!("Expiration {text} provided is set to past date and time.");
-        Err(refused(400, "AF20003", text))
-    }
-
-    fn list(&self, claims: &Claims) -> Answer {
-        let entries: Value = self.change(claims, |list| list.iter().map(entry).collect());
-        Answer::new(200, entries.to_string())
-    }
-
-    fn start(
-        &self,
-        claims: &Claims,
-        content: &str,
-        webhook: Option<Webhook>,
-    ) -> Result<Answer, Refused> {
-        let wanted = Subscription {
-            content_type: content.to_owned(),
-            status: Status::Enabled,
-            webhook,
-        };
-        let body = entry(&wanted).to_string();
-        self.change(claims, |list| {
-            let Some(known) = list.iter_mut().find(|known| known.content_type == content) else {
-                list.push(wanted);
-                return Ok(());
-            };
-            if known.status == Status::Enabled && known.webhook == wanted.webhook {
-                let text = "The subscription is already enabled. No property change.";
-                return Err(refused(400, "AF20024", text));
-            }
-            *known = wanted;
-            Ok(())
-        })?;
-        Ok(Answer::new(200, body))
-    }
-
-    fn stop(&self, claims: &Claims, content: &str) -> Result<Answer, Refused> {
-        self.change(claims, |list| {
-            let running = |known: &&mut Subscription| {
-                known.content_type == content && known.status == Status::Enabled
-            };
-            let none = "No subscription found for the specified content type.";
-            let known = list
-                .iter_mut()
-                .find(running)
-                .ok_or_else(|| refused(400, "AF20022", none))?;
-            known.status = Status::Disabled;
-            known.webhook = None;
-            Ok(Answer::new(200, String::new()))
-        })
-    }
-
-    /// Works on the subscriptions of a tenant, which begin as the world says.
-    fn change<T>(&self, claims: &Claims, work: impl FnOnce(&mut Vec<Subscription>) -> T) -> T {
-        let tid = claims.tid.to_ascii_lowercase();
-        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
-        let begin = || self.site.world.subscriptions_of(&claims.tid);
-        work(tenants.entry(tid).or_insert_with(begin))
-    }
 }
 
 /// The answer to a path or a method that the service does not have.
 fn misaddressed(call: &Call) -> Option<Answer> {
     let wanted = match call.route {
-        Route::FeedList => "GET",
+        Route::FeedList | Route::FeedContent | Route::FeedBlob => "GET",
         Route::FeedStart | Route::FeedStop => "POST",
         _ => {
             let path = &call.path;
@@ -332,184 +222,4 @@ fn content_type(call: &Call) -> Result<&str, Refused> {
         "AF20020",
         "The specified content type is not valid.",
     ))
-}
-
-/// A subscription as the service writes it.
-fn entry(subscription: &Subscription) -> Value {
-    json!({
-        "contentType": subscription.content_type,
-        "status": subscription.status,
-        "webhook": subscription.webhook,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sim::routes::Service;
-
-    const TENANT: &str = "11111111-2222-3333-4444-555555555555";
-
-    struct Bench {
-        site: Arc<Site>,
-        feed: Feed,
-        roles: &'static [&'static str],
-    }
-
-    impl Bench {
-        fn new(world: &str) -> Self {
-            let site = Site::sample(world);
-            let feed = Feed::new(Arc::clone(&site));
-            Self {
-                site,
-                feed,
-                roles: &["ActivityFeed.Read"],
-            }
-        }
-
-        fn call(&self, tenant: &str, operation: &str) -> Call {
-            let token = self.site.tokens.issue(&json!({
-                "aud": "https://manage.office.com", "appid": "a", "exp": i64::MAX,
-                "tid": TENANT, "roles": self.roles,
-            }));
-            let path = format!("/api/v1.0/{tenant}/activity/feed/subscriptions/{operation}");
-            let call = Call::get(Service::Management, &path);
-            call.header_set("authorization", &format!("Bearer {token}"))
-        }
-
-        fn post(&self, operation: &str, body: &str) -> (u16, Value) {
-            let answer = self.feed.answer(&self.call(TENANT, operation).post(body));
-            (
-                answer.status,
-                serde_json::from_str(&answer.body).unwrap_or_default(),
-            )
-        }
-
-        fn list(&self) -> Value {
-            let answer = self.feed.answer(&self.call(TENANT, "list"));
-            serde_json::from_str(&answer.body).unwrap()
-        }
-    }
-
-    #[test]
-    fn a_subscription_starts_stops_and_starts_again() {
-        let bench = Bench::new("{}");
-        assert_eq!(bench.list(), json!([]));
-        let start = "start?contentType=Audit.Exchange";
-        let stop = "stop?contentType=Audit.Exchange";
-        let enabled =
-            json!({"contentType": "Audit.Exchange", "status": "enabled", "webhook": null});
-        assert_eq!(bench.post(start, ""), (200, enabled.clone()));
-        assert_eq!(bench.list(), json!([enabled]));
-        let (status, again) = bench.post(start, "");
-        assert_eq!((status, &again["error"]["code"]), (400, &json!("AF20024")));
-        assert_eq!(bench.post(stop, ""), (200, Value::Null));
-        assert_eq!(bench.list()[0]["status"], "disabled");
-        assert_eq!(bench.post(stop, "").1["error"]["code"], "AF20022");
-        assert_eq!(bench.post(start, "").0, 200);
-    }
-
-    #[test]
-    fn a_webhook_is_read_changed_and_removed() {
-        let bench = Bench::new("{}");
-        let start = "start?contentType=DLP.All";
-        let hook =
-            r#"{"webhook":{"address":"https://hooks.example.test/","authId":"f","expiration":""}}"#;
-        let (_, body) = bench.post(start, hook);
-        let wanted = json!({"status": "enabled", "address": "https://hooks.example.test/",
-            "authId": "f", "expiration": null});
-        assert_eq!(body["webhook"], wanted);
-        assert_eq!(bench.post(start, hook).1["error"]["code"], "AF20024");
-        assert_eq!(bench.post(start, "").1["webhook"], Value::Null);
-        let cases = [
-            (r#"{"webhook":{"authId":"f"}}"#, "AF20001"),
-            (
-                r#"{"webhook":{"address":"http://h.example.test"}}"#,
-                "AF20021",
-            ),
-            (
-                r#"{"webhook":{"address":"https://h","expiration":"2026-01-14T12:00:00Z"}}"#,
-                "AF20003",
-            ),
-            (
-                r#"{"webhook":{"address":"https://h","expiration":"soon"}}"#,
-                "AF20002",
-            ),
-            (r#"{"webhook":"https://h"}"#, "AF20002"),
-        ];
-        for (body, code) in cases {
-            assert_eq!(bench.post(start, body).1["error"]["code"], code, "{body}");
-        }
-    }
-
-    #[test]
-    fn parameters_are_checked() {
-        let bench = Bench::new("{}");
-        let code = |operation: &str| bench.post(operation, "").1["error"]["code"].clone();
-        assert_eq!(code("start"), "AF20001");
-        assert_eq!(code("start?contentType=Audit.Teams"), "AF20020");
-        assert_eq!(
-            code("start?contentType=DLP.All&PublisherIdentifier=x"),
-            "AF20002"
-        );
-    }
-
-    #[test]
-    fn tenants_and_permissions_are_checked() {
-        let code = |bench: &Bench, tenant: &str| {
-            let answer = bench.feed.answer(&bench.call(tenant, "list"));
-            let body: Value = serde_json::from_str(&answer.body).unwrap();
-            (
-                answer.status,
-                body["error"]["code"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned(),
-            )
-        };
-        let mut bench = Bench::new("{}");
-        assert_eq!(
-            code(&bench, "contoso.onmicrosoft.com"),
-            (400, "AF20013".to_owned())
-        );
-        let other = TENANT.replace('1', "2");
-        assert_eq!(code(&bench, &other), (401, "AF20010".to_owned()));
-        bench.roles = &[];
-        assert_eq!(code(&bench, TENANT), (401, "AF10001".to_owned()));
-        for (state, wanted) in [("missing", "AF20011"), ("unlicensed", "AF20012")] {
-            let world = format!(r#"{{"tenants":[{{"id":"{TENANT}","feed":"{state}"}}]}}"#);
-            assert_eq!(code(&Bench::new(&world), TENANT), (400, wanted.to_owned()));
-        }
-    }
-
-    #[test]
-    fn auditing_that_is_off_gives_the_odd_body() {
-        let world = format!(r#"{{"tenants":[{{"id":"{TENANT}","audit_enabled":false}}]}}"#);
-        let (status, body) = Bench::new(&world).post("start?contentType=DLP.All", "");
-        assert_eq!(status, 400);
-        let (code, text) = (
-            &body["error"]["code"],
-            body["error"]["message"].as_str().unwrap(),
-        );
-        assert!(code.as_str().unwrap().ends_with("][AppId"), "{code}");
-        assert!(
-            text.contains(&format!("Tenant {TENANT} does not exist.\r\n")),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn without_a_token_or_an_address_there_is_nothing() {
-        let bench = Bench::new("{}");
-        let path = format!("/api/v1.0/{TENANT}/activity/feed/subscriptions/list");
-        assert_eq!(
-            bench
-                .feed
-                .answer(&Call::get(Service::Management, &path))
-                .status,
-            401
-        );
-        assert_eq!(bench.feed.answer(&bench.call(TENANT, "pause")).status, 404);
-        assert_eq!(bench.feed.answer(&bench.call(TENANT, "start")).status, 405);
-    }
 }

@@ -12,12 +12,14 @@ use crate::sim::tokens::Tokens;
 use crate::sim::wire::{Call, pairs};
 
 /// The headers that are kept.
-const KEPT: [&str; 5] = [
+const KEPT: [&str; 7] = [
     "accept",
     "accept-encoding",
     "prefer",
     "client-request-id",
     "content-type",
+    "webhook-authid",
+    "webhook-validationcode",
 ];
 
 /// Form fields and parameters whose values are struck out.
@@ -34,7 +36,7 @@ const STRUCK: [&str; 7] = [
 /// A request as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Seen {
-    /// `login`, `graph`, `management`; `unknown` for a path that belongs to none.
+    /// `login`, `graph`, `management`, `hook`; `unknown` for a path that belongs to none.
     pub service: &'static str,
     /// The method.
     pub method: String,
@@ -42,8 +44,9 @@ pub struct Seen {
     pub path: String,
     /// The parameters, decoded, in order.
     pub query: Vec<(String, String)>,
-    /// Those of `accept`, `accept-encoding`, `prefer`, `client-request-id` and `content-type`
-    /// that were sent, and always `authorization`: `none`, `Bearer <audience>` or `Bearer ?`.
+    /// Those of `accept`, `accept-encoding`, `prefer`, `client-request-id`, `content-type`,
+    /// `webhook-authid` and `webhook-validationcode` that were sent, and always `authorization`:
+    /// `none`, `Bearer <audience>` or `Bearer ?`.
     pub headers: Vec<(String, String)>,
     /// The body; a form is written decoded, as `name=value&…`, with `***` for secrets.
     pub body: Option<String>,

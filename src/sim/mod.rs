@@ -1,20 +1,26 @@
 //! A simulator of Microsoft's services on 127.0.0.1, for tests, demonstrations and authors.
 //!
-//! [`Sim::start`] serves sign-in, Graph's security alerts and the Management Activity API's
-//! subscriptions as a [`World`] describes them: real HTTP and TLS, real checks of tokens, the
-//! documented error codes, and faults on demand. [`Sim::endpoints`] is what a client needs to find
-//! it, [`Sim::requests`] what the client did.
+//! [`Sim::start`] serves sign-in, Graph's security alerts and the Management Activity API
+//! (subscriptions, lists of content, blobs of audit records, webhooks) as a [`World`] describes
+//! them: real HTTP and TLS, real checks of tokens, the documented error codes, and faults on
+//! demand. [`Sim::endpoints`] is what a client needs to find it, [`Sim::hook`] a receiver for
+//! webhooks, [`Sim::requests`] what the client did.
 //!
 //! The same world gives the same answers, byte for byte (links carry the port): ids are derived
 //! from the seed, and the clock stands still.
 //!
 //! The simulator is a stranger here. It imports nothing of the rest of the crate and shares no
 //! constant with it, so that a mistake of the client is not repeated on the other side. It
-//! deliberately listens nowhere but on loopback, writes no file and reads no clock.
+//! deliberately listens nowhere and calls nobody but on loopback, writes no file and reads no
+//! clock.
 
 mod alerts;
+mod audit;
+mod audit_records;
+mod audit_template;
 mod authority;
 mod base64;
+mod content;
 mod dice;
 mod evidence;
 mod evidence_types;
@@ -22,6 +28,7 @@ mod faults;
 mod feed;
 mod filter;
 mod graph;
+mod hook;
 mod ids;
 mod listener;
 #[cfg(test)]
@@ -33,6 +40,7 @@ mod options;
 mod records;
 mod routes;
 mod server;
+mod shelf;
 mod site;
 mod texts;
 mod tokens;
@@ -46,6 +54,7 @@ use axum::Router;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+pub use content::{Content, GeneratedContent, LiteralBlob};
 pub use faults::{Fault, Nth, Replace};
 pub use log::Seen;
 pub use world::{
@@ -54,6 +63,7 @@ pub use world::{
 };
 
 use listener::{Line, Lines, Loopback};
+use routes::Service;
 use server::Server;
 use site::Site;
 
@@ -101,7 +111,7 @@ impl Sim {
         let scheme = if options.tls { "https" } else { "http" };
         let base = format!("{scheme}://{}", door.address());
         let site = Arc::new(Site::new(world, now, &base));
-        let server = Arc::new(Server::new(Arc::clone(&site)));
+        let server = Arc::new(Server::new(Arc::clone(&site), authority.as_deref()));
         let task = tokio::spawn(serve(door, Arc::clone(&server)));
         Ok(Self {
             site,
@@ -128,6 +138,13 @@ impl Sim {
             endpoints["ca"] = json!(pem);
         }
         endpoints
+    }
+
+    /// The address of a receiver of this name for webhook calls: it answers 200 to every POST.
+    ///
+    /// Only with TLS is it one that the service accepts, which wants HTTPS.
+    pub fn hook(&self, name: &str) -> String {
+        format!("{}/{name}", self.site.address(Service::Hook))
     }
 
     /// All requests so far, in the order in which they arrived.

@@ -12,11 +12,13 @@ pub(super) enum Service {
     Graph,
     /// The Management Activity API.
     Management,
+    /// The receiver of webhook calls.
+    Hook,
 }
 
 impl Service {
     /// All services.
-    pub(super) const ALL: [Self; 3] = [Self::Login, Self::Graph, Self::Management];
+    pub(super) const ALL: [Self; 4] = [Self::Login, Self::Graph, Self::Management, Self::Hook];
 
     /// The name in paths, logs and endpoint files.
     pub(super) fn name(self) -> &'static str {
@@ -24,6 +26,7 @@ impl Service {
             Self::Login => "login",
             Self::Graph => "graph",
             Self::Management => "management",
+            Self::Hook => "hook",
         }
     }
 
@@ -53,13 +56,19 @@ pub(super) enum Route {
     FeedStop,
     /// Listing subscriptions.
     FeedList,
+    /// The list of content, every page of it.
+    FeedContent,
+    /// One blob.
+    FeedBlob,
+    /// A call of a webhook.
+    HookReceive,
     /// Anything else.
     Unknown,
 }
 
 impl Route {
     /// The routes that a fault may name.
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::LoginDiscovery,
         Self::LoginToken,
         Self::GraphAlerts,
@@ -67,6 +76,9 @@ impl Route {
         Self::FeedStart,
         Self::FeedStop,
         Self::FeedList,
+        Self::FeedContent,
+        Self::FeedBlob,
+        Self::HookReceive,
     ];
 
     /// The name in world files.
@@ -79,6 +91,9 @@ impl Route {
             Self::FeedStart => "management.subscriptions.start",
             Self::FeedStop => "management.subscriptions.stop",
             Self::FeedList => "management.subscriptions.list",
+            Self::FeedContent => "management.content",
+            Self::FeedBlob => "management.blob",
+            Self::HookReceive => "hook.receive",
             Self::Unknown => "unknown",
         }
     }
@@ -100,27 +115,21 @@ impl Route {
             (Service::Graph, ["v1.0" | "beta", "security", "alerts_v2", id]) if !id.is_empty() => {
                 Self::GraphAlert
             }
-            (
-                Service::Management,
-                [
-                    "api",
-                    "v1.0",
-                    _,
-                    "activity",
-                    "feed",
-                    "subscriptions",
-                    operation,
-                ],
-            ) => Self::feed(operation),
+            (Service::Management, ["api", "v1.0" | "v1", _, "activity", "feed", rest @ ..]) => {
+                Self::feed(rest)
+            }
+            (Service::Hook, [name]) if !name.is_empty() => Self::HookReceive,
             _ => Self::Unknown,
         }
     }
 
-    fn feed(operation: &str) -> Self {
-        match operation {
-            "start" => Self::FeedStart,
-            "stop" => Self::FeedStop,
-            "list" => Self::FeedList,
+    fn feed(rest: &[&str]) -> Self {
+        match rest {
+            ["subscriptions", "start"] => Self::FeedStart,
+            ["subscriptions", "stop"] => Self::FeedStop,
+            ["subscriptions", "list"] => Self::FeedList,
+            ["subscriptions", "content"] => Self::FeedContent,
+            ["audit", id] if !id.is_empty() => Self::FeedBlob,
             _ => Self::Unknown,
         }
     }
@@ -151,6 +160,16 @@ mod tests {
                 "/management/api/v1.0/t/activity/feed/subscriptions/pause",
                 Route::Unknown,
             ),
+            (
+                "/management/api/v1/t/activity/feed/subscriptions/content",
+                Route::FeedContent,
+            ),
+            (
+                "/management/api/v1.0/t/activity/feed/audit/1$2$audit_exchange",
+                Route::FeedBlob,
+            ),
+            ("/hook/feed", Route::HookReceive),
+            ("/hook/feed/more", Route::Unknown),
         ];
         for (path, wanted) in cases {
             let (service, rest) = Service::split(path).unwrap();

@@ -19,6 +19,7 @@ use futures_util::stream;
 use crate::sim::faults::{Fault, FaultBook};
 use crate::sim::feed::Feed;
 use crate::sim::graph::Graph;
+use crate::sim::hook;
 use crate::sim::listener::Line;
 use crate::sim::log::{Log, Seen};
 use crate::sim::login::Login;
@@ -54,12 +55,12 @@ enum Ending {
 }
 
 impl Server {
-    /// The server of a site.
-    pub(super) fn new(site: Arc<Site>) -> Self {
+    /// The server of a site, whose certificate is from an authority given as PEM.
+    pub(super) fn new(site: Arc<Site>, authority: Option<&str>) -> Self {
         Self {
             login: Login::new(Arc::clone(&site)),
             graph: Graph::new(Arc::clone(&site)),
-            feed: Feed::new(Arc::clone(&site)),
+            feed: Feed::new(Arc::clone(&site), authority),
             faults: FaultBook::new(site.world.faults.clone()),
             log: Log::default(),
             site,
@@ -78,7 +79,10 @@ impl Server {
         let struck = faults
             .iter()
             .find_map(|fault| Some(given(fault, fault.status?)));
-        let mut answer = struck.unwrap_or_else(|| self.serve(service, call));
+        let mut answer = match struck {
+            Some(answer) => answer,
+            None => self.serve(service, call).await,
+        };
         for replace in faults.iter().filter_map(|fault| fault.replace.as_ref()) {
             answer.body = answer.body.replace(&replace.from, &replace.to);
         }
@@ -89,11 +93,12 @@ impl Server {
         }
     }
 
-    fn serve(&self, service: Option<Service>, call: &Call) -> Answer {
+    async fn serve(&self, service: Option<Service>, call: &Call) -> Answer {
         match service {
             Some(Service::Login) => self.login.answer(call),
             Some(Service::Graph) => self.graph.answer(call),
-            Some(Service::Management) => self.feed.answer(call),
+            Some(Service::Management) => self.feed.answer(call).await,
+            Some(Service::Hook) => hook::answer(call),
             None => Answer::new(404, String::new()),
         }
     }
@@ -174,7 +179,7 @@ enum Packing {
 impl Packing {
     fn of(service: Option<Service>, call: &Call) -> Self {
         match service {
-            None | Some(Service::Login) => Self::Never,
+            None | Some(Service::Login | Service::Hook) => Self::Never,
             Some(_) if takes_gzip(call.header("accept-encoding").unwrap_or_default()) => Self::Gzip,
             Some(_) => Self::Plain,
         }
@@ -248,6 +253,10 @@ pub(super) async fn handle(
 async fn read(request: Request) -> (Option<Service>, Call) {
     let (parts, body) = request.into_parts();
     let whole = parts.uri.path();
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or(whole, |target| target.as_str());
     let found = Service::split(whole);
     let path = found.map_or(whole, |(_, path)| path).to_owned();
     let route = found.map_or(Route::Unknown, |(service, path)| Route::of(service, path));
@@ -258,6 +267,10 @@ async fn read(request: Request) -> (Option<Service>, Call) {
         number: 0,
         expired: false,
         method: parts.method.as_str().to_owned(),
+        target: target
+            .get(whole.len() - path.len()..)
+            .unwrap_or_default()
+            .to_owned(),
         path,
         query: pairs(parts.uri.query().unwrap_or_default()),
         headers: parts.headers,

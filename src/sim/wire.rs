@@ -21,6 +21,8 @@ pub(super) struct Call {
     pub(super) method: String,
     /// The path below the service.
     pub(super) path: String,
+    /// The path below the service with the query, as they came.
+    pub(super) target: String,
     /// Decoded parameters, in order.
     pub(super) query: Vec<(String, String)>,
     /// All headers.
@@ -106,6 +108,7 @@ impl Call {
             expired: false,
             method: "GET".to_owned(),
             path: path.to_owned(),
+            target: target.to_owned(),
             query: pairs(query),
             headers: HeaderMap::new(),
             body: String::new(),

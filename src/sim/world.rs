@@ -14,6 +14,7 @@
 //!             "roles": {"graph": ["SecurityAlert.Read.All"]}}],
 //!   "alerts": {"count": 250},
 //!   "page_size": 100,
+//!   "content": {"generated": [{"type": "Audit.Exchange", "blobs": 1000, "repeated_percent": 5}]},
 //!   "faults": [{"route": "graph.alerts", "nth": 2, "status": 429,
 //!               "headers": {"Retry-After": "1"}}]
 //! }
@@ -29,12 +30,15 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::sim::content::{CONTENT_TYPES, Content};
 use crate::sim::faults::Fault;
-use crate::sim::feed::CONTENT_TYPES;
 use crate::sim::ids::is_guid;
 
 /// The tenant of the default world.
 const CONTOSO: &str = "11111111-2222-3333-4444-555555555555";
+
+/// What the default preset has subscribed to.
+const SUBSCRIBED: [&str; 3] = ["Audit.Exchange", "Audit.SharePoint", "Audit.General"];
 
 /// Everything that the simulated services know.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -65,6 +69,18 @@ pub struct World {
     pub alerts: Alerts,
     /// The most alerts that a page may hold. Default: 100 without `$top`, up to 1000 with it.
     pub page_size: Option<usize>,
+    /// How many starts of subscriptions a tenant has before it is told to wait (403). Default:
+    /// as many as it likes.
+    pub starts_before_cooldown: Option<u64>,
+    /// The content of the feed. Left out or null: six blobs of five records of every content
+    /// type, spread over the last 24 hours, one record in thirty a repeat. `{}`: none.
+    pub content: Option<Content>,
+    /// The most blobs that a page of a listing names. Default 200.
+    pub content_page_size: usize,
+    /// What every `NextPageUri` says instead of the right link, for links that lead astray.
+    /// `{management}` in it stands for the simulator's own address of the service, `{request}` for
+    /// the address just asked. A last page still has none.
+    pub next_page_uri: Option<String>,
     /// What goes wrong, and when.
     pub faults: Vec<Fault>,
 }
@@ -213,9 +229,9 @@ impl<'de> Deserialize<'de> for Subscriptions {
 pub struct Subscription {
     /// One of the five content types.
     pub content_type: String,
-    /// `enabled` (default) or `disabled`.
-    #[serde(default)]
-    pub status: Status,
+    /// `enabled` (default) or `disabled`. Null: it is enabled, but listed without a status.
+    #[serde(default = "enabled")]
+    pub status: Option<Status>,
     /// Where notifications go, as the service would list it.
     #[serde(default)]
     pub webhook: Option<Webhook>,
@@ -284,17 +300,25 @@ impl Default for World {
             subscriptions: Subscriptions::default(),
             alerts: Alerts::default(),
             page_size: None,
+            starts_before_cooldown: None,
+            content: None,
+            content_page_size: 200,
+            next_page_uri: None,
             faults: vec![],
         }
     }
 }
 
 impl World {
-    /// A world by name. There is one, `default`: Contoso, any credentials, 40 alerts, no
-    /// subscriptions, no faults.
+    /// A world by name. There is one, `default`: Contoso, any credentials, 40 alerts, a little
+    /// content of every type and subscriptions to three of them (`Audit.Exchange`,
+    /// `Audit.SharePoint`, `Audit.General`), no faults.
     pub fn preset(name: &str) -> anyhow::Result<Self> {
         match name {
-            "default" => Ok(Self::default()),
+            "default" => Ok(Self {
+                subscriptions: Subscriptions::Everywhere(SUBSCRIBED.map(subscribed).to_vec()),
+                ..Self::default()
+            }),
             other => bail!("there is no preset world named {other:?}; there is \"default\""),
         }
     }
@@ -340,6 +364,12 @@ impl World {
             self.page_size != Some(0),
             "page_size: a page holds at least one alert"
         );
+        ensure!(
+            self.content_page_size != 0,
+            "content_page_size: a page holds at least one blob"
+        );
+        let content = self.content.iter().try_for_each(Content::check);
+        content.context("content")?;
         self.faults.iter().enumerate().try_for_each(|(at, fault)| {
             fault
                 .check()
@@ -377,6 +407,18 @@ impl World {
 
 fn yes() -> bool {
     true
+}
+
+fn enabled() -> Option<Status> {
+    Some(Status::Enabled)
+}
+
+fn subscribed(content_type: &str) -> Subscription {
+    Subscription {
+        content_type: content_type.to_owned(),
+        status: enabled(),
+        webhook: None,
+    }
 }
 
 fn app_name() -> String {
@@ -449,6 +491,15 @@ mod tests {
                 "no content type",
             ),
             (r#"{"page_size":0}"#, "page_size"),
+            (r#"{"content_page_size":0}"#, "content_page_size"),
+            (
+                r#"{"content":{"generated":[{"type":"DLP.All","blobs":1,"hours":0}]}}"#,
+                "content: generated: number 1 in the list: hours",
+            ),
+            (
+                r#"{"content":{"blobs":[{"type":"DLP.All","record":[]}]}}"#,
+                "unknown field `record`",
+            ),
             (r#"{"alerts":{"count":1,"literal":[]}}"#, "either"),
             (
                 r#"{"faults":[{"route":"graph.alert","status":500},{"route":"x"}]}"#,

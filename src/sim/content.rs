@@ -1,0 +1,296 @@
+//! What a world says about the content of the activity feed: blobs made up by number, and blobs
+//! written out.
+//!
+//! It deliberately makes nothing: which blobs that comes to is laid out in `shelf.rs`, what stands
+//! in them is made in `audit.rs`.
+
+use anyhow::{Context as _, ensure};
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The content types, in their only spelling.
+pub(super) const CONTENT_TYPES: [&str; 5] = [
+    "Audit.AzureActiveDirectory",
+    "Audit.Exchange",
+    "Audit.SharePoint",
+    "Audit.General",
+    "DLP.All",
+];
+
+/// The most blobs of one entry; their moments of creation are all different.
+const MOST_BLOBS: usize = 1_000_000;
+
+/// The most records of one blob.
+const MOST_RECORDS: usize = 100_000;
+
+/// The most bytes that a record is padded to.
+const MOST_BYTES: usize = 16 << 20;
+
+/// The most entries of either list; ids of blobs carry the number of the entry in four digits.
+const MOST_ENTRIES: usize = 5000;
+
+/// The content of the activity feed, the same for every tenant but for the identifiers in it.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Content {
+    /// Blobs that are made up.
+    pub generated: Vec<GeneratedContent>,
+    /// Blobs that are written out.
+    pub blobs: Vec<LiteralBlob>,
+}
+
+/// Made-up blobs of one content type.
+///
+/// There are `blobs * records` places for records. Of them
+/// `min(blobs * records * repeated_percent / 100, (blobs - 1) * records)`, rounded down, hold a
+/// byte-identical repeat; all others hold a record with an `Id` of its own.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct GeneratedContent {
+    /// One of the five content types.
+    #[serde(rename = "type")]
+    pub content_type: String,
+    /// How many blobs.
+    pub blobs: usize,
+    /// How many records are in each blob. Default 5.
+    #[serde(default = "five")]
+    pub records: usize,
+    /// Over how many hours before now the blobs are spread, evenly and strictly inside. 1 to 168,
+    /// default 24: a listing without bounds finds all.
+    #[serde(default = "day")]
+    pub hours: u32,
+    /// How many percent of the records repeat one of an earlier blob of this entry. Default 0.
+    #[serde(default)]
+    pub repeated_percent: u8,
+    /// How many blobs are listed but have expired (AF20051). Default 0.
+    #[serde(default)]
+    pub expired: usize,
+    /// How many further blobs are listed but do not exist (AF20050). Default 0.
+    #[serde(default)]
+    pub missing: usize,
+    /// To about how many bytes a record is padded. Left out or null: not at all.
+    #[serde(default)]
+    pub record_bytes: Option<usize>,
+}
+
+/// A blob that is written out.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LiteralBlob {
+    /// One of the five content types.
+    #[serde(rename = "type")]
+    pub content_type: String,
+    /// When it became available. Left out: an hour before now.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub created: Option<DateTime<Utc>>,
+    /// Its records, byte for byte and in this order, whatever the token's roles.
+    #[serde(default)]
+    #[schemars(with = "Vec<Value>")]
+    pub records: Vec<Box<RawValue>>,
+    /// Its id. Left out: one of the usual shape, made up.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// Until when it can be had. Left out: seven days after it was created.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub expires: Option<DateTime<Utc>>,
+    /// Whether it has expired (AF20051), whatever `expires` says.
+    #[serde(default)]
+    pub expired: bool,
+    /// Whether it is listed but does not exist (AF20050).
+    #[serde(default)]
+    pub missing: bool,
+    /// What listings give as `contentUri`; `{management}` in it stands for the simulator's own
+    /// address of the service. Left out: the blob's address.
+    #[serde(default)]
+    pub uri: Option<String>,
+    /// The body that is sent instead of an array of records.
+    #[serde(default)]
+    pub body: Option<String>,
+    /// How often listings name it. Default 1; 0: it can be had but is not listed.
+    #[serde(default = "once")]
+    pub listed: usize,
+}
+
+impl Content {
+    /// What there is when a world says nothing: six blobs of five records of every content type,
+    /// one record of thirty a repeat.
+    pub(super) fn usual() -> Self {
+        let entry = |name: &&str| GeneratedContent {
+            content_type: (*name).to_owned(),
+            blobs: 6,
+            records: 5,
+            hours: 24,
+            repeated_percent: 5,
+            expired: 0,
+            missing: 0,
+            record_bytes: None,
+        };
+        Self {
+            generated: CONTENT_TYPES.iter().map(entry).collect(),
+            blobs: vec![],
+        }
+    }
+
+    /// Checks what the types cannot say.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let most = self.generated.len().max(self.blobs.len());
+        ensure!(most <= MOST_ENTRIES, "a list has at most {MOST_ENTRIES}");
+        for (at, entry) in self.generated.iter().enumerate() {
+            let place = || format!("generated: number {} in the list", at + 1);
+            entry.check().with_context(place)?;
+        }
+        for (at, blob) in self.blobs.iter().enumerate() {
+            let place = || format!("blobs: number {} in the list", at + 1);
+            blob.check().with_context(place)?;
+            let same = |other: &LiteralBlob| blob.id.is_some() && other.id == blob.id;
+            let known = self.blobs[..at].iter().any(same);
+            ensure!(!known, "{}: an earlier blob has the same id", place());
+        }
+        Ok(())
+    }
+}
+
+impl GeneratedContent {
+    fn check(&self) -> anyhow::Result<()> {
+        known(&self.content_type)?;
+        let within = |name: &str, value: usize, least: usize, most: usize| {
+            ensure!(
+                (least..=most).contains(&value),
+                "{name} is from {least} to {most}"
+            );
+            Ok(())
+        };
+        within("blobs", self.blobs, 0, MOST_BLOBS)?;
+        within("records", self.records, 0, MOST_RECORDS)?;
+        within("hours", self.hours as usize, 1, 168)?;
+        within("repeated_percent", self.repeated_percent.into(), 0, 100)?;
+        within(
+            "record_bytes",
+            self.record_bytes.unwrap_or(0),
+            0,
+            MOST_BYTES,
+        )?;
+        let lost = self.expired.saturating_add(self.missing);
+        ensure!(
+            lost <= self.blobs,
+            "expired and missing together are more than blobs"
+        );
+        Ok(())
+    }
+
+    /// How many records are repeats.
+    pub(super) fn repeats(&self) -> usize {
+        let all = self.blobs * self.records;
+        let wanted = all * usize::from(self.repeated_percent) / 100;
+        wanted.min(all.saturating_sub(self.records))
+    }
+}
+
+impl LiteralBlob {
+    fn check(&self) -> anyhow::Result<()> {
+        known(&self.content_type)?;
+        ensure!(
+            self.records.is_empty() || self.body.is_none(),
+            "give either \"records\" or \"body\""
+        );
+        ensure!(
+            !(self.expired && self.missing),
+            "give either \"expired\" or \"missing\""
+        );
+        let id = self.id.as_deref().unwrap_or("$");
+        ensure!(
+            !id.is_empty() && !id.contains('/'),
+            "an id is one segment of a path"
+        );
+        Ok(())
+    }
+}
+
+fn known(name: &str) -> anyhow::Result<()> {
+    let known = CONTENT_TYPES.contains(&name);
+    ensure!(known, "there is no content type {name:?}");
+    Ok(())
+}
+
+fn five() -> usize {
+    5
+}
+
+fn day() -> u32 {
+    24
+}
+
+fn once() -> usize {
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(members: &str) -> GeneratedContent {
+        serde_json::from_str(&format!(r#"{{"type":"Audit.Exchange",{members}}}"#)).unwrap()
+    }
+
+    #[test]
+    fn repeats_are_counted_exactly_and_never_fill_the_first_blob() {
+        let count = |members: &str| entry(members).repeats();
+        assert_eq!(
+            count(r#""blobs":1000,"records":5,"repeated_percent":5"#),
+            250
+        );
+        assert_eq!(count(r#""blobs":3,"records":7,"repeated_percent":10"#), 2);
+        assert_eq!(count(r#""blobs":4,"records":5,"repeated_percent":100"#), 15);
+        assert_eq!(count(r#""blobs":1,"repeated_percent":50"#), 0);
+        assert_eq!(count(r#""blobs":0,"repeated_percent":50"#), 0);
+    }
+
+    #[test]
+    fn wrong_content_is_refused_with_the_place() {
+        let cases = [
+            (
+                r#"{"generated":[{"type":"Audit.Teams","blobs":1}]}"#,
+                "number 1 in the list: there is no content type",
+            ),
+            (
+                r#"{"generated":[{"type":"DLP.All","blobs":1,"hours":169}]}"#,
+                "hours is from 1 to 168",
+            ),
+            (
+                r#"{"generated":[{"type":"DLP.All","blobs":1,"repeated_percent":101}]}"#,
+                "repeated_percent",
+            ),
+            (
+                r#"{"generated":[{"type":"DLP.All","blobs":2,"expired":2,"missing":1}]}"#,
+                "more than blobs",
+            ),
+            (
+                r#"{"blobs":[{"type":"DLP.All"},{"type":"DLP.All","records":[1],"body":""}]}"#,
+                "blobs: number 2",
+            ),
+            (
+                r#"{"blobs":[{"type":"DLP.All","expired":true,"missing":true}]}"#,
+                "either \"expired\"",
+            ),
+            (
+                r#"{"blobs":[{"type":"DLP.All","id":"a/b"}]}"#,
+                "one segment",
+            ),
+            (
+                r#"{"blobs":[{"type":"DLP.All","id":"a"},{"type":"DLP.All","id":"a"}]}"#,
+                "the same id",
+            ),
+        ];
+        for (text, wanted) in cases {
+            let content: Content = serde_json::from_str(text).unwrap();
+            let error = format!("{:#}", content.check().unwrap_err());
+            assert!(error.contains(wanted), "{error}");
+        }
+        assert!(Content::usual().check().is_ok());
+    }
+}

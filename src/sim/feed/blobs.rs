@@ -1,0 +1,84 @@
+//! Blobs: arrays of records, made when they are fetched.
+//!
+//! It deliberately keeps no body: the same blob is made again for who fetches it again.
+
+use serde_json::value::RawValue;
+
+use super::{Feed, Refused, refused};
+use crate::sim::audit::{Reader, Records};
+use crate::sim::content::LiteralBlob;
+use crate::sim::shelf::{Blob, Fate, Source};
+use crate::sim::tokens::Claims;
+use crate::sim::wire::{Answer, Call};
+
+/// The domain of tenants that the world gives none.
+const DOMAIN: &str = "contoso.onmicrosoft.com";
+
+/// The permission to see matched values.
+const VALUES: &str = "ActivityFeed.ReadDlp";
+
+impl Feed {
+    /// The records of the blob that a call names.
+    pub(super) fn blob(&self, call: &Call, claims: &Claims) -> Result<Answer, Refused> {
+        let id = call.segment(6);
+        let found = self.shelf.find(&id);
+        let blob = found.ok_or_else(|| {
+            if id.contains('$') {
+                missing(&id)
+            } else {
+                malformed(&id)
+            }
+        })?;
+        self.running(claims, self.shelf.content_type(blob))?;
+        match blob.fate {
+            Fate::Missing => Err(missing(&id)),
+            Fate::Expired => Err(expired(&id)),
+            Fate::Whole => Ok(Answer::new(200, self.body(blob, claims))),
+        }
+    }
+
+    fn body(&self, blob: &Blob, claims: &Claims) -> String {
+        match self.shelf.source(blob) {
+            Source::Literal(literal) => written(literal),
+            Source::Generated { entry, at, number } => {
+                let tenant = claims.tid.to_ascii_lowercase();
+                let known = self.site.world.tenant(&tenant);
+                let domain = known.and_then(|tenant| tenant.domains.first());
+                let reader = Reader {
+                    ids: &self.site.ids,
+                    now: self.site.now,
+                    tenant: &tenant,
+                    domain: domain.map_or(DOMAIN, String::as_str),
+                    detected: claims.roles.iter().any(|role| role == VALUES),
+                };
+                Records::new(&reader, entry, at).blob(number)
+            }
+        }
+    }
+}
+
+fn written(blob: &LiteralBlob) -> String {
+    if let Some(body) = &blob.body {
+        return body.clone();
+    }
+    let records: Vec<&str> = blob.records.iter().map(|raw| RawValue::get(raw)).collect();
+    format!("[{}]", records.join(","))
+}
+
+fn missing(id: &str) -> Refused {
+    let text = format!("The specified content ({id}) does not exist.");
+    refused(404, "AF20050", text)
+}
+
+fn malformed(id: &str) -> Refused {
+    let text = format!("Content ID {id} in the URL is invalid.");
+    refused(400, "AF20052", text)
+}
+
+fn expired(id: &str) -> Refused {
+    let text = format!(
+        "Content requested with the key {id} has already expired. Content older than 7 days cannot \
+         be retrieved."
+    );
+    refused(400, "AF20051", text)
+}

@@ -1,0 +1,191 @@
+//! The span of time that a listing is about: read, checked, and written for its next page.
+//!
+//! It deliberately accepts more forms than are documented, as the service does.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, Utc};
+
+use super::{Refused, refused};
+use crate::sim::wire::Call;
+
+/// The longest span.
+const LONGEST: TimeDelta = TimeDelta::hours(24);
+
+/// How far back it may begin.
+const FURTHEST: TimeDelta = TimeDelta::days(7);
+
+/// A checked span: from the start up to, not including, the end.
+pub(super) struct Window {
+    /// Its bounds.
+    pub(super) bounds: (DateTime<Utc>, DateTime<Utc>),
+    /// Its bounds as the caller wrote them, or as they are when the caller wrote none.
+    pub(super) written: [String; 2],
+}
+
+impl Window {
+    /// The span that a call asks for; without bounds the 24 hours before now.
+    pub(super) fn read(call: &Call, now: DateTime<Utc>) -> Result<Self, Refused> {
+        let (start, end) = match (bound(call, "startTime")?, bound(call, "endTime")?) {
+            (None, None) => return Ok(Self::last(now)),
+            (Some(start), Some(end)) => (start, end),
+            _ => return Err(one_sided()),
+        };
+        let bounds = (start.0, end.0);
+        let span = bounds.1 - bounds.0;
+        if span > LONGEST || span <= TimeDelta::zero() || bounds.0 < now - FURTHEST {
+            return Err(out_of_range(bounds));
+        }
+        let written = [start.1.to_owned(), end.1.to_owned()];
+        Ok(Self { bounds, written })
+    }
+
+    fn last(now: DateTime<Utc>) -> Self {
+        let bounds = (now - LONGEST, now);
+        let write = |moment: DateTime<Utc>| {
+            let text = moment.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+            text.trim_end_matches('Z').to_owned()
+        };
+        Self {
+            bounds,
+            written: [write(bounds.0), write(bounds.1)],
+        }
+    }
+}
+
+fn bound<'a>(call: &'a Call, name: &str) -> Result<Option<(DateTime<Utc>, &'a str)>, Refused> {
+    let Some(text) = call.parameter(name).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let wrong = || {
+        let text = format!("Invalid parameter type: {name}. Expected type: datetime");
+        refused(400, "AF20002", text)
+    };
+    Ok(Some((moment(text).ok_or_else(wrong)?, text)))
+}
+
+/// A moment in one of the documented forms (a day; with minutes; with seconds), all in UTC, or
+/// with a fraction or a zone designator besides.
+fn moment(text: &str) -> Option<DateTime<Utc>> {
+    let day = text.get(..10)?;
+    if !day
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'-')
+    {
+        return None;
+    }
+    if text.len() == 10 {
+        let day: NaiveDate = text.parse().ok()?;
+        return Some(day.and_time(NaiveTime::MIN).and_utc());
+    }
+    if text.as_bytes().get(10) != Some(&b'T') {
+        return None;
+    }
+    let zoned = DateTime::parse_from_rfc3339(text).map(|moment| moment.to_utc());
+    let plain = |form| NaiveDateTime::parse_from_str(text, form).map(|moment| moment.and_utc());
+    zoned
+        .or_else(|_| plain("%Y-%m-%dT%H:%M:%S%.f"))
+        .or_else(|_| plain("%Y-%m-%dT%H:%M"))
+        .ok()
+}
+
+fn one_sided() -> Refused {
+    let text = "Start time and end time must both be specified (or both omitted) and must be less \
+                than or equal to 24 hours apart, with the start time no more than 7 days in the \
+                past.";
+    refused(400, "AF20030", text)
+}
+
+fn out_of_range((start, end): (DateTime<Utc>, DateTime<Utc>)) -> Refused {
+    let text = format!(
+        "Start time and end time must both be specified (or both omitted) and must be less than or \
+         equal to 24 hours apart, with the start time prior to end time and start time no more \
+         than 7 days in the past. StartTime:{}, EndTime:{}",
+        start.to_rfc3339(),
+        end.to_rfc3339()
+    );
+    refused(400, "AF20055", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::routes::Service;
+
+    fn read(query: &str) -> Result<Window, (String, String)> {
+        let now = "2026-01-14T12:00:00Z".parse().unwrap();
+        let call = Call::get(Service::Management, &format!("/x?{query}"));
+        Window::read(&call, now).map_err(|Refused(_, code, text)| (code, text))
+    }
+
+    #[test]
+    fn all_forms_of_a_moment_are_read() {
+        for (text, wanted) in [
+            ("2026-01-14", "2026-01-14T00:00:00Z"),
+            ("2026-01-14T09:31", "2026-01-14T09:31:00Z"),
+            ("2026-01-14T09:31:12", "2026-01-14T09:31:12Z"),
+            ("2026-01-14T09:31:12.5", "2026-01-14T09:31:12.500Z"),
+            ("2026-01-14T09:31:12.345Z", "2026-01-14T09:31:12.345Z"),
+            ("2026-01-14T11:31:12+02:00", "2026-01-14T09:31:12Z"),
+        ] {
+            assert_eq!(moment(text), wanted.parse().ok(), "{text}");
+        }
+        for text in [
+            "",
+            "now",
+            "2026-1-14",
+            "14/01/2026",
+            "2026-01-14 09:31:12",
+            "2026-01-14T09:31:12 00:00",
+            "2026-01-32",
+        ] {
+            assert_eq!(moment(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn bounds_are_judged() {
+        let code = |query: &str| read(query).map(|_| ()).map_err(|error| error.0);
+        let ok = Ok(());
+        assert_eq!(
+            code("starttime=2026-01-07T12:00&ENDTIME=2026-01-08T12:00"),
+            ok
+        );
+        assert_eq!(
+            code("startTime=2026-01-14T11:00&endTime=2026-01-15T11:00"),
+            ok
+        );
+        for (query, wanted) in [
+            ("startTime=2026-01-14", "AF20030"),
+            ("endTime=2026-01-14&startTime=", "AF20030"),
+            (
+                "startTime=2026-01-13&endTime=2026-01-14T00:00:01",
+                "AF20055",
+            ),
+            ("startTime=2026-01-14&endTime=2026-01-14", "AF20055"),
+            ("startTime=2026-01-14&endTime=2026-01-13", "AF20055"),
+            (
+                "startTime=2026-01-07T11:59:59&endTime=2026-01-08",
+                "AF20055",
+            ),
+            ("startTime=yesterday&endTime=2026-01-14", "AF20002"),
+        ] {
+            assert_eq!(code(query), Err(wanted.to_owned()), "{query}");
+        }
+        let text = read("startTime=2026-01-12&endTime=2026-01-14")
+            .err()
+            .unwrap()
+            .1;
+        let end = " StartTime:2026-01-12T00:00:00+00:00, EndTime:2026-01-14T00:00:00+00:00";
+        assert!(text.ends_with(end), "{text}");
+        let text = read("startTime=x&endTime=y").err().unwrap().1;
+        assert_eq!(
+            text,
+            "Invalid parameter type: startTime. Expected type: datetime"
+        );
+    }
+
+    #[test]
+    fn without_bounds_it_is_the_last_day() {
+        let written = read("").ok().unwrap().written;
+        assert_eq!(written, ["2026-01-13T12:00:00", "2026-01-14T12:00:00"]);
+    }
+}
