@@ -7,6 +7,8 @@
 
 mod blobs;
 mod content;
+#[cfg(test)]
+mod live;
 mod messenger;
 mod subscriptions;
 #[cfg(test)]

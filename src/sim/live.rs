@@ -1,7 +1,8 @@
 //! Tests of the simulator over real connections: TLS and HTTP/2 once, then faults on plain HTTP,
 //! where every byte can be looked at.
 //!
-//! What services answer is tested beside them, without connections.
+//! What services answer is tested beside them, without connections; webhooks, which are
+//! connections, in `feed/live.rs`.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,12 @@ use tokio::net::TcpStream;
 
 use crate::sim::{Listen, Sim, World};
 
-const TENANT: &str = "11111111-2222-3333-4444-555555555555";
+pub(super) const TENANT: &str = "11111111-2222-3333-4444-555555555555";
 
 const FORM: &str = "grant_type=client_credentials&client_id=aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb\
     &client_secret=s3cret&scope=https%3A%2F%2Fgraph.microsoft.com%2F.default";
 
-async fn start(world: &str, tls: bool) -> Sim {
+pub(super) async fn start(world: &str, tls: bool) -> Sim {
     let mut world = World::from_json(world).unwrap();
     world.now = Some("2026-01-14T12:00:00Z".parse().unwrap());
     Sim::start(world, Listen { tls, port: 0 }).await.unwrap()
@@ -102,7 +103,7 @@ async fn an_ordinary_client_signs_in_and_reads_two_pages() {
     assert!(client.get(graph).send().await.is_err());
 }
 
-fn client(ca: &[u8]) -> reqwest::Client {
+pub(super) fn client(ca: &[u8]) -> reqwest::Client {
     use rustls::pki_types::{CertificateDer, pem::PemObject as _};
     let mut roots = rustls::RootCertStore::empty();
     roots
