@@ -179,7 +179,9 @@ impl Draws {
             Hole::Other => text.push_str(self.pick(&["eve", "finn", "grace", "haru"])),
             Hole::Ip => {
                 let net = self.pick(&NETS);
-                text.push_str(&format!("{net}.{}", 1 + self.below(254)));
+                text.push_str(net);
+                text.push('.');
+                text.push_str(&(1 + self.below(254)).to_string());
             }
             Hole::Guid => text.push_str(&self.guid()),
             Hole::Digits => {
@@ -187,9 +189,8 @@ impl Draws {
                 text.push_str(guid.get(24..).unwrap_or_default());
             }
             Hole::Number => text.push_str(&(10 + self.below(90)).to_string()),
-            Hole::Pad => {}
             Hole::Detected if subject.detected => text.push_str(DETECTED),
-            Hole::Detected => {}
+            Hole::Pad | Hole::Detected => {}
             Hole::Included => text.push_str(if subject.detected { "true" } else { "false" }),
         }
     }

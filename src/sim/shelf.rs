@@ -252,7 +252,7 @@ mod tests {
         (Shelf::new(content, &Ids::new(1), now), now)
     }
 
-    fn day<'a>(shelf: &'a Shelf, now: DateTime<Utc>) -> Vec<&'a Blob> {
+    fn day(shelf: &Shelf, now: DateTime<Utc>) -> Vec<&Blob> {
         let start = now - TimeDelta::days(1);
         shelf.between("Audit.Exchange", (start, now)).collect()
     }

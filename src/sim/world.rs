@@ -409,6 +409,10 @@ fn yes() -> bool {
     true
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "a default of a member that may be null"
+)]
 fn enabled() -> Option<Status> {
     Some(Status::Enabled)
 }
@@ -434,7 +438,9 @@ mod tests {
         let world = World::from_json("{}").unwrap();
         assert!(world.accepts_strangers());
         assert_eq!(world.tenant("CONTOSO.onmicrosoft.com").unwrap().id, CONTOSO);
-        assert!(World::preset("default").is_ok());
+        assert_eq!(world.subscriptions_of(CONTOSO).len(), 0);
+        let preset = World::preset("default").unwrap();
+        assert_eq!(preset.subscriptions_of(CONTOSO).len(), 3);
         assert!(World::preset("other").is_err());
     }
 
@@ -469,7 +475,7 @@ mod tests {
         let world = World::from_json(everywhere).unwrap();
         assert_eq!(world.subscriptions_of(CONTOSO).len(), 1);
         let elsewhere = r#"{"subscriptions":{"22222222-2222-3333-4444-555555555555":
-            [{"content_type":"DLP.All","status":"disabled"}]}}"#;
+            [{"content_type":"DLP.All","status":null}]}}"#;
         let world = World::from_json(elsewhere).unwrap();
         assert_eq!(world.subscriptions_of(CONTOSO).len(), 0);
         assert_eq!(

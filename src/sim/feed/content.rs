@@ -17,18 +17,22 @@ use crate::sim::wire::{Answer, Call};
 
 /// A blob as listings and notifications name it.
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct Entry<'a> {
     /// Where it is to be had.
-    pub(super) content_uri: String,
+    #[serde(rename = "contentUri")]
+    pub(super) uri: String,
     /// Its id.
-    pub(super) content_id: String,
+    #[serde(rename = "contentId")]
+    pub(super) id: String,
     /// Its content type.
-    pub(super) content_type: &'a str,
+    #[serde(rename = "contentType")]
+    pub(super) kind: &'a str,
     /// When it became available.
-    pub(super) content_created: String,
+    #[serde(rename = "contentCreated")]
+    pub(super) created: String,
     /// Until when it is to be had.
-    pub(super) content_expiration: String,
+    #[serde(rename = "contentExpiration")]
+    pub(super) expires: String,
 }
 
 impl Feed {
@@ -63,26 +67,23 @@ impl Feed {
 
     /// A blob as it is listed for a tenant.
     pub(super) fn entry<'a>(&'a self, claims: &Claims, blob: &Blob) -> Entry<'a> {
-        let content_id = self.shelf.id(blob);
+        let id = self.shelf.id(blob);
         let base = self.site.address(Service::Management);
         let own = match self.shelf.source(blob) {
             Source::Literal(literal) => literal.uri.as_deref(),
             Source::Generated { .. } => None,
         };
-        let content_uri = match own {
+        let uri = match own {
             Some(uri) => uri.replace("{management}", &base),
-            None => format!(
-                "{base}/api/v1.0/{}/activity/feed/audit/{content_id}",
-                claims.tid
-            ),
+            None => format!("{base}/api/v1.0/{}/activity/feed/audit/{id}", claims.tid),
         };
         let write = |moment: chrono::DateTime<_>| moment.format("%Y-%m-%dT%H:%M:%S%.3fZ");
         Entry {
-            content_uri,
-            content_id,
-            content_type: self.shelf.content_type(blob),
-            content_created: write(blob.created).to_string(),
-            content_expiration: write(blob.expires).to_string(),
+            uri,
+            id,
+            kind: self.shelf.content_type(blob),
+            created: write(blob.created).to_string(),
+            expires: write(blob.expires).to_string(),
         }
     }
 

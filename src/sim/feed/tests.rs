@@ -492,6 +492,17 @@ async fn matched_values_are_for_who_may_see_them() {
 }
 
 #[tokio::test]
+async fn the_same_world_gives_the_same_bytes() {
+    let (one, other) = (Bench::subscribed(""), Bench::subscribed(""));
+    let (pages, _) = one.pages("contentType=Audit.Exchange").await;
+    assert_eq!(pages, other.pages("contentType=Audit.Exchange").await.0);
+    for entry in entries(&pages) {
+        let rest = format!("audit/{}", entry["contentId"].as_str().unwrap());
+        assert_eq!(one.feed(&rest).await.body, other.feed(&rest).await.body);
+    }
+}
+
+#[tokio::test]
 async fn a_large_world_is_made_as_it_is_read() {
     let bench = Bench::subscribed(
         r#","content":{"generated":[{"type":"Audit.Exchange","blobs":1000,"records":1,

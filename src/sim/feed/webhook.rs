@@ -131,10 +131,10 @@ fn notification(claims: &Claims, entry: &Entry<'_>) -> Value {
     json!({
         "tenantId": claims.tid,
         "clientId": claims.appid,
-        "contentType": entry.content_type,
-        "contentId": entry.content_id,
-        "contentUri": entry.content_uri,
-        "contentCreated": entry.content_created,
-        "contentExpiration": entry.content_expiration,
+        "contentType": entry.kind,
+        "contentId": entry.id,
+        "contentUri": entry.uri,
+        "contentCreated": entry.created,
+        "contentExpiration": entry.expires,
     })
 }
