@@ -13,7 +13,13 @@ use crate::ops;
 use crate::protocol::failure::{ErrorKind, Failure};
 
 /// Names of the connection's slots; a connection parameter goes to one of them or to an input.
-const SLOTS: [&str; 4] = ["tenant_id", "client_id", "client_secret", "cloud"];
+const SLOTS: [&str; 5] = [
+    "tenant_id",
+    "client_id",
+    "client_secret",
+    "cloud",
+    "publisher",
+];
 
 /// What needs more than the manifest itself: operations and mappings.
 pub(super) fn cross_check(

@@ -51,7 +51,12 @@ pub(super) fn connection(
         .remove("client_secret")
         .unwrap_or_else(|| Secret::new(""));
     let credential = Credential::ClientSecret(secret);
-    Connection::new(cloud, slot("tenant_id"), slot("client_id"), credential).map_err(|faults| {
+    let opened = Connection::new(cloud, slot("tenant_id"), slot("client_id"), credential);
+    let named = opened.and_then(|opened| {
+        let publisher = slot("publisher");
+        opened.published_by(publisher).map_err(|fault| vec![fault])
+    });
+    named.map_err(|faults| {
         let placed = faults
             .into_iter()
             .map(|fault| fault.relocated(&bound.places))

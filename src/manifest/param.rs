@@ -57,7 +57,7 @@ pub struct Param {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Choices {
-    /// The name of a list that several faces share: `clouds`.
+    /// The name of a list that several faces share: `clouds`, `content_types`.
     Named(String),
     /// The values themselves.
     Listed(Vec<String>),
@@ -71,6 +71,13 @@ impl Choices {
             Choices::Named(name) if name == "clouds" => {
                 vec!["commercial", "gcc", "gcc_high", "dod"]
             }
+            Choices::Named(name) if name == "content_types" => vec![
+                "Audit.AzureActiveDirectory",
+                "Audit.Exchange",
+                "Audit.SharePoint",
+                "Audit.General",
+                "DLP.All",
+            ],
             Choices::Named(_) => Vec::new(),
         }
     }

@@ -20,6 +20,9 @@ pub struct Connection {
     pub client_id: String,
     /// What it proves itself with.
     pub credential: Credential,
+    /// Who is named to the activity feed as the author of the client, a GUID; the tenant if not
+    /// given.
+    pub publisher: Option<String>,
 }
 
 impl Connection {
@@ -42,7 +45,23 @@ impl Connection {
             tenant: tenant.trim().to_owned(),
             client_id: client_id.trim().to_owned(),
             credential,
+            publisher: None,
         })
+    }
+
+    /// The same, asking in the name of that publisher; blank text names none.
+    ///
+    /// Errors: `invalid_input` at `/connection/publisher` if it is no GUID.
+    pub fn published_by(mut self, publisher: &str) -> Result<Self, Failure> {
+        let publisher = publisher.trim();
+        if !publisher.is_empty() && !is_guid(publisher) {
+            return Err(Failure::invalid_input(
+                "/connection/publisher",
+                "The publisher is not a GUID (the tenant id of whoever wrote the client).",
+            ));
+        }
+        self.publisher = (!publisher.is_empty()).then(|| publisher.to_owned());
+        Ok(self)
     }
 
     /// What is wrong with the shapes, before a credential is at hand.

@@ -7,6 +7,41 @@ use crate::microsoft::TimeWindow;
 use crate::protocol::coverage::{Coverage, Gap, Window};
 use crate::when::rfc3339;
 
+/// The records of one fetched blob.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Received.
+    pub records: u64,
+    /// Of those, delivered.
+    pub kept: u64,
+    /// Of those, wanted and delivered before.
+    pub repeated: u64,
+}
+
+/// Why a listed blob's records are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// The service does not keep it any more.
+    Expired,
+    /// The service does not have it.
+    Missing,
+    /// It could not be fetched or read; `again` if the result's state leads back to it.
+    Failed {
+        /// Is it tried again with the state?
+        again: bool,
+    },
+}
+
+impl Absence {
+    fn cause(self) -> &'static str {
+        match self {
+            Absence::Expired => "expired",
+            Absence::Missing => "missing",
+            Absence::Failed { .. } => "failed",
+        }
+    }
+}
+
 /// The account of one scope and window.
 #[derive(Clone, Debug)]
 pub struct Ledger {
@@ -40,6 +75,69 @@ impl Ledger {
         window.filtered += received - kept;
     }
 
+    /// A page of a listing of blobs; what becomes of them is told one by one.
+    pub fn listing(&mut self) {
+        self.window.pages += 1;
+    }
+
+    /// A listed blob that was fetched.
+    pub fn fetched(&mut self, blob: Counted) {
+        let window = &mut self.window;
+        window.listed += 1;
+        window.fetched += 1;
+        window.records += blob.records;
+        window.kept += blob.kept;
+        window.repeated += blob.repeated;
+        window.filtered += blob.records - blob.kept - blob.repeated;
+    }
+
+    /// A blob that was listed before.
+    pub fn duplicate(&mut self) {
+        self.window.listed += 1;
+        self.window.duplicate += 1;
+    }
+
+    /// A listed blob whose records are missing: a gap.
+    pub fn absent(&mut self, blob: &str, why: Absence, code: Option<&str>) {
+        let window = &mut self.window;
+        window.listed += 1;
+        match why {
+            Absence::Expired => window.expired += 1,
+            Absence::Missing | Absence::Failed { .. } => window.failed += 1,
+        }
+        self.gaps.push(Gap {
+            scope: window.scope.clone(),
+            id: Some(blob.to_owned()),
+            from: None,
+            to: None,
+            cause: why.cause().to_owned(),
+            code: code.map(str::to_owned),
+            lost: why != Absence::Failed { again: true },
+        });
+    }
+
+    /// A span that the service does not keep any more.
+    pub fn too_old(&mut self, from: String, to: String) {
+        self.gaps.push(Gap {
+            scope: self.window.scope.clone(),
+            id: None,
+            from: Some(from),
+            to: Some(to),
+            cause: "older_than_7_days".to_owned(),
+            code: None,
+            lost: true,
+        });
+    }
+
+    /// The rest from that moment to the window's end was not read.
+    pub fn broken_off(&mut self, from: String, code: Option<&str>, lost: bool) {
+        let to = self.window.to.clone();
+        self.interrupted(Some(to), code, lost);
+        if let Some(gap) = self.gaps.last_mut() {
+            gap.from = Some(from);
+        }
+    }
+
     /// A limit that the caller asked for cut the window short.
     pub fn limited(&mut self) {
         self.window.limited = true;
@@ -64,6 +162,21 @@ impl Ledger {
         self.window.records
     }
 
+    /// Blobs, or records where there are none, fetched so far.
+    pub fn fetched_so_far(&self) -> u64 {
+        self.window.fetched
+    }
+
+    /// What is missing so far.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    /// Listed so far.
+    pub fn listed(&self) -> u64 {
+        self.window.listed
+    }
+
     /// Records delivered so far.
     pub fn kept(&self) -> u64 {
         self.window.kept
@@ -83,6 +196,38 @@ impl Ledger {
 mod tests {
     use super::*;
     use crate::when;
+
+    #[test]
+    fn every_blob_is_accounted_for() {
+        let at = |text| when::instant(text, &[]).expect("a time");
+        let window = TimeWindow {
+            start: at("2026-09-20"),
+            end: at("2026-09-21"),
+        };
+        let mut ledger = Ledger::new("Audit.Exchange", &window);
+        ledger.listing();
+        ledger.fetched(Counted {
+            records: 10,
+            kept: 4,
+            repeated: 1,
+        });
+        ledger.duplicate();
+        ledger.absent("a", Absence::Expired, Some("AF20051"));
+        ledger.absent("b", Absence::Missing, Some("AF20050"));
+        ledger.absent("c", Absence::Failed { again: true }, None);
+        ledger.absent("d", Absence::Failed { again: false }, None);
+        ledger.broken_off("2026-09-20T12:00:00Z".to_owned(), None, false);
+        let coverage = ledger.close();
+        let window = &coverage.windows[0];
+        assert!(window.balances() && !coverage.complete);
+        assert_eq!((window.listed, window.filtered, window.failed), (6, 5, 3));
+        let lost: Vec<bool> = coverage.gaps.iter().map(|gap| gap.lost).collect();
+        assert_eq!(lost, [true, true, false, true, false]);
+        assert_eq!(
+            coverage.gaps[4].from.as_deref(),
+            Some("2026-09-20T12:00:00Z")
+        );
+    }
 
     #[test]
     fn the_identities_hold_and_a_gap_is_never_complete() {

@@ -1,4 +1,5 @@
-//! Microsoft's services, typed: the alerts of [`graph`], the subscriptions of [`feed`].
+//! Microsoft's services, typed: the alerts of [`graph`], the activity feed's subscriptions and
+//! content of [`feed`].
 //!
 //! Here live addresses, queries, bodies and error codes. What is done with them, and in which
 //! order, is `ops`' part; repeating and signing in are below.
@@ -9,6 +10,7 @@ pub mod content_type;
 pub mod feed;
 pub mod graph;
 pub mod ledger;
+pub mod record_type;
 pub mod window;
 
 pub use cloud::Cloud;

@@ -12,7 +12,7 @@ use reqwest::redirect;
 use url::Url;
 
 use crate::net::auth::Token;
-use crate::net::message::{ApiRequest, ApiResponse, Body, Method, is_loopback};
+use crate::net::message::{ApiRequest, ApiResponse, Body, Method, Sink, is_loopback};
 use crate::net::tls::{self, Trust};
 use crate::protocol::{ErrorKind, Failure};
 
@@ -97,6 +97,35 @@ impl HttpClient {
         id: &str,
         token: Option<&Token>,
     ) -> Result<ApiResponse, Failure> {
+        let mut body = Collected::default();
+        let mut response = self.drain((request, id, token), &mut body).await?;
+        response.body = body.0;
+        Ok(response)
+    }
+
+    /// The same, but the array of a successful answer goes to the sink as it comes. Any other body,
+    /// as an error that is told with a 200, is the answer's body as usual.
+    pub async fn stream(
+        &self,
+        request: &ApiRequest,
+        (id, token): (&str, Option<&Token>),
+        sink: &mut dyn Sink,
+    ) -> Result<ApiResponse, Failure> {
+        let mut body = Forked {
+            sink,
+            collected: Vec::new(),
+            is_array: None,
+        };
+        let mut response = self.drain((request, id, token), &mut body).await?;
+        response.body = body.collected;
+        Ok(response)
+    }
+
+    async fn drain(
+        &self,
+        (request, id, token): (&ApiRequest, &str, Option<&Token>),
+        body: &mut dyn Receive,
+    ) -> Result<ApiResponse, Failure> {
         refuse_plain(request, token.is_some())?;
         let broken = |error: reqwest::Error| {
             broken(&request.url, &error)
@@ -107,11 +136,13 @@ impl HttpClient {
         let mut answer = call.send().await.map_err(broken)?;
         let mut response = head(request, id, &answer);
         while let Some(chunk) = answer.chunk().await.map_err(broken)? {
-            if response.body.len() + chunk.len() > self.max_body {
+            response.received += chunk.len();
+            if response.received > self.max_body {
                 let limit = self.max_body;
                 return Err(response.bad(&format!("the answer is larger than {limit} bytes.")));
             }
-            response.body.extend_from_slice(&chunk);
+            body.receive(response.status, &chunk)
+                .map_err(|what| response.bad(&what))?;
         }
         Ok(response)
     }
@@ -144,6 +175,50 @@ impl HttpClient {
     }
 }
 
+/// What becomes of a body as it comes.
+trait Receive: Send {
+    fn receive(&mut self, status: u16, bytes: &[u8]) -> Result<(), String>;
+}
+
+/// It is kept.
+#[derive(Default)]
+struct Collected(Vec<u8>);
+
+impl Receive for Collected {
+    fn receive(&mut self, _: u16, bytes: &[u8]) -> Result<(), String> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// A successful answer's array is passed on, anything else is kept.
+struct Forked<'a> {
+    sink: &'a mut dyn Sink,
+    collected: Vec<u8>,
+    /// Not known before the first byte that says something.
+    is_array: Option<bool>,
+}
+
+impl Receive for Forked<'_> {
+    fn receive(&mut self, status: u16, bytes: &[u8]) -> Result<(), String> {
+        if self.is_array == Some(true) {
+            return self.sink.take(bytes);
+        }
+        self.collected.extend_from_slice(bytes);
+        if self.is_array.is_none() {
+            let text = self.collected.strip_prefix(b"\xef\xbb\xbf");
+            let text = text.unwrap_or(&self.collected).trim_ascii_start();
+            self.is_array = text
+                .first()
+                .map(|first| *first == b'[' && (200..300).contains(&status));
+        }
+        match self.is_array {
+            Some(true) => self.sink.take(&std::mem::take(&mut self.collected)),
+            _ => Ok(()),
+        }
+    }
+}
+
 fn carry(call: reqwest::RequestBuilder, request: &ApiRequest) -> reqwest::RequestBuilder {
     match &request.body {
         Body::Empty if request.method == Method::Get => call,
@@ -173,6 +248,7 @@ fn head(request: &ApiRequest, id: &str, answer: &reqwest::Response) -> ApiRespon
             .map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes())))
             .collect(),
         body: Vec::new(),
+        received: 0,
         call: request.upstream(id),
     }
 }

@@ -37,8 +37,9 @@ impl Links {
         self.seen.insert(url.to_string());
     }
 
-    /// The address of that link, or a `bad_response` that names where it leads.
-    pub fn follow(&mut self, link: &str) -> Result<Url, Failure> {
+    /// The address of a link that is not a page of the listing, or a `bad_response` that names
+    /// where it leads.
+    pub fn check(&self, link: &str) -> Result<Url, Failure> {
         let mut url = match self.home.join(link) {
             Ok(url) if !link.trim().is_empty() => url,
             Ok(_) => return Err(refused("A follow-up link is empty.")),
@@ -62,6 +63,12 @@ impl Links {
                 "A follow-up link carries a user name or password; it was not followed.",
             ));
         }
+        Ok(url)
+    }
+
+    /// The address of the link to the next page, or a `bad_response` that names where it leads.
+    pub fn follow(&mut self, link: &str) -> Result<Url, Failure> {
+        let url = self.check(link)?;
         if self.seen.len() >= self.limit {
             return Err(refused(&format!(
                 "More than {} pages; the listing was given up.",

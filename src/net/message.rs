@@ -203,6 +203,13 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Takes the array of an answer as it comes, so that it never lies in memory whole.
+pub trait Sink: Send {
+    /// The next bytes of the body, however it was cut on the way. Errors are words that say what is
+    /// wrong with the body; nothing further is then read.
+    fn take(&mut self, bytes: &[u8]) -> Result<(), String>;
+}
+
 /// An answer, read to its end.
 #[derive(Clone, Debug)]
 pub struct ApiResponse {
@@ -212,8 +219,10 @@ pub struct ApiResponse {
     pub status: u16,
     /// Headers as received; one that stands twice is here twice.
     pub headers: Vec<(String, String)>,
-    /// The body, decompressed.
+    /// The body, decompressed; empty when a [`Sink`] took it.
     pub body: Vec<u8>,
+    /// Bytes of the body, after decompression.
+    pub received: usize,
     /// The call, as the request described it.
     pub call: Upstream,
 }
@@ -344,6 +353,7 @@ pub(crate) mod tests {
             status,
             headers: headers.iter().map(owned).collect(),
             body: body.as_bytes().to_vec(),
+            received: body.len(),
             call: Upstream {
                 method: "GET".to_owned(),
                 url: "https://graph.test/v1.0/x?a=1".to_owned(),

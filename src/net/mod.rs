@@ -20,7 +20,7 @@ pub use auth::{Audience, Auth, Pending, Token, TokenProvider};
 pub use client::{HttpClient, HttpSettings, Proxy};
 pub use deadline::{CancelSignal, Deadline};
 pub use links::Links;
-pub use message::{ApiRequest, ApiResponse, Body};
+pub use message::{ApiRequest, ApiResponse, Body, Sink};
 pub use transcript::Transcript;
 
 use crate::protocol::{ErrorKind, Failure};
@@ -122,8 +122,27 @@ impl Caller {
         auth: Auth<'_>,
         classify: Classify,
     ) -> Result<ApiResponse, Failure> {
+        self.call(request, (auth, classify), None).await
+    }
+
+    /// The same; the array of a successful answer goes to the sink as it comes.
+    pub async fn stream(
+        &self,
+        request: ApiRequest,
+        how: (Auth<'_>, Classify),
+        sink: &mut dyn Sink,
+    ) -> Result<ApiResponse, Failure> {
+        self.call(request, how, Some(sink)).await
+    }
+
+    async fn call(
+        &self,
+        request: ApiRequest,
+        (auth, classify): (Auth<'_>, Classify),
+        sink: Option<&mut dyn Sink>,
+    ) -> Result<ApiResponse, Failure> {
         let attempt = request.attempt();
-        let work = self.authorised(&request, auth);
+        let work = self.authorised(&request, auth, sink);
         let response = self
             .deadline
             .race(&attempt, work)
@@ -147,6 +166,7 @@ impl Caller {
         &self,
         request: &ApiRequest,
         auth: Auth<'_>,
+        sink: Option<&mut dyn Sink>,
     ) -> Result<ApiResponse, Failure> {
         let token = match auth {
             Auth::Open => None,
@@ -155,11 +175,15 @@ impl Caller {
         self.transcript.begin(request, token.is_some())?;
         self.calls.fetch_add(1, Ordering::Relaxed);
         let started = Instant::now();
-        let response = self
-            .client
-            .exchange(request, &self.id, token.as_ref())
-            .await?;
-        let bytes = u64::try_from(response.body.len()).unwrap_or(u64::MAX);
+        let token = token.as_ref();
+        let response = match sink {
+            None => self.client.exchange(request, &self.id, token).await?,
+            Some(sink) => {
+                let with = (self.id.as_str(), token);
+                self.client.stream(request, with, sink).await?
+            }
+        };
+        let bytes = u64::try_from(response.received).unwrap_or(u64::MAX);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Transcript::end(&response, started);
         Ok(response)

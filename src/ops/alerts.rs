@@ -21,10 +21,9 @@ use crate::microsoft::graph::alerts::{self, ApiVersion, Body, Query, TimeField};
 use crate::microsoft::ledger::Ledger;
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::Links;
-use crate::ops::{Call, Input, Reply, scope};
+use crate::ops::{Call, Input, Reply, in_future, instant, scope};
 use crate::protocol::document::Pages;
 use crate::protocol::{ErrorKind, Failure, State, Warning, state};
-use crate::when;
 
 const NAME: &str = "graph.alerts.fetch";
 
@@ -91,16 +90,6 @@ impl Fetch {
     }
 }
 
-fn instant(input: &str, text: Option<&str>) -> Result<Option<DateTime<Utc>>, Failure> {
-    let Some(text) = text else { return Ok(None) };
-    when::instant(text, &[]).map(Some).ok_or_else(|| {
-        Failure::invalid_input(
-            format!("/inputs/{input}"),
-            format!("\"{text}\" is not a date and time; expected 2026-01-31T00:00:00Z or alike."),
-        )
-    })
-}
-
 /// Does every parenthesis outside of quotes close what was opened inside the text?
 fn balanced(text: &str) -> bool {
     let (mut depth, mut quoted) = (0_i64, false);
@@ -151,10 +140,7 @@ pub async fn fetch(call: &Call<'_>, input: Fetch) -> Result<Reply, Failure> {
         }
         _ => failure,
     })?;
-    let future = (plan.window.start >= call.now).then(|| {
-        let words = "The window begins in the future, so nothing can be in it yet; times are UTC.";
-        Warning::new("window_in_future", words)
-    });
+    let future = in_future(&plan.window, call.now);
     let notice = match notice {
         Ok(notice) => notice,
         Err(stopped) => {

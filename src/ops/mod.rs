@@ -4,6 +4,9 @@
 //! [`Operation::check`], before a runtime or a client exists.
 
 pub mod alerts;
+pub mod connection;
+pub mod content;
+pub mod subscriptions;
 
 use std::fmt;
 
@@ -14,11 +17,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::identity::sha256;
-use crate::microsoft::Connection;
+use crate::microsoft::{Connection, TimeWindow};
 use crate::net::{Caller, Pending, TokenProvider};
 use crate::protocol::{
     Coverage, Document, ErrorKind, Failure, State, Warning, decode_object, field_names,
 };
+use crate::when;
 
 /// Something that can be done to a service.
 pub struct Operation {
@@ -76,6 +80,21 @@ pub struct Reply {
     pub records: u64,
 }
 
+impl Reply {
+    /// Everything that was asked for: that document, and nothing to say about it.
+    pub fn of(raw: Document) -> Self {
+        Reply {
+            raw,
+            state: None,
+            more: false,
+            coverage: None,
+            warnings: Vec::new(),
+            incomplete: None,
+            records: 0,
+        }
+    }
+}
+
 /// The input of an operation.
 pub trait Input: DeserializeOwned + JsonSchema {
     /// What the operation does: one sentence.
@@ -104,6 +123,11 @@ macro_rules! operations {
 }
 
 operations! {
+    "connection.test" => connection::test(connection::Test),
+    "feed.content.list" => content::list(content::List),
+    "feed.subscription.list" => subscriptions::list(subscriptions::List),
+    "feed.subscription.start" => subscriptions::start(subscriptions::Start),
+    "feed.subscription.stop" => subscriptions::stop(subscriptions::Stop),
     "graph.alerts.fetch" => alerts::fetch(alerts::Fetch),
 }
 
@@ -172,6 +196,25 @@ fn scope(operation: &str, connection: &Connection, input: &impl Serialize) -> St
     sha256(&serde_json::to_vec(&of).unwrap_or_default())
 }
 
+/// A time among the inputs, in any of the accepted forms.
+fn instant(input: &str, text: Option<&str>) -> Result<Option<DateTime<Utc>>, Failure> {
+    let Some(text) = text else { return Ok(None) };
+    when::instant(text, &[]).map(Some).ok_or_else(|| {
+        Failure::invalid_input(
+            format!("/inputs/{input}"),
+            format!("\"{text}\" is not a date and time; expected 2026-01-31T00:00:00Z or alike."),
+        )
+    })
+}
+
+/// A window that begins in the future is an honest mistake, usually of time zones.
+fn in_future(window: &TimeWindow, now: DateTime<Utc>) -> Option<Warning> {
+    (window.start >= now).then(|| {
+        let words = "The window begins in the future, so nothing can be in it yet; times are UTC.";
+        Warning::new("window_in_future", words)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,9 +225,8 @@ mod tests {
             assert!(find(operation.name).is_some());
             assert!(operation.summary.ends_with('.'), "{}", operation.name);
             let schema = (operation.input)().to_value();
-            let members = schema["properties"]
-                .as_object()
-                .expect("an object's schema");
+            assert_eq!(schema["type"], "object", "{}", operation.name);
+            let members = schema["properties"].as_object().into_iter().flatten();
             for (name, member) in members {
                 assert!(
                     member["description"].is_string(),

@@ -66,11 +66,15 @@ pub fn present(
     if options.includes(Section::KeyFields) && !outputs.key_fields.is_empty() {
         shown.key_fields = Some(key_fields::extract(raw, &outputs.key_fields)?);
     }
-    if options.includes(Section::ContextData) {
+    // A table without events is made of the context's rows.
+    if options.includes(Section::ContextData) || (tabulated && how.mapping.is_none()) {
         shown.context = context(raw, outputs.context.as_deref())?;
     }
     if options.includes(Section::Readable) {
         shown.readable = readable(&shown, how);
+    }
+    if !options.includes(Section::ContextData) {
+        shown.context = None;
     }
     if !options.includes(Section::Events) {
         shown.events = None;
@@ -102,6 +106,8 @@ fn context(raw: &Document, path: Option<&str>) -> Result<Option<Document>, Failu
         .unwrap_or_default();
     let singular = FieldPath::parse(path).is_ok_and(|path| path.singular());
     let text = match values {
+        // The document itself, however large it is, need not be copied.
+        [whole] if singular && whole.len() == raw.text().len() => return Ok(Some(raw.clone())),
         [.., last] if singular => (*last).to_owned(),
         several => format!("[{}]", several.join(",")),
     };

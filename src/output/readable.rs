@@ -27,21 +27,12 @@ pub(super) fn events_table(title: &str, columns: &[String], events: &[Event]) ->
     )
 }
 
-/// A table of the context's rows: members of its objects.
+/// A table of the context's rows: members of its objects, or `member.member` of objects in them.
 pub(super) fn rows_table(title: &str, columns: &[String], context: &Document) -> String {
     let rows = elements(context.text()).unwrap_or_else(|_| vec![context.text()]);
     let cells = |row: &str| {
-        let members = members(row).unwrap_or_default();
-        let cell = |column: &String| {
-            members
-                .iter()
-                .rev()
-                .find(|member| member.name() == column.as_str())
-        };
-        columns
-            .iter()
-            .map(|column| cell(column).and_then(|member| shown(member.value())))
-            .collect()
+        let cell = |column: &String| inner(row, column).and_then(|value| shown(&value));
+        columns.iter().map(cell).collect()
     };
     table(
         title,
@@ -49,6 +40,17 @@ pub(super) fn rows_table(title: &str, columns: &[String], context: &Document) ->
         rows.len(),
         rows.iter().take(ROWS).map(|row| cells(row)),
     )
+}
+
+/// The text of a row's member of that name, or where the name's dots lead.
+fn inner(row: &str, name: &str) -> Option<String> {
+    let members = members(row).ok()?;
+    let member = |name: &str| members.iter().rev().find(|member| member.name() == name);
+    match (member(name), name.split_once('.')) {
+        (Some(member), _) => Some(member.value().to_owned()),
+        (None, Some((first, rest))) => inner(member(first)?.value(), rest),
+        (None, None) => None,
+    }
 }
 
 /// A sentence; `{input}` stands for the text the author gave.

@@ -38,6 +38,12 @@ impl Document {
         Ok(Document(Arc::new(raw)))
     }
 
+    /// A document from text that has no white space between tokens and is not too deep; it is
+    /// checked to be JSON and not copied.
+    pub fn from_compact(text: String) -> Result<Self, Unreadable> {
+        Ok(Document(Arc::new(RawValue::from_string(text)?)))
+    }
+
     /// Reads a document from bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
         let text = std::str::from_utf8(bytes)
@@ -157,7 +163,7 @@ pub fn compact(text: &str) -> Result<Cow<'_, str>, Unreadable> {
 }
 
 /// The text without white space outside of strings, whether it is JSON or not; checks depth.
-fn squeezed(text: &str) -> Result<Cow<'_, str>, Unreadable> {
+pub(crate) fn squeezed(text: &str) -> Result<Cow<'_, str>, Unreadable> {
     let bytes = text.as_bytes();
     let mut out: Option<String> = None;
     let (mut depth, mut from, mut at) = (0_usize, 0, 0);

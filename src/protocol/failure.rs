@@ -111,6 +111,7 @@ struct Fault {
     at: Option<String>,
     rule: Option<&'static str>,
     vendor_code: Option<String>,
+    http_status: Option<u16>,
     kind: ErrorKind,
     message: String,
 }
@@ -204,11 +205,13 @@ impl Failure {
             upstream,
             ..
         } = *item.0;
+        let http_status = upstream.as_ref().and_then(|call| call.http_status);
         let vendor_code = upstream.and_then(|call| call.code);
         self.0.items.push(Fault {
             at,
             rule,
             vendor_code,
+            http_status,
             kind,
             message,
         });
@@ -256,6 +259,15 @@ impl Failure {
             source: None,
             ..*own
         }))
+    }
+
+    /// The failure once more, in other words and for no place.
+    #[must_use]
+    pub fn reworded(&self, message: String) -> Failure {
+        let mut other = self.again();
+        other.0.message = message;
+        other.0.at = None;
+        other
     }
 
     /// The failure with its place, and its items' places, in the words of the request: `places`
@@ -310,6 +322,7 @@ impl Failure {
                 at,
                 rule,
                 vendor_code: None,
+                http_status: None,
                 kind,
                 message,
             });
@@ -400,7 +413,7 @@ impl Fault {
             kind: self.kind,
             rule: self.rule,
             vendor,
-            http_status: None,
+            http_status: self.http_status,
         };
         FaultItem {
             status_code: code.text(codes),
@@ -431,7 +444,11 @@ impl StatusCode<'_> {
         let documented =
             |code: &&str| code.starts_with("AF") || code.starts_with("AADSTS") || *code == "429";
         own.or_else(|| self.vendor.filter(documented).map(str::to_owned))
-            .or_else(|| self.http_status.map(|status| status.to_string()))
+            // A 200 that holds nothing usable did not fail by its status.
+            .or_else(|| {
+                let failing = self.http_status.filter(|status| *status >= 300);
+                failing.map(|status| status.to_string())
+            })
             .unwrap_or_else(|| self.kind.number().to_string())
     }
 }

@@ -110,7 +110,7 @@ fn show(page: &mut String, number: usize, ran: &Ran, bench: &Bench) {
         let body = seen
             .body
             .as_ref()
-            .map(|body| format!("    {body}\n"))
+            .map(|body| format!("    {}\n", bench.still(body)))
             .unwrap_or_default();
         let _ = write!(
             page,

@@ -15,6 +15,9 @@ const BROKEN_PIPE: u8 = 141;
 /// Stdout could not be written.
 const UNWRITABLE: u8 = 74;
 
+/// As much is looked at in one go, in bytes.
+const PIECE: usize = 64 * 1024;
+
 /// Stdout.
 #[derive(Debug)]
 pub(super) struct Out(BufWriter<Redacting>);
@@ -80,9 +83,11 @@ impl Write for Redacting {
         if self.held.is_empty() && self.redactor.is_idle() {
             return self.to.write(bytes);
         }
-        self.held.extend_from_slice(bytes);
+        // In pieces, because a result's records may be most of the memory already.
+        let piece = &bytes[..bytes.len().min(PIECE)];
+        self.held.extend_from_slice(piece);
         self.pass()?;
-        Ok(bytes.len())
+        Ok(piece.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

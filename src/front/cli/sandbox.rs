@@ -132,8 +132,12 @@ pub(super) fn show(
     let (_sandbox, host) = host(settings, redactor)?;
     let target = host.catalog()?.find_dotted(&args.command)?;
     let mut request = sample_request(target.manifest, target.command);
-    // The raw data of a sample is long, and is what the events were made from.
-    request["options"] = json!({ "include": ["events", "key_fields", "readable"] });
+    // The raw data of a sample is long, and is what the rest was made from.
+    let made = match target.command.mapping {
+        Some(_) => "events",
+        None => "context_data",
+    };
+    request["options"] = json!({ "include": [made, "key_fields", "readable"] });
     writeln!(out, "Request:\n{}\n", indented(&request.to_string()))?;
     let result = run::single(request.to_string().as_bytes(), &host)?;
     let mut shown = serde_json::to_value(&result).unwrap_or_default();

@@ -1,17 +1,26 @@
-//! The activity feed of the Office 365 Management APIs: listing and starting subscriptions.
+//! The activity feed of the Office 365 Management APIs: subscriptions here, content in [`content`].
 //!
 //! Its version is always v1.0 and its address always holds the tenant's GUID; for a tenant given
-//! by name that GUID comes from the token. What a subscription is needed for is `ops`' part.
+//! by name that GUID comes from the token. Every request names a publisher, so that it counts
+//! against a quota of its own. What a subscription is needed for is `ops`' part.
 
+pub mod content;
 mod error;
+pub mod filter;
+mod record;
+mod splitter;
 
 use serde::Deserialize;
+use serde_json::json;
 use url::Url;
 
 use crate::microsoft::{Connection, ContentType};
 use crate::net::message::{below, with_query};
-use crate::net::{ApiRequest, ApiResponse, Auth, Caller, TokenProvider};
-use crate::protocol::{ErrorKind, Failure};
+use crate::net::{ApiRequest, ApiResponse, Auth, Body, Caller, TokenProvider};
+use crate::protocol::{Document, ErrorKind, Failure};
+
+/// The parameter that names who asks; it goes on every request.
+const PUBLISHER: &str = "PublisherIdentifier";
 
 /// The feed of one tenant, as one run asks it.
 #[derive(Clone, Copy)]
@@ -40,12 +49,12 @@ impl Subscription {
 }
 
 /// How a start ended well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Started {
-    /// It is started.
-    Now,
-    /// It was enabled already.
-    Before,
+    /// It is started; the service's answer.
+    Now(Document),
+    /// It was enabled already, which the service calls a failure.
+    Before(Failure),
 }
 
 impl<'a> Feed<'a> {
@@ -62,26 +71,45 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// The current subscriptions.
-    pub async fn subscriptions(&self) -> Result<Vec<Subscription>, Failure> {
-        let url = self.address("list", None).await?;
+    /// The current subscriptions, and the body they stand in.
+    pub async fn subscriptions(&self) -> Result<(Vec<Subscription>, Document), Failure> {
+        let url = self.address("list", &[]).await?;
         let response = self.send(ApiRequest::get("management", url)).await?;
         let document = response.document()?;
-        serde_json::from_str(document.text())
-            .map_err(|_| response.bad("the body is not an array of subscriptions."))
+        let listed = serde_json::from_str(document.text())
+            .map_err(|_| response.bad("the body is not an array of subscriptions."))?;
+        Ok((listed, document))
     }
 
-    /// Starts the subscription to a content type; "already enabled" is a way of having started.
-    pub async fn start(&self, content_type: ContentType) -> Result<Started, Failure> {
-        let url = self.address("start", Some(content_type)).await?;
-        let started = self.send(ApiRequest::post("management", url)).await;
-        match started {
-            Ok(_) => Ok(Started::Now),
-            Err(failure) if failure.vendor_code() == Some(error::ALREADY_ENABLED) => {
-                Ok(Started::Before)
-            }
-            Err(failure) => Err(failure),
+    /// Starts the subscription to a content type, with a webhook if one is given, whose address is
+    /// the service's to judge.
+    pub async fn start(
+        &self,
+        content_type: ContentType,
+        webhook: Option<&str>,
+    ) -> Result<Started, Failure> {
+        let named = [("contentType", content_type.name())];
+        let url = self.address("start", &named).await?;
+        let mut request = ApiRequest::post("management", url);
+        if let Some(address) = webhook {
+            let body = json!({ "webhook": { "address": address } });
+            request = request.body(Body::Json(body.to_string()));
         }
+        match self.send(request).await {
+            Ok(response) => Ok(Started::Now(said(&response)?)),
+            Err(failure) if failure.vendor_code() == Some(error::ALREADY_ENABLED) => {
+                Ok(Started::Before(failure))
+            }
+            Err(failure) => Err(unclear(failure)),
+        }
+    }
+
+    /// Stops the subscription to a content type; the service answers nothing.
+    pub async fn stop(&self, content_type: ContentType) -> Result<Document, Failure> {
+        let named = [("contentType", content_type.name())];
+        let url = self.address("stop", &named).await?;
+        let sent = self.send(ApiRequest::post("management", url)).await;
+        said(&sent.map_err(unclear)?)
     }
 
     async fn send(&self, request: ApiRequest) -> Result<ApiResponse, Failure> {
@@ -90,19 +118,23 @@ impl<'a> Feed<'a> {
         self.caller.send(request, auth, error::classify).await
     }
 
-    async fn address(
-        &self,
-        operation: &str,
-        content_type: Option<ContentType>,
-    ) -> Result<Url, Failure> {
+    async fn address(&self, operation: &str, named: &[(&str, &str)]) -> Result<Url, Failure> {
         let tenant = self.tenant().await?;
         let feed = ["api", "v1.0", &tenant, "activity", "feed"];
         let url = below(&self.connection.cloud.management, feed);
         let url = below(&url, ["subscriptions", operation]);
-        let kind = content_type.map(|kind| ("contentType", kind.name()));
-        let publisher = ("PublisherIdentifier", tenant.as_str());
-        let pairs: Vec<_> = kind.into_iter().chain([publisher]).collect();
+        let publisher = self.publisher().await?;
+        let publisher = (PUBLISHER, publisher.as_str());
+        let pairs: Vec<_> = named.iter().copied().chain([publisher]).collect();
         Ok(with_query(url, &pairs))
+    }
+
+    /// Who is asking: the connection's publisher, else the tenant itself.
+    async fn publisher(&self) -> Result<String, Failure> {
+        match &self.connection.publisher {
+            Some(publisher) => Ok(publisher.clone()),
+            None => self.tenant().await,
+        }
     }
 
     /// The tenant's GUID: as given, or as the token names it.
@@ -121,6 +153,23 @@ impl<'a> Feed<'a> {
             .advice("Give the tenant as its GUID, the directory (tenant) id.")
         })
     }
+}
+
+/// A change whose answer did not come may have been made.
+fn unclear(failure: Failure) -> Failure {
+    match failure.kind() {
+        ErrorKind::Network | ErrorKind::Timeout => failure
+            .advice("It may have taken effect: list the subscriptions before sending it again."),
+        _ => failure,
+    }
+}
+
+/// The answer to a change: what the service says, or null if it says nothing.
+fn said(response: &ApiResponse) -> Result<Document, Failure> {
+    if response.body.trim_ascii().is_empty() {
+        return Document::parse("null").map_err(|error| response.unreadable(&error));
+    }
+    response.document()
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::Fetch;
 use crate::microsoft::ContentType;
-use crate::microsoft::feed::{Feed, Started};
+use crate::microsoft::feed::Started;
 use crate::net::transcript::is_rehearsal;
-use crate::ops::Call;
+use crate::ops::{Call, subscriptions};
 use crate::protocol::{ErrorKind, Failure, Warning};
 
 /// How long the lane may take: the alerts do not depend on its answer.
@@ -37,9 +37,8 @@ async fn looked_after(
     input: &Fetch,
     kind: ContentType,
 ) -> Result<Option<Warning>, Failure> {
-    let feed = Feed::new(call.http, call.tokens, call.connection);
-    let listed = match feed.subscriptions().await {
-        Ok(listed) => listed,
+    let listed = match subscriptions::current(call).await {
+        Ok((listed, _)) => listed,
         Err(failure) => return stopped_or(failure, |failure| unknown(kind, failure)),
     };
     if listed.iter().any(|known| known.is_enabled(kind)) {
@@ -48,9 +47,9 @@ async fn looked_after(
     if !input.start_subscription {
         return Ok(Some(not_enabled(kind)));
     }
-    match feed.start(kind).await {
-        Ok(Started::Before) => Ok(None),
-        Ok(Started::Now) => Ok(Some(started(kind))),
+    match subscriptions::started(call, kind, None).await {
+        Ok(Started::Before(_)) => Ok(None),
+        Ok(Started::Now(_)) => Ok(Some(started(kind))),
         Err(failure) => stopped_or(failure, |failure| not_started(kind, failure)),
     }
 }

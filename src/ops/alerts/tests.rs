@@ -13,6 +13,7 @@ use crate::net::client::tests::{Server, caller, http, run};
 use crate::net::transcript::is_rehearsal;
 use crate::ops::{Limits, find};
 use crate::protocol::{Redactor, Secret};
+use crate::when;
 
 const LOG_IN: &str =
     r#"{"token_type":"Bearer","expires_in":3599,"access_token":"canary.e30.token"}"#;

@@ -1,0 +1,100 @@
+//! Record types: the numbers of audit records and the names they go by.
+//!
+//! The number is the truth. Microsoft's two lists of names (the schema document and Graph's
+//! metadata) contradict each other for some numbers, so a name may stand for several, and a number
+//! that neither list has is as good as any: new ones appear before they are documented. The table
+//! is data, `record_types.json`: number, Graph's name, the schema document's where it differs.
+
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess, Visitor};
+
+use crate::names::{fold, nearest};
+
+/// One row of the table.
+struct Row {
+    number: i64,
+    names: Vec<String>,
+}
+
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Cells;
+        impl<'de> Visitor<'de> for Cells {
+            type Value = Row;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a number and its names")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut cells: A) -> Result<Row, A::Error> {
+                let number = cells.next_element()?.unwrap_or_default();
+                let mut names = Vec::new();
+                while let Some(name) = cells.next_element()? {
+                    names.push(name);
+                }
+                Ok(Row { number, names })
+            }
+        }
+        deserializer.deserialize_seq(Cells)
+    }
+}
+
+fn table() -> &'static [Row] {
+    static TABLE: OnceLock<Vec<Row>> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        // A test reads it, so it is always readable.
+        serde_json::from_str(include_str!("record_types.json")).unwrap_or_default()
+    })
+}
+
+/// The numbers that are meant: a number as it stands, or all numbers of a name in whatever case.
+///
+/// Errors: a sentence that names the nearest known name.
+pub fn numbers(wanted: &str) -> Result<Vec<i64>, String> {
+    let wanted = wanted.trim();
+    if let Ok(number) = wanted.parse() {
+        return Ok(vec![number]);
+    }
+    let goes_by_it = |row: &&Row| row.names.iter().any(|name| fold(name) == fold(wanted));
+    let found: Vec<i64> = table()
+        .iter()
+        .filter(goes_by_it)
+        .map(|row| row.number)
+        .collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let names = table()
+        .iter()
+        .flat_map(|row| row.names.iter().map(String::as_str));
+    let hint = nearest(wanted, names).map(|name| format!(" Did you mean \"{name}\"?"));
+    Err(format!(
+        "There is no record type named \"{wanted}\".{} A number is always accepted.",
+        hint.unwrap_or_default()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_read_and_in_order() {
+        let numbers: Vec<i64> = table().iter().map(|row| row.number).collect();
+        assert_eq!(numbers.len(), 472);
+        assert!(numbers.is_sorted());
+        assert!(table().iter().all(|row| !row.names.is_empty()));
+    }
+
+    #[test]
+    fn a_type_is_meant_by_number_or_by_any_of_its_names() {
+        assert_eq!(numbers(" 15 "), Ok(vec![15]));
+        assert_eq!(numbers("99999"), Ok(vec![99999]));
+        assert_eq!(numbers("exchangeadmin"), Ok(vec![1]));
+        assert_eq!(numbers("Viva Engage"), numbers("yammer"));
+        // The two lists put this name to different numbers; both are meant.
+        assert_eq!(numbers("CrossTenantAccessPolicy"), Ok(vec![370, 372]));
+        let words = numbers("ExchangeAdmn").expect_err("no such name");
+        assert!(words.contains("ExchangeAdmin"), "{words}");
+    }
+}

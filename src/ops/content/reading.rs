@@ -1,0 +1,320 @@
+//! Reading a listing: pages in turn, blobs several at once, records once each.
+//!
+//! It notes what became of every blob; what that means for the run is `settle`'s part.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, stream};
+use url::Url;
+
+use super::List;
+use super::resume::{Plan, mark};
+use crate::microsoft::TimeWindow;
+use crate::microsoft::feed::Feed;
+use crate::microsoft::feed::content::{Blob, Kept};
+use crate::microsoft::feed::filter::Filter;
+use crate::microsoft::ledger::{Absence, Counted, Ledger};
+use crate::net::Links;
+use crate::net::transcript::is_rehearsal;
+use crate::ops::Call;
+use crate::protocol::{ErrorKind, Failure};
+
+/// Blobs that are fetched at once.
+const AT_ONCE: usize = 8;
+
+/// How the reading ended.
+pub(super) enum End {
+    /// Everything that is listed was asked for.
+    Done,
+    /// The caller's `max_events` is reached.
+    Enough,
+    /// It broke off: the rest was not listed or not asked for.
+    Broken(Failure),
+}
+
+/// A blob that has been dealt with and need not be asked for again.
+pub(super) struct Settled {
+    pub(super) created: DateTime<Utc>,
+    pub(super) mark: [u8; 8],
+}
+
+/// What was read so far.
+pub(super) struct Reading<'a> {
+    pub(super) call: &'a Call<'a>,
+    pub(super) input: &'a List,
+    pub(super) window: TimeWindow,
+    pub(super) ledger: Ledger,
+    /// The kept records as an array that is not closed yet.
+    pub(super) text: String,
+    /// Blobs that failed, in the listing's order, with their names as places.
+    pub(super) failed: Vec<Failure>,
+    /// The first answer that said expired or missing.
+    pub(super) aged: Option<Failure>,
+    /// What state must lead back to: the earliest availability of what was not delivered but can be.
+    pub(super) back_to: Option<DateTime<Utc>>,
+    pub(super) settled: Vec<Settled>,
+    /// The last listed availability.
+    pub(super) reached: DateTime<Utc>,
+    /// Records that came again with other content.
+    pub(super) changed: u64,
+    links: Links,
+    before: HashSet<[u8; 8]>,
+    listed: HashSet<(Option<String>, Option<String>)>,
+    addresses: HashSet<String>,
+    seen: HashMap<u128, u64>,
+}
+
+/// What is to be done about a listed blob.
+enum Task {
+    Fetch(Blob, Url),
+    Refuse(Blob, Failure),
+    Skip,
+}
+
+/// What became of it.
+enum Outcome {
+    Came(Blob, Result<Kept, Failure>),
+    Skipped,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(call: &'a Call<'a>, input: &'a List, plan: &Plan) -> Self {
+        let window = plan.window;
+        let mut ledger = Ledger::new(input.content_type.name(), &window);
+        if let Some((from, to)) = &plan.too_old {
+            ledger.too_old(from.clone(), to.clone());
+        }
+        Reading {
+            call,
+            input,
+            window,
+            ledger,
+            text: "[".to_owned(),
+            failed: Vec::new(),
+            aged: None,
+            back_to: None,
+            settled: Vec::new(),
+            reached: window.start,
+            changed: 0,
+            links: Links::new(&call.connection.cloud.management),
+            before: plan.delivered.clone(),
+            listed: HashSet::new(),
+            addresses: HashSet::new(),
+            seen: HashMap::new(),
+        }
+    }
+
+    /// Reads page after page. Errors: the first one did not come.
+    pub(super) async fn pages(&mut self, filter: &Filter) -> Result<End, Failure> {
+        let call = self.call;
+        let feed = Feed::new(call.http, call.tokens, call.connection);
+        let first = feed
+            .content_url(self.input.content_type, &self.window)
+            .await?;
+        self.links.visited(&first);
+        let mut page = feed.content(first).await?;
+        loop {
+            self.ledger.listing();
+            if let Some(end) = self.blobs(&feed, page.blobs, filter).await {
+                return Ok(end);
+            }
+            let Some(link) = page.next else {
+                return Ok(End::Done);
+            };
+            if self.is_enough() {
+                self.come_back(self.reached);
+                return Ok(End::Enough);
+            }
+            let came = match self.links.follow(&link) {
+                Ok(url) => feed.content(url).await,
+                Err(refused) => Err(refused),
+            };
+            page = match came {
+                Ok(page) => page,
+                Err(failure) => return Ok(End::Broken(failure)),
+            };
+        }
+    }
+
+    /// Fetches the blobs of a page; says so if that ended the reading.
+    ///
+    /// What was begun is always taken, so nothing that came is thrown away.
+    async fn blobs(&mut self, feed: &Feed<'_>, blobs: Vec<Blob>, filter: &Filter) -> Option<End> {
+        let times: Vec<_> = blobs.iter().map(|blob| self.created(blob)).collect();
+        let tasks: Vec<Task> = blobs.into_iter().map(|blob| self.task(blob)).collect();
+        let stop = AtomicBool::new(false);
+        let tasks = tasks
+            .into_iter()
+            .take_while(|_| !stop.load(Ordering::Relaxed));
+        let mut outcomes = stream::iter(tasks)
+            .map(|task| carry_out(feed, task, filter))
+            .buffered(AT_ONCE);
+        let (mut end, mut taken) = (None, 0);
+        while let Some(outcome) = outcomes.next().await {
+            taken += 1;
+            if let Some(failure) = self.take(outcome) {
+                end.get_or_insert(End::Broken(failure));
+            } else if self.is_enough() {
+                end.get_or_insert(End::Enough);
+            }
+            stop.store(end.is_some(), Ordering::Relaxed);
+        }
+        drop(outcomes);
+        match times[taken..].iter().min() {
+            Some(earliest) => self.come_back(*earliest),
+            // The whole page was under way when the limit was reached.
+            None if matches!(end, Some(End::Enough)) => return None,
+            None => {}
+        }
+        end
+    }
+
+    /// When a blob became available; the window's start if the listing does not say.
+    fn created(&self, blob: &Blob) -> DateTime<Utc> {
+        blob.created().unwrap_or(self.window.start)
+    }
+
+    /// Judges a listed blob before it is asked for.
+    fn task(&mut self, blob: Blob) -> Task {
+        if let Some(created) = blob.created() {
+            self.reached = self.reached.max(created);
+        }
+        let same = (blob.content_id.clone(), blob.content_uri.clone());
+        if self.before.contains(&mark(blob.name())) {
+            // The next state must know it too.
+            self.settle(&blob);
+            return Task::Skip;
+        }
+        if !self.listed.insert(same) {
+            return Task::Skip;
+        }
+        let address = match &blob.content_uri {
+            Some(address) => self.links.check(address),
+            None => Err(Failure::new(
+                ErrorKind::BadResponse,
+                "The listing gives no address for this content.",
+            )),
+        };
+        match address {
+            Err(refused) => Task::Refuse(blob, refused),
+            Ok(url) if !self.addresses.insert(url.to_string()) => {
+                let words = "The address of this content was listed for other content before; it was not asked again.";
+                Task::Refuse(blob, Failure::new(ErrorKind::BadResponse, words))
+            }
+            Ok(url) => Task::Fetch(blob, url),
+        }
+    }
+
+    /// Accounts for a blob. Gives the failure that ends the reading, if it is such a one.
+    fn take(&mut self, outcome: Outcome) -> Option<Failure> {
+        let (blob, kept) = match outcome {
+            Outcome::Skipped => {
+                self.ledger.duplicate();
+                return None;
+            }
+            Outcome::Came(blob, kept) => (blob, kept),
+        };
+        match kept {
+            Ok(kept) => {
+                let counted = self.merge(&kept);
+                self.ledger.fetched(counted);
+                self.settle(&blob);
+                None
+            }
+            Err(failure) if ends_all(&failure) => {
+                self.come_back(self.created(&blob));
+                Some(failure)
+            }
+            Err(failure) => {
+                self.absent(&blob, failure);
+                None
+            }
+        }
+    }
+
+    fn absent(&mut self, blob: &Blob, failure: Failure) {
+        let code = failure.vendor_code().map(str::to_owned);
+        let why = match code.as_deref() {
+            Some("AF20051") => Absence::Expired,
+            Some("AF20050") => Absence::Missing,
+            _ => Absence::Failed {
+                again: failure.kind().retryable(),
+            },
+        };
+        self.ledger.absent(blob.name(), why, code.as_deref());
+        match why {
+            Absence::Expired | Absence::Missing => {
+                self.aged.get_or_insert(failure);
+                self.settle(blob);
+            }
+            Absence::Failed { again } => {
+                self.failed.push(failure.at(blob.name()));
+                if again {
+                    self.come_back(self.created(blob));
+                } else {
+                    self.settle(blob);
+                }
+            }
+        }
+    }
+
+    /// Adds the records that are not here yet.
+    fn merge(&mut self, kept: &Kept) -> Counted {
+        let mut counted = Counted {
+            records: kept.records,
+            ..Counted::default()
+        };
+        for (row, text) in kept.rows() {
+            if let Some(id) = row.id
+                && let Some(print) = self.seen.insert(id, row.print)
+            {
+                counted.repeated += 1;
+                self.changed += u64::from(print != row.print);
+                continue;
+            }
+            counted.kept += 1;
+            if self.text.len() > 1 {
+                self.text.push(',');
+            }
+            self.text.push_str(text);
+        }
+        counted
+    }
+
+    fn settle(&mut self, blob: &Blob) {
+        self.settled.push(Settled {
+            created: self.created(blob),
+            mark: mark(blob.name()),
+        });
+    }
+
+    /// The state must lead back to that moment at the latest.
+    pub(super) fn come_back(&mut self, created: DateTime<Utc>) {
+        let earliest = self.back_to.map_or(created, |other| other.min(created));
+        self.back_to = Some(earliest);
+    }
+
+    fn is_enough(&self) -> bool {
+        let max = self.call.limits.max_events;
+        max.is_some_and(|max| self.ledger.kept() >= max)
+    }
+}
+
+/// Going on makes no sense: the run must stop, the service wants a pause, or nothing is sent.
+fn ends_all(failure: &Failure) -> bool {
+    use ErrorKind::{Cancelled, Throttled, Timeout};
+    matches!(failure.kind(), Cancelled | Throttled | Timeout) || is_rehearsal(failure)
+}
+
+async fn carry_out(feed: &Feed<'_>, task: Task, filter: &Filter) -> Outcome {
+    match task {
+        Task::Skip => Outcome::Skipped,
+        Task::Refuse(blob, failure) => Outcome::Came(blob, Err(failure)),
+        Task::Fetch(blob, url) => {
+            let kept = feed.blob(url, filter).await;
+            Outcome::Came(blob, kept)
+        }
+    }
+}

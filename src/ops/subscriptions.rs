@@ -1,0 +1,115 @@
+//! `feed.subscription.start`, `.stop` and `.list`: the subscriptions of one tenant.
+//!
+//! The service judges addresses and content; its answers are passed on as they come. Whether "it is
+//! enabled already" counts as a failure is the face's to say.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::microsoft::ContentType;
+use crate::microsoft::feed::{Feed, Started, Subscription};
+use crate::ops::{Call, Input, Reply};
+use crate::protocol::{Document, ErrorKind, Failure, Warning};
+
+/// Starts the subscription to a content type.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Start {
+    /// The content type to subscribe to.
+    pub content_type: ContentType,
+    /// Where notifications of new content go; passed on as given.
+    #[serde(default)]
+    pub webhook: Option<String>,
+    /// What it counts as when the subscription is enabled already and nothing changes.
+    #[serde(default)]
+    pub already_enabled: AlreadyEnabled,
+}
+
+/// What "enabled already" counts as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AlreadyEnabled {
+    /// A failure, in the service's words.
+    #[default]
+    Failure,
+    /// A success with a warning.
+    Success,
+}
+
+impl Input for Start {
+    const SUMMARY: &'static str = "Starts the subscription to a content type.";
+}
+
+/// Stops the subscription to a content type.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// The content type to stop subscribing to.
+    pub content_type: ContentType,
+}
+
+impl Input for Stop {
+    const SUMMARY: &'static str = "Stops the subscription to a content type.";
+}
+
+/// Lists the current subscriptions with their webhooks.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct List {}
+
+impl Input for List {
+    const SUMMARY: &'static str = "Lists the current subscriptions with their webhooks.";
+}
+
+/// Starts a subscription; the reply holds the service's answer.
+pub async fn start(call: &Call<'_>, input: Start) -> Result<Reply, Failure> {
+    let webhook = input.webhook.as_deref();
+    match started(call, input.content_type, webhook).await? {
+        Started::Now(answer) => Ok(Reply::of(answer)),
+        Started::Before(failure) if input.already_enabled == AlreadyEnabled::Failure => {
+            Err(failure)
+        }
+        Started::Before(failure) => {
+            let mut reply = Reply::of(nothing()?);
+            let warning = Warning::new("already_enabled", failure.message());
+            reply.warnings.push(warning);
+            Ok(reply)
+        }
+    }
+}
+
+/// Stops a subscription.
+pub async fn stop(call: &Call<'_>, input: Stop) -> Result<Reply, Failure> {
+    let feed = Feed::new(call.http, call.tokens, call.connection);
+    feed.stop(input.content_type).await.map(Reply::of)
+}
+
+/// Lists the subscriptions.
+pub async fn list(call: &Call<'_>, List {}: List) -> Result<Reply, Failure> {
+    let (listed, body) = current(call).await?;
+    let mut reply = Reply::of(body);
+    reply.records = u64::try_from(listed.len()).unwrap_or(u64::MAX);
+    Ok(reply)
+}
+
+/// The current subscriptions, and the body they stand in.
+pub(super) async fn current(call: &Call<'_>) -> Result<(Vec<Subscription>, Document), Failure> {
+    let feed = Feed::new(call.http, call.tokens, call.connection);
+    feed.subscriptions().await
+}
+
+/// Starts a subscription, or finds that it is enabled already.
+pub(super) async fn started(
+    call: &Call<'_>,
+    content_type: ContentType,
+    webhook: Option<&str>,
+) -> Result<Started, Failure> {
+    let feed = Feed::new(call.http, call.tokens, call.connection);
+    feed.start(content_type, webhook).await
+}
+
+fn nothing() -> Result<Document, Failure> {
+    Document::parse("null").map_err(|error| {
+        Failure::new(ErrorKind::Internal, "Nothing could not be written.").caused_by(error)
+    })
+}
