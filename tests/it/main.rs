@@ -13,6 +13,7 @@ mod architecture;
 mod bench;
 mod cases;
 mod cli;
+mod completeness;
 mod contracts;
 mod process;
 mod properties;

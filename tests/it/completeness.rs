@@ -1,0 +1,95 @@
+//! A thousand blobs over twelve pages, some expired, some missing, records repeated: the union is
+//! exact, and the account adds up. What must come is known from how the world was written, not
+//! from what any client or simulator counts.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, NOW, connection};
+
+const BLOBS: usize = 1000;
+const RECORDS: usize = 5;
+const EXPIRED: [usize; 3] = [17, 480, 999];
+const MISSING: [usize; 2] = [0, 733];
+
+/// The n-th record; every twentieth is the one of ten before, which lies in an earlier blob.
+fn record(n: usize) -> Value {
+    let n = if n % 20 == 19 { n - 10 } else { n };
+    json!({ "Id": format!("00000000-0000-4000-8000-{n:012}"), "CreationTime": "2026-01-14T09:12:03",
+            "RecordType": 1, "Operation": "Set-Mailbox", "UserId": "ada@contoso.onmicrosoft.com" })
+}
+
+fn world() -> Value {
+    let blobs: Vec<Value> = (0..BLOBS)
+        .map(|n| {
+            let (minute, second) = (n / 60, n % 60);
+            let records: Vec<Value> = (n * RECORDS..(n + 1) * RECORDS).map(record).collect();
+            json!({ "type": "Audit.Exchange", "created": format!("2026-01-14T10:{minute:02}:{second:02}.000Z"),
+                    "records": records, "expired": EXPIRED.contains(&n), "missing": MISSING.contains(&n) })
+        })
+        .collect();
+    json!({ "subscriptions": [{ "content_type": "Audit.Exchange" }],
+            "content": { "blobs": blobs }, "content_page_size": 84 })
+}
+
+fn id(record: &Value) -> String {
+    record["Id"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn a_thousand_blobs_come_whole_and_the_gaps_are_named() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let ran = runtime.block_on(async {
+        let bench = Bench::new(&world().to_string(), NOW).await;
+        let request = json!({ "command": "Get Audit Log", "inputs": { "Content Type": "Audit.Exchange" },
+                              "connection": connection() });
+        bench.run(&request.to_string()).await
+    });
+    let result: Value = serde_json::from_str(&ran.text).expect("a result");
+
+    let there = |n: &usize| !EXPIRED.contains(n) && !MISSING.contains(n);
+    let served = (0..BLOBS)
+        .filter(there)
+        .flat_map(|n| n * RECORDS..(n + 1) * RECORDS);
+    let served: Vec<String> = served.map(|n| id(&record(n))).collect();
+    let expected: BTreeSet<&String> = served.iter().collect();
+    let came: Vec<String> = result["raw_data"]
+        .as_array()
+        .expect("records")
+        .iter()
+        .map(id)
+        .collect();
+    assert_eq!(
+        came.iter().collect::<BTreeSet<_>>(),
+        expected,
+        "the union is exact"
+    );
+    assert_eq!(came.len(), expected.len(), "every record came once");
+
+    assert_eq!(result["return_data"], "Partially Successful");
+    let window = &result["coverage"]["windows"][0];
+    let count = |name: &str| usize::try_from(window[name].as_u64().expect(name)).expect(name);
+    assert_eq!((count("pages"), count("listed")), (12, BLOBS));
+    assert_eq!((count("expired"), count("failed")), (3, 2));
+    assert_eq!(count("fetched"), BLOBS - 5);
+    assert_eq!(count("records"), served.len());
+    assert_eq!(count("kept"), expected.len());
+    assert_eq!(count("repeated"), served.len() - expected.len());
+    assert!(
+        count("repeated") * 100 > served.len() * 4,
+        "about 5 % are repeats"
+    );
+
+    let gaps = result["coverage"]["gaps"].as_array().expect("gaps");
+    let of = |cause: &str| gaps.iter().filter(|gap| gap["cause"] == cause).count();
+    assert_eq!((gaps.len(), of("expired"), of("missing")), (5, 3, 2));
+    let listed = ran
+        .seen
+        .iter()
+        .filter(|seen| seen.path.ends_with("/content"));
+    assert_eq!(listed.count(), 12, "the simulator served twelve pages");
+}
