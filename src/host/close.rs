@@ -41,6 +41,7 @@ pub(super) struct Head {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     pub(super) calls: u64,
+    pub(super) retries: u64,
     pub(super) bytes_received: u64,
     pub(super) token_source: &'static str,
     pub(super) records: u64,
@@ -189,7 +190,7 @@ impl Head {
                 host_version: env!("CARGO_PKG_VERSION"),
                 duration_ms: u64::try_from(elapsed).unwrap_or(u64::MAX),
                 calls: counts.calls,
-                retries: 0,
+                retries: counts.retries,
                 bytes_received: counts.bytes_received,
                 token_source: if counts.token_source.is_empty() {
                     "none"

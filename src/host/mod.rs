@@ -35,6 +35,7 @@ use close::Head;
 use profiles::Profiles;
 use secrets::AllowList;
 
+pub use crate::net::Pace;
 pub use crate::net::deadline::CancelSignal as Cancel;
 
 /// How long a command may take where neither request nor manifest says.
@@ -59,6 +60,8 @@ pub struct Settings {
     pub clock: Clock,
     /// Never through a proxy, whatever the environment says.
     pub direct: bool,
+    /// How patiently requests are repeated.
+    pub pace: Pace,
 }
 
 impl Default for Settings {
@@ -72,6 +75,7 @@ impl Default for Settings {
             allowed: AllowList::default(),
             clock: Clock::System,
             direct: false,
+            pace: Pace::default(),
         }
     }
 }

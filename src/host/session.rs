@@ -129,6 +129,7 @@ impl Opened {
             } else {
                 Proxy::Environment
             },
+            pace: settings.pace,
             ..HttpSettings::default()
         })?;
         Ok(self.net.client.get_or_init(|| client).clone())
@@ -172,6 +173,7 @@ impl Session {
         let usage = self.caller.usage();
         Counts {
             calls: usage.calls,
+            retries: usage.retries,
             bytes_received: usage.bytes_received,
             token_source: usage.token_source,
             ..Counts::default()

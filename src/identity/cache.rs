@@ -79,9 +79,17 @@ impl TokenCache {
         Ok((token, TokenSource::SignIn))
     }
 
-    /// Drops the token of that key.
-    pub fn forget(&self, key: &Key) {
-        self.slots(|slots| slots.remove(key));
+    /// Drops the token of that key if it is the one that was refused. Where somebody is signing in
+    /// for it already, a new one is coming anyway.
+    pub fn forget(&self, key: &Key, refused: &Token) {
+        let slot = self.slot(key.clone());
+        if let Ok(mut held) = slot.try_lock()
+            && held
+                .as_ref()
+                .is_some_and(|held| held.token.value.expose() == refused.value.expose())
+        {
+            *held = None;
+        }
     }
 
     fn slot(&self, key: Key) -> Slot {
@@ -171,7 +179,11 @@ mod tests {
         assert!(ask(Err(refused)).is_err());
         assert_eq!(ask(Ok(granted("two", 3599))).expect("a token"), "two");
         assert_eq!(ask(Ok(granted("three", 3599))).expect("a token"), "two");
-        cache.forget(&key("graph"));
+        let (refused, _) = run(cache.get_or(key("graph"), || async { panic!("it is there") }))
+            .expect("from memory");
+        cache.forget(&key("graph"), &granted("another", 3600).token);
+        assert_eq!(refused.value.expose(), "two");
+        cache.forget(&key("graph"), &refused);
         assert_eq!(ask(Ok(granted("four", 3599))).expect("a token"), "four");
     }
 

@@ -120,8 +120,8 @@ impl TokenProvider for SignIn<'_> {
         Box::pin(self.obtain(audience))
     }
 
-    fn forget(&self, audience: &Audience) {
-        self.cache.forget(&self.key(audience));
+    fn forget(&self, audience: &Audience, refused: &Token) {
+        self.cache.forget(&self.key(audience), refused);
     }
 }
 

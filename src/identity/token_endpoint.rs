@@ -29,7 +29,8 @@ pub async fn ask(
         [account.tenant.as_str(), "oauth2", "v2.0", "token"],
     );
     let request = ApiRequest::post("login", url)
-        .header("Accept", "application/json")
+        .json()
+        .repeatable()
         .body(Body::Form(form));
     let response = caller.send(request, Auth::Open, classify).await?;
     granted(&response)

@@ -30,8 +30,8 @@ pub trait TokenProvider: Send + Sync {
     /// A valid token for that audience, from memory if there is one.
     fn token<'a>(&'a self, audience: &'a Audience) -> Pending<'a, Token>;
 
-    /// Throws the audience's token away, after a service refused it.
-    fn forget(&self, audience: &Audience);
+    /// Throws that token away, after the service refused it; not one that came meanwhile.
+    fn forget(&self, audience: &Audience, refused: &Token);
 }
 
 /// How a call is authorised.

@@ -13,6 +13,8 @@ use url::Url;
 
 use crate::net::auth::Token;
 use crate::net::message::{ApiRequest, ApiResponse, Body, Method, Sink, is_loopback};
+use crate::net::retry::{Pace, SAME_AGAIN};
+use crate::net::throttle::Throttle;
 use crate::net::tls::{self, Trust};
 use crate::protocol::{ErrorKind, Failure};
 
@@ -21,6 +23,9 @@ pub const MAX_BODY: usize = 64 * 1024 * 1024;
 
 /// How long a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a service may be silent within an answer.
+pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How the client reaches the world.
 #[derive(Clone, Debug)]
@@ -31,8 +36,12 @@ pub struct HttpSettings {
     pub proxy: Proxy,
     /// How long a connection may take.
     pub connect_timeout: Duration,
+    /// How long a service may be silent within an answer.
+    pub read_timeout: Duration,
     /// The largest answer, in bytes after decompression.
     pub max_body: usize,
+    /// How patiently requests are repeated.
+    pub pace: Pace,
 }
 
 impl Default for HttpSettings {
@@ -41,7 +50,9 @@ impl Default for HttpSettings {
             trust: Trust::default(),
             proxy: Proxy::Environment,
             connect_timeout: CONNECT_TIMEOUT,
+            read_timeout: READ_TIMEOUT,
             max_body: MAX_BODY,
+            pace: Pace::default(),
         }
     }
 }
@@ -61,6 +72,10 @@ pub struct HttpClient {
     outside: reqwest::Client,
     direct: reqwest::Client,
     max_body: usize,
+    /// How patiently requests are repeated.
+    pub(super) pace: Pace,
+    /// What every run of the process slows down by.
+    pub(super) throttle: Throttle,
 }
 
 impl HttpClient {
@@ -74,6 +89,7 @@ impl HttpClient {
                 .redirect(redirect::Policy::none())
                 .referer(false)
                 .connect_timeout(settings.connect_timeout)
+                .read_timeout(settings.read_timeout)
         };
         let direct = builder().no_proxy().build().map_err(not_built)?;
         let outside = match settings.proxy {
@@ -84,6 +100,8 @@ impl HttpClient {
             outside,
             direct,
             max_body: settings.max_body,
+            pace: settings.pace,
+            throttle: Throttle::default(),
         })
     }
 
@@ -116,7 +134,11 @@ impl HttpClient {
             collected: Vec::new(),
             is_array: None,
         };
+        body.sink.restart();
         let mut response = self.drain((request, id, token), &mut body).await?;
+        if body.is_array == Some(true) {
+            body.sink.end().map_err(|what| response.bad(&what))?;
+        }
         response.body = body.collected;
         Ok(response)
     }
@@ -139,7 +161,8 @@ impl HttpClient {
             response.received += chunk.len();
             if response.received > self.max_body {
                 let limit = self.max_body;
-                return Err(response.bad(&format!("the answer is larger than {limit} bytes.")));
+                let words = format!("the answer is larger than {limit} bytes.");
+                return Err(response.bad(&words).rule(SAME_AGAIN));
             }
             body.receive(response.status, &chunk)
                 .map_err(|what| response.bad(&what))?;
@@ -250,6 +273,7 @@ fn head(request: &ApiRequest, id: &str, answer: &reqwest::Response) -> ApiRespon
         body: Vec::new(),
         received: 0,
         call: request.upstream(id),
+        read: None,
     }
 }
 
@@ -296,6 +320,7 @@ enum Stage {
     SlowConnect,
     Connect,
     Compression,
+    Silence,
     Exchange,
 }
 
@@ -311,6 +336,7 @@ impl Stage {
             () if says(&["dns error"]) => Stage::Name,
             () if says(&["tunnel", "proxy"]) => Stage::Proxy,
             () if error.is_timeout() && error.is_connect() => Stage::SlowConnect,
+            () if error.is_timeout() => Stage::Silence,
             () if is_tls(error) => Stage::Tls,
             () if error.is_connect() => Stage::Connect,
             () if says(&["gzip", "deflate", "corrupt"]) => Stage::Compression,
@@ -357,6 +383,11 @@ impl Stage {
                 "the answer could not be decompressed",
                 "The compressed body is damaged.",
                 "Try again; if it stays, look for a proxy that alters answers.",
+            ),
+            Stage::Silence => (
+                "no answer within the time for one",
+                "The service took the request and then said nothing for too long.",
+                "Send the same request again.",
             ),
             Stage::Exchange => (
                 "the connection broke before the whole answer had come",

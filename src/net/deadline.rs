@@ -93,6 +93,15 @@ impl Deadline {
         }
     }
 
+    /// Would so long a wait end in time?
+    pub fn allows(&self, wait: Duration) -> bool {
+        self.ends.is_none_or(|ends| {
+            Instant::now()
+                .checked_add(wait)
+                .is_some_and(|end| end < ends)
+        })
+    }
+
     async fn raised(&self) -> &'static str {
         let mut signal = self.signal.clone();
         let name = match signal.wait_for(Option::is_some).await {

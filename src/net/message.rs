@@ -9,6 +9,8 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
+use crate::net::retry::Repeat;
+use crate::net::throttle::Lane;
 use crate::protocol::document::Unreadable;
 use crate::protocol::failure::Upstream;
 use crate::protocol::secret::STRUCK_OUT;
@@ -104,25 +106,59 @@ pub struct ApiRequest {
     pub headers: Vec<(&'static str, Text)>,
     /// What it carries.
     pub body: Body,
+    /// May it be sent again?
+    pub repeat: Repeat,
+    /// The quota that it counts against.
+    pub lane: Lane,
+    /// Is a successful answer JSON? One that is not is then a fault of this attempt.
+    pub expects_json: bool,
 }
 
 impl ApiRequest {
-    /// A `GET` of that address.
+    /// A `GET` of that address; it may be sent again.
     pub fn get(service: &'static str, url: Url) -> Self {
         ApiRequest {
             service,
             method: Method::Get,
+            lane: Lane::unlimited(format!("{service} {}", url.origin().ascii_serialization())),
             url,
             headers: Vec::new(),
             body: Body::Empty,
+            repeat: Repeat::Safe,
+            expects_json: false,
         }
     }
 
-    /// A `POST` to that address, with nothing in it yet.
+    /// A `POST` to that address, with nothing in it yet; it changes something.
     pub fn post(service: &'static str, url: Url) -> Self {
         ApiRequest {
             method: Method::Post,
+            repeat: Repeat::AfterRefusal,
             ..ApiRequest::get(service, url)
+        }
+    }
+
+    /// It may be sent again, whatever its method.
+    #[must_use]
+    pub fn repeatable(mut self) -> Self {
+        self.repeat = Repeat::Safe;
+        self
+    }
+
+    /// It counts against that quota.
+    #[must_use]
+    pub fn on(mut self, lane: Lane) -> Self {
+        self.lane = lane;
+        self
+    }
+
+    /// A successful answer is JSON.
+    #[must_use]
+    pub fn json(self) -> Self {
+        let expects_json = true;
+        ApiRequest {
+            expects_json,
+            ..self.header("Accept", "application/json")
         }
     }
 
@@ -204,7 +240,15 @@ pub fn is_loopback(url: &Url) -> bool {
 }
 
 /// Takes the array of an answer as it comes, so that it never lies in memory whole.
+///
+/// An attempt that fails is followed by another one from the beginning, so a sink can be emptied.
 pub trait Sink: Send {
+    /// A new attempt: what was taken so far does not count.
+    fn restart(&mut self);
+
+    /// The body has ended. Errors as in [`take`](Sink::take).
+    fn end(&mut self) -> Result<(), String>;
+
     /// The next bytes of the body, however it was cut on the way. Errors are words that say what is
     /// wrong with the body; nothing further is then read.
     fn take(&mut self, bytes: &[u8]) -> Result<(), String>;
@@ -225,6 +269,8 @@ pub struct ApiResponse {
     pub received: usize,
     /// The call, as the request described it.
     pub call: Upstream,
+    /// The body as a document, once it was read as one.
+    pub(super) read: Option<Document>,
 }
 
 impl ApiResponse {
@@ -283,6 +329,9 @@ impl ApiResponse {
 
     /// The body as a document.
     pub fn document(&self) -> Result<Document, Failure> {
+        if let Some(read) = &self.read {
+            return Ok(read.clone());
+        }
         Document::from_bytes(&self.body).map_err(|error| self.unreadable(&error))
     }
 
@@ -359,6 +408,7 @@ pub(crate) mod tests {
                 url: "https://graph.test/v1.0/x?a=1".to_owned(),
                 ..Upstream::default()
             },
+            read: None,
         }
     }
 

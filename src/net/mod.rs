@@ -1,15 +1,17 @@
 //! HTTP without knowing what for.
 //!
-//! A [`Caller`] makes the calls of one run, always in this order: deadline → token → send →
-//! classify. The services say what their own error bodies mean ([`Classify`]); what no service
-//! explains is judged here, by the status alone. Repeating and slowing down have their place
-//! between the deadline and the token; a call is made once.
+//! A [`Caller`] makes the calls of one run, always in this order: deadline → throttle → retry
+//! { token → send → classify }. The services say what their own error bodies mean ([`Classify`]);
+//! what no service explains is judged here, by the status alone. A repeat is made only where it is
+//! safe, and never outlasts the deadline: the last answer is then what the run says.
 
 pub mod auth;
 pub mod client;
 pub mod deadline;
 pub mod links;
 pub mod message;
+pub mod retry;
+pub mod throttle;
 pub mod tls;
 pub mod transcript;
 
@@ -21,7 +23,11 @@ pub use client::{HttpClient, HttpSettings, Proxy};
 pub use deadline::{CancelSignal, Deadline};
 pub use links::Links;
 pub use message::{ApiRequest, ApiResponse, Body, Sink};
+pub use retry::Pace;
 pub use transcript::Transcript;
+
+use retry::{Waits, is_passing};
+use throttle::Wait;
 
 use crate::protocol::{ErrorKind, Failure};
 
@@ -44,6 +50,8 @@ pub enum TokenSource {
 pub struct Usage {
     /// HTTP requests sent, sign-ins included.
     pub calls: u64,
+    /// Of those, repeated.
+    pub retries: u64,
     /// Bytes of bodies received, after decompression.
     pub bytes_received: u64,
     /// Where the tokens came from: `none`, `memory`, `sign_in`.
@@ -58,6 +66,7 @@ pub struct Caller {
     id: String,
     transcript: Transcript,
     calls: AtomicU64,
+    retries: AtomicU64,
     bytes: AtomicU64,
     tokens: AtomicU8,
 }
@@ -77,6 +86,7 @@ impl Caller {
             id: id.into(),
             transcript,
             calls: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             tokens: AtomicU8::new(TokenSource::None as u8),
         }
@@ -97,6 +107,7 @@ impl Caller {
         let memory = TokenSource::Memory as u8;
         Usage {
             calls: self.calls.load(Ordering::Relaxed),
+            retries: self.retries.load(Ordering::Relaxed),
             bytes_received: self.bytes.load(Ordering::Relaxed),
             token_source: match self.tokens.load(Ordering::Relaxed) {
                 source if source > memory => "sign_in",
@@ -114,8 +125,7 @@ impl Caller {
     /// Sends the request; an answer with a 2xx status that the service does not call a failure.
     ///
     /// Errors: `timeout` and `cancelled` from the deadline, those of the sign-in, `network`, what
-    /// `classify` makes of the answer, else what the status means. A token that a service answers
-    /// with 401 is forgotten.
+    /// `classify` makes of the last answer, else what its status means.
     pub async fn send(
         &self,
         request: ApiRequest,
@@ -138,44 +148,145 @@ impl Caller {
     async fn call(
         &self,
         request: ApiRequest,
-        (auth, classify): (Auth<'_>, Classify),
-        sink: Option<&mut dyn Sink>,
+        how: (Auth<'_>, Classify),
+        mut sink: Option<&mut (dyn Sink + '_)>,
     ) -> Result<ApiResponse, Failure> {
-        let attempt = request.attempt();
-        let work = self.authorised(&request, auth, sink);
-        let response = self
-            .deadline
-            .race(&attempt, work)
-            .await
-            .map_err(|failure| match failure.kind() {
-                ErrorKind::Timeout => failure.or_upstream(request.upstream(&self.id)),
-                _ => failure,
-            })?;
-        if response.status == 401
-            && let Auth::Bearer(tokens, audience) = auth
-        {
-            tokens.forget(audience);
-        }
-        match classify(&response).or_else(|| by_status(&response)) {
-            Some(failure) => Err(failure),
-            None => Ok(response),
+        let mut waits = Waits::new(self.client.pace);
+        let mut renewed = false;
+        loop {
+            self.admitted(&request).await?;
+            let (token, failure) = match self.attempt(&request, how, sink.as_deref_mut()).await {
+                Ok(response) => return Ok(response),
+                Err(Stopped::Before(failure)) => return Err(failure),
+                Err(Stopped::After(token, failure)) => (token, failure),
+            };
+            // Tokens end in the middle of long runs; once more with a new one, whatever it is for,
+            // because a request that was not let in has done nothing.
+            if let (Auth::Bearer(tokens, audience), Some(token)) = (how.0, &token)
+                && failure.kind() == ErrorKind::AuthFailed
+            {
+                tokens.forget(audience, token);
+                if !std::mem::replace(&mut renewed, true) {
+                    self.retries.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
+            }
+            self.wait_for_another(&request, &mut waits, failure).await?;
+            self.retries.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    async fn authorised(
+    /// Waits for a place on the request's lane; fails if there will be none in time.
+    async fn admitted(&self, request: &ApiRequest) -> Result<(), Failure> {
+        let attempt = request.attempt();
+        self.deadline.ask(&attempt)?;
+        if self.transcript.is_dry_run() {
+            return Ok(());
+        }
+        while let Err(wait) = self.client.throttle.admit(&request.lane) {
+            let (why, wait) = match wait {
+                Wait::Pause(left) => ("the service asked for a pause", left),
+                Wait::Rate(left) => ("its quota is used up for now", left),
+            };
+            if !self.deadline.allows(wait) {
+                let words = format!("{attempt} was not sent: {why}.");
+                return Err(Failure::new(ErrorKind::Throttled, words)
+                    .cause("Other requests of this process have used up what the service allows.")
+                    .retry_after(Some(wait)));
+            }
+            self.sleep(&attempt, wait).await?;
+        }
+        Ok(())
+    }
+
+    /// Waits as long as that failure asks for; gives it back if nothing more is to be tried.
+    async fn wait_for_another(
         &self,
         request: &ApiRequest,
-        auth: Auth<'_>,
-        sink: Option<&mut dyn Sink>,
-    ) -> Result<ApiResponse, Failure> {
+        waits: &mut Waits,
+        failure: Failure,
+    ) -> Result<(), Failure> {
+        if failure.kind() == ErrorKind::Throttled
+            && let Some(asked) = failure.wait()
+        {
+            self.client.throttle.pause(&request.lane, asked);
+        }
+        if !is_passing(&failure, request.repeat) {
+            return Err(failure);
+        }
+        let Some(wait) = waits.next(&failure) else {
+            return Err(failure);
+        };
+        if !self.deadline.allows(wait) {
+            let asked = failure.wait().unwrap_or(wait);
+            return Err(failure.retry_after(Some(asked)));
+        }
+        let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(attempt = request.attempt(), ms, why = %failure, "again");
+        match self.sleep(&request.attempt(), wait).await {
+            // What was answered last says more than that the time ran out.
+            Err(stop) if stop.kind() == ErrorKind::Timeout => Err(failure),
+            other => other,
+        }
+    }
+
+    async fn sleep(&self, attempt: &str, wait: std::time::Duration) -> Result<(), Failure> {
+        let pause = async {
+            tokio::time::sleep(wait).await;
+            Ok(())
+        };
+        self.deadline
+            .race(&format!("the wait before {attempt}"), pause)
+            .await
+    }
+
+    /// One attempt: token → send → classify.
+    async fn attempt(
+        &self,
+        request: &ApiRequest,
+        (auth, classify): (Auth<'_>, Classify),
+        sink: Option<&mut (dyn Sink + '_)>,
+    ) -> Result<ApiResponse, Stopped> {
+        let attempt = request.attempt();
+        let streamed = sink.is_some();
         let token = match auth {
             Auth::Open => None,
-            Auth::Bearer(tokens, audience) => Some(tokens.token(audience).await?),
+            Auth::Bearer(tokens, audience) => {
+                let token = self.deadline.race(&attempt, tokens.token(audience)).await;
+                Some(token.map_err(Stopped::Before)?)
+            }
         };
+        let work = self.exchange(request, token.as_ref(), sink);
+        let came = self.deadline.race(&attempt, work).await;
+        let mut response = match came {
+            Ok(response) => response,
+            Err(failure) if failure.kind() == ErrorKind::Timeout => {
+                let failure = failure.or_upstream(request.upstream(&self.id));
+                return Err(Stopped::Before(failure));
+            }
+            Err(failure) => return Err(Stopped::After(token, failure)),
+        };
+        if let Some(failure) = classify(&response).or_else(|| by_status(&response)) {
+            return Err(Stopped::After(token, failure));
+        }
+        // An array that was passed on was judged there.
+        let passed_on = streamed && response.received > 0 && response.body.is_empty();
+        if request.expects_json && !passed_on {
+            let read = response.document();
+            response.read = Some(read.map_err(|failure| Stopped::After(token, failure))?);
+        }
+        Ok(response)
+    }
+
+    async fn exchange(
+        &self,
+        request: &ApiRequest,
+        token: Option<&Token>,
+        sink: Option<&mut (dyn Sink + '_)>,
+    ) -> Result<ApiResponse, Failure> {
         self.transcript.begin(request, token.is_some())?;
         self.calls.fetch_add(1, Ordering::Relaxed);
         let started = Instant::now();
-        let token = token.as_ref();
         let response = match sink {
             None => self.client.exchange(request, &self.id, token).await?,
             Some(sink) => {
@@ -188,6 +299,14 @@ impl Caller {
         Transcript::end(&response, started);
         Ok(response)
     }
+}
+
+/// How an attempt ended badly.
+enum Stopped {
+    /// Before anything was sent, or because the run must stop: nothing is to be tried again.
+    Before(Failure),
+    /// The attempt itself failed, with that token.
+    After(Option<Token>, Failure),
 }
 
 /// What an answer means that no service explains.

@@ -355,6 +355,16 @@ impl Failure {
         self.0.assistance.as_deref()
     }
 
+    /// How long the service asks to wait, if it said so.
+    pub fn wait(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
+    /// The HTTP status of the answer, if one came.
+    pub fn http_status(&self) -> Option<u16> {
+        self.0.upstream.as_ref().and_then(|call| call.http_status)
+    }
+
     /// The service's own code, untranslated.
     pub fn vendor_code(&self) -> Option<&str> {
         self.0

@@ -130,7 +130,10 @@ impl Redactor {
         let Ok(known) = self.0.read() else {
             return bytes.len();
         };
-        let forms: Vec<&Form> = known.iter().filter(|form| form.in_json).collect();
+        // Almost always none occurs at all, which is seen faster in one go than string by string.
+        let occurs =
+            |form: &&Form| form.in_json && memmem::find(bytes, form.text.as_bytes()).is_some();
+        let forms: Vec<&Form> = known.iter().filter(occurs).collect();
         let mut from = 0;
         while let Some(quote) = memchr::memchr(b'"', &bytes[from..]).map(|at| from + at) {
             let end = scan::string_end(bytes, quote);
@@ -144,7 +147,9 @@ impl Redactor {
             out.push(b'"');
             // A word of the protocol that somebody took for a secret is still that word.
             let is_name = bytes.get(end) == Some(&b':');
-            if is_name && forms.iter().any(|form| form.text.as_bytes() == content) {
+            if forms.is_empty()
+                || is_name && forms.iter().any(|form| form.text.as_bytes() == content)
+            {
                 out.extend_from_slice(content);
             } else {
                 strike(&forms, content, out);

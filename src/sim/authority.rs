@@ -15,7 +15,7 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::TlsAcceptor;
 
 /// TLS for a server on 127.0.0.1, and the PEM text of the authority to trust.
-pub(super) fn establish() -> anyhow::Result<(TlsAcceptor, String)> {
+pub(super) fn establish(http2: bool) -> anyhow::Result<(TlsAcceptor, String)> {
     let mut params = CertificateParams::new(vec![])?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -42,6 +42,9 @@ pub(super) fn establish() -> anyhow::Result<(TlsAcceptor, String)> {
         .with_no_client_auth()
         .with_single_cert(vec![leaf.der().clone()], key)
         .context("the simulator's own certificate")?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    if http2 {
+        config.alpn_protocols.insert(0, b"h2".to_vec());
+    }
     Ok((TlsAcceptor::from(Arc::new(config)), authority.pem()))
 }

@@ -101,7 +101,7 @@ impl Sim {
             .now
             .context("the world has no time of day; its starter sets `now`")?;
         let (tls, authority) = if options.tls {
-            authority::establish().map(|(tls, pem)| (Some(tls), Some(pem)))?
+            authority::establish(world.http2).map(|(tls, pem)| (Some(tls), Some(pem)))?
         } else {
             (None, None)
         };

@@ -81,6 +81,9 @@ pub struct World {
     /// `{management}` in it stands for the simulator's own address of the service, `{request}` for
     /// the address just asked. A last page still has none.
     pub next_page_uri: Option<String>,
+    /// Whether HTTP/2 is offered. Default true. Without it every request under way has a
+    /// connection of its own, so that cutting one leaves the others alone.
+    pub http2: bool,
     /// What goes wrong, and when.
     pub faults: Vec<Fault>,
 }
@@ -304,6 +307,7 @@ impl Default for World {
             content: None,
             content_page_size: 200,
             next_page_uri: None,
+            http2: true,
             faults: vec![],
         }
     }

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use soarhost::clock::Clock;
-use soarhost::host::{Cancel, Host, Settings};
+use soarhost::host::{Cancel, Host, Pace, Settings};
 use soarhost::mapping::Mapping;
 use soarhost::protocol::{Document, Redactor, ResultEnvelope};
 use soarhost::sim::{Listen, Seen, Sim, World};
@@ -65,6 +65,7 @@ impl Bench {
             endpoints: Some(endpoints.to_string()),
             clock: Clock::Fixed(now),
             direct: true,
+            pace: Pace::hurried(),
             ..Settings::default()
         };
         let host = Host::open(settings, Redactor::default());

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use soarhost::host::catalog::Catalog;
 use soarhost::mapping::Mapping;
 use soarhost::protocol::document::indented;
+use soarhost::sim::Seen;
 
 use crate::bench::{Bench, NOW, Ran, connection, replays};
 
@@ -93,36 +94,38 @@ fn replay(ran: &Ran, envelope: &Value) {
     }
 }
 
+/// A request as the services saw it, and the status they answered.
+fn asked(seen: &Seen, bench: &Bench) -> String {
+    let query = seen.query.iter().map(|(k, v)| format!("    {k} = {v}\n"));
+    let headers = seen
+        .headers
+        .iter()
+        .filter(|(name, _)| name != "accept-encoding")
+        .map(|(k, v)| format!("    {k}: {v}\n"));
+    let body = seen
+        .body
+        .iter()
+        .map(|body| format!("    {}\n", bench.still(body)));
+    let Seen {
+        service,
+        method,
+        path,
+        status,
+        ..
+    } = seen;
+    let rest: String = query.chain(headers).chain(body).collect();
+    format!("{service} {method} {path} → {status}\n{rest}")
+}
+
 fn show(page: &mut String, number: usize, ran: &Ran, bench: &Bench) {
     let _ = write!(page, "\n── run {number}: requests\n");
-    for seen in &ran.seen {
-        let query: Vec<String> = seen
-            .query
-            .iter()
-            .map(|(k, v)| format!("    {k} = {v}\n"))
-            .collect();
-        let headers: Vec<String> = seen
-            .headers
-            .iter()
-            .filter(|(name, _)| name != "accept-encoding")
-            .map(|(k, v)| format!("    {k}: {v}\n"))
-            .collect();
-        let body = seen
-            .body
-            .as_ref()
-            .map(|body| format!("    {}\n", bench.still(body)))
-            .unwrap_or_default();
-        let _ = write!(
-            page,
-            "{} {} {} → {}\n{}{}{}",
-            seen.service,
-            seen.method,
-            seen.path,
-            seen.status,
-            query.concat(),
-            headers.concat(),
-            body
-        );
+    let requests: Vec<String> = ran.seen.iter().map(|seen| asked(seen, bench)).collect();
+    // Attempts that are alike stand once, with their number.
+    for alike in requests.chunk_by(|a, b| a == b) {
+        page.push_str(&alike[0]);
+        if alike.len() > 1 {
+            let _ = writeln!(page, "    … {} times", alike.len());
+        }
     }
     let text = shown(&bench.still(&ran.text));
     let _ = write!(

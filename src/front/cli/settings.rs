@@ -6,7 +6,7 @@
 use crate::clock::Clock;
 use crate::front::cli::args::SettingsArgs;
 use crate::host::secrets::AllowList;
-use crate::host::{Host, Settings, read};
+use crate::host::{Host, Pace, Settings, read};
 use crate::protocol::{Failure, Redactor};
 use crate::when;
 
@@ -41,6 +41,7 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
         },
         clock: clock(args.now.as_deref())?,
         direct: false,
+        pace: Pace::default(),
     })
 }
 

@@ -17,7 +17,7 @@ use crate::microsoft::feed::record::Record;
 use crate::microsoft::feed::splitter::Splitter;
 use crate::microsoft::feed::{Feed, PUBLISHER, error};
 use crate::microsoft::{ContentType, TimeWindow};
-use crate::net::{ApiRequest, ApiResponse, Auth, Sink};
+use crate::net::{ApiResponse, Auth, Sink};
 use crate::protocol::document::squeezed;
 use crate::protocol::{ErrorKind, Failure};
 use crate::when::{instant, rfc3339};
@@ -79,7 +79,7 @@ impl Feed<'_> {
     /// One page of a listing.
     pub async fn content(&self, url: Url) -> Result<Page, Failure> {
         let url = self.published(url).await?;
-        let response = self.send(ApiRequest::get("management", url)).await?;
+        let response = self.send(self.get(url)).await?;
         let document = response.document()?;
         let blobs = serde_json::from_str(document.text())
             .ok()
@@ -95,7 +95,7 @@ impl Feed<'_> {
     /// What the filter keeps of the blob at that address, which must be checked to be the feed's.
     pub async fn blob(&self, url: Url, filter: &Filter) -> Result<Kept, Failure> {
         let url = self.published(url).await?;
-        let request = ApiRequest::get("management", url).header("Accept", "application/json");
+        let request = self.get(url);
         let auth = Auth::Bearer(self.tokens, &self.connection.cloud.audiences.management);
         let mut sieve = Sieve {
             filter,
@@ -174,18 +174,27 @@ struct Sieve<'a> {
 
 impl Sieve<'_> {
     fn close(self, response: &ApiResponse) -> Result<Kept, Failure> {
-        let words = match self.splitter.finish() {
-            Ok(()) => return Ok(self.kept),
-            Err(_) if !response.body.is_empty() => {
-                format!("expected an array of records, got {}", response.content())
-            }
-            Err(words) => words,
-        };
-        Err(unreadable(response.bad(&format!("{words}."))))
+        // An array was taken to its end already; anything else is still there.
+        if self.splitter.finish().is_ok() {
+            return Ok(self.kept);
+        }
+        let content = response.content();
+        Err(unreadable(response.bad(&format!(
+            "expected an array of records, got {content}."
+        ))))
     }
 }
 
 impl Sink for Sieve<'_> {
+    fn restart(&mut self) {
+        self.splitter = Splitter::default();
+        self.kept = Kept::default();
+    }
+
+    fn end(&mut self) -> Result<(), String> {
+        self.splitter.finish().map_err(|words| format!("{words}."))
+    }
+
     fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
         let (filter, kept) = (self.filter, &mut self.kept);
         self.splitter
@@ -251,6 +260,7 @@ mod tests {
         for piece in pieces {
             sieve.take(piece.as_bytes())?;
         }
+        sieve.end()?;
         let closed = sieve.close(&answer(200, "", &[]));
         closed.map_err(|failure| failure.message().to_owned())
     }

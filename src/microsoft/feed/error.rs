@@ -236,6 +236,7 @@ fn cool_down(words: &str) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::net::message::tests::answer;
+    use crate::net::retry::{Repeat, is_passing};
     use crate::protocol::failure::Codes;
 
     fn failure(status: u16, code: &str, message: &str) -> Failure {
@@ -243,9 +244,9 @@ mod tests {
         classify(&answer(status, &body.to_string(), &[])).expect("a failure")
     }
 
-    /// One test a code: its kind, its code in the result, the service's words, cause and advice.
+    /// One test a code: whether it is tried again, its kind, its code in the result, the service's words, cause and advice.
     macro_rules! codes {
-        ($($test:ident: $status:literal $code:literal $kind:ident;)*) => {$(
+        ($($test:ident: $status:literal $code:literal $kind:ident $again:ident;)*) => {$(
             #[test]
             fn $test() {
                 let failure = failure($status, $code, " Words. ");
@@ -253,6 +254,8 @@ mod tests {
                 assert_eq!(failure.message(), "Words.");
                 assert_eq!(failure.vendor_code(), Some($code));
                 assert!(failure.assistance().is_some());
+                let again = is_passing(&failure, Repeat::Safe);
+                assert_eq!(again, stringify!($again) == "again");
                 let code = failure.close("", &Codes::new()).status_code;
                 assert_eq!(code, $code);
             }
@@ -260,32 +263,32 @@ mod tests {
     }
 
     codes! {
-        af10001: 401 "AF10001" Forbidden;
-        af20001: 400 "AF20001" Rejected;
-        af20002: 400 "AF20002" Rejected;
-        af20003: 400 "AF20003" Rejected;
-        af20010: 401 "AF20010" Rejected;
-        af20011: 400 "AF20011" Rejected;
-        af20012: 400 "AF20012" Rejected;
-        af20013: 400 "AF20013" Rejected;
-        af20020: 400 "AF20020" Rejected;
-        af20021: 400 "AF20021" Rejected;
-        af20022: 404 "AF20022" Rejected;
-        af20023: 400 "AF20023" Rejected;
-        af20024: 400 "AF20024" Rejected;
-        af20030: 400 "AF20030" Rejected;
-        af20031: 400 "AF20031" Rejected;
-        af20050: 404 "AF20050" Rejected;
-        af20051: 400 "AF20051" Rejected;
-        af20052: 400 "AF20052" Rejected;
-        af20053: 400 "AF20053" Rejected;
-        af20054: 400 "AF20054" Rejected;
-        af20055: 400 "AF20055" Rejected;
-        af429: 403 "AF429" Throttled;
-        af50000: 500 "AF50000" Unavailable;
-        af50005: 503 "AF50005" Unavailable;
-        af50006: 400 "AF50006" Unavailable;
-        cool_down_code: 403 "429" Throttled;
+        af10001: 401 "AF10001" Forbidden once;
+        af20001: 400 "AF20001" Rejected once;
+        af20002: 400 "AF20002" Rejected once;
+        af20003: 400 "AF20003" Rejected once;
+        af20010: 401 "AF20010" Rejected once;
+        af20011: 400 "AF20011" Rejected once;
+        af20012: 400 "AF20012" Rejected once;
+        af20013: 400 "AF20013" Rejected once;
+        af20020: 400 "AF20020" Rejected once;
+        af20021: 400 "AF20021" Rejected once;
+        af20022: 404 "AF20022" Rejected once;
+        af20023: 400 "AF20023" Rejected once;
+        af20024: 400 "AF20024" Rejected once;
+        af20030: 400 "AF20030" Rejected once;
+        af20031: 400 "AF20031" Rejected once;
+        af20050: 404 "AF20050" Rejected once;
+        af20051: 400 "AF20051" Rejected once;
+        af20052: 400 "AF20052" Rejected once;
+        af20053: 400 "AF20053" Rejected once;
+        af20054: 400 "AF20054" Rejected once;
+        af20055: 400 "AF20055" Rejected once;
+        af429: 403 "AF429" Throttled again;
+        af50000: 500 "AF50000" Unavailable again;
+        af50005: 503 "AF50005" Unavailable again;
+        af50006: 400 "AF50006" Unavailable again;
+        cool_down_code: 403 "429" Throttled again;
     }
 
     #[test]

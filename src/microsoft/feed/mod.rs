@@ -10,17 +10,26 @@ pub mod filter;
 mod record;
 mod splitter;
 
+use std::num::NonZeroU32;
+
 use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
 use crate::microsoft::{Connection, ContentType};
 use crate::net::message::{below, with_query};
+use crate::net::throttle::{Lane, Rate};
 use crate::net::{ApiRequest, ApiResponse, Auth, Body, Caller, TokenProvider};
 use crate::protocol::{Document, ErrorKind, Failure};
 
 /// The parameter that names who asks; it goes on every request.
 const PUBLISHER: &str = "PublisherIdentifier";
+
+/// Requests a minute that the service documents as the baseline for a tenant.
+const QUOTA: NonZeroU32 = NonZeroU32::MIN.saturating_add(1999);
+
+/// Starts at once: one for each content type. More of them meet the service's cool-down.
+const STARTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
 
 /// The feed of one tenant, as one run asks it.
 #[derive(Clone, Copy)]
@@ -74,7 +83,7 @@ impl<'a> Feed<'a> {
     /// The current subscriptions, and the body they stand in.
     pub async fn subscriptions(&self) -> Result<(Vec<Subscription>, Document), Failure> {
         let url = self.address("list", &[]).await?;
-        let response = self.send(ApiRequest::get("management", url)).await?;
+        let response = self.send(self.get(url)).await?;
         let document = response.document()?;
         let listed = serde_json::from_str(document.text())
             .map_err(|_| response.bad("the body is not an array of subscriptions."))?;
@@ -90,7 +99,7 @@ impl<'a> Feed<'a> {
     ) -> Result<Started, Failure> {
         let named = [("contentType", content_type.name())];
         let url = self.address("start", &named).await?;
-        let mut request = ApiRequest::post("management", url);
+        let mut request = self.post(url).on(self.start_lane());
         if let Some(address) = webhook {
             let body = json!({ "webhook": { "address": address } });
             request = request.body(Body::Json(body.to_string()));
@@ -108,14 +117,44 @@ impl<'a> Feed<'a> {
     pub async fn stop(&self, content_type: ContentType) -> Result<Document, Failure> {
         let named = [("contentType", content_type.name())];
         let url = self.address("stop", &named).await?;
-        let sent = self.send(ApiRequest::post("management", url)).await;
+        let sent = self.send(self.post(url)).await;
         said(&sent.map_err(unclear)?)
     }
 
     async fn send(&self, request: ApiRequest) -> Result<ApiResponse, Failure> {
         let auth = Auth::Bearer(self.tokens, &self.connection.cloud.audiences.management);
-        let request = request.header("Accept", "application/json");
         self.caller.send(request, auth, error::classify).await
+    }
+
+    fn get(&self, url: Url) -> ApiRequest {
+        ApiRequest::get("management", url).json().on(self.lane())
+    }
+
+    fn post(&self, url: Url) -> ApiRequest {
+        ApiRequest::post("management", url)
+            .header("Accept", "application/json")
+            .on(self.lane())
+    }
+
+    /// The quota of this tenant and publisher; starts have a small one of their own.
+    fn lane(&self) -> Lane {
+        Lane {
+            name: format!("feed {}", self.asker()),
+            rate: Rate::PerMinute(QUOTA),
+        }
+    }
+
+    fn start_lane(&self) -> Lane {
+        Lane {
+            name: format!("feed start {}", self.asker()),
+            rate: Rate::Burst(STARTS),
+        }
+    }
+
+    fn asker(&self) -> String {
+        let publisher = self.connection.publisher.as_deref().unwrap_or_default();
+        let (cloud, tenant) = (&self.connection.cloud.management, &self.connection.tenant);
+        format!("{cloud} {} {publisher}", tenant.to_ascii_lowercase())
     }
 
     async fn address(&self, operation: &str, named: &[(&str, &str)]) -> Result<Url, Failure> {

@@ -35,7 +35,7 @@ impl<'a> Graph<'a> {
     /// names, not as `unknownFutureValue`.
     pub async fn get(&self, url: Url) -> Result<ApiResponse, Failure> {
         let request = ApiRequest::get("graph", url)
-            .header("Accept", "application/json")
+            .json()
             .header("Prefer", "include-unknown-enum-members");
         let auth = Auth::Bearer(self.tokens, &self.cloud.audiences.graph);
         self.caller.send(request, auth, classify).await

@@ -100,6 +100,7 @@ pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
 pub(crate) fn caller(timeout: Duration, transcript: Transcript) -> Caller {
     let settings = HttpSettings {
         max_body: 2000,
+        pace: Pace::hurried(),
         ..HttpSettings::default()
     };
     let client = HttpClient::new(&settings).expect("a client");
@@ -121,7 +122,7 @@ impl TokenProvider for OneToken {
         })
     }
 
-    fn forget(&self, _: &Audience) {}
+    fn forget(&self, _: &Audience, _: &Token) {}
 }
 
 async fn get_within(url: Url, timeout: u64) -> Result<ApiResponse, Failure> {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::List;
@@ -23,6 +24,10 @@ use crate::protocol::{ErrorKind, Failure};
 
 /// Blobs that are fetched at once.
 const AT_ONCE: usize = 8;
+
+/// Blobs that may be under way or finished while an earlier one is waited for: one that is repeated
+/// does not hold up all others.
+const AHEAD: usize = 32;
 
 /// How the reading ended.
 pub(super) enum End {
@@ -148,9 +153,15 @@ impl<'a> Reading<'a> {
         let tasks = tasks
             .into_iter()
             .take_while(|_| !stop.load(Ordering::Relaxed));
+        let places = Semaphore::new(AT_ONCE);
+        // Where the caller sets a limit, no more is begun than can be fetched at once.
+        let ahead = match self.call.limits.max_events {
+            Some(_) => AT_ONCE,
+            None => AHEAD,
+        };
         let mut outcomes = stream::iter(tasks)
-            .map(|task| carry_out(feed, task, filter))
-            .buffered(AT_ONCE);
+            .map(|task| carry_out(feed, (task, &places), filter))
+            .buffered(ahead);
         let (mut end, mut taken) = (None, 0);
         while let Some(outcome) = outcomes.next().await {
             taken += 1;
@@ -308,11 +319,17 @@ fn ends_all(failure: &Failure) -> bool {
     matches!(failure.kind(), Cancelled | Throttled | Timeout) || is_rehearsal(failure)
 }
 
-async fn carry_out(feed: &Feed<'_>, task: Task, filter: &Filter) -> Outcome {
+async fn carry_out(
+    feed: &Feed<'_>,
+    (task, places): (Task, &Semaphore),
+    filter: &Filter,
+) -> Outcome {
     match task {
         Task::Skip => Outcome::Skipped,
         Task::Refuse(blob, failure) => Outcome::Came(blob, Err(failure)),
         Task::Fetch(blob, url) => {
+            // Places are never closed, so one is always got in the end.
+            let _place = places.acquire().await;
             let kept = feed.blob(url, filter).await;
             Outcome::Came(blob, kept)
         }
