@@ -158,6 +158,7 @@ impl Session {
             tokens: &sign_in,
             now,
             state: checked.state.as_ref(),
+            overlap: checked.target.command.overlap(now),
             limits: Limits {
                 max_events: options
                     .max_events

@@ -11,6 +11,7 @@ use crate::manifest::param::Choices;
 use crate::manifest::{CommandSpec, Manifest, Param, ParamType};
 use crate::names::fold;
 use crate::protocol::failure::{ErrorKind, Failure};
+use crate::when::ago;
 
 /// The version of the manifest format that is read.
 const FORMAT: u32 = 1;
@@ -97,6 +98,21 @@ impl Faults {
                 &format!("{at}/outputs/key_fields/{n}/summary"),
                 &key_field.summary,
             );
+        }
+        if let Some(span) = &command.overlap {
+            let at = format!("{at}/overlap");
+            if ago(span, DateTime::UNIX_EPOCH).is_none() {
+                self.add(
+                    &at,
+                    "this is no span; write it as `10 minutes` or `2 hours`",
+                );
+            }
+            if !command.state {
+                self.add(
+                    &at,
+                    "a command that keeps no state has nothing to look back to",
+                );
+            }
         }
     }
 

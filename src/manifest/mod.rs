@@ -11,6 +11,7 @@ pub mod outputs;
 pub mod param;
 pub mod schema;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -20,6 +21,8 @@ use crate::protocol::{decode_object, strict_object};
 pub use bind::Bound;
 pub use outputs::{Outputs, Readable};
 pub use param::{Param, ParamType};
+
+use crate::when::ago;
 
 /// One integration.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -85,9 +88,14 @@ pub struct CommandSpec {
     /// The mapping that makes events, by name; null where the command makes none.
     #[serde(default)]
     pub mapping: Option<String>,
-    /// Does it keep state between runs?
+    /// Does it keep state between runs? Then a run without a window of its own goes on where the
+    /// last one ended.
     #[serde(default)]
     pub state: bool,
+    /// How far such a run looks back behind that point, as a span such as `10 minutes`: what became
+    /// available late is found there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap: Option<String>,
     /// What applies where the request says nothing.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
@@ -180,6 +188,14 @@ impl CommandSpec {
     pub fn indicator(&self) -> String {
         let usual = || format!("{} failed.", self.title);
         self.failure_indicator.clone().unwrap_or_else(usual)
+    }
+
+    /// How far a run looks back behind the point that the last one reached; none if it keeps no
+    /// state.
+    pub fn overlap(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
+        let span = self.overlap.as_deref().and_then(|span| ago(span, now));
+        let span = span.map_or_else(TimeDelta::zero, |then| now - then);
+        self.state.then_some(span)
     }
 
     /// Every name it answers to: id, title, aliases.

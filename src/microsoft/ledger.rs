@@ -162,19 +162,9 @@ impl Ledger {
         self.window.records
     }
 
-    /// Blobs, or records where there are none, fetched so far.
-    pub fn fetched_so_far(&self) -> u64 {
-        self.window.fetched
-    }
-
-    /// What is missing so far.
-    pub fn gaps(&self) -> &[Gap] {
-        &self.gaps
-    }
-
-    /// Listed so far.
-    pub fn listed(&self) -> u64 {
-        self.window.listed
+    /// Was anything listed, or found missing?
+    pub fn is_used(&self) -> bool {
+        self.window.pages > 0 || !self.gaps.is_empty()
     }
 
     /// Records delivered so far.

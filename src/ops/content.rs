@@ -86,8 +86,8 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     let plan = resume::plan(call, &input)?;
     let filter = input.filter()?;
     let mut reading = reading::Reading::new(call, &input, &plan);
-    let end = reading.pages(&filter).await?;
-    settle::settle(reading, end, plan.warnings)
+    let end = reading.all(&plan, &filter).await;
+    settle::settle(reading, end, plan)
 }
 
 #[cfg(test)]

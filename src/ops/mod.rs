@@ -10,7 +10,7 @@ pub mod subscriptions;
 
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,6 +50,8 @@ pub struct Call<'a> {
     pub now: DateTime<Utc>,
     /// Where an earlier run stopped.
     pub state: Option<&'a State>,
+    /// For a command that keeps state: how far it looks back behind the point that it reached.
+    pub overlap: Option<TimeDelta>,
     /// What the caller limits.
     pub limits: Limits,
 }

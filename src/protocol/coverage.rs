@@ -51,6 +51,22 @@ pub struct Window {
     pub limited: bool,
 }
 
+impl Coverage {
+    /// Adds what another account holds.
+    pub fn add(&mut self, other: Coverage) {
+        self.windows.extend(other.windows);
+        self.gaps.extend(other.gaps);
+        self.complete = self.gaps.is_empty();
+    }
+
+    /// Both accounts as one.
+    #[must_use]
+    pub fn joined(mut self, other: Coverage) -> Coverage {
+        self.add(other);
+        self
+    }
+}
+
 impl Window {
     /// Do the two identities hold?
     pub fn balances(&self) -> bool {
@@ -78,6 +94,6 @@ pub struct Gap {
     /// The service's code, if it gave one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// Lost for good; otherwise it is tried again with the result's `state`.
+    /// Lost for good; otherwise the result's `state`, or the same request, can still bring it.
     pub lost: bool,
 }

@@ -1,4 +1,4 @@
-//! Reading a listing: pages in turn, blobs several at once, records once each.
+//! Reading: windows in turn, pages in turn, blobs several at once, records once each.
 //!
 //! It notes what became of every blob; what that means for the run is `settle`'s part.
 
@@ -11,16 +11,15 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use super::List;
-use super::resume::{Plan, mark};
+use super::resume::{Carried, MAX_CARRIED, Mark, Plan, mark, named, second};
 use crate::microsoft::TimeWindow;
 use crate::microsoft::feed::Feed;
 use crate::microsoft::feed::content::{Blob, Kept};
 use crate::microsoft::feed::filter::Filter;
 use crate::microsoft::ledger::{Absence, Counted, Ledger};
 use crate::net::Links;
-use crate::net::transcript::is_rehearsal;
 use crate::ops::Call;
-use crate::protocol::{ErrorKind, Failure};
+use crate::protocol::{Coverage, ErrorKind, Failure};
 
 /// Blobs that are fetched at once.
 const AT_ONCE: usize = 8;
@@ -39,33 +38,36 @@ pub(super) enum End {
     Broken(Failure),
 }
 
-/// A blob that has been dealt with and need not be asked for again.
-pub(super) struct Settled {
-    pub(super) created: DateTime<Utc>,
-    pub(super) mark: [u8; 8],
-}
-
 /// What was read so far.
 pub(super) struct Reading<'a> {
     pub(super) call: &'a Call<'a>,
     pub(super) input: &'a List,
-    pub(super) window: TimeWindow,
+    /// The account of the window at hand; those before are in `account`.
     pub(super) ledger: Ledger,
+    pub(super) account: Coverage,
     /// The kept records as an array that is not closed yet.
     pub(super) text: String,
     /// Blobs that failed, in the listing's order, with their names as places.
     pub(super) failed: Vec<Failure>,
     /// The first answer that said expired or missing.
     pub(super) aged: Option<Failure>,
-    /// What state must lead back to: the earliest availability of what was not delivered but can be.
-    pub(super) back_to: Option<DateTime<Utc>>,
-    pub(super) settled: Vec<Settled>,
-    /// The last listed availability.
-    pub(super) reached: DateTime<Utc>,
+    /// Everything before was dealt with, but for what is carried.
+    pub(super) cursor: DateTime<Utc>,
+    /// The earliest moment of what was not asked for in the window at hand.
+    back_to: Option<DateTime<Utc>>,
+    pub(super) settled: Vec<(DateTime<Utc>, Mark)>,
+    pub(super) carried: Vec<Carried>,
     /// Records that came again with other content.
     pub(super) changed: u64,
+    /// Blobs that came.
+    pub(super) came: u64,
+    /// The last availability that was listed.
+    pub(super) reached: DateTime<Utc>,
+    window: TimeWindow,
+    /// While carried blobs are looked for: their marks and tries. Nothing else is fetched then.
+    wanted: Option<HashMap<Mark, u8>>,
     links: Links,
-    before: HashSet<[u8; 8]>,
+    before: HashSet<Mark>,
     listed: HashSet<(Option<String>, Option<String>)>,
     addresses: HashSet<String>,
     seen: HashMap<u128, u64>,
@@ -86,23 +88,33 @@ enum Outcome {
 
 impl<'a> Reading<'a> {
     pub(super) fn new(call: &'a Call<'a>, input: &'a List, plan: &Plan) -> Self {
-        let window = plan.window;
-        let mut ledger = Ledger::new(input.content_type.name(), &window);
-        if let Some((from, to)) = &plan.too_old {
-            ledger.too_old(from.clone(), to.clone());
+        let window = plan.first(call.now);
+        let scope = input.content_type.name();
+        let mut account = Ledger::new(scope, &window);
+        for span in &plan.too_old {
+            let (from, to) = named(span);
+            account.too_old(from, to);
         }
         Reading {
             call,
             input,
-            window,
-            ledger,
+            ledger: Ledger::new(scope, &window),
+            account: Coverage {
+                windows: Vec::new(),
+                ..account.close()
+            },
             text: "[".to_owned(),
             failed: Vec::new(),
             aged: None,
+            cursor: plan.from,
             back_to: None,
             settled: Vec::new(),
-            reached: window.start,
+            carried: Vec::new(),
             changed: 0,
+            came: 0,
+            reached: window.start,
+            window,
+            wanted: None,
             links: Links::new(&call.connection.cloud.management),
             before: plan.delivered.clone(),
             listed: HashSet::new(),
@@ -111,8 +123,55 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Reads page after page. Errors: the first one did not come.
-    pub(super) async fn pages(&mut self, filter: &Filter) -> Result<End, Failure> {
+    /// Reads what the plan names: carried blobs first, then window after window.
+    pub(super) async fn all(&mut self, plan: &Plan, filter: &Filter) -> End {
+        let moments = plan
+            .carried
+            .chunk_by(|a, b| second(a.created) == second(b.created));
+        let mut left = plan.carried.as_slice();
+        for alike in moments {
+            self.wanted = Some(alike.iter().map(|blob| (blob.mark, blob.tries)).collect());
+            let end = self.window(second(alike[0].created), filter).await;
+            if !matches!(end, End::Done) {
+                // Those that were not looked for stay what they were.
+                self.carried.extend_from_slice(left);
+                return end;
+            }
+            left = &left[alike.len()..];
+        }
+        self.wanted = None;
+        for window in &plan.windows {
+            let end = self.window(*window, filter).await;
+            if !matches!(end, End::Done) {
+                let back_to = self.back_to.unwrap_or(self.reached);
+                self.cursor = self.cursor.max(back_to);
+                return end;
+            }
+            // A blob that found no room among the carried ones is listed again.
+            self.cursor = self.cursor.max(self.back_to.unwrap_or(window.end));
+            if self.back_to.is_some() {
+                return End::Done;
+            }
+        }
+        End::Done
+    }
+
+    async fn window(&mut self, window: TimeWindow, filter: &Filter) -> End {
+        let next = Ledger::new(self.input.content_type.name(), &window);
+        if self.ledger.is_used() {
+            let done = std::mem::replace(&mut self.ledger, next);
+            self.account.add(done.close());
+        } else {
+            self.ledger = next;
+        }
+        self.window = window;
+        self.reached = window.start;
+        self.back_to = None;
+        self.pages(filter).await.unwrap_or_else(End::Broken)
+    }
+
+    /// Reads page after page. Errors: a page did not come, or its link leads astray.
+    async fn pages(&mut self, filter: &Filter) -> Result<End, Failure> {
         let call = self.call;
         let feed = Feed::new(call.http, call.tokens, call.connection);
         let first = feed
@@ -129,17 +188,9 @@ impl<'a> Reading<'a> {
                 return Ok(End::Done);
             };
             if self.is_enough() {
-                self.come_back(self.reached);
                 return Ok(End::Enough);
             }
-            let came = match self.links.follow(&link) {
-                Ok(url) => feed.content(url).await,
-                Err(refused) => Err(refused),
-            };
-            page = match came {
-                Ok(page) => page,
-                Err(failure) => return Ok(End::Broken(failure)),
-            };
+            page = feed.content(self.links.follow(&link)?).await?;
         }
     }
 
@@ -192,12 +243,18 @@ impl<'a> Reading<'a> {
         if let Some(created) = blob.created() {
             self.reached = self.reached.max(created);
         }
-        let same = (blob.content_id.clone(), blob.content_uri.clone());
-        if self.before.contains(&mark(blob.name())) {
+        let known = mark(blob.name());
+        let skipped = match &self.wanted {
+            Some(wanted) => !wanted.contains_key(&known),
+            None => self.before.contains(&known),
+        };
+        if skipped {
             // The next state must know it too.
             self.settle(&blob);
             return Task::Skip;
         }
+        self.before.extend(self.wanted.is_some().then_some(known));
+        let same = (blob.content_id.clone(), blob.content_uri.clone());
         if !self.listed.insert(same) {
             return Task::Skip;
         }
@@ -231,6 +288,7 @@ impl<'a> Reading<'a> {
             Ok(kept) => {
                 let counted = self.merge(&kept);
                 self.ledger.fetched(counted);
+                self.came += 1;
                 self.settle(&blob);
                 None
             }
@@ -247,9 +305,9 @@ impl<'a> Reading<'a> {
 
     fn absent(&mut self, blob: &Blob, failure: Failure) {
         let code = failure.vendor_code().map(str::to_owned);
-        let why = match code.as_deref() {
-            Some("AF20051") => Absence::Expired,
-            Some("AF20050") => Absence::Missing,
+        let why = match (code.as_deref(), failure.http_status()) {
+            (Some("AF20051"), _) => Absence::Expired,
+            (Some("AF20050"), _) | (None, Some(404)) => Absence::Missing,
             _ => Absence::Failed {
                 again: failure.kind().retryable(),
             },
@@ -263,12 +321,27 @@ impl<'a> Reading<'a> {
             Absence::Failed { again } => {
                 self.failed.push(failure.at(blob.name()));
                 if again {
-                    self.come_back(self.created(blob));
+                    self.carry(blob);
                 } else {
                     self.settle(blob);
                 }
             }
         }
+    }
+
+    /// The blob goes along in the state; where there is no room left, the listing goes back to it.
+    fn carry(&mut self, blob: &Blob) {
+        let (created, mark) = (self.created(blob), mark(blob.name()));
+        if self.carried.len() >= MAX_CARRIED {
+            return self.come_back(created);
+        }
+        let before = self.wanted.as_ref().and_then(|wanted| wanted.get(&mark));
+        self.settled.push((created, mark));
+        self.carried.push(Carried {
+            created,
+            mark,
+            tries: before.copied().unwrap_or(0).saturating_add(1),
+        });
     }
 
     /// Adds the records that are not here yet.
@@ -295,28 +368,33 @@ impl<'a> Reading<'a> {
     }
 
     fn settle(&mut self, blob: &Blob) {
-        self.settled.push(Settled {
-            created: self.created(blob),
-            mark: mark(blob.name()),
-        });
+        self.settled.push((self.created(blob), mark(blob.name())));
     }
 
-    /// The state must lead back to that moment at the latest.
-    pub(super) fn come_back(&mut self, created: DateTime<Utc>) {
+    /// The next listing must go back to that moment.
+    fn come_back(&mut self, created: DateTime<Utc>) {
         let earliest = self.back_to.map_or(created, |other| other.min(created));
         self.back_to = Some(earliest);
     }
 
     fn is_enough(&self) -> bool {
+        let kept: u64 = self.account.windows.iter().map(|window| window.kept).sum();
         let max = self.call.limits.max_events;
-        max.is_some_and(|max| self.ledger.kept() >= max)
+        max.is_some_and(|max| kept + self.ledger.kept() >= max)
     }
 }
 
-/// Going on makes no sense: the run must stop, the service wants a pause, or nothing is sent.
+/// Going on makes no sense: the run must stop, the service wants a pause, or it refuses all
+/// content and not this one.
 fn ends_all(failure: &Failure) -> bool {
-    use ErrorKind::{Cancelled, Throttled, Timeout};
-    matches!(failure.kind(), Cancelled | Throttled | Timeout) || is_rehearsal(failure)
+    use ErrorKind::{AuthFailed, Cancelled, Forbidden, Rejected, Throttled, Timeout};
+    match failure.kind() {
+        AuthFailed | Cancelled | Forbidden | Throttled | Timeout => true,
+        Rejected => failure
+            .vendor_code()
+            .is_some_and(|code| code.starts_with("AF20") && !code.starts_with("AF2005")),
+        _ => false,
+    }
 }
 
 async fn carry_out(

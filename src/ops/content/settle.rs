@@ -4,53 +4,65 @@
 //! other than age.
 
 use super::reading::{End, Reading};
-use super::resume::state;
+use super::resume::{Left, Plan, state};
 use crate::ops::Reply;
 use crate::protocol::{Document, ErrorKind, Failure, Warning};
 use crate::when::rfc3339;
 
+/// In how many runs a blob may have failed that is worth coming back for at once.
+const AT_ONCE: u8 = 3;
+
 /// Closes a reading.
-pub(super) fn settle(
-    mut reading: Reading<'_>,
-    end: End,
-    mut warnings: Vec<Warning>,
-) -> Result<Reply, Failure> {
+pub(super) fn settle(mut reading: Reading<'_>, end: End, mut plan: Plan) -> Result<Reply, Failure> {
+    let mut more = reading.carried.iter().any(|blob| blob.tries < AT_ONCE);
     let broken = match end {
-        End::Done => None,
+        End::Done => {
+            more |= reading.cursor < plan.end();
+            None
+        }
         End::Enough => {
+            more = true;
             reading.ledger.limited();
             None
         }
         End::Broken(failure) => {
-            broken_off(&mut reading, &failure);
+            more |= failure.kind().retryable();
+            broken_off(&mut reading, &failure, plan.rolls);
             Some(failure)
         }
     };
+    let account = std::mem::take(&mut reading.account);
+    let account = account.joined(reading.ledger.clone().close());
     let is_partial = broken.is_some() || !reading.failed.is_empty();
-    let fault = fault(&mut reading, broken);
+    let listed = account.windows.iter().map(|window| window.listed).sum();
+    let fault = fault(&mut reading, broken, (account.gaps.len(), listed));
     let fault = match fault {
-        Some(fault) if is_partial && reading.ledger.fetched_so_far() == 0 => return Err(fault),
+        Some(fault) if is_partial && reading.came == 0 => return Err(fault),
         fault => fault,
     };
-    warnings.extend(changed(reading.changed));
-    let state = reading.back_to.map(|from| {
-        let done = reading.settled.iter().map(|blob| (blob.created, blob.mark));
-        let span = (from, reading.window.end);
-        state(reading.call, reading.input, span, done.collect())
-    });
+    plan.warnings.extend(changed(reading.changed));
     // Moved, not copied: the records may be most of the memory.
     let mut text = std::mem::take(&mut reading.text);
     text.push(']');
     let raw = Document::from_compact(text).map_err(|error| {
         Failure::new(ErrorKind::Internal, "The records could not be joined.").caused_by(error)
     })?;
+    let state = (plan.rolls || more || !reading.carried.is_empty()).then(|| {
+        let left = Left {
+            from: reading.cursor,
+            to: (!plan.rolls).then(|| plan.end()),
+            done: std::mem::take(&mut reading.settled),
+            carried: std::mem::take(&mut reading.carried),
+        };
+        state(reading.call, reading.input, left)
+    });
     Ok(Reply {
         raw,
-        more: state.is_some(),
+        more,
         state,
-        records: reading.ledger.records(),
-        coverage: Some(reading.ledger.close()),
-        warnings,
+        records: account.windows.iter().map(|window| window.records).sum(),
+        coverage: Some(account),
+        warnings: plan.warnings,
         incomplete: fault,
     })
 }
@@ -66,28 +78,26 @@ fn changed(records: u64) -> Option<Warning> {
     Some(Warning::new("repeated_with_changes", words))
 }
 
-/// The rest of the window is a gap; a passing fault can be gone back to.
-fn broken_off(reading: &mut Reading<'_>, failure: &Failure) {
-    let again = failure.kind().retryable();
-    if again {
-        reading.come_back(reading.reached);
-    }
-    let from = match reading.back_to {
-        Some(back_to) if again => back_to,
-        _ => reading.reached,
-    };
+/// The rest of the window is a gap. It is lost only where the listing itself leads astray and no
+/// state goes on there.
+fn broken_off(reading: &mut Reading<'_>, failure: &Failure, rolls: bool) {
+    let from = reading.cursor.max(reading.reached);
     let code = failure.vendor_code();
-    reading.ledger.broken_off(rfc3339(from), code, !again);
+    let lost = failure.kind() == ErrorKind::BadResponse && !rolls;
+    reading.ledger.broken_off(rfc3339(from), code, lost);
 }
 
 /// The one failure that a person reads first, with every failed blob as an item.
-fn fault(reading: &mut Reading<'_>, broken: Option<Failure>) -> Option<Failure> {
+fn fault(
+    reading: &mut Reading<'_>,
+    broken: Option<Failure>,
+    (gaps, listed): (usize, u64),
+) -> Option<Failure> {
     let failed = std::mem::take(&mut reading.failed);
-    let listed = reading.ledger.listed();
     let first = match (broken, failed.first()) {
         (Some(broken), _) => broken,
         (None, Some(first)) => several(first, failed.len(), listed),
-        (None, None) => return aged(reading),
+        (None, None) => return aged(reading.aged.take(), gaps, listed),
     };
     Some(failed.into_iter().fold(first, Failure::with_item))
 }
@@ -102,13 +112,11 @@ fn several(first: &Failure, failed: usize, listed: u64) -> Failure {
 }
 
 /// Nothing failed; what is missing is too old.
-fn aged(reading: &mut Reading<'_>) -> Option<Failure> {
-    let gaps = reading.ledger.gaps().len();
+fn aged(first: Option<Failure>, gaps: usize, listed: u64) -> Option<Failure> {
     if gaps == 0 {
         return None;
     }
-    let listed = reading.ledger.listed();
-    let Some(first) = reading.aged.take() else {
+    let Some(first) = first else {
         let words = "A part of the window is older than the service keeps its content.";
         return Some(
             Failure::new(ErrorKind::Rejected, words)
