@@ -2,16 +2,20 @@
 //!
 //! [`Host::check`] is everything that needs no runtime, no client and no network: a request that is
 //! refused stops there. [`Host::run`] does the rest. Both have no way out except a
-//! [`ResultEnvelope`]; a panic becomes one too.
+//! [`ResultEnvelope`]; a panic becomes one too. What is to be kept of a run comes beside its result:
+//! whoever writes the result out decides when that has happened.
 
 pub mod catalog;
 mod check;
 mod choice;
 mod close;
 mod face;
+mod private_file;
 pub mod profiles;
 pub mod secrets;
 mod session;
+mod state_dir;
+mod vault;
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -34,8 +38,11 @@ use catalog::{Catalog, Target};
 use close::Head;
 use profiles::Profiles;
 use secrets::AllowList;
+use state_dir::Position;
+use vault::Vault;
 
 pub use crate::net::deadline::CancelSignal as Cancel;
+pub use state_dir::Keep;
 
 /// How long a command may take where neither request nor manifest says.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -53,6 +60,10 @@ pub struct Settings {
     pub catalog: Option<PathBuf>,
     /// Stored connections, the file's text.
     pub profiles: Option<String>,
+    /// The folder for what is kept between runs; none: nothing is. Made when it is first needed.
+    pub state: Option<PathBuf>,
+    /// Keep tokens there too, not only the states that requests name.
+    pub keeps_tokens: bool,
     /// What secret references may reach.
     pub allowed: AllowList,
     /// Where the time of day comes from.
@@ -69,6 +80,8 @@ impl Default for Settings {
             system_roots: false,
             catalog: None,
             profiles: None,
+            state: None,
+            keeps_tokens: true,
             allowed: AllowList::default(),
             clock: Clock::System,
             direct: false,
@@ -109,7 +122,25 @@ pub struct Checked<'a> {
     mapping: Option<Mapping>,
     connection: Connection,
     state: Option<State>,
+    position: Option<Position>,
     now: DateTime<Utc>,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub struct Ran {
+    /// The answer.
+    pub result: ResultEnvelope,
+    /// What is to be kept, once the answer was written out.
+    pub keep: Keep,
+}
+
+impl From<ResultEnvelope> for Ran {
+    /// An answer with nothing to keep.
+    fn from(result: ResultEnvelope) -> Self {
+        let keep = Keep::default();
+        Ran { result, keep }
+    }
 }
 
 impl Host {
@@ -204,7 +235,7 @@ impl Host {
         )
         .flatten();
         let state = keep(envelope.read_state(), &mut faults).flatten();
-        keep(no_state_key(&envelope), &mut faults);
+        keep(state_dir::check(&opened.settings, &envelope), &mut faults);
         if let Some(failure) = Failure::join(faults) {
             return Err(failure);
         }
@@ -219,45 +250,73 @@ impl Host {
         let mapping = definition
             .map(|own| Mapping::compile(own, "/mapping"))
             .transpose()?;
-        let head = head.clone();
+        // The last check, because it makes a folder and takes a lock.
+        let position = state_dir::open(&opened.settings, &envelope.options)?;
+        let kept = position.as_ref().and_then(Position::state).cloned();
+        let state = state.or(kept);
+        head.resume(state.as_ref());
         Ok(Checked {
-            head,
+            head: head.clone(),
             envelope,
             target,
             bound,
             mapping,
             connection,
             state,
+            position,
             now,
         })
     }
 
     /// Stages 5 to 9: carry out, map, present, close.
-    pub async fn run(&self, checked: Checked<'_>, cancel: &Cancel) -> ResultEnvelope {
+    pub async fn run(&self, mut checked: Checked<'_>, cancel: &Cancel) -> Ran {
         let head = checked.head.clone();
-        let ran = AssertUnwindSafe(self.try_run(checked, cancel))
+        let position = checked.position.take();
+        let vault = self.vault(&checked);
+        let ran = AssertUnwindSafe(self.try_run(checked, cancel, vault.as_ref()))
             .catch_unwind()
             .await;
-        let result = match ran {
+        let mut result = match ran {
             Ok(Ok(result)) => result,
-            Ok(Err(failed)) => head.fail(failed.0, failed.1),
+            Ok(Err(failed)) => {
+                let (failure, counts) = *failed;
+                let failure = match &position {
+                    Some(position) => position.blame(failure),
+                    None => failure,
+                };
+                head.fail(failure, counts)
+            }
             Err(_) => head.fail(internal(), close::Counts::default()),
         };
+        if let Some(vault) = vault {
+            result.warnings.extend(vault.warnings());
+        }
         head.report(&result);
-        result
+        let keep = position.map(|position| position.keep(result.state.as_ref()));
+        let keep = keep.unwrap_or_default();
+        Ran { result, keep }
+    }
+
+    /// Where tokens outlive this run; a dry run asks for none.
+    fn vault(&self, checked: &Checked<'_>) -> Option<Vault> {
+        let settings = &self.opened.as_ref().ok()?.settings;
+        let wanted = settings.keeps_tokens && !checked.envelope.options.dry_run;
+        let folder = settings.state.as_deref().filter(|_| wanted)?;
+        Some(Vault::new(folder, settings.clock))
     }
 
     async fn try_run(
         &self,
         checked: Checked<'_>,
         cancel: &Cancel,
+        vault: Option<&Vault>,
     ) -> Result<ResultEnvelope, Box<(Failure, close::Counts)>> {
         let bare = |failure| Box::new((failure, close::Counts::default()));
         let opened = self.opened().map_err(bare)?;
         let session = opened
             .session(&checked, cancel, self.redactor.clone())
             .map_err(bare)?;
-        let reply = session.carry_out(&checked, checked.now).await;
+        let reply = session.carry_out(&checked, vault).await;
         let counts = session.counts();
         if checked.envelope.options.dry_run {
             if let Err(failure) = reply
@@ -343,18 +402,6 @@ fn bind(target: &Target<'_>, request: Request<'_>) -> Result<Bound, Vec<Failure>
 
 fn keep<T>(outcome: Result<T, Failure>, faults: &mut Vec<Failure>) -> Option<T> {
     outcome.map_err(|failure| faults.push(failure)).ok()
-}
-
-/// This host keeps no state itself, so it cannot keep one under a name.
-fn no_state_key(envelope: &Envelope) -> Result<(), Failure> {
-    match &envelope.options.state_key {
-        None => Ok(()),
-        Some(_) => Err(Failure::invalid_input(
-            "/options/state_key",
-            "This host has no state folder, so it cannot keep a state under a name.",
-        )
-        .advice("Leave `state_key` out and send the last result's `state` yourself.")),
-    }
 }
 
 fn internal() -> Failure {

@@ -6,14 +6,14 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::host::close::Counts;
 use crate::host::secrets::Secrets;
+use crate::host::vault::Vault;
 use crate::host::{Cancel, Checked, Opened, TIMEOUT};
 use crate::identity::cache::TokenCache;
-use crate::identity::{Credential, SignIn};
+use crate::identity::{Credential, SignIn, TokenStore};
 use crate::manifest::Bound;
 use crate::microsoft::{Cloud, Connection};
 use crate::net::tls::{ExtraRoots, Trust};
@@ -140,7 +140,7 @@ impl Session {
     pub(super) async fn carry_out(
         &self,
         checked: &Checked<'_>,
-        now: DateTime<Utc>,
+        vault: Option<&Vault>,
     ) -> Result<Reply, Failure> {
         let connection = &checked.connection;
         let account = connection.account();
@@ -149,13 +149,14 @@ impl Session {
             account,
             self.tokens.clone(),
             self.redactor.clone(),
-        );
+        )
+        .keeping(vault.map(|vault| vault as &dyn TokenStore));
         let options = &checked.envelope.options;
         let call = Call {
             connection,
             http: &self.caller,
             tokens: &sign_in,
-            now,
+            now: checked.now,
             state: checked.state.as_ref(),
             limits: Limits {
                 max_events: options

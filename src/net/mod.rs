@@ -35,6 +35,8 @@ pub enum TokenSource {
     None,
     /// From memory.
     Memory,
+    /// Kept by an earlier run.
+    Vault,
     /// From a sign-in of this run.
     SignIn,
 }
@@ -46,7 +48,7 @@ pub struct Usage {
     pub calls: u64,
     /// Bytes of bodies received, after decompression.
     pub bytes_received: u64,
-    /// Where the tokens came from: `none`, `memory`, `sign_in`.
+    /// Where the tokens came from: `none`, `memory`, `vault`, `sign_in`.
     pub token_source: &'static str,
 }
 
@@ -94,12 +96,13 @@ impl Caller {
 
     /// What the run has used so far.
     pub fn usage(&self) -> Usage {
-        let memory = TokenSource::Memory as u8;
+        let (memory, vault) = (TokenSource::Memory as u8, TokenSource::Vault as u8);
         Usage {
             calls: self.calls.load(Ordering::Relaxed),
             bytes_received: self.bytes.load(Ordering::Relaxed),
             token_source: match self.tokens.load(Ordering::Relaxed) {
-                source if source > memory => "sign_in",
+                source if source > vault => "sign_in",
+                source if source == vault => "vault",
                 source if source == memory => "memory",
                 _ => "none",
             },
@@ -151,11 +154,6 @@ impl Caller {
                 ErrorKind::Timeout => failure.or_upstream(request.upstream(&self.id)),
                 _ => failure,
             })?;
-        if response.status == 401
-            && let Auth::Bearer(tokens, audience) = auth
-        {
-            tokens.forget(audience);
-        }
         match classify(&response).or_else(|| by_status(&response)) {
             Some(failure) => Err(failure),
             None => Ok(response),
@@ -186,6 +184,11 @@ impl Caller {
         let bytes = u64::try_from(response.received).unwrap_or(u64::MAX);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Transcript::end(&response, started);
+        if response.status == 401
+            && let (Auth::Bearer(tokens, audience), Some(refused)) = (auth, token)
+        {
+            tokens.forget(audience, refused);
+        }
         Ok(response)
     }
 }

@@ -121,7 +121,7 @@ impl TokenProvider for OneToken {
         })
     }
 
-    fn forget(&self, _: &Audience) {}
+    fn forget(&self, _: &Audience, _: &Token) {}
 }
 
 async fn get_within(url: Url, timeout: u64) -> Result<ApiResponse, Failure> {
