@@ -251,9 +251,9 @@ impl Host {
             .map(|own| Mapping::compile(own, "/mapping"))
             .transpose()?;
         // The last check, because it makes a folder and takes a lock.
-        let position = state_dir::open(&opened.settings, &envelope.options)?;
-        let kept = position.as_ref().and_then(Position::state).cloned();
-        let state = state.or(kept);
+        let asker = format!("{}.{}", target.manifest.id, target.command.id);
+        let position = state_dir::open(&opened.settings, &envelope.options, asker)?;
+        let state = state.or_else(|| position.as_ref()?.state().cloned());
         head.resume(state.as_ref());
         Ok(Checked {
             head: head.clone(),
@@ -272,7 +272,7 @@ impl Host {
     pub async fn run(&self, mut checked: Checked<'_>, cancel: &Cancel) -> Ran {
         let head = checked.head.clone();
         let position = checked.position.take();
-        let vault = self.vault(&checked);
+        let vault = self.opened().ok().and_then(|own| own.vault(&checked));
         let ran = AssertUnwindSafe(self.try_run(checked, cancel, vault.as_ref()))
             .catch_unwind()
             .await;
@@ -280,11 +280,7 @@ impl Host {
             Ok(Ok(result)) => result,
             Ok(Err(failed)) => {
                 let (failure, counts) = *failed;
-                let failure = match &position {
-                    Some(position) => position.blame(failure),
-                    None => failure,
-                };
-                head.fail(failure, counts)
+                head.fail(state_dir::blame(position.as_ref(), failure), counts)
             }
             Err(_) => head.fail(internal(), close::Counts::default()),
         };
@@ -292,17 +288,8 @@ impl Host {
             result.warnings.extend(vault.warnings());
         }
         head.report(&result);
-        let keep = position.map(|position| position.keep(result.state.as_ref()));
-        let keep = keep.unwrap_or_default();
+        let keep = Keep::after(position, &result);
         Ran { result, keep }
-    }
-
-    /// Where tokens outlive this run; a dry run asks for none.
-    fn vault(&self, checked: &Checked<'_>) -> Option<Vault> {
-        let settings = &self.opened.as_ref().ok()?.settings;
-        let wanted = settings.keeps_tokens && !checked.envelope.options.dry_run;
-        let folder = settings.state.as_deref().filter(|_| wanted)?;
-        Some(Vault::new(folder, settings.clock))
     }
 
     async fn try_run(

@@ -1,6 +1,6 @@
 //! A session: a connection made usable for one run.
 //!
-//! It picks cloud and credential, owns the client and the tokens' memory, and hands an operation
+//! It picks cloud and credential, owns the client and the tokens' memory, opens the vault, and hands an operation
 //! all it may touch. What the operation does is not its business.
 
 use std::sync::OnceLock;
@@ -97,6 +97,14 @@ impl Opened {
             tokens: self.net.tokens.clone(),
             redactor,
         })
+    }
+
+    /// Where tokens outlive a run; a dry run asks for none.
+    pub(super) fn vault(&self, checked: &Checked<'_>) -> Option<Vault> {
+        let settings = &self.settings;
+        let wanted = settings.keeps_tokens && !checked.envelope.options.dry_run;
+        let folder = settings.state.as_deref().filter(|_| wanted)?;
+        Some(Vault::new(folder, settings.clock))
     }
 
     /// The one client of the process, made when first needed.

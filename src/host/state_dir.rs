@@ -2,9 +2,10 @@
 //!
 //! One run at a time holds a name: its lock is taken when every check is passed and before anything
 //! is sent, and freed when the new state is in its file. That happens after the result was written
-//! out, so a state never covers a record that nobody saw. A file that cannot be understood is never
-//! passed over: starting afresh would deliver everything again without a word. What a state says is
-//! the operations' business.
+//! out, so a state never covers a record that nobody saw. A file that cannot be understood, or that
+//! another command wrote, is never passed over: starting afresh would deliver everything again
+//! without a word. A run that is through and has nothing to go on from takes the state away, else the
+//! next one would go on from there for ever. What a state says is the operations' business.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,8 @@ use crate::host::Settings;
 use crate::host::private_file::{self, Lock};
 use crate::identity::sha256;
 use crate::protocol::envelope::Options;
-use crate::protocol::{Envelope, ErrorKind, Failure, State, state};
+use crate::protocol::result::ReturnData;
+use crate::protocol::{Envelope, ErrorKind, Failure, ResultEnvelope, State, state};
 
 /// Where a request names its state.
 const AT: &str = "/options/state_key";
@@ -25,6 +27,8 @@ const AT: &str = "/options/state_key";
 #[serde(deny_unknown_fields)]
 struct Kept {
     state_key: String,
+    /// Whose state it is: `integration.command`.
+    command: String,
     state: State,
 }
 
@@ -32,6 +36,7 @@ struct Kept {
 #[derive(Debug)]
 pub(super) struct Position {
     name: String,
+    command: String,
     file: PathBuf,
     /// None in a dry run, which keeps nothing and disturbs nobody.
     lock: Option<Lock>,
@@ -42,7 +47,16 @@ pub(super) struct Position {
 /// state where it was.
 #[derive(Debug, Default)]
 #[must_use = "commit it when the result was written out"]
-pub struct Keep(Option<(Position, State)>);
+pub struct Keep(Option<(Position, Move)>);
+
+/// What becomes of a kept state.
+#[derive(Debug)]
+enum Move {
+    /// The next run goes on from here.
+    To(State),
+    /// The next run starts afresh.
+    Away,
+}
 
 /// Refuses what can be refused without looking at the folder.
 pub(super) fn check(settings: &Settings, envelope: &Envelope) -> Result<(), Failure> {
@@ -64,11 +78,16 @@ pub(super) fn check(settings: &Settings, envelope: &Envelope) -> Result<(), Fail
     Ok(())
 }
 
-/// Makes the folder usable, if this request needs it, and takes the position that it names.
+/// Makes the folder usable, if this request needs it, and takes the position that it names, for
+/// that command (`integration.command`).
 ///
 /// Errors: `invalid_input` at `--state` for a folder that cannot be used and at
-/// `/options/state_key` for a damaged file; `busy`.
-pub(super) fn open(settings: &Settings, options: &Options) -> Result<Option<Position>, Failure> {
+/// `/options/state_key` for a file that is damaged or another command's; `busy`.
+pub(super) fn open(
+    settings: &Settings,
+    options: &Options,
+    command: String,
+) -> Result<Option<Position>, Failure> {
     let Some(folder) = &settings.state else {
         return Ok(None);
     };
@@ -89,16 +108,17 @@ pub(super) fn open(settings: &Settings, options: &Options) -> Result<Option<Posi
         let taken = Lock::try_take(&file).map_err(unusable)?;
         Some(taken.ok_or_else(|| busy(name))?)
     };
-    let stored = match private_file::read(&file).map_err(unusable)? {
-        None => None,
-        Some(bytes) => Some(understood(&bytes, name).map_err(|why| damaged(&file, &why))?),
-    };
-    Ok(Some(Position {
+    let mut position = Position {
         name: name.clone(),
+        command,
         file,
         lock,
-        stored,
-    }))
+        stored: None,
+    };
+    if let Some(bytes) = private_file::read(&position.file).map_err(unusable)? {
+        position.stored = Some(position.understand(&bytes)?);
+    }
+    Ok(Some(position))
 }
 
 impl Position {
@@ -107,45 +127,74 @@ impl Position {
         self.stored.as_ref()
     }
 
-    /// What an operation finds wrong with the state, said of the file: the request has none.
-    pub(super) fn blame(&self, failure: Failure) -> Failure {
-        match failure.place() {
-            Some(at) if at.starts_with("/state") => damaged(&self.file, failure.message()),
-            _ => failure,
-        }
-    }
-
-    /// What is to be kept after a run that ended with that state.
-    pub(super) fn keep(self, state: Option<&State>) -> Keep {
-        match state {
-            Some(state) if self.lock.is_some() => Keep(Some((self, state.clone()))),
-            _ => Keep(None),
-        }
-    }
-
-    fn write(&self, state: State) -> io::Result<()> {
-        let Some(lock) = &self.lock else {
-            return Ok(());
+    fn make(&self, next: Move) -> io::Result<()> {
+        let (Some(lock), Move::To(state)) = (&self.lock, next) else {
+            return private_file::remove(&self.file);
         };
         let mut text = serde_json::to_vec_pretty(&Kept {
             state_key: self.name.clone(),
+            command: self.command.clone(),
             state,
         })?;
         text.push(b'\n');
         private_file::replace(&self.file, &text, lock)
     }
+
+    fn understand(&self, bytes: &[u8]) -> Result<State, Failure> {
+        let kept: Kept = serde_json::from_slice(bytes)
+            .map_err(|error| damaged(&self.file, &format!("{error}.")))?;
+        if kept.state_key != self.name {
+            let why = format!("It belongs to the key \"{}\".", kept.state_key);
+            return Err(damaged(&self.file, &why));
+        }
+        if kept.state.state != state::VERSION {
+            let version = kept.state.state;
+            let why = format!("Its state has version {version}, which this host does not know.");
+            return Err(damaged(&self.file, &why));
+        }
+        if kept.command != self.command {
+            return Err(Failure::invalid_input(
+                AT,
+                format!("\"{}\" holds a state of {}.", self.name, kept.command),
+            )
+            .cause("Each command needs a name of its own, or it would lose the other's place.")
+            .advice("Use another `state_key` for this command."));
+        }
+        Ok(kept.state)
+    }
+}
+
+/// What an operation finds wrong with a kept state, said of its file: the request has none.
+pub(super) fn blame(position: Option<&Position>, failure: Failure) -> Failure {
+    match (position, failure.place()) {
+        (Some(position), Some(at)) if at.starts_with("/state") => {
+            damaged(&position.file, failure.message())
+        }
+        _ => failure,
+    }
 }
 
 impl Keep {
+    /// What is to be kept after a run from that position with that result.
+    pub(super) fn after(position: Option<Position>, result: &ResultEnvelope) -> Self {
+        let Some(position) = position else {
+            return Keep::default();
+        };
+        let through = result.return_data != ReturnData::Failed && !result.more;
+        let next = match &result.state {
+            _ if position.lock.is_none() || result.state == position.stored => None,
+            Some(state) => Some(Move::To(state.clone())),
+            None => through.then_some(Move::Away),
+        };
+        Keep(next.map(|next| (position, next)))
+    }
+
     /// Keeps the state and frees its name. A failure can only be told on stderr: the result is out.
     pub fn commit(self) {
-        let Some((position, state)) = self.0 else {
+        let Some((position, next)) = self.0 else {
             return;
         };
-        if position.stored.as_ref() == Some(&state) {
-            return;
-        }
-        if let Err(error) = position.write(state) {
+        if let Err(error) = position.make(next) {
             let (name, file) = (&position.name, position.file.display());
             tracing::error!(
                 "The state \"{name}\" could not be kept in {file}: {error}. The next run with this \
@@ -153,20 +202,6 @@ impl Keep {
             );
         }
     }
-}
-
-fn understood(bytes: &[u8], name: &str) -> Result<State, String> {
-    let kept: Kept = serde_json::from_slice(bytes).map_err(|error| format!("{error}."))?;
-    if kept.state_key != name {
-        return Err(format!("It belongs to the key \"{}\".", kept.state_key));
-    }
-    if kept.state.state != state::VERSION {
-        let version = kept.state.state;
-        return Err(format!(
-            "Its state has version {version}, which this host does not know."
-        ));
-    }
-    Ok(kept.state)
 }
 
 fn damaged(file: &Path, why: &str) -> Failure {
@@ -217,13 +252,28 @@ mod tests {
         State::new("scope", resume.as_object().cloned().unwrap_or_default())
     }
 
+    /// A result of that kind with that state.
+    fn ended(return_data: ReturnData, state: Option<State>) -> ResultEnvelope {
+        let host =
+            crate::host::Host::open(Settings::default(), crate::protocol::Redactor::default());
+        ResultEnvelope {
+            return_data,
+            state,
+            ..host.refuse(Failure::new(ErrorKind::Internal, "x"))
+        }
+    }
+
+    fn good(to: u64) -> ResultEnvelope {
+        ended(ReturnData::Successful, Some(state(to)))
+    }
+
     fn taken(settings: &Settings, options: &Options) -> Position {
-        let position = open(settings, options).expect("it is usable");
+        let position = open(settings, options, "a.fetch".to_owned()).expect("it is usable");
         position.expect("a position")
     }
 
     fn why(settings: &Settings, options: &Options) -> (ErrorKind, String) {
-        let failure = open(settings, options).expect_err("it is refused");
+        let failure = open(settings, options, "a.fetch".to_owned()).expect_err("it is refused");
         let place = failure.place().unwrap_or_default();
         (failure.kind(), format!("{place}: {}", failure.message()))
     }
@@ -237,17 +287,38 @@ mod tests {
         assert!(first.state().is_none());
         let file = first.file.clone();
         // Neither a run that ended without a state nor one whose result was lost moves anything.
-        first.keep(None).commit();
-        drop(taken(&settings, &named).keep(Some(&state(1))));
+        Keep::after(Some(first), &ended(ReturnData::Failed, None)).commit();
+        drop(Keep::after(Some(taken(&settings, &named)), &good(1)));
         assert!(!file.exists());
-        taken(&settings, &named).keep(Some(&state(2))).commit();
+        Keep::after(Some(taken(&settings, &named)), &good(2)).commit();
         assert_eq!(taken(&settings, &named).state(), Some(&state(2)));
         assert!(taken(&settings, &options("other", false)).state().is_none());
         let text = std::fs::read_to_string(&file).expect("it reads");
         assert!(
-            text.starts_with("{\n  \"state_key\": \"prod/alerts\",\n  \"state\": {"),
+            text.starts_with("{\n  \"state_key\": \"prod/alerts\",\n  \"command\": \"a.fetch\",\n"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_run_that_is_through_without_a_state_takes_the_kept_one_away() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = settings(folder.path());
+        let named = options("prod", false);
+        Keep::after(Some(taken(&settings, &named)), &good(1)).commit();
+        for (return_data, more, stays) in [
+            (ReturnData::Failed, false, true),
+            (ReturnData::Successful, true, true),
+            (ReturnData::PartiallySuccessful, false, false),
+            (ReturnData::Successful, false, false),
+        ] {
+            let mut result = ended(return_data, None);
+            result.more = more;
+            Keep::after(Some(taken(&settings, &named)), &result).commit();
+            let kept = taken(&settings, &named).state().is_some();
+            assert_eq!(kept, stays, "{return_data:?} {more}");
+            Keep::after(Some(taken(&settings, &named)), &good(1)).commit();
+        }
     }
 
     #[test]
@@ -255,7 +326,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings(folder.path());
         let named = options("prod", false);
-        let keep = taken(&settings, &named).keep(Some(&state(1)));
+        let keep = Keep::after(Some(taken(&settings, &named)), &good(1));
         let (kind, message) = why(&settings, &named);
         assert_eq!(kind, ErrorKind::Busy);
         assert!(message.contains("\"prod\""), "{message}");
@@ -265,7 +336,7 @@ mod tests {
         keep.commit();
         let rehearsed = taken(&settings, &options("prod", true));
         assert_eq!(rehearsed.state(), Some(&state(1)));
-        rehearsed.keep(Some(&state(2))).commit();
+        Keep::after(Some(rehearsed), &good(2)).commit();
         assert_eq!(taken(&settings, &named).state(), Some(&state(1)));
     }
 
@@ -282,7 +353,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings(folder.path());
         let named = options("prod", false);
-        taken(&settings, &named).keep(Some(&state(1))).commit();
+        Keep::after(Some(taken(&settings, &named)), &good(1)).commit();
         let file = taken(&settings, &named).file.clone();
         let put = |text: &str| {
             std::fs::File::create(&file)
@@ -292,9 +363,9 @@ mod tests {
         for text in [
             "",
             "{\"state_key\":\"prod\"",
-            r#"{"state_key":"other","state":{"state":1,"scope":"s","resume":{}}}"#,
-            r#"{"state_key":"prod","state":{"state":2,"scope":"s","resume":{}}}"#,
-            r#"{"state_key":"prod","state":null}"#,
+            r#"{"state_key":"other","command":"a.fetch","state":{"state":1,"scope":"s","resume":{}}}"#,
+            r#"{"state_key":"prod","command":"a.fetch","state":{"state":2,"scope":"s","resume":{}}}"#,
+            r#"{"state_key":"prod","command":"a.fetch","state":null}"#,
         ] {
             put(text);
             let (kind, message) = why(&settings, &named);
@@ -302,6 +373,14 @@ mod tests {
             assert!(message.starts_with("/options/state_key: The kept state "));
             assert!(message.contains(&*file.to_string_lossy()), "{message}");
         }
+        put(
+            r#"{"state_key":"prod","command":"b.list","state":{"state":1,"scope":"s","resume":{}}}"#,
+        );
+        let (_, message) = why(&settings, &named);
+        assert_eq!(
+            message,
+            "/options/state_key: \"prod\" holds a state of b.list."
+        );
         std::fs::remove_file(&file).expect("it was there");
         assert!(taken(&settings, &named).state().is_none());
     }
@@ -325,10 +404,16 @@ mod tests {
     fn a_fault_of_the_kept_state_is_said_of_its_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let position = taken(&settings(folder.path()), &options("prod", false));
-        let blamed = position.blame(Failure::invalid_input("/state/resume", "Wrong."));
+        let blamed = blame(
+            Some(&position),
+            Failure::invalid_input("/state/resume", "Wrong."),
+        );
         assert_eq!(blamed.place(), Some(AT));
         assert!(blamed.message().ends_with("cannot be used: Wrong."));
-        let other = position.blame(Failure::invalid_input("/inputs/x", "Wrong."));
+        let other = blame(
+            Some(&position),
+            Failure::invalid_input("/inputs/x", "Wrong."),
+        );
         assert_eq!(other.place(), Some("/inputs/x"));
     }
 }

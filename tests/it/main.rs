@@ -19,3 +19,4 @@ mod properties;
 mod protocol;
 mod readme;
 mod samples;
+mod vault;
