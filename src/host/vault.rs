@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -48,11 +48,11 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(2), Duration::fr
 const SKEW: TimeDelta = TimeDelta::minutes(1);
 
 /// The vault of one run.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Vault {
     folder: PathBuf,
     clock: Clock,
-    warnings: Arc<Mutex<Vec<Warning>>>,
+    warnings: Mutex<Vec<Warning>>,
 }
 
 /// A file of the vault; the binary parts in Base64.
@@ -82,7 +82,7 @@ impl Vault {
         Vault {
             folder: state.join("tokens"),
             clock,
-            warnings: Arc::default(),
+            warnings: Mutex::default(),
         }
     }
 
