@@ -17,12 +17,14 @@
 //!  2 Catalog::find          → manifest, command, operation    host::catalog
 //!  3 CommandSpec::bind      what was written → typed input    manifest::bind, Operation::check
 //!  4 secrets, connection    references, cloud, credential     host::secrets, host::session
+//!    kept state             a name's lock, where to go on     host::state_dir
 //!  ── a request that is refused stops here: no runtime, no client, nothing sent ──
 //!  5 Operation::run         → Reply                           ops → microsoft → identity → net
 //!  6 Mapping::apply         raw → events                      mapping
 //!  7 present                context, key fields, readable     output
 //!  8 close                  eighteen keys, one exit code      host::close
 //! stdout
+//!    commit                 the kept state moves              host::Keep
 //! ```
 //!
 //! Everything from stage 6 on is pure: the same reply always gives the same result, which is why
@@ -64,12 +66,14 @@
 //! 2. `ops` and below contain no product name and no integration id.
 //! 3. Nothing but `front` touches stdin, stdout or arguments; nothing but `host::secrets` and the
 //!    flags read the environment; nothing but `clock` reads the time of day; nothing but
-//!    `net::client` names reqwest; nothing but `mapping::path` names `jsonpath_rust`.
+//!    `net::client` names reqwest; nothing but `mapping::path` names `jsonpath_rust`; nothing but
+//!    `host::private_file` writes files, for the vault and the kept states.
 //! 4. No envelope can name a host. It chooses a cloud by name; only the operator's flag gives
 //!    endpoints. Links found in answers are followed only to the host they came from. A bearer
 //!    token is never sent over plain http except to a loopback address.
 //! 5. Nothing asks whether it is talking to a simulator.
-//! 6. `Host::run` has no way out except a [`protocol::ResultEnvelope`].
+//! 6. `Host::run` has no way out except an answer: a [`protocol::ResultEnvelope`] and, beside it,
+//!    what is to be kept once that was written out.
 //! 7. A [`protocol::Secret`] cannot be printed or serialized; tokens never enter an envelope or a
 //!    state.
 //! 8. Mapping and presentation know no clock, no network and no randomness.

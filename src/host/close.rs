@@ -84,6 +84,11 @@ impl Head {
         }
     }
 
+    /// The state to go on from is known; a run that fails leaves it as it is.
+    pub(super) fn resume(&mut self, state: Option<&State>) {
+        self.state = state.cloned();
+    }
+
     /// The id that joins three logs.
     pub(super) fn id(&self) -> &str {
         self.id.as_deref().unwrap_or_default()

@@ -2,16 +2,20 @@
 //!
 //! [`Host::check`] is everything that needs no runtime, no client and no network: a request that is
 //! refused stops there. [`Host::run`] does the rest. Both have no way out except a
-//! [`ResultEnvelope`]; a panic becomes one too.
+//! [`ResultEnvelope`]; a panic becomes one too. What is to be kept of a run comes beside its result:
+//! whoever writes the result out decides when that has happened.
 
 pub mod catalog;
 mod check;
 mod choice;
 mod close;
 mod face;
+mod private_file;
 pub mod profiles;
 pub mod secrets;
 mod session;
+mod state_dir;
+mod vault;
 
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -34,9 +38,12 @@ use catalog::{Catalog, Target};
 use close::Head;
 use profiles::Profiles;
 use secrets::AllowList;
+use state_dir::Position;
+use vault::Vault;
 
 pub use crate::net::Pace;
 pub use crate::net::deadline::CancelSignal as Cancel;
+pub use state_dir::Keep;
 
 /// How long a command may take where neither request nor manifest says.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -54,6 +61,10 @@ pub struct Settings {
     pub catalog: Option<PathBuf>,
     /// Stored connections, the file's text.
     pub profiles: Option<String>,
+    /// The folder for what is kept between runs; none: nothing is. Made when it is first needed.
+    pub state: Option<PathBuf>,
+    /// Keep tokens there too, not only the states that requests name.
+    pub keeps_tokens: bool,
     /// What secret references may reach.
     pub allowed: AllowList,
     /// Where the time of day comes from.
@@ -72,6 +83,8 @@ impl Default for Settings {
             system_roots: false,
             catalog: None,
             profiles: None,
+            state: None,
+            keeps_tokens: true,
             allowed: AllowList::default(),
             clock: Clock::System,
             direct: false,
@@ -113,7 +126,25 @@ pub struct Checked<'a> {
     mapping: Option<Mapping>,
     connection: Connection,
     state: Option<State>,
+    position: Option<Position>,
     now: DateTime<Utc>,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub struct Ran {
+    /// The answer.
+    pub result: ResultEnvelope,
+    /// What is to be kept, once the answer was written out.
+    pub keep: Keep,
+}
+
+impl From<ResultEnvelope> for Ran {
+    /// An answer with nothing to keep.
+    fn from(result: ResultEnvelope) -> Self {
+        let keep = Keep::default();
+        Ran { result, keep }
+    }
 }
 
 impl Host {
@@ -208,7 +239,7 @@ impl Host {
         )
         .flatten();
         let state = keep(envelope.read_state(), &mut faults).flatten();
-        keep(no_state_key(&envelope), &mut faults);
+        keep(state_dir::check(&opened.settings, &envelope), &mut faults);
         if let Some(failure) = Failure::join(faults) {
             return Err(failure);
         }
@@ -223,45 +254,60 @@ impl Host {
         let mapping = definition
             .map(|own| Mapping::compile(own, "/mapping"))
             .transpose()?;
-        let head = head.clone();
+        // The last check, because it makes a folder and takes a lock.
+        let asker = format!("{}.{}", target.manifest.id, target.command.id);
+        let position = state_dir::open(&opened.settings, &envelope.options, asker)?;
+        let state = state.or_else(|| position.as_ref()?.state().cloned());
+        head.resume(state.as_ref());
         Ok(Checked {
-            head,
+            head: head.clone(),
             envelope,
             target,
             bound,
             mapping,
             connection,
             state,
+            position,
             now,
         })
     }
 
     /// Stages 5 to 9: carry out, map, present, close.
-    pub async fn run(&self, checked: Checked<'_>, cancel: &Cancel) -> ResultEnvelope {
+    pub async fn run(&self, mut checked: Checked<'_>, cancel: &Cancel) -> Ran {
         let head = checked.head.clone();
-        let ran = AssertUnwindSafe(self.try_run(checked, cancel))
+        let position = checked.position.take();
+        let vault = self.opened().ok().and_then(|own| own.vault(&checked));
+        let ran = AssertUnwindSafe(self.try_run(checked, cancel, vault.as_ref()))
             .catch_unwind()
             .await;
-        let result = match ran {
+        let mut result = match ran {
             Ok(Ok(result)) => result,
-            Ok(Err(failed)) => head.fail(failed.0, failed.1),
+            Ok(Err(failed)) => {
+                let (failure, counts) = *failed;
+                head.fail(state_dir::blame(position.as_ref(), failure), counts)
+            }
             Err(_) => head.fail(internal(), close::Counts::default()),
         };
+        if let Some(vault) = vault {
+            result.warnings.extend(vault.warnings());
+        }
         head.report(&result);
-        result
+        let keep = Keep::after(position, &result);
+        Ran { result, keep }
     }
 
     async fn try_run(
         &self,
         checked: Checked<'_>,
         cancel: &Cancel,
+        vault: Option<&Vault>,
     ) -> Result<ResultEnvelope, Box<(Failure, close::Counts)>> {
         let bare = |failure| Box::new((failure, close::Counts::default()));
         let opened = self.opened().map_err(bare)?;
         let session = opened
             .session(&checked, cancel, self.redactor.clone())
             .map_err(bare)?;
-        let reply = session.carry_out(&checked, checked.now).await;
+        let reply = session.carry_out(&checked, vault).await;
         let counts = session.counts();
         if checked.envelope.options.dry_run {
             if let Err(failure) = reply
@@ -347,18 +393,6 @@ fn bind(target: &Target<'_>, request: Request<'_>) -> Result<Bound, Vec<Failure>
 
 fn keep<T>(outcome: Result<T, Failure>, faults: &mut Vec<Failure>) -> Option<T> {
     outcome.map_err(|failure| faults.push(failure)).ok()
-}
-
-/// This host keeps no state itself, so it cannot keep one under a name.
-fn no_state_key(envelope: &Envelope) -> Result<(), Failure> {
-    match &envelope.options.state_key {
-        None => Ok(()),
-        Some(_) => Err(Failure::invalid_input(
-            "/options/state_key",
-            "This host has no state folder, so it cannot keep a state under a name.",
-        )
-        .advice("Leave `state_key` out and send the last result's `state` yourself.")),
-    }
 }
 
 fn internal() -> Failure {

@@ -1,19 +1,19 @@
 //! A session: a connection made usable for one run.
 //!
-//! It picks cloud and credential, owns the client and the tokens' memory, and hands an operation
+//! It picks cloud and credential, owns the client and the tokens' memory, opens the vault, and hands an operation
 //! all it may touch. What the operation does is not its business.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::host::close::Counts;
 use crate::host::secrets::Secrets;
+use crate::host::vault::Vault;
 use crate::host::{Cancel, Checked, Opened, TIMEOUT};
 use crate::identity::cache::TokenCache;
-use crate::identity::{Credential, SignIn};
+use crate::identity::{Credential, SignIn, TokenStore};
 use crate::manifest::Bound;
 use crate::microsoft::{Cloud, Connection};
 use crate::net::tls::{ExtraRoots, Trust};
@@ -99,6 +99,14 @@ impl Opened {
         })
     }
 
+    /// Where tokens outlive a run; a dry run asks for none.
+    pub(super) fn vault(&self, checked: &Checked<'_>) -> Option<Vault> {
+        let settings = &self.settings;
+        let wanted = settings.keeps_tokens && !checked.envelope.options.dry_run;
+        let folder = settings.state.as_deref().filter(|_| wanted)?;
+        Some(Vault::new(folder, settings.clock))
+    }
+
     /// The one client of the process, made when first needed.
     fn client(&self) -> Result<HttpClient, Failure> {
         if let Some(client) = self.net.client.get() {
@@ -141,7 +149,7 @@ impl Session {
     pub(super) async fn carry_out(
         &self,
         checked: &Checked<'_>,
-        now: DateTime<Utc>,
+        vault: Option<&Vault>,
     ) -> Result<Reply, Failure> {
         let connection = &checked.connection;
         let account = connection.account();
@@ -150,15 +158,16 @@ impl Session {
             account,
             self.tokens.clone(),
             self.redactor.clone(),
-        );
+        )
+        .keeping(vault.map(|vault| vault as &dyn TokenStore));
         let options = &checked.envelope.options;
         let call = Call {
             connection,
             http: &self.caller,
             tokens: &sign_in,
-            now,
+            now: checked.now,
             state: checked.state.as_ref(),
-            overlap: checked.target.command.overlap(now),
+            overlap: checked.target.command.overlap(checked.now),
             limits: Limits {
                 max_events: options
                     .max_events

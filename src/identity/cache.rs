@@ -1,15 +1,17 @@
 //! Tokens in memory: renewed early, forgotten on request, signed in for once at a time.
 //!
 //! Lifetimes are measured on the monotonic clock, so a still time of day does not keep a token
-//! alive. Nothing is written anywhere.
+//! alive. Nothing is written here; what outlives the process is a [`TokenStore`]'s business, which
+//! is asked before anybody signs in.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::identity::store::{Entry, TokenStore};
 use crate::net::{Audience, Token, TokenSource};
-use crate::protocol::Failure;
+use crate::protocol::{Failure, Secret};
 
 /// A token is renewed this long before its end, and at most a tenth of its lifetime before.
 const RENEW_EARLY: Duration = Duration::from_mins(5);
@@ -27,8 +29,23 @@ pub struct Key {
     pub client_id: String,
     /// The service.
     pub audience: Audience,
-    /// The credential's fingerprint.
+    /// The credential's kind and fingerprint.
     pub credential: String,
+}
+
+impl Key {
+    /// The whole key as text, which no other key gives.
+    pub fn text(&self) -> String {
+        let parts = [
+            &self.cloud,
+            &self.login,
+            &self.tenant,
+            &self.client_id,
+            &self.audience.0,
+            &self.credential,
+        ];
+        serde_json::Value::from_iter(parts.map(String::as_str)).to_string()
+    }
 }
 
 /// A token as the login service granted it.
@@ -40,8 +57,14 @@ pub struct Granted {
     pub lifetime: Duration,
 }
 
-/// A place for one key; whoever holds it signs in, everybody else waits for that.
-type Slot = Arc<tokio::sync::Mutex<Option<Held>>>;
+/// The room for one key.
+#[derive(Debug, Default)]
+struct Slot {
+    /// Whoever holds it signs in, everybody else waits for that.
+    held: tokio::sync::Mutex<Option<Held>>,
+    /// The token that a service refused last; it is not used again, wherever it turns up.
+    refused: Mutex<Option<Secret>>,
+}
 
 #[derive(Debug)]
 struct Held {
@@ -49,78 +72,117 @@ struct Held {
     renew_at: Option<Instant>,
 }
 
+impl Held {
+    fn new(token: &Token, left: Duration) -> Self {
+        Held {
+            token: token.clone(),
+            renew_at: Instant::now().checked_add(left),
+        }
+    }
+}
+
+impl Slot {
+    fn refuses(&self, token: &Token) -> bool {
+        let is_it = |refused: &Secret| refused.expose() == token.value.expose();
+        self.refused(|refused| refused.as_ref().is_some_and(is_it))
+    }
+
+    fn refused<T>(&self, work: impl FnOnce(&mut Option<Secret>) -> T) -> T {
+        work(&mut self.refused.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// The tokens of the process. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct TokenCache(Arc<Mutex<HashMap<Key, Slot>>>);
+pub struct TokenCache(Arc<Mutex<HashMap<Key, Arc<Slot>>>>);
 
 impl TokenCache {
-    /// The token of that key, or what `sign_in` gives. Several callers at once sign in once; when
-    /// that fails, the next of them tries by itself.
+    /// The token of that entry: from memory, from the store, or what `sign_in` gives. Several
+    /// callers at once sign in once, and with a store so do several processes; when that fails, the
+    /// next of them tries by itself.
     pub async fn get_or<F>(
         &self,
-        key: Key,
+        entry: &Entry,
+        store: Option<&dyn TokenStore>,
         sign_in: impl FnOnce() -> F,
     ) -> Result<(Token, TokenSource), Failure>
     where
         F: Future<Output = Result<Granted, Failure>>,
     {
-        let slot = self.slot(key);
-        let mut held = slot.lock().await;
+        let slot = self.slot(&entry.key);
+        let mut held = slot.held.lock().await;
         if let Some(held) = held.as_ref()
             && held.renew_at.is_some_and(|at| Instant::now() < at)
+            && !slot.refuses(&held.token)
         {
             return Ok((held.token.clone(), TokenSource::Memory));
         }
-        let Granted { token, lifetime } = sign_in().await?;
-        *held = Some(Held {
-            token: token.clone(),
-            renew_at: renew_at(lifetime),
-        });
-        Ok((token, TokenSource::SignIn))
-    }
-
-    /// Drops the token of that key if it is the one that was refused. Where somebody is signing in
-    /// for it already, a new one is coming anyway.
-    pub fn forget(&self, key: &Key, refused: &Token) {
-        let slot = self.slot(key.clone());
-        if let Ok(mut held) = slot.try_lock()
-            && held
-                .as_ref()
-                .is_some_and(|held| held.token.value.expose() == refused.value.expose())
+        let place = match store {
+            Some(store) => store.enter(entry).await,
+            None => None,
+        };
+        if let Some(kept) = place.as_ref().and_then(|place| place.read())
+            && let Some(left) = left(kept.granted.lifetime, kept.age)
+            && !slot.refuses(&kept.granted.token)
         {
-            *held = None;
+            let token = kept.granted.token;
+            *held = Some(Held::new(&token, left));
+            return Ok((token, TokenSource::Vault));
         }
+        let granted = sign_in().await?;
+        slot.refused(Option::take);
+        let left = left(granted.lifetime, Duration::ZERO);
+        // What is good for one call only is nothing to keep.
+        if let (Some(place), Some(_)) = (place, left) {
+            place.write(&granted);
+        }
+        *held = left.map(|left| Held::new(&granted.token, left));
+        Ok((granted.token, TokenSource::SignIn))
     }
 
-    fn slot(&self, key: Key) -> Slot {
-        self.slots(|slots| slots.entry(key).or_default().clone())
+    /// Uses that token of the key no more.
+    pub fn forget(&self, key: &Key, refused: &Token) {
+        let slot = self.slot(key);
+        slot.refused(|known| *known = Some(refused.value.clone()));
     }
 
-    fn slots<T>(&self, work: impl FnOnce(&mut HashMap<Key, Slot>) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn slot(&self, key: &Key) -> Arc<Slot> {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.entry(key.clone()).or_default().clone()
     }
 }
 
-fn renew_at(lifetime: Duration) -> Option<Instant> {
+/// How long a token of that lifetime and age is used before it is renewed; none: not at all.
+fn left(lifetime: Duration, age: Duration) -> Option<Duration> {
     let early = RENEW_EARLY.min(lifetime / 10);
-    Instant::now().checked_add(lifetime.saturating_sub(early))
+    let left = lifetime.checked_sub(early)?.checked_sub(age)?;
+    (!left.is_zero()).then_some(left)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{ErrorKind, Secret};
+    use crate::identity::store::{Entering, Kept, Place};
+    use crate::protocol::ErrorKind;
     use std::cell::Cell;
 
-    fn key(audience: &str) -> Key {
-        Key {
+    fn entry(audience: &str) -> Entry {
+        let key = Key {
             cloud: "commercial".into(),
             login: "https://login.test".into(),
             tenant: "t".into(),
             client_id: "c".into(),
             audience: Audience(audience.to_owned()),
             credential: "f".into(),
+        };
+        Entry {
+            key,
+            material: Secret::new("s"),
         }
+    }
+
+    fn token(value: &str) -> Token {
+        granted(value, 0).token
     }
 
     fn granted(value: &str, lifetime: u64) -> Granted {
@@ -150,8 +212,9 @@ mod tests {
             Ok(granted("t", 3599))
         };
         let sources = run(async {
-            let ask = |audience| cache.get_or(key(audience), sign_in);
-            let asked = ["graph", "graph", "management"].map(ask);
+            let entries = ["graph", "graph", "management"].map(entry);
+            let ask = |entry| cache.get_or(entry, None, sign_in);
+            let asked = entries.iter().map(ask);
             let outcomes = futures_util::future::join_all(asked).await;
             outcomes
                 .into_iter()
@@ -171,7 +234,7 @@ mod tests {
     fn short_lives_failures_and_forgotten_tokens_lead_to_a_new_sign_in() {
         let cache = TokenCache::default();
         let ask = |outcome| {
-            let token = run(cache.get_or(key("graph"), || async { outcome }));
+            let token = run(cache.get_or(&entry("graph"), None, || async { outcome }));
             token.map(|(token, _)| token.value.expose().to_owned())
         };
         assert_eq!(ask(Ok(granted("one", 0))).expect("a token"), "one");
@@ -179,22 +242,111 @@ mod tests {
         assert!(ask(Err(refused)).is_err());
         assert_eq!(ask(Ok(granted("two", 3599))).expect("a token"), "two");
         assert_eq!(ask(Ok(granted("three", 3599))).expect("a token"), "two");
-        let (refused, _) = run(cache.get_or(key("graph"), || async { panic!("it is there") }))
-            .expect("from memory");
-        cache.forget(&key("graph"), &granted("another", 3600).token);
-        assert_eq!(refused.value.expose(), "two");
-        cache.forget(&key("graph"), &refused);
+        cache.forget(&entry("graph").key, &token("one"));
+        assert_eq!(ask(Ok(granted("four", 3599))).expect("a token"), "two");
+        cache.forget(&entry("graph").key, &token("two"));
         assert_eq!(ask(Ok(granted("four", 3599))).expect("a token"), "four");
+        // A service that gives the refused token again stands by it.
+        cache.forget(&entry("graph").key, &token("four"));
+        assert_eq!(ask(Ok(granted("four", 3599))).expect("a token"), "four");
+        assert_eq!(ask(Ok(granted("five", 3599))).expect("a token"), "four");
+    }
+
+    /// A store with one token in it, of that age.
+    #[derive(Debug, Default)]
+    struct Shelf(Mutex<Option<(&'static str, u64)>>);
+
+    impl TokenStore for Shelf {
+        fn enter<'a>(&'a self, _: &'a Entry) -> Entering<'a> {
+            Box::pin(async move { Some(Box::new(self) as Box<dyn Place>) })
+        }
+
+        fn forget(&self, _: &Entry, _: &Token) {}
+    }
+
+    impl Place for &Shelf {
+        fn read(&self) -> Option<Kept> {
+            let kept = *self.0.lock().expect("no panic");
+            kept.map(|(value, age)| Kept {
+                granted: granted(value, 1_000),
+                age: Duration::from_secs(age),
+            })
+        }
+
+        fn write(&self, _: &Granted) {
+            *self.0.lock().expect("no panic") = Some(("new", 0));
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_used_while_it_is_fresh_and_not_refused() {
+        let ask = |cache: &TokenCache, shelf: &Shelf, lifetime| {
+            let sign_in = || async move { Ok(granted("new", lifetime)) };
+            let asked = run(cache.get_or(&entry("graph"), Some(shelf), sign_in));
+            let (token, source) = asked.expect("a token");
+            (token.value.expose().to_owned(), source)
+        };
+        let kept = |age| Shelf(Mutex::new(Some(("old", age))));
+        for (age, expected) in [
+            (0, ("old".to_owned(), TokenSource::Vault)),
+            (899, ("old".to_owned(), TokenSource::Vault)),
+            // The same rule as in memory: a tenth of the lifetime early.
+            (900, ("new".to_owned(), TokenSource::SignIn)),
+            (5_000, ("new".to_owned(), TokenSource::SignIn)),
+        ] {
+            assert_eq!(ask(&TokenCache::default(), &kept(age), 3_599), expected);
+        }
+        let (cache, shelf) = (TokenCache::default(), kept(0));
+        assert_eq!(ask(&cache, &shelf, 3_599).1, TokenSource::Vault);
+        assert_eq!(ask(&cache, &shelf, 3_599).1, TokenSource::Memory);
+        cache.forget(&entry("graph").key, &token("old"));
+        assert_eq!(ask(&cache, &shelf, 3_599).1, TokenSource::SignIn);
+        assert!(
+            shelf
+                .0
+                .lock()
+                .expect("no panic")
+                .is_some_and(|(kept, _)| kept == "new")
+        );
+        let empty = Shelf::default();
+        ask(&TokenCache::default(), &empty, 0);
+        assert!(
+            empty.0.lock().expect("no panic").is_none(),
+            "good for one call only"
+        );
+    }
+
+    #[test]
+    fn no_two_keys_have_one_text() {
+        let text = |tenant: &str, client: &str| {
+            let key = entry("graph").key;
+            let (tenant, client_id) = (tenant.to_owned(), client.to_owned());
+            Key {
+                tenant,
+                client_id,
+                ..key
+            }
+            .text()
+        };
+        assert_ne!(text("a\",\"b", "c"), text("a", "b\",\"c"));
+        assert!(text("t", "c").starts_with(r#"["commercial","https://login.test","t","c","#));
     }
 
     #[test]
     fn a_token_is_renewed_five_minutes_or_a_tenth_early() {
-        let left = |seconds| {
-            let at = renew_at(Duration::from_secs(seconds)).expect("a time");
-            (at - Instant::now() + Duration::from_millis(500)).as_secs()
+        let left = |lifetime, age| {
+            let seconds = Duration::from_secs;
+            left(seconds(lifetime), seconds(age)).map(|left| left.as_secs())
         };
-        assert_eq!(left(86_399), 86_099);
-        assert_eq!(left(1_000), 900);
-        assert!(renew_at(Duration::MAX).is_none());
+        assert_eq!(left(86_399, 0), Some(86_099));
+        assert_eq!(left(1_000, 0), Some(900));
+        assert_eq!(left(1_000, 899), Some(1));
+        assert_eq!(left(1_000, 900), None);
+        assert_eq!(left(0, 0), None);
+        let forever = Held::new(&token("t"), Duration::MAX);
+        assert!(
+            forever.renew_at.is_none(),
+            "further away than the clock reaches"
+        );
     }
 }

@@ -1,19 +1,22 @@
 //! Tokens: which kind of sign-in an account uses, and keeping what it gave.
 //!
-//! It knows the token endpoint and no other service, and it never writes a token anywhere but into
-//! memory. Claims are read without verification: judging tokens is the services' part.
+//! It knows the token endpoint and no other service, and no files: tokens are kept in memory, and
+//! beyond the process by whatever [`TokenStore`] it is given. Claims are read without verification: judging tokens is the services' part.
 
 pub mod cache;
 pub mod claims;
 pub mod client_secret;
+pub mod store;
 pub mod token_endpoint;
 
 use ring::digest;
 use url::Url;
 
 pub use cache::TokenCache;
+pub use store::TokenStore;
 
 use crate::identity::cache::Key;
+use crate::identity::store::Entry;
 use crate::net::transcript::is_rehearsal;
 use crate::net::{Audience, Caller, Pending, Token, TokenProvider};
 use crate::protocol::{Failure, Redactor, Secret};
@@ -26,6 +29,21 @@ pub enum Credential {
 }
 
 impl Credential {
+    /// What kind it is, in one word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Credential::ClientSecret(_) => "client_secret",
+        }
+    }
+
+    /// What tokens got with it are sealed with: known to whoever has the credential, and to nobody
+    /// else.
+    pub fn key_material(&self) -> Secret {
+        match self {
+            Credential::ClientSecret(secret) => secret.clone(),
+        }
+    }
+
     /// A fingerprint (SHA-256, hexadecimal), so that a changed credential never meets an old token.
     pub fn fingerprint(&self) -> String {
         match self {
@@ -55,6 +73,7 @@ pub struct SignIn<'a> {
     caller: &'a Caller,
     account: Account,
     cache: TokenCache,
+    store: Option<&'a dyn TokenStore>,
     redactor: Redactor,
 }
 
@@ -71,18 +90,31 @@ impl<'a> SignIn<'a> {
             caller,
             account,
             cache,
+            store: None,
             redactor,
         }
     }
 
-    fn key(&self, audience: &Audience) -> Key {
-        Key {
+    /// The same, with tokens that outlive the process.
+    #[must_use]
+    pub fn keeping(mut self, store: Option<&'a dyn TokenStore>) -> Self {
+        self.store = store;
+        self
+    }
+
+    fn entry(&self, audience: &Audience) -> Entry {
+        let credential = &self.account.credential;
+        let key = Key {
             cloud: self.account.cloud.clone(),
             login: self.account.login.to_string(),
             tenant: self.account.tenant.to_ascii_lowercase(),
             client_id: self.account.client_id.to_ascii_lowercase(),
             audience: audience.clone(),
-            credential: self.account.credential.fingerprint(),
+            credential: format!("{} {}", credential.kind(), credential.fingerprint()),
+        };
+        Entry {
+            key,
+            material: credential.key_material(),
         }
     }
 
@@ -93,7 +125,8 @@ impl<'a> SignIn<'a> {
             }
         };
         let ask = || token_endpoint::ask(self.caller, &self.account, form);
-        let outcome = self.cache.get_or(self.key(audience), ask).await;
+        let entry = self.entry(audience);
+        let outcome = self.cache.get_or(&entry, self.store, ask).await;
         match outcome {
             Ok((token, source)) => {
                 self.redactor.register(&token.value);
@@ -121,7 +154,11 @@ impl TokenProvider for SignIn<'_> {
     }
 
     fn forget(&self, audience: &Audience, refused: &Token) {
-        self.cache.forget(&self.key(audience), refused);
+        let entry = self.entry(audience);
+        self.cache.forget(&entry.key, refused);
+        if let Some(store) = self.store {
+            store.forget(&entry, refused);
+        }
     }
 }
 
@@ -150,5 +187,7 @@ mod tests {
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
         assert_eq!(format!("{credential:?}"), "ClientSecret(***)");
+        assert_eq!(credential.kind(), "client_secret");
+        assert_eq!(credential.key_material().expose(), "abc");
     }
 }

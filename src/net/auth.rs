@@ -27,10 +27,11 @@ pub struct Token {
 
 /// Gives tokens. Five kinds of sign-in stand behind it.
 pub trait TokenProvider: Send + Sync {
-    /// A valid token for that audience, from memory if there is one.
+    /// A valid token for that audience, kept from before if there is one.
     fn token<'a>(&'a self, audience: &'a Audience) -> Pending<'a, Token>;
 
-    /// Throws that token away, after the service refused it; not one that came meanwhile.
+    /// Throws the audience's token away, after a service refused it; one that was renewed
+    /// meanwhile stays.
     fn forget(&self, audience: &Audience, refused: &Token);
 }
 

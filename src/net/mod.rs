@@ -41,6 +41,8 @@ pub enum TokenSource {
     None,
     /// From memory.
     Memory,
+    /// Kept by an earlier run.
+    Vault,
     /// From a sign-in of this run.
     SignIn,
 }
@@ -54,7 +56,7 @@ pub struct Usage {
     pub retries: u64,
     /// Bytes of bodies received, after decompression.
     pub bytes_received: u64,
-    /// Where the tokens came from: `none`, `memory`, `sign_in`.
+    /// Where the tokens came from: `none`, `memory`, `vault`, `sign_in`.
     pub token_source: &'static str,
 }
 
@@ -104,13 +106,14 @@ impl Caller {
 
     /// What the run has used so far.
     pub fn usage(&self) -> Usage {
-        let memory = TokenSource::Memory as u8;
+        let (memory, vault) = (TokenSource::Memory as u8, TokenSource::Vault as u8);
         Usage {
             calls: self.calls.load(Ordering::Relaxed),
             retries: self.retries.load(Ordering::Relaxed),
             bytes_received: self.bytes.load(Ordering::Relaxed),
             token_source: match self.tokens.load(Ordering::Relaxed) {
-                source if source > memory => "sign_in",
+                source if source > vault => "sign_in",
+                source if source == vault => "vault",
                 source if source == memory => "memory",
                 _ => "none",
             },
@@ -152,12 +155,16 @@ impl Caller {
         mut sink: Option<&mut (dyn Sink + '_)>,
     ) -> Result<ApiResponse, Failure> {
         let mut waits = Waits::new(self.client.pace);
-        let mut renewed = false;
+        let (mut renewed, mut last) = (false, None);
         loop {
             self.admitted(&request).await?;
             let (token, failure) = match self.attempt(&request, how, sink.as_deref_mut()).await {
                 Ok(response) => return Ok(response),
-                Err(Stopped::Before(failure)) => return Err(failure),
+                // What was answered last says more than that the time ran out.
+                Err(Stopped::Before(failure)) => {
+                    let told = last.filter(|_| failure.kind() == ErrorKind::Timeout);
+                    return Err(told.unwrap_or(failure));
+                }
                 Err(Stopped::After(token, failure)) => (token, failure),
             };
             // Tokens end in the middle of long runs; once more with a new one, whatever it is for,
@@ -171,6 +178,7 @@ impl Caller {
                     continue;
                 }
             }
+            last = failure.http_status().map(|_| failure.again());
             self.wait_for_another(&request, &mut waits, failure).await?;
             self.retries.fetch_add(1, Ordering::Relaxed);
         }
@@ -224,7 +232,6 @@ impl Caller {
         let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(attempt = request.attempt(), ms, why = %failure, "again");
         match self.sleep(&request.attempt(), wait).await {
-            // What was answered last says more than that the time ran out.
             Err(stop) if stop.kind() == ErrorKind::Timeout => Err(failure),
             other => other,
         }

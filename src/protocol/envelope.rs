@@ -109,9 +109,10 @@ pub struct Options {
     /// Resolve everything, send nothing.
     #[serde(default)]
     pub dry_run: bool,
-    /// With a state folder: the host keeps the state under this name.
+    /// With a state folder: the host keeps the state under this name, 1 to 128 visible ASCII
+    /// characters. One run at a time holds it; another gets `busy`.
     #[serde(default)]
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 128), regex(pattern = "^[!-~]+$"))]
     pub state_key: Option<String>,
 }
 
@@ -238,6 +239,15 @@ impl Envelope {
                 faults.push(Failure::invalid_input(format!("/options/{name}"), message));
             }
         }
+        if self
+            .options
+            .state_key
+            .as_deref()
+            .is_some_and(|key| !visible(key))
+        {
+            let message = "\"state_key\" must be 1 to 128 visible ASCII characters.";
+            faults.push(Failure::invalid_input("/options/state_key", message));
+        }
         if let Some(fault) = Failure::join(faults) {
             return Err(fault);
         }
@@ -270,8 +280,8 @@ fn one(faults: Vec<Failure>) -> Failure {
         .unwrap_or_else(|| Failure::new(ErrorKind::MalformedRequest, "The request is malformed."))
 }
 
-fn visible(id: &str) -> bool {
-    (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+fn visible(name: &str) -> bool {
+    (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Asked before all else: another version may have another shape.

@@ -116,7 +116,8 @@ pub struct Metrics {
     pub retries: u64,
     /// Bytes received, after decompression.
     pub bytes_received: u64,
-    /// Where the tokens came from: `none`, `memory`, `sign_in`.
+    /// Where the tokens came from: `none`, `memory`, `vault` (kept by an earlier run), `sign_in`;
+    /// of several the dearest, which is the later in this list.
     pub token_source: &'static str,
     /// Records received.
     pub records: u64,

@@ -87,7 +87,11 @@ impl Bench {
         let before = self.sim.requests().len();
         let result = match self.host.check(envelope.as_bytes()) {
             Err(refused) => *refused,
-            Ok(checked) => self.host.run(checked, &Cancel::default()).await,
+            Ok(checked) => {
+                let ran = self.host.run(checked, &Cancel::default()).await;
+                ran.keep.commit();
+                ran.result
+            }
         };
         let text = serde_json::to_string(&result).expect("a result serializes");
         assert!(!text.contains(CANARY), "a secret is in the result: {text}");

@@ -211,7 +211,8 @@ impl Drop for Served {
     }
 }
 
-fn signal(child: &Child, name: &str) {
+/// Sends a signal, by its name without `SIG`.
+pub fn signal(child: &Child, name: &str) {
     let told = Command::new("kill")
         .args([&format!("-{name}"), &child.id().to_string()])
         .status();

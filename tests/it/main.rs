@@ -20,3 +20,4 @@ mod properties;
 mod protocol;
 mod readme;
 mod samples;
+mod vault;

@@ -86,6 +86,9 @@ pub(super) struct SettingsArgs {
     /// Stored connections, by name (`soarhost schema profiles`) [or SOARHOST_PROFILES]
     #[arg(long, global = true, value_name = "FILE")]
     pub(super) profiles: Option<PathBuf>,
+    /// Folder for what is kept between runs: tokens, encrypted, and the states that requests name [or SOARHOST_STATE_DIR]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) state: Option<PathBuf>,
     /// A further environment variable that a secret reference may name (besides SOAR_*)
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) allow_env: Vec<String>,
@@ -195,6 +198,7 @@ impl SettingsArgs {
         self.ca_file = self.ca_file.or_else(|| path("SSL_CERT_FILE"));
         self.catalog = self.catalog.or_else(|| path("SOARHOST_CATALOG"));
         self.profiles = self.profiles.or_else(|| path("SOARHOST_PROFILES"));
+        self.state = self.state.or_else(|| path("SOARHOST_STATE_DIR"));
         self.secrets_dir = self.secrets_dir.or_else(|| path("SOARHOST_SECRETS_DIR"));
         let level = || variable("SOARHOST_LOG").and_then(|word| word.into_string().ok());
         let known = |word: String| LogLevel::from_str(&word, true).ok();

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use crate::front::cli::args::{RunArgs, RunFlags, SettingsArgs};
 use crate::front::cli::out::Out;
 use crate::front::cli::{Ended, Stop, greet, host, stdin, stdin_is_a_person};
-use crate::host::{Cancel, Host};
+use crate::host::{Cancel, Host, Ran};
 use crate::protocol::Redactor;
 use crate::protocol::document::indented;
 use crate::protocol::envelope::MAX_BYTES;
@@ -47,19 +47,14 @@ pub(super) fn with_host(args: &RunArgs, host: &Host, out: &mut Out) -> Ended {
     if flags.batch {
         return match input(file) {
             Ok(input) => batch(input, flags, host, out),
-            Err(failure) => {
-                let result = host.refuse(failure);
-                write(&result, false, out)?;
-                Ok(result.exit_code())
-            }
+            Err(failure) => deliver(host.refuse(failure).into(), false, out),
         };
     }
-    let result = match request(file) {
+    let ran = match request(file) {
         Ok(request) => single(&request, host)?,
-        Err(failure) => host.refuse(failure),
+        Err(failure) => host.refuse(failure).into(),
     };
-    write(&result, flags.pretty, out)?;
-    Ok(result.exit_code())
+    deliver(ran, flags.pretty, out)
 }
 
 fn request(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
@@ -92,9 +87,9 @@ type Line = io::Result<Vec<u8>>;
 const GRACE: Duration = Duration::from_millis(100);
 
 /// One request. Only one that passed every check starts a runtime.
-pub(super) fn single(request: &[u8], host: &Host) -> Result<ResultEnvelope, Stop> {
+pub(super) fn single(request: &[u8], host: &Host) -> Result<Ran, Stop> {
     match host.check(request) {
-        Err(refused) => Ok(*refused),
+        Err(refused) => Ok((*refused).into()),
         Ok(checked) => {
             let runtime = runtime()?;
             Ok(runtime.block_on(async { host.run(checked, &listen()).await }))
@@ -141,6 +136,13 @@ fn stop_at_once(code: i32) {
     std::process::exit(code);
 }
 
+/// Writes a result out; what is to be kept of the run is kept when the last byte has gone.
+fn deliver(ran: Ran, pretty: bool, out: &mut Out) -> Ended {
+    write(&ran.result, pretty, out)?;
+    ran.keep.commit();
+    Ok(ran.result.exit_code())
+}
+
 fn write(result: &ResultEnvelope, pretty: bool, out: &mut Out) -> Result<(), Stop> {
     let written = if pretty {
         serde_json::to_string(result)
@@ -179,9 +181,8 @@ fn batch(input: Box<dyn BufRead + Send>, flags: RunFlags, host: &Host, out: &mut
         .buffered(usize::from(flags.jobs));
         let mut results = std::pin::pin!(results);
         let mut code = 0;
-        while let Some(result) = results.next().await {
-            write(&result, false, out)?;
-            code = more_serious(code, result.exit_code());
+        while let Some(ran) = results.next().await {
+            code = more_serious(code, deliver(ran, false, out)?);
         }
         match cancel.raised() {
             Some("SIGINT") => code = more_serious(code, 130),
@@ -192,7 +193,7 @@ fn batch(input: Box<dyn BufRead + Send>, flags: RunFlags, host: &Host, out: &mut
     })
 }
 
-async fn line_result(number: u64, line: Line, host: &Host, cancel: &Cancel) -> ResultEnvelope {
+async fn line_result(number: u64, line: Line, host: &Host, cancel: &Cancel) -> Ran {
     let checked = match line {
         Ok(line) => host.check(&line),
         Err(error) => Err(Box::new(host.refuse(unreadable(None, &error)))),
@@ -210,7 +211,7 @@ async fn line_result(number: u64, line: Line, host: &Host, cancel: &Cancel) -> R
             {
                 error.at = Some(format!("line {number}"));
             }
-            *refused
+            (*refused).into()
         }
     }
 }

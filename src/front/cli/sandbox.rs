@@ -107,6 +107,8 @@ fn host(args: &SettingsArgs, redactor: &Redactor) -> Result<(Sandbox, Host), Fai
     let sandbox = Sandbox::start(settings.clock)?;
     settings.endpoints = Some(sandbox.endpoints.clone());
     settings.direct = true;
+    // Each sandbox is another simulator: its tokens are worth nothing to the next.
+    settings.keeps_tokens = false;
     settings.allowed.stand_in = Some(Secret::new(ANY_SECRET));
     Ok((sandbox, Host::open(settings, redactor.clone())))
 }
@@ -139,7 +141,8 @@ pub(super) fn show(
     };
     request["options"] = json!({ "include": [made, "key_fields", "readable"] });
     writeln!(out, "Request:\n{}\n", indented(&request.to_string()))?;
-    let result = run::single(request.to_string().as_bytes(), &host)?;
+    // The sample names no state, so there is nothing to keep.
+    let result = run::single(request.to_string().as_bytes(), &host)?.result;
     let mut shown = serde_json::to_value(&result).unwrap_or_default();
     let readable = shown["readable"].take();
     let whole = serde_json::to_string(&result).unwrap_or_default();

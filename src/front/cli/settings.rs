@@ -34,6 +34,8 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
             .as_deref()
             .map(|file| read("--profiles", file))
             .transpose()?,
+        state: args.state.clone(),
+        keeps_tokens: true,
         allowed: AllowList {
             env: args.allow_env.clone(),
             folder: args.secrets_dir.clone(),

@@ -1,0 +1,154 @@
+//! Private files: folders 0700, files 0600, replaced whole, locked by the kernel.
+//!
+//! The only place of a run that writes files; what is in them is decided by the vault and the state
+//! folder. A lock belongs to an open file, so the kernel frees it when its process ends, however it
+//! ends; what lies about then, a lock file or half of a file that was being written, harms nobody.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// The largest file that is read, in bytes: more than we ever write.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// Makes the folder, and those above it, if they are not there.
+pub(super) fn folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// A lock, held until it is dropped. Its file stays where it is: a file that was taken away while
+/// somebody waits for it would let two in.
+#[derive(Debug)]
+pub(super) struct Lock(#[expect(dead_code, reason = "being open, it holds the lock")] File);
+
+impl Lock {
+    /// The lock beside that file; none if somebody holds it.
+    pub(super) fn try_take(file: &Path) -> io::Result<Option<Self>> {
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let opened = options.open(file.with_extension("lock"))?;
+        match opened.try_lock() {
+            Ok(()) => Ok(Some(Lock(opened))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+/// What is in the file; none if it is not there.
+pub(super) fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
+    let is_file = match std::fs::metadata(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        found => found?.is_file(),
+    };
+    if !is_file {
+        let words = "it is not an ordinary file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
+    }
+    let mut bytes = Vec::new();
+    File::open(file)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Replaces the file with another of that content, all of it or nothing, and beyond the loss of
+/// power. Whoever calls it holds the file's lock, so the temporary name has one user at a time, and
+/// what a killed process left under it is overwritten.
+pub(super) fn replace(file: &Path, bytes: &[u8], _held: &Lock) -> io::Result<()> {
+    let temporary = file.with_extension("tmp");
+    remove(&temporary)?;
+    let written = write_new(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, file));
+    if written.is_err() {
+        // The first error is the one to tell.
+        let _ = remove(&temporary);
+    }
+    written?;
+    File::open(folder_of(file))?.sync_all()
+}
+
+fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut opened = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)?;
+    opened.write_all(bytes)?;
+    opened.sync_all()
+}
+
+/// Takes the file away, if it is there.
+pub(super) fn remove(file: &Path) -> io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn folder_of(file: &Path) -> PathBuf {
+    file.parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn mode(path: &Path) -> u32 {
+        let meta = std::fs::metadata(path).expect("it is there");
+        meta.permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn folders_and_files_are_for_their_owner_alone() {
+        let outer = tempfile::tempdir().expect("a folder");
+        let inner = outer.path().join("a/b");
+        folder(&inner).expect("it is made");
+        folder(&inner).expect("it is there");
+        let file = inner.join("x.json");
+        let lock = Lock::try_take(&file).expect("a lock").expect("it is free");
+        replace(&file, b"one", &lock).expect("it is written");
+        replace(&file, b"two", &lock).expect("it is replaced");
+        assert_eq!(read(&file).expect("it reads").as_deref(), Some(&b"two"[..]));
+        assert_eq!(mode(&outer.path().join("a")), 0o700);
+        assert_eq!(mode(&inner), 0o700);
+        assert_eq!(mode(&file), 0o600);
+        assert_eq!(mode(&inner.join("x.lock")), 0o600);
+        assert!(!inner.join("x.tmp").exists());
+    }
+
+    #[test]
+    fn one_holds_a_lock_at_a_time_and_its_file_stays() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("x.json");
+        let take = || Lock::try_take(&file).expect("it opens");
+        let held = take().expect("it is free");
+        assert!(take().is_none());
+        drop(held);
+        assert!(take().is_some());
+        assert!(folder.path().join("x.lock").exists());
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_overwritten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("x.json");
+        for left in ["x.tmp", "x.lock"] {
+            File::create(folder.path().join(left))
+                .and_then(|mut file| file.write_all(b"half of"))
+                .expect("a file");
+        }
+        let lock = Lock::try_take(&file).expect("a lock").expect("it is free");
+        assert!(read(&file).expect("it reads").is_none());
+        replace(&file, b"whole", &lock).expect("it is written");
+        assert_eq!(mode(&file), 0o600);
+        assert!(!folder.path().join("x.tmp").exists());
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let refused = read(folder.path()).expect_err("a folder is no file");
+        assert_eq!(refused.to_string(), "it is not an ordinary file");
+    }
+}

@@ -1,0 +1,302 @@
+//! The vault: tokens between runs, in the operator's folder, one private file each.
+//!
+//! A file is sealed (ChaCha20-Poly1305) with a key derived (HKDF-SHA256, a salt of its own) from the
+//! credential that the token was got with, and bound to the whole key: cloud, login service, tenant,
+//! client, audience, credential. Without the credential it is worthless, under another name it
+//! opens for nobody, and a changed credential has another file. The vault never fails a command:
+//! what cannot be read or written becomes a warning, and the run signs in. It decides neither when a
+//! token is too old nor what it is good for, and it looks after no state.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, TimeDelta, Utc};
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, Salt};
+use ring::rand::{SecureRandom, SystemRandom};
+use secrecy::zeroize::Zeroizing;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
+
+use crate::clock::Clock;
+use crate::host::private_file::{self, Lock};
+use crate::identity::cache::Granted;
+use crate::identity::sha256;
+use crate::identity::store::{Entering, Entry, Kept, Place, TokenStore};
+use crate::net::Token;
+use crate::protocol::{Secret, Warning};
+
+/// The version of the file format.
+const VERSION: u32 = 1;
+
+/// Bytes of a salt.
+const SALT: usize = 32;
+
+/// How long a place that another process holds is waited for: longer than a sign-in takes. Then
+/// that process hangs, and two sign-ins are better than none.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether the place is free: at first, and at last.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+
+/// How far clocks may differ before a token from the future is not believed.
+const SKEW: TimeDelta = TimeDelta::minutes(1);
+
+/// The vault of one run.
+#[derive(Debug)]
+pub(super) struct Vault {
+    folder: PathBuf,
+    clock: Clock,
+    warnings: Mutex<Vec<Warning>>,
+}
+
+/// A file of the vault; the binary parts in Base64.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope {
+    vault: u32,
+    salt: String,
+    nonce: String,
+    sealed: String,
+}
+
+/// What is sealed. It has no `Debug`.
+#[derive(Serialize, Deserialize)]
+struct Content<'a> {
+    #[serde(borrow)]
+    token: Cow<'a, str>,
+    tenant: Option<String>,
+    roles: Vec<String>,
+    lifetime_seconds: u64,
+    granted_at: DateTime<Utc>,
+}
+
+impl Vault {
+    /// The vault in the operator's state folder. Nothing is touched before it is needed.
+    pub(super) fn new(state: &Path, clock: Clock) -> Self {
+        Vault {
+            folder: state.join("tokens"),
+            clock,
+            warnings: Mutex::default(),
+        }
+    }
+
+    /// What a person should know, in an order that does not depend on which call came first.
+    pub(super) fn warnings(&self) -> Vec<Warning> {
+        let mut warnings = self.told(std::mem::take);
+        warnings.sort_by(|a, b| (&a.code, &a.message).cmp(&(&b.code, &b.message)));
+        warnings.dedup();
+        warnings
+    }
+
+    fn told<T>(&self, work: impl FnOnce(&mut Vec<Warning>) -> T) -> T {
+        work(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Notes that the vault could not do its part.
+    fn unusable(&self, what: &str, why: &io::Error) {
+        let words = format!(
+            "{what}: {why}. The command does not need it, but each run signs in until that is mended."
+        );
+        self.told(|warnings| warnings.push(Warning::new("vault_unusable", words).at("--state")));
+    }
+
+    /// Notes that something else than our token was found.
+    fn ignored(&self, file: &Path) {
+        let words = format!(
+            "The kept token {} is damaged or not from this host; it was ignored and is replaced.",
+            shown(file)
+        );
+        self.told(|warnings| warnings.push(Warning::new("vault_ignored", words).at("--state")));
+    }
+
+    fn file(&self, entry: &Entry) -> PathBuf {
+        let name = sha256(entry.key.text().as_bytes());
+        self.folder.join(name).with_extension("json")
+    }
+
+    async fn place<'a>(&'a self, entry: &'a Entry) -> io::Result<Option<Locked<'a>>> {
+        private_file::folder(&self.folder)?;
+        let file = self.file(entry);
+        let (started, mut pause) = (Instant::now(), LOOK_AGAIN.0);
+        loop {
+            if let Some(lock) = Lock::try_take(&file)? {
+                return Ok(Some(Locked {
+                    vault: self,
+                    entry,
+                    file,
+                    lock,
+                }));
+            }
+            if started.elapsed() >= PATIENCE {
+                return Ok(None);
+            }
+            sleep(pause).await;
+            pause = LOOK_AGAIN.1.min(pause * 2);
+        }
+    }
+
+    /// What is in the entry's file, if it is ours.
+    fn open(&self, file: &Path, entry: &Entry) -> Option<(Granted, DateTime<Utc>)> {
+        let bytes = match private_file::read(file) {
+            Ok(bytes) => bytes?,
+            Err(error) => {
+                let what = format!("The kept token {} could not be read", shown(file));
+                self.unusable(&what, &error);
+                return None;
+            }
+        };
+        let kept = unsealed(&bytes, entry);
+        if kept.is_none() {
+            self.ignored(file);
+        }
+        kept
+    }
+
+    fn forget_now(&self, entry: &Entry, refused: &Token) -> io::Result<()> {
+        let file = self.file(entry);
+        // Whoever holds the place meanwhile renews the token, or will meet the same refusal.
+        let Some(_held) = Lock::try_take(&file)? else {
+            return Ok(());
+        };
+        match self.open(&file, entry) {
+            Some((kept, _)) if kept.token.value.expose() == refused.value.expose() => {
+                private_file::remove(&file)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl TokenStore for Vault {
+    fn enter<'a>(&'a self, entry: &'a Entry) -> Entering<'a> {
+        Box::pin(async move {
+            match self.place(entry).await {
+                Ok(Some(place)) => Some(Box::new(place) as Box<dyn Place>),
+                Ok(None) => {
+                    let held = io::Error::other("another process has held it for 30 seconds");
+                    self.unusable("A kept token could not be waited for any longer", &held);
+                    None
+                }
+                Err(error) => {
+                    self.unusable("Tokens cannot be kept in the state folder", &error);
+                    None
+                }
+            }
+        })
+    }
+
+    fn forget(&self, entry: &Entry, refused: &Token) {
+        if let Err(error) = self.forget_now(entry, refused) {
+            self.unusable("A refused token could not be thrown away", &error);
+        }
+    }
+}
+
+/// A place that is held.
+struct Locked<'a> {
+    vault: &'a Vault,
+    entry: &'a Entry,
+    file: PathBuf,
+    lock: Lock,
+}
+
+impl Place for Locked<'_> {
+    fn read(&self) -> Option<Kept> {
+        let (granted, at) = self.vault.open(&self.file, self.entry)?;
+        let age = self.vault.clock.now() - at;
+        let age = (age >= -SKEW).then(|| age.to_std().unwrap_or_default())?;
+        Some(Kept { granted, age })
+    }
+
+    fn write(&self, granted: &Granted) {
+        let written = sealed(granted, self.vault.clock.now(), self.entry)
+            .and_then(|bytes| private_file::replace(&self.file, &bytes, &self.lock));
+        if let Err(error) = written {
+            let what = format!("The token {} could not be kept", shown(&self.file));
+            self.vault.unusable(&what, &error);
+        }
+    }
+}
+
+/// A file of the vault as a warning names it: below the state folder.
+fn shown(file: &Path) -> String {
+    let name = file.file_name().unwrap_or_default();
+    format!("tokens/{}", name.to_string_lossy())
+}
+
+/// The key of one file.
+fn key(entry: &Entry, salt: &[u8]) -> Option<LessSafeKey> {
+    let material = entry.material.expose().as_bytes();
+    let text = entry.key.text();
+    let info = [text.as_bytes()];
+    let derived = Salt::new(HKDF_SHA256, salt).extract(material);
+    let key = derived.expand(&info, &CHACHA20_POLY1305).ok()?;
+    Some(LessSafeKey::new(UnboundKey::from(key)))
+}
+
+fn sealed(granted: &Granted, at: DateTime<Utc>, entry: &Entry) -> io::Result<Vec<u8>> {
+    // It is encrypted where it stands, so nothing is left of it.
+    let mut bytes = serde_json::to_vec(&Content {
+        token: Cow::Borrowed(granted.token.value.expose()),
+        tenant: granted.token.tenant.clone(),
+        roles: granted.token.roles.clone(),
+        lifetime_seconds: granted.lifetime.as_secs(),
+        granted_at: at,
+    })?;
+    let (mut salt, mut nonce) = ([0; SALT], [0; NONCE_LEN]);
+    let random = SystemRandom::new();
+    let failed = || io::Error::other("the cipher failed");
+    random.fill(&mut salt).map_err(|_| failed())?;
+    random.fill(&mut nonce).map_err(|_| failed())?;
+    let bound_to = Aad::from(entry.key.text());
+    key(entry, &salt)
+        .and_then(|key| {
+            let nonce = Nonce::assume_unique_for_key(nonce);
+            key.seal_in_place_append_tag(nonce, bound_to, &mut bytes)
+                .ok()
+        })
+        .ok_or_else(failed)?;
+    let mut text = serde_json::to_vec(&Envelope {
+        vault: VERSION,
+        salt: STANDARD.encode(salt),
+        nonce: STANDARD.encode(nonce),
+        sealed: STANDARD.encode(&bytes),
+    })?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// The content, if the file is whole, for this entry and from its credential.
+fn unsealed(bytes: &[u8], entry: &Entry) -> Option<(Granted, DateTime<Utc>)> {
+    let envelope: Envelope = serde_json::from_slice(bytes).ok()?;
+    if envelope.vault != VERSION {
+        return None;
+    }
+    // Of the one length: HMAC takes a salt with zeros behind it for the same.
+    let salt: [u8; SALT] = STANDARD.decode(envelope.salt).ok()?.try_into().ok()?;
+    let key = key(entry, &salt)?;
+    let nonce = STANDARD.decode(envelope.nonce).ok()?;
+    let nonce = Nonce::try_assume_unique_for_key(&nonce).ok()?;
+    let mut bytes = Zeroizing::new(STANDARD.decode(envelope.sealed).ok()?);
+    let bound_to = Aad::from(entry.key.text());
+    let opened = key.open_in_place(nonce, bound_to, &mut bytes).ok()?;
+    let content: Content<'_> = serde_json::from_slice(opened).ok()?;
+    let granted = Granted {
+        token: Token {
+            value: Secret::new(content.token),
+            tenant: content.tenant,
+            roles: content.roles,
+        },
+        lifetime: Duration::from_secs(content.lifetime_seconds),
+    };
+    Some((granted, content.granted_at))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! Tokens between runs, as the cache sees them: the seam that the vault fills.
+//!
+//! Where they lie, how they are protected and who waits for whom is the store's business; when a
+//! token is still good enough is the cache's. Nothing here can fail: a store that cannot be used
+//! keeps nothing and tells its owner.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::identity::cache::{Granted, Key};
+use crate::net::Token;
+use crate::protocol::Secret;
+
+/// What a token is kept under.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What it belongs to.
+    pub key: Key,
+    /// What it is to be sealed with: the credential's own secret.
+    pub material: Secret,
+}
+
+/// A token that was kept, and how long ago it was granted.
+#[derive(Debug)]
+pub struct Kept {
+    /// As it was granted.
+    pub granted: Granted,
+    /// Since then.
+    pub age: Duration,
+}
+
+/// Waiting for a place.
+pub type Entering<'a> = Pin<Box<dyn Future<Output = Option<Box<dyn Place + 'a>>> + Send + 'a>>;
+
+/// Keeps tokens beyond the end of the process.
+pub trait TokenStore: fmt::Debug + Send + Sync {
+    /// The entry's place, as soon as nobody else holds it; none if there is no place to be had.
+    /// Until it is dropped no other process is given it, so whoever holds it signs in for all.
+    fn enter<'a>(&'a self, entry: &'a Entry) -> Entering<'a>;
+
+    /// Throws away what is kept, if it is still the token that a service refused: another process
+    /// may have renewed it.
+    fn forget(&self, entry: &Entry, refused: &Token);
+}
+
+/// The place of one entry, held against everybody else.
+pub trait Place: Send {
+    /// What is kept here.
+    fn read(&self) -> Option<Kept>;
+
+    /// Keeps that instead.
+    fn write(&self, granted: &Granted);
+}
