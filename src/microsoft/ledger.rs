@@ -63,16 +63,18 @@ impl Ledger {
         }
     }
 
-    /// A page of `received` records, of which `kept` are delivered.
-    pub fn page(&mut self, received: usize, kept: usize) {
-        let [received, kept] = [received, kept].map(|n| u64::try_from(n).unwrap_or(u64::MAX));
+    /// A page of `received` records, of which `kept` are delivered and `repeated` were before.
+    pub fn page(&mut self, received: usize, (kept, repeated): (usize, usize)) {
+        let counts = [received, kept, repeated].map(|n| u64::try_from(n).unwrap_or(u64::MAX));
+        let [received, kept, repeated] = counts;
         let window = &mut self.window;
         window.pages += 1;
         window.listed += received;
         window.fetched += received;
         window.records += received;
         window.kept += kept;
-        window.filtered += received - kept;
+        window.repeated += repeated;
+        window.filtered += received - kept - repeated;
     }
 
     /// A page of a listing of blobs; what becomes of them is told one by one.
@@ -227,8 +229,8 @@ mod tests {
             end: at("2026-09-21"),
         };
         let mut ledger = Ledger::new("alerts", &window);
-        ledger.page(5, 5);
-        ledger.page(5, 2);
+        ledger.page(5, (5, 0));
+        ledger.page(5, (1, 1));
         ledger.limited();
         assert!(ledger.clone().close().complete);
         ledger.interrupted(None, Some("x"), false);
@@ -236,7 +238,7 @@ mod tests {
         assert!(!coverage.complete);
         let window = &coverage.windows[0];
         assert!(window.balances() && window.limited);
-        assert_eq!((window.kept, window.filtered, window.pages), (7, 3, 2));
+        assert_eq!((window.kept, window.filtered, window.pages), (6, 3, 2));
         assert_eq!(coverage.gaps[0].to.as_deref(), Some("2026-09-21T00:00:00Z"));
     }
 }

@@ -3,17 +3,18 @@
 //!
 //! Two lanes run at once: the alerts, and the subscription that some of them depend on. Only the
 //! first can fail the run; the second ends in a warning at most. A page that fails after others
-//! came ends the run early, with a state that goes on there.
+//! came ends the run early, with a state that goes on there. Where the command keeps state, a run
+//! without a window of its own begins where the last one ended.
 
+mod resume;
 mod subscription;
 
 use std::num::NonZeroU64;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use futures_util::future::join;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use url::Url;
 
 use crate::microsoft::graph::Graph;
@@ -24,6 +25,8 @@ use crate::net::Links;
 use crate::ops::{Call, Input, Reply, in_future, instant, scope};
 use crate::protocol::document::Pages;
 use crate::protocol::{ErrorKind, Failure, State, Warning, state};
+
+use resume::{Resume, Seen, not_ours};
 
 const NAME: &str = "graph.alerts.fetch";
 
@@ -113,18 +116,10 @@ struct Plan {
     window: TimeWindow,
     /// How many are still wanted, if that is limited.
     left: Option<u64>,
+    /// Alerts that earlier runs delivered.
+    seen: Seen,
     resumed: bool,
     warning: Option<Warning>,
-}
-
-/// What a state of this operation says.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Resume {
-    link: String,
-    left: Option<u64>,
-    from: DateTime<Utc>,
-    to: DateTime<Utc>,
 }
 
 /// Fetches the alerts.
@@ -166,13 +161,27 @@ fn plan(call: &Call<'_>, input: &Fetch) -> Result<Plan, Failure> {
         let warning = Warning::new("state_ignored", words).at("/state");
         return afresh(call, input, Some(warning));
     }
-    resume(call, input, state)
+    go_on(call, input, state)
 }
 
 fn afresh(call: &Call<'_>, input: &Fetch, warning: Option<Warning>) -> Result<Plan, Failure> {
     let window = input.window(call.now)?;
+    Ok(Plan {
+        warning,
+        ..window_of(call, input, (window, Seen::default()))?
+    })
+}
+
+/// A window from its first page on.
+fn window_of(
+    call: &Call<'_>,
+    input: &Fetch,
+    (window, seen): (TimeWindow, Seen),
+) -> Result<Plan, Failure> {
     let left = input.top.map(NonZeroU64::get);
-    let limits = [left, call.limits.max_events, Some(alerts::PAGE_SIZE)];
+    // Where some are known already, a page of just so many might hold nothing new.
+    let top = left.filter(|_| seen.is_empty());
+    let limits = [top, call.limits.max_events, Some(alerts::PAGE_SIZE)];
     let query = Query {
         version: input.api_version,
         time: input.time_field,
@@ -184,26 +193,26 @@ fn afresh(call: &Call<'_>, input: &Fetch, warning: Option<Warning>) -> Result<Pl
         first: query.url(&call.connection.cloud.graph),
         window,
         left,
+        seen,
         resumed: false,
-        warning,
+        warning: None,
     })
 }
 
-fn resume(call: &Call<'_>, input: &Fetch, state: &State) -> Result<Plan, Failure> {
-    let wrong = |why: &str| {
-        Failure::invalid_input(
-            "/state/resume",
-            format!("The state is not one of ours: {why}."),
-        )
-        .advice("Send the state of the last result unchanged, or none.")
+/// Goes on at a page, or where the last window ended.
+fn go_on(call: &Call<'_>, input: &Fetch, state: &State) -> Result<Plan, Failure> {
+    let resume = Resume::read(state)?;
+    let seen = resume.seen()?;
+    let Some(link) = &resume.link else {
+        let end = call.now.trunc_subsecs(3);
+        let start = (resume.to - call.overlap.unwrap_or_default()).min(end);
+        return window_of(call, input, (TimeWindow { start, end }, seen));
     };
-    let resume: Resume = serde_json::from_value(Value::Object(state.resume.clone()))
-        .map_err(|_| wrong("its members are not those that were written"))?;
     let graph = &call.connection.cloud.graph;
-    let link = Url::parse(&resume.link)
+    let link = Url::parse(link)
         .ok()
         .filter(|link| alerts::leads_to_alerts(link, graph, input.api_version))
-        .ok_or_else(|| wrong("its link does not lead to the alerts of this cloud"))?;
+        .ok_or_else(|| not_ours("its link does not lead to the alerts of this cloud"))?;
     Ok(Plan {
         first: link,
         window: TimeWindow {
@@ -211,6 +220,7 @@ fn resume(call: &Call<'_>, input: &Fetch, state: &State) -> Result<Plan, Failure
             end: resume.to,
         },
         left: resume.left,
+        seen,
         resumed: true,
         warning: None,
     })
@@ -232,6 +242,7 @@ struct Reading<'a> {
     input: &'a Fetch,
     window: TimeWindow,
     left: Option<u64>,
+    seen: Seen,
     links: Links,
     ledger: Ledger,
     pages: Option<Pages>,
@@ -245,6 +256,7 @@ async fn read(call: &Call<'_>, input: &Fetch, plan: &Plan) -> Result<Reply, Fail
         input,
         window: plan.window,
         left: plan.left,
+        seen: plan.seen.clone(),
         links: Links::new(&call.connection.cloud.graph),
         ledger: Ledger::new("alerts", &plan.window),
         pages: None,
@@ -291,14 +303,26 @@ impl Reading<'_> {
     fn take(&mut self, body: &Body) -> Result<Option<String>, Failure> {
         let page = body.open()?;
         let received = page.records.len();
-        let wanted = self.left.map_or(received, |left| {
-            usize::try_from(left).unwrap_or(usize::MAX).min(received)
+        let mut fresh = page.records;
+        if self.rolls() {
+            let field = self.input.time_field.name();
+            fresh.retain(|record| !self.seen.has(record, field));
+        }
+        let repeated = received - fresh.len();
+        let wanted = self.left.map_or(fresh.len(), |left| {
+            usize::try_from(left).unwrap_or(usize::MAX).min(fresh.len())
         });
-        let kept = &page.records[..wanted];
+        let kept = &fresh[..wanted];
         if let Some(last) = kept.last() {
             self.reached = alerts::text_of(last, self.input.time_field.name());
         }
-        self.ledger.page(received, wanted);
+        if self.rolls() {
+            let field = self.input.time_field.name();
+            for record in kept {
+                self.seen.add(record, field);
+            }
+        }
+        self.ledger.page(received, (wanted, repeated));
         self.pages
             .get_or_insert_with(|| Pages::new(body.document(), Some(alerts::ITEMS)))
             .extend(kept.iter().copied());
@@ -309,10 +333,15 @@ impl Reading<'_> {
         if self.left != Some(0) {
             return Ok(next);
         }
-        if received > wanted || next.is_some() {
+        if fresh.len() > wanted || next.is_some() {
             self.ledger.limited();
         }
         Ok(None)
+    }
+
+    /// Does the next run go on where this one ends, whether anything is left or not?
+    fn rolls(&self) -> bool {
+        self.call.overlap.is_some() && self.input.start_time.is_none()
     }
 
     fn is_enough(&self) -> bool {
@@ -321,24 +350,30 @@ impl Reading<'_> {
     }
 
     fn close(mut self, end: End) -> Result<Reply, Failure> {
-        let (incomplete, onward) = match end {
+        let (incomplete, next) = match end {
+            End::Done if self.rolls() => (None, Some(Next::Window(self.window.end))),
             End::Done => (None, None),
             End::Enough(url) => {
                 self.ledger.limited();
-                (None, Some(url))
+                (None, Some(Next::Page(url)))
             }
             End::Broken(failure, url) => {
                 let reached = self.reached.take();
+                // The newest come first, so what is missing is older: the whole window again.
+                let next = match url {
+                    Some(url) => Some(Next::Page(url)),
+                    None if self.rolls() => Some(Next::Window(self.window.start)),
+                    None => None,
+                };
                 let code = failure.vendor_code();
-                self.ledger.interrupted(reached, code, url.is_none());
-                (Some(failure), url)
+                self.ledger.interrupted(reached, code, next.is_none());
+                (Some(failure), next)
             }
         };
-        let state = onward.map(|link| self.state(&link));
         Ok(Reply {
             raw: self.pages.take().map_or_else(|| Err(unjoined()), joined)?,
-            more: state.is_some(),
-            state,
+            more: matches!(next, Some(Next::Page(_))),
+            state: next.map(|next| self.state(next)),
             records: self.ledger.records(),
             coverage: Some(self.ledger.close()),
             warnings: Vec::new(),
@@ -346,20 +381,39 @@ impl Reading<'_> {
         })
     }
 
-    /// The state that goes on at that page.
-    fn state(&self, link: &Url) -> State {
+    /// The state that goes on there.
+    fn state(&self, next: Next) -> State {
+        let overlap = self.call.overlap.unwrap_or_default();
+        let (link, to) = match next {
+            Next::Page(url) => (Some(url.to_string()), self.window.end),
+            Next::Window(from) if from == self.window.start => (None, from + overlap),
+            Next::Window(from) => (None, from),
+        };
+        // What the next window looks back to. In the middle of one, all of it.
+        let since = match link {
+            Some(_) => self.window.start,
+            None => to - overlap,
+        };
         let resume = Resume {
-            link: link.to_string(),
-            left: self.left,
+            left: self.left.filter(|_| link.is_some()),
+            link,
             from: self.window.start,
-            to: self.window.end,
+            to,
+            seen: self.seen.packed(since),
         };
-        let resume = match serde_json::to_value(resume) {
-            Ok(Value::Object(resume)) => resume,
-            _ => serde_json::Map::new(),
-        };
-        State::new(scope(NAME, self.call.connection, self.input), resume)
+        State::new(
+            scope(NAME, self.call.connection, self.input),
+            resume.members(),
+        )
     }
+}
+
+/// Where the next run goes on.
+enum Next {
+    /// At that page.
+    Page(Url),
+    /// With a window from about that moment on.
+    Window(DateTime<Utc>),
 }
 
 fn joined(pages: Pages) -> Result<crate::protocol::Document, Failure> {

@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -84,10 +85,17 @@ impl Lab {
             .count()
     }
 
+    /// How often alerts were asked for so far.
+    fn asked(&self) -> usize {
+        let seen = self.sim.requests();
+        seen.iter().filter(|seen| seen.service == "graph").count()
+    }
+
     /// A process that has asked for alerts and waits for the answer.
     async fn hanging(&self, request: &Value) -> Child {
+        let before = self.asked();
         let (args, request) = (self.args(&["--log-level", "debug"]), request.to_string());
-        aside(move || {
+        let child = aside(move || {
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
             let mut child = soarhost(&args).spawn().expect("it starts");
             let mut stdin = child.stdin.take().expect("a pipe");
@@ -101,7 +109,12 @@ impl Lab {
             }
             child
         })
-        .await
+        .await;
+        // It says so before it asks; whoever asks first is the one that has to wait.
+        while self.asked() == before {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        child
     }
 }
 
