@@ -12,6 +12,7 @@
 mod architecture;
 mod bench;
 mod cases;
+mod chaos;
 mod cli;
 mod contracts;
 mod process;
