@@ -15,6 +15,8 @@ mod cases;
 mod chaos;
 mod cli;
 mod contracts;
+mod corpus;
+mod fuzz;
 mod process;
 mod properties;
 mod protocol;
