@@ -17,20 +17,21 @@ use crate::ops;
 use crate::protocol::failure::{ErrorKind, Failure};
 
 macro_rules! integrations {
-    ($($id:literal: [$($mapping:literal),*];)*) => {
+    ($($(#[$when:meta])* $id:literal: [$($mapping:literal),*];)*) => {
         const MANIFESTS: &[(&str, &str)] = &[
-            $((concat!("manifests/", $id, ".json"),
+            $($(#[$when])* (concat!("manifests/", $id, ".json"),
                include_str!(concat!("../../manifests/", $id, ".json"))),)*
         ];
-        const MAPPINGS: &[(&str, &str)] = &[
-            $($((concat!($id, "/", $mapping),
-                 include_str!(concat!("../../mappings/", $id, "/", $mapping, ".json"))),)*)*
+        const MAPPINGS: &[&[(&str, &str)]] = &[
+            $($(#[$when])* &[$((concat!($id, "/", $mapping),
+                 include_str!(concat!("../../mappings/", $id, "/", $mapping, ".json"))),)*],)*
         ];
     };
 }
 
 // THE TABLE of integrations: one line each, with its mappings.
 integrations! {
+    #[cfg(feature = "sim")] "chaos": ["record"];
     "purview_audit_alert_v2": ["fetch_event"];
 }
 
@@ -68,7 +69,7 @@ impl Catalog {
         let faces = MANIFESTS
             .iter()
             .map(|(name, text)| Face::builtin(name, text));
-        let mappings = MAPPINGS.iter().map(|(name, text)| {
+        let mappings = MAPPINGS.iter().copied().flatten().map(|(name, text)| {
             let file = File {
                 name: format!("mappings/{name}.json"),
                 content: Cow::Borrowed(*text),
@@ -89,6 +90,8 @@ impl Catalog {
             .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
         let mappings = MAPPINGS
             .iter()
+            .copied()
+            .flatten()
             .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
         Catalog::of(manifests.collect(), mappings.collect(), None)
     }

@@ -245,8 +245,8 @@ impl Host {
         }
         let secrets = secrets::resolve(&bound, &opened.settings.allowed, &self.redactor)
             .map_err(|found| Failure::join(found).unwrap_or_else(internal))?;
-        let connection =
-            session::connection(&bound, secrets, opened.settings.endpoints.as_deref())?;
+        let endpoints = opened.settings.endpoints.as_deref();
+        let connection = session::connection(target.operation, &bound, secrets, endpoints)?;
         let definition = match definition {
             Some(requested) => Some(requested),
             None => choice::own(&opened.catalog, target.command)?,

@@ -19,7 +19,7 @@ use crate::microsoft::{Cloud, Connection};
 use crate::net::tls::{ExtraRoots, Trust};
 use crate::net::transcript::Rehearsed;
 use crate::net::{Caller, Deadline, HttpClient, HttpSettings, Proxy, Transcript};
-use crate::ops::{Call, Limits, Reply};
+use crate::ops::{Call, Limits, Operation, Reply};
 use crate::protocol::{Failure, Redactor, Secret};
 
 /// What every run of a process shares: one client, and the tokens that were got so far.
@@ -29,12 +29,17 @@ pub(super) struct Net {
     tokens: TokenCache,
 }
 
-/// The connection that a binding describes; its shapes are checked, nothing is sent.
+/// The connection that a binding describes, if the operation needs one; its shapes are checked,
+/// nothing is sent.
 pub(super) fn connection(
+    operation: &Operation,
     bound: &Bound,
     mut secrets: Secrets,
     operator: Option<&str>,
 ) -> Result<Connection, Failure> {
+    if !operation.connects {
+        return Connection::nobody();
+    }
     let slot = |name: &str| {
         bound
             .connection

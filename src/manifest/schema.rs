@@ -9,12 +9,15 @@ use crate::manifest::{CommandSpec, Manifest, Param, ParamType};
 
 /// JSON Schema (2020-12) of what a caller may give to a command: connection and inputs by title.
 pub fn request_schema(manifest: &Manifest, command: &CommandSpec) -> Value {
-    let mut required = vec!["command", "connection"];
-    if command
-        .inputs
-        .iter()
-        .any(|param| param.required && param.default.is_none())
-    {
+    let demands = |params: &[Param]| {
+        let mut params = params.iter();
+        params.any(|param| param.required && param.default.is_none())
+    };
+    let mut required = vec!["command"];
+    if demands(&manifest.connection) {
+        required.push("connection");
+    }
+    if demands(&command.inputs) {
         required.push("inputs");
     }
     json!({

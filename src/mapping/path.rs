@@ -19,6 +19,10 @@ use crate::protocol::Document;
 /// The longest path that is read, in bytes.
 pub const MAX_PATH: usize = 1024;
 
+/// The deepest nesting of function calls that is read. The parser reads a call several times before
+/// it gives it up, so on a text that is no query its work triples with each level.
+const MAX_CALLS: usize = 6;
+
 /// A path: relative to the record, or absolute (`$…`) from the raw document.
 #[derive(Clone, Debug)]
 pub struct FieldPath {
@@ -136,6 +140,9 @@ fn read(query: &str, prefix: usize) -> Result<JpQuery, PathFault> {
             position: Some(position.saturating_sub(prefix)),
         });
     }
+    if calls(query) > MAX_CALLS {
+        return Err(fault(format!("functions nested deeper than {MAX_CALLS}")));
+    }
     parse_json_path(query).map_err(|error| refusal(&error.to_string(), prefix))
 }
 
@@ -160,6 +167,29 @@ fn stray_blank(query: &str) -> Option<usize> {
         (last, blank) = (c, None);
     }
     blank
+}
+
+/// How deep function calls are nested: parentheses that follow a word.
+fn calls(query: &str) -> usize {
+    let (mut open, mut deepest, mut last) = (Vec::new(), 0, '$');
+    let (mut quote, mut escaped) = (None, false);
+    for c in query.chars() {
+        match (quote, c) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(end), _) => quote = quote.filter(|_| end != c),
+            (None, '\'' | '"') => quote = Some(c),
+            (None, ' ' | '\t' | '\n' | '\r') => continue,
+            (None, '(') => {
+                open.push(last.is_ascii_alphanumeric() || last == '_');
+                deepest = deepest.max(open.iter().filter(|call| **call).count());
+            }
+            (None, ')') => drop(open.pop()),
+            (None, _) => {}
+        }
+        last = c;
+    }
+    deepest
 }
 
 /// The parser's words without its drawing: where it stopped and what it expected.

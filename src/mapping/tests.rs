@@ -270,6 +270,30 @@ fn limits_keep_the_work_of_a_request_bounded() {
 }
 
 #[test]
+fn calls_are_nested_only_so_deep_as_the_parser_can_bear() {
+    let nested = |depth: usize| {
+        format!(
+            "$[?{}@.a{} > 1]",
+            "length(".repeat(depth),
+            ")".repeat(depth)
+        )
+    };
+    assert!(FieldPath::parse(&nested(6)).is_ok());
+    // Unclosed, a hundred of them would keep the parser busy for longer than the universe has.
+    for text in [
+        nested(7),
+        "$[?".to_owned() + &"length (".repeat(100),
+        "$[?".to_owned() + &"match (@,".repeat(100),
+    ] {
+        let why = FieldPath::parse(&text).expect_err("too deep").to_string();
+        assert_eq!(why, "functions nested deeper than 6");
+    }
+    for text in [r#"$[?@.a == "f(f(f(f(f(f(f("]"#, "$[?((((((((@.a))))))))]"] {
+        assert!(FieldPath::parse(text).is_ok(), "{text}");
+    }
+}
+
+#[test]
 fn the_documented_mapping_compiles_and_lints_clean() {
     let text = include_str!("../../mappings/purview_audit_alert_v2/fetch_event.json");
     let names = vocabulary(include_str!("../../mappings/fields.json")).expect("names");

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::identity::Account;
 pub use crate::identity::Credential;
 use crate::microsoft::Cloud;
-use crate::protocol::Failure;
+use crate::protocol::{Failure, Secret};
 
 /// A tenant's application, ready to sign in.
 #[derive(Clone, Debug)]
@@ -45,6 +45,17 @@ impl Connection {
             tenant: tenant.trim().to_owned(),
             client_id: client_id.trim().to_owned(),
             credential,
+            publisher: None,
+        })
+    }
+
+    /// Nobody's: for what asks no service. No login service would take it.
+    pub fn nobody() -> Result<Self, Failure> {
+        Ok(Connection {
+            cloud: Cloud::named("commercial")?,
+            tenant: String::new(),
+            client_id: String::new(),
+            credential: Credential::ClientSecret(Secret::new("")),
             publisher: None,
         })
     }
@@ -117,7 +128,6 @@ fn is_domain(text: &str) -> bool {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::protocol::Secret;
 
     pub(crate) const TENANT: &str = "11111111-2222-3333-4444-555555555555";
     pub(crate) const CLIENT: &str = "66666666-7777-8888-9999-000000000000";

@@ -4,6 +4,8 @@
 //! [`Operation::check`], before a runtime or a client exists.
 
 pub mod alerts;
+#[cfg(feature = "sim")]
+pub mod chaos;
 pub mod connection;
 pub mod content;
 pub mod subscriptions;
@@ -32,6 +34,8 @@ pub struct Operation {
     pub summary: &'static str,
     /// The JSON Schema of its input.
     pub input: fn() -> Schema,
+    /// Does it ask a service, so that it needs a connection?
+    pub connects: bool,
     fields: fn() -> &'static [&'static str],
     check: fn(&Value, DateTime<Utc>) -> Result<(), Failure>,
     run: for<'a> fn(&'a Call<'a>, &'a Value) -> Pending<'a, Reply>,
@@ -101,6 +105,8 @@ impl Reply {
 pub trait Input: DeserializeOwned + JsonSchema {
     /// What the operation does: one sentence.
     const SUMMARY: &'static str;
+    /// Does it ask a service, so that it needs a connection?
+    const CONNECTS: bool = true;
 
     /// Refuses what can be refused without the network.
     fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
@@ -110,11 +116,12 @@ pub trait Input: DeserializeOwned + JsonSchema {
 }
 
 macro_rules! operations {
-    ($($name:literal => $module:ident::$function:ident($input:ty)),* $(,)?) => {
-        static OPERATIONS: &[Operation] = &[$(Operation {
+    ($($(#[$when:meta])* $name:literal => $module:ident::$function:ident($input:ty)),* $(,)?) => {
+        static OPERATIONS: &[Operation] = &[$($(#[$when])* Operation {
             name: $name,
             summary: <$input as Input>::SUMMARY,
             input: || schema_for!($input),
+            connects: <$input as Input>::CONNECTS,
             fields: field_names::<$input>,
             check: |input, now| decode::<$input>(input)?.check(now),
             run: |call, input| Box::pin(async move {
@@ -125,6 +132,12 @@ macro_rules! operations {
 }
 
 operations! {
+    #[cfg(feature = "sim")] "chaos.fail" => chaos::fail(chaos::Fail),
+    #[cfg(feature = "sim")] "chaos.flap" => chaos::flap(chaos::Flap),
+    #[cfg(feature = "sim")] "chaos.huge" => chaos::huge(chaos::Huge),
+    #[cfg(feature = "sim")] "chaos.partial" => chaos::partial(chaos::Partial),
+    #[cfg(feature = "sim")] "chaos.sleep" => chaos::sleep(chaos::Sleep),
+    #[cfg(feature = "sim")] "chaos.slow_page" => chaos::slow_page(chaos::SlowPage),
     "connection.test" => connection::test(connection::Test),
     "feed.content.list" => content::list(content::List),
     "feed.subscription.list" => subscriptions::list(subscriptions::List),

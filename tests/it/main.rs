@@ -12,9 +12,12 @@
 mod architecture;
 mod bench;
 mod cases;
+mod chaos;
 mod cli;
 mod completeness;
 mod contracts;
+mod corpus;
+mod fuzz;
 mod process;
 mod properties;
 mod protocol;

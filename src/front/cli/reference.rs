@@ -42,7 +42,10 @@ pub fn page(manifest: &Manifest, catalog: &Catalog) -> Result<String, Failure> {
         }
     }
     page.push_str("\n## Connection\n\n");
-    params(&mut page, &manifest.connection);
+    match manifest.connection.as_slice() {
+        [] => line(&mut page, "None is needed."),
+        connection => params(&mut page, connection),
+    }
     page.push_str("\n## Commands\n");
     for command in &manifest.commands {
         command_section(&mut page, command, catalog)?;

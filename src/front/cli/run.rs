@@ -109,26 +109,39 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Listens for SIGTERM and SIGINT: the first asks for an early result, a second ends at once.
+///
+/// On a thread of its own: while a result is written, its reader may keep the main one waiting for
+/// as long as it likes.
 pub(super) fn listen() -> Cancel {
-    use tokio::signal::unix::{SignalKind, signal};
     let cancel = Cancel::default();
-    for (kind, name, code) in [
-        (SignalKind::terminate(), "SIGTERM", 143),
-        (SignalKind::interrupt(), "SIGINT", 130),
-    ] {
-        let cancel = cancel.clone();
-        let Ok(mut arrivals) = signal(kind) else {
-            continue;
-        };
-        tokio::spawn(async move {
-            while arrivals.recv().await.is_some() {
-                if !cancel.raise(name) {
-                    stop_at_once(code);
-                }
-            }
-        });
+    let raised = cancel.clone();
+    let listener = std::thread::Builder::new().name("signals".to_owned());
+    // Without the thread a signal ends the process as it ends any other.
+    if let Err(error) = listener.spawn(move || hear(&raised)) {
+        tracing::warn!("signals will end the run without a result: {error}");
     }
     cancel
+}
+
+fn hear(cancel: &Cancel) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(runtime) = runtime() else { return };
+    runtime.block_on(async {
+        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
+        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(terminate), signal(interrupt)) else {
+            return;
+        };
+        loop {
+            let (name, code) = tokio::select! {
+                Some(()) = terminate.recv() => ("SIGTERM", 143),
+                Some(()) = interrupt.recv() => ("SIGINT", 130),
+                else => return,
+            };
+            if !cancel.raise(name) {
+                stop_at_once(code);
+            }
+        }
+    });
 }
 
 #[expect(clippy::disallowed_methods, reason = "a second signal means at once")]

@@ -79,17 +79,7 @@ impl Feed<'_> {
     /// One page of a listing.
     pub async fn content(&self, url: Url) -> Result<Page, Failure> {
         let url = self.published(url).await?;
-        let response = self.send(self.get(url)).await?;
-        let document = response.document()?;
-        let blobs = serde_json::from_str(document.text())
-            .ok()
-            .filter(|_| document.text().starts_with('['))
-            .ok_or_else(|| response.bad("the body is not an array of content blobs."))?;
-        let next = NEXT_PAGE.iter().find_map(|name| response.header(name));
-        Ok(Page {
-            blobs,
-            next: next.map(str::to_owned),
-        })
+        page(&self.send(self.get(url)).await?)
     }
 
     /// What the filter keeps of the blob at that address, which must be checked to be the feed's.
@@ -126,6 +116,20 @@ impl Feed<'_> {
         }
         Ok(url)
     }
+}
+
+/// What an answer to a listing says.
+pub(super) fn page(response: &ApiResponse) -> Result<Page, Failure> {
+    let document = response.document()?;
+    let blobs = serde_json::from_str(document.text())
+        .ok()
+        .filter(|_| document.text().starts_with('['))
+        .ok_or_else(|| response.bad("the body is not an array of content blobs."))?;
+    let next = NEXT_PAGE.iter().find_map(|name| response.header(name));
+    Ok(Page {
+        blobs,
+        next: next.map(str::to_owned),
+    })
 }
 
 /// What was kept of one blob.

@@ -7,6 +7,8 @@
 pub mod content;
 mod error;
 pub mod filter;
+#[cfg(test)]
+mod fuzz;
 mod record;
 mod splitter;
 
@@ -83,11 +85,7 @@ impl<'a> Feed<'a> {
     /// The current subscriptions, and the body they stand in.
     pub async fn subscriptions(&self) -> Result<(Vec<Subscription>, Document), Failure> {
         let url = self.address("list", &[]).await?;
-        let response = self.send(self.get(url)).await?;
-        let document = response.document()?;
-        let listed = serde_json::from_str(document.text())
-            .map_err(|_| response.bad("the body is not an array of subscriptions."))?;
-        Ok((listed, document))
+        listed(&self.send(self.get(url)).await?)
     }
 
     /// Starts the subscription to a content type, with a webhook if one is given, whose address is
@@ -192,6 +190,14 @@ impl<'a> Feed<'a> {
             .advice("Give the tenant as its GUID, the directory (tenant) id.")
         })
     }
+}
+
+/// The subscriptions of a listing, and the body they stand in.
+fn listed(response: &ApiResponse) -> Result<(Vec<Subscription>, Document), Failure> {
+    let document = response.document()?;
+    let listed = serde_json::from_str(document.text())
+        .map_err(|_| response.bad("the body is not an array of subscriptions."))?;
+    Ok((listed, document))
 }
 
 /// A change whose answer did not come may have been made.

@@ -14,6 +14,8 @@ const MAX_ELEMENT: usize = 16 * 1024 * 1024;
 enum Place {
     /// Before the opening bracket.
     Before,
+    /// After so many bytes of a byte order mark.
+    Mark(usize),
     /// After the opening bracket: an element or the end.
     First,
     /// After a comma: an element.
@@ -83,15 +85,16 @@ impl Splitter {
 
     /// A byte outside of elements; gives the position to go on at.
     fn between(&mut self, byte: u8, at: usize) -> Result<usize, String> {
-        use Place::{After, Before, Behind, First, Inside, Next};
-        let mark = self.place == Before && self.offset + at < 3;
+        use Place::{After, Before, Behind, First, Inside, Mark, Next};
         self.place = match (self.place, byte) {
-            (place, b' ' | b'\t' | b'\n' | b'\r') => place,
+            (Before, 0xef) if self.offset + at == 0 => Mark(1),
+            (Mark(1), 0xbb) => Mark(2),
+            (Mark(2), 0xbf) => Before,
+            (Before | First | Next | Behind | After, b' ' | b'\t' | b'\n' | b'\r') => self.place,
             (Before, b'[') => First,
-            (Before, 0xef | 0xbb | 0xbf) if mark => Before,
             (First | Behind, b']') => After,
             (Behind, b',') => Next,
-            (First | Next, b',' | b']' | b'}' | b':') | (Before | Behind | After, _) => {
+            (First | Next, b',' | b']' | b'}' | b':') | (Before | Mark(_) | Behind | After, _) => {
                 let place = self.offset + at;
                 return Err(format!("no array of records: unexpected at byte {place}"));
             }
@@ -255,6 +258,9 @@ mod tests {
         let deep = format!("[{}", "[".repeat(MAX_DEPTH));
         assert!(split(&[deep.as_bytes()]).is_err());
         assert!(split(&[b"[\"\xff\"]"]).is_err());
+        for mark in [&b"\xef[]"[..], b"\xef\xbb []", b" \xef\xbb\xbf[]"] {
+            assert!(split(&[mark]).is_err(), "half a byte order mark is none");
+        }
     }
 
     proptest! {

@@ -1,0 +1,207 @@
+//! `chaos.*`: answers that go wrong on purpose, so that platforms can test what they do with ours.
+//!
+//! No service is asked and no connection needed; only the deadline and the signals are real. What is
+//! asked for happens exactly, so two runs differ no more than those of any other operation. What
+//! comes in parts is in `parts`. It stands in for no service: that is the simulator's work.
+
+mod parts;
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::ops::{Call, Input, Reply};
+use crate::protocol::{Document, ErrorKind, Failure};
+
+pub use parts::{Flap, Partial, SlowPage, flap, partial, slow_page};
+
+/// The smallest and the largest answer that is made, in bytes.
+const SIZES: std::ops::RangeInclusive<u64> = 64..=256 * 1024 * 1024;
+
+/// The size of one record of a huge answer, in bytes.
+const RECORD: usize = 1024;
+
+/// So many records are made before the deadline is asked again: a millisecond's work.
+const UNASKED: u64 = 1024;
+
+/// Succeeds after some time.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sleep {
+    /// How long, in milliseconds.
+    pub duration_ms: u64,
+}
+
+impl Input for Sleep {
+    const SUMMARY: &'static str = "Succeeds after some time.";
+    const CONNECTS: bool = false;
+}
+
+/// Fails as it is told to.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fail {
+    /// The kind of the failure.
+    pub kind: ErrorKind,
+    /// Its message. That of a `cancelled` one decides the exit code, as it names the signal.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// When a repeat may help, in milliseconds.
+    #[serde(default)]
+    pub retry_after_ms: Option<u64>,
+    /// Fail by a panic, as a fault of the host's own would; only with the kind `internal`.
+    #[serde(default)]
+    pub panic: bool,
+}
+
+impl Input for Fail {
+    const SUMMARY: &'static str = "Fails as it is told to.";
+    const CONNECTS: bool = false;
+
+    fn check(&self, _: DateTime<Utc>) -> Result<(), Failure> {
+        if self.panic && self.kind != ErrorKind::Internal {
+            let words = "A panic always has the kind \"internal\".";
+            return Err(Failure::invalid_input("/inputs/panic", words));
+        }
+        Ok(())
+    }
+}
+
+/// Gives an answer of that size.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Huge {
+    /// The size of the raw data in bytes, 64 to 268435456.
+    pub bytes: u64,
+}
+
+impl Input for Huge {
+    const SUMMARY: &'static str = "Gives an answer of that size.";
+    const CONNECTS: bool = false;
+
+    fn check(&self, _: DateTime<Utc>) -> Result<(), Failure> {
+        if SIZES.contains(&self.bytes) {
+            return Ok(());
+        }
+        let (least, most) = SIZES.into_inner();
+        let words = format!("Expected {least} to {most} bytes.");
+        Err(Failure::invalid_input("/inputs/bytes", words))
+    }
+}
+
+/// Sleeps, unless the deadline or a signal comes first.
+pub async fn sleep(call: &Call<'_>, input: Sleep) -> Result<Reply, Failure> {
+    if let Some(nothing) = rehearsed(call)? {
+        return Ok(nothing);
+    }
+    pause(call, input.duration_ms, "the sleep").await?;
+    document(&json!({ "slept_ms": input.duration_ms })).map(Reply::of)
+}
+
+/// Fails.
+///
+/// # Panics
+///
+/// If that is asked for: the host must turn it into a result.
+#[expect(clippy::unused_async, reason = "every operation is asynchronous")]
+pub async fn fail(call: &Call<'_>, input: Fail) -> Result<Reply, Failure> {
+    if let Some(nothing) = rehearsed(call)? {
+        return Ok(nothing);
+    }
+    assert!(!input.panic, "This panic was asked for.");
+    Err(failure(input.kind, input.message, input.retry_after_ms))
+}
+
+/// Makes so many bytes, exactly.
+pub async fn huge(call: &Call<'_>, input: Huge) -> Result<Reply, Failure> {
+    if let Some(nothing) = rehearsed(call)? {
+        return Ok(nothing);
+    }
+    let bytes = usize::try_from(input.bytes).unwrap_or(usize::MAX);
+    let mut text = String::with_capacity(bytes);
+    text.push('[');
+    let mut records = 0;
+    while text.len() + 1 < bytes {
+        if records % UNASKED == 0 {
+            // Signals are noticed only while nothing is being done.
+            tokio::task::yield_now().await;
+            call.http.deadline().ask("the next records")?;
+        }
+        let left = bytes - text.len() - 1;
+        let size = if left < 2 * RECORD { left } else { RECORD };
+        records += 1;
+        push_record(&mut text, records, size);
+    }
+    text.push(']');
+    let raw = Document::from_compact(text).map_err(|error| unmade().caused_by(error))?;
+    Ok(Reply {
+        records,
+        ..Reply::of(raw)
+    })
+}
+
+/// Adds a record, and the comma before it, of `size` bytes.
+fn push_record(text: &mut String, number: u64, size: usize) {
+    let end = text.len() + size;
+    if number > 1 {
+        text.push(',');
+    }
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{{\"id\":\"record-{number}\",\"text\":\"");
+    text.push_str(&"x".repeat(end.saturating_sub(text.len() + 2)));
+    text.push_str("\"}");
+}
+
+/// In a dry run nothing goes wrong, as nothing is done.
+fn rehearsed(call: &Call<'_>) -> Result<Option<Reply>, Failure> {
+    let is_rehearsal = call.http.transcript().is_dry_run();
+    is_rehearsal
+        .then(|| document(&()).map(Reply::of))
+        .transpose()
+}
+
+async fn pause(call: &Call<'_>, milliseconds: u64, attempt: &str) -> Result<(), Failure> {
+    let asleep = async {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+        Ok(())
+    };
+    call.http.deadline().race(attempt, asleep).await
+}
+
+fn failure(kind: ErrorKind, message: Option<String>, retry_after_ms: Option<u64>) -> Failure {
+    let words = message.unwrap_or_else(|| match kind {
+        // The exit code needs a signal's name.
+        ErrorKind::Cancelled => "Stopped by SIGTERM, as it was asked for.".to_owned(),
+        _ => format!("A failure of the kind \"{}\" was asked for.", kind.name()),
+    });
+    Failure::new(kind, words).retry_after(retry_after_ms.map(Duration::from_millis))
+}
+
+fn document(value: &impl Serialize) -> Result<Document, Failure> {
+    Document::of(value).map_err(|error| unmade().caused_by(error))
+}
+
+fn unmade() -> Failure {
+    Failure::new(ErrorKind::Internal, "The answer could not be made.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_have_the_size_that_is_asked_for() {
+        let mut text = String::new();
+        for (number, size) in [(1, 62), (2, RECORD), (1_000_000, 2 * RECORD - 1)] {
+            let before = text.len();
+            push_record(&mut text, number, size);
+            assert_eq!(text.len() - before, size);
+        }
+        let read: Result<Vec<serde_json::Value>, _> = serde_json::from_str(&format!("[{text}]"));
+        assert_eq!(read.expect("JSON").len(), 3);
+    }
+}

@@ -1,0 +1,303 @@
+//! What comes in parts: `chaos.partial`, `chaos.flap`, `chaos.slow_page`.
+//!
+//! A part comes with the account and the state that a real listing would give, so the same request
+//! with that state goes on where it stopped. Records are invented and say nothing; their ids count.
+
+use std::num::NonZeroU64;
+
+use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{document, failure, pause, rehearsed};
+use crate::microsoft::TimeWindow;
+use crate::microsoft::ledger::Ledger;
+use crate::ops::{Call, Input, Reply, scope};
+use crate::protocol::{ErrorKind, Failure, State, Warning, state};
+use crate::when::rfc3339;
+
+/// How many records are made at most; `chaos.huge` is for more.
+const MAX_RECORDS: u64 = 100_000;
+
+/// Delivers some records and fails; the repeat with the state delivers the rest.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Partial {
+    /// How many records come before it fails.
+    pub records: NonZeroU64,
+    /// How many are still missing then.
+    pub missing: NonZeroU64,
+    /// The kind of the failure.
+    pub kind: ErrorKind,
+    /// When a repeat may help, in milliseconds.
+    #[serde(default)]
+    pub retry_after_ms: Option<u64>,
+}
+
+impl Input for Partial {
+    const SUMMARY: &'static str =
+        "Delivers some records and fails; the repeat with the state delivers the rest.";
+    const CONNECTS: bool = false;
+
+    fn check(&self, _: DateTime<Utc>) -> Result<(), Failure> {
+        not_too_many(self.total())
+    }
+}
+
+impl Partial {
+    fn first(&self) -> u64 {
+        self.records.get()
+    }
+
+    fn total(&self) -> u64 {
+        self.first().saturating_add(self.missing.get())
+    }
+}
+
+/// Fails every other time.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Flap {
+    /// The kind of the failure.
+    pub kind: ErrorKind,
+    /// Which attempt this is, from 1: odd ones fail and even ones succeed. Without it the state
+    /// counts: as a failed run cannot move a state, a run that goes wrong is then partially
+    /// successful, and the next one delivers what it owed.
+    #[serde(default)]
+    pub attempt: Option<NonZeroU64>,
+}
+
+impl Input for Flap {
+    const SUMMARY: &'static str = "Fails every other time.";
+    const CONNECTS: bool = false;
+}
+
+/// Delivers pages of records with a pause between each.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SlowPage {
+    /// How many pages.
+    pub pages: NonZeroU64,
+    /// How many records a page has.
+    pub records: NonZeroU64,
+    /// The pause before every page but the first of a run, in milliseconds.
+    pub pause_ms: u64,
+}
+
+impl Input for SlowPage {
+    const SUMMARY: &'static str = "Delivers pages of records with a pause between each.";
+    const CONNECTS: bool = false;
+
+    fn check(&self, _: DateTime<Utc>) -> Result<(), Failure> {
+        not_too_many(self.total())
+    }
+}
+
+impl SlowPage {
+    fn total(&self) -> u64 {
+        self.pages.get().saturating_mul(self.records.get())
+    }
+}
+
+fn not_too_many(records: u64) -> Result<(), Failure> {
+    if records <= MAX_RECORDS {
+        return Ok(());
+    }
+    let words = format!("{records} records are asked for; at most {MAX_RECORDS} are made.");
+    Err(Failure::invalid_input("/inputs/records", words))
+}
+
+/// Delivers the first part with a failure, or what it left.
+pub async fn partial(call: &Call<'_>, input: Partial) -> Result<Reply, Failure> {
+    if let Some(nothing) = rehearsed(call)? {
+        return Ok(nothing);
+    }
+    let (first, total) = (input.first(), input.total());
+    let mut parts = Parts::begin(call, "chaos.partial", &input, |_| (0, total))?;
+    if parts.next >= first {
+        parts.take(total);
+        return parts.close(None, false);
+    }
+    parts.take(first);
+    let failed = failure(input.kind, None, input.retry_after_ms);
+    parts.close(Some(failed), false)
+}
+
+/// Delivers one record; every other time it owes a second one.
+pub async fn flap(call: &Call<'_>, input: Flap) -> Result<Reply, Failure> {
+    if let Some(nothing) = rehearsed(call)? {
+        return Ok(nothing);
+    }
+    let failed = failure(input.kind, None, None);
+    let pair = |next: u64| (next / 2 * 2, next / 2 * 2 + 2);
+    let mut parts = match input.attempt {
+        Some(attempt) if attempt.get() % 2 == 1 => return Err(failed),
+        Some(_) => Parts::begin(call, "chaos.flap", &input, |next| (next, next + 1))?,
+        None => Parts::begin(call, "chaos.flap", &input, pair)?,
+    };
+    parts.take(parts.next + 1);
+    let incomplete = parts.owes().then_some(failed);
+    parts.close(incomplete, input.attempt.is_none())
+}
+
+/// Delivers page after page; the deadline or a signal ends it early.
+pub async fn slow_page(call: &Call<'_>, input: SlowPage) -> Result<Reply, Failure> {
+    if let Some(nothing) = rehearsed(call)? {
+        return Ok(nothing);
+    }
+    let (page, total) = (input.records.get(), input.total());
+    let mut parts = Parts::begin(call, "chaos.slow_page", &input, |_| (0, total))?;
+    let stopped = loop {
+        let number = parts.next / page + 1;
+        parts.take(number * page);
+        if !parts.owes() || parts.is_enough() {
+            break None;
+        }
+        let attempt = format!("the pause before page {}", number + 1);
+        if let Err(stopped) = pause(call, input.pause_ms, &attempt).await {
+            break Some(stopped);
+        }
+    };
+    parts.close(stopped, false)
+}
+
+/// What a state of these operations says.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resume {
+    next: u64,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+}
+
+/// The records from `first` to before `total`, of which those before `next` were delivered.
+struct Parts<'a> {
+    call: &'a Call<'a>,
+    scope: String,
+    window: TimeWindow,
+    first: u64,
+    next: u64,
+    total: u64,
+    rows: Vec<Value>,
+    ledger: Ledger,
+    warnings: Vec<Warning>,
+}
+
+impl<'a> Parts<'a> {
+    /// Afresh, or where the state says. `span` gives the first record and the one after the last,
+    /// for the next one.
+    fn begin(
+        call: &'a Call<'a>,
+        name: &str,
+        input: &impl Serialize,
+        span: impl Fn(u64) -> (u64, u64),
+    ) -> Result<Self, Failure> {
+        let scope = scope(name, call.connection, input);
+        let mut window = TimeWindow::new(None, None, call.now)?;
+        let (mut next, mut warnings) = (0, Vec::new());
+        match call.state {
+            None => {}
+            Some(state) if state.state == state::VERSION && state.scope == scope => {
+                let resume = resume(state)?;
+                next = resume.next;
+                if next > span(next).0 {
+                    (window.start, window.end) = (resume.from, resume.to);
+                }
+            }
+            Some(_) => {
+                let words = "The state was made for other inputs; it was ignored.";
+                warnings.push(Warning::new("state_ignored", words).at("/state"));
+            }
+        }
+        let (first, total) = span(next);
+        if next >= total {
+            return Err(not_ours());
+        }
+        Ok(Parts {
+            call,
+            scope,
+            window,
+            first,
+            next,
+            total,
+            rows: Vec::new(),
+            ledger: Ledger::new("chaos", &window),
+            warnings,
+        })
+    }
+
+    /// A page: the records up to that one, exclusive.
+    fn take(&mut self, until: u64) {
+        let before = self.rows.len();
+        for number in self.next..until {
+            self.rows.push(json!({
+                "id": format!("record-{}", number + 1),
+                "createdDateTime": rfc3339(self.time(number)),
+                "title": "A record that means nothing",
+                "severity": "informational",
+            }));
+        }
+        self.next = until;
+        let count = self.rows.len() - before;
+        self.ledger.page(count, (count, 0));
+    }
+
+    /// When a record happened: they are spread evenly over the window.
+    fn time(&self, number: u64) -> DateTime<Utc> {
+        let whole = |n: u64| i32::try_from(n).unwrap_or(i32::MAX);
+        let span = self.window.end - self.window.start;
+        self.window.start + span / whole(self.total - self.first) * whole(number - self.first)
+    }
+
+    fn owes(&self) -> bool {
+        self.next < self.total
+    }
+
+    fn is_enough(&self) -> bool {
+        let max = self.call.limits.max_events;
+        max.is_some_and(|max| self.ledger.kept() >= max)
+    }
+
+    /// What came, and why it is only a part. `keeps`: a state comes even when nothing is owed.
+    fn close(mut self, incomplete: Option<Failure>, keeps: bool) -> Result<Reply, Failure> {
+        let owes = self.owes();
+        if incomplete.is_some() {
+            let from = rfc3339(self.time(self.next));
+            self.ledger.broken_off(from, None, false);
+        } else if owes {
+            self.ledger.limited();
+        }
+        let state = (owes || keeps).then(|| self.state()).transpose()?;
+        Ok(Reply {
+            raw: document(&self.rows)?,
+            state,
+            more: owes,
+            records: self.ledger.records(),
+            coverage: Some(self.ledger.close()),
+            warnings: self.warnings,
+            incomplete,
+        })
+    }
+
+    fn state(&self) -> Result<State, Failure> {
+        let resume = Resume {
+            next: self.next,
+            from: self.window.start,
+            to: self.window.end,
+        };
+        match serde_json::to_value(resume) {
+            Ok(Value::Object(resume)) => Ok(State::new(self.scope.clone(), resume)),
+            _ => Err(super::unmade()),
+        }
+    }
+}
+
+fn resume(state: &State) -> Result<Resume, Failure> {
+    serde_json::from_value(Value::Object(state.resume.clone())).map_err(|_| not_ours())
+}
+
+fn not_ours() -> Failure {
+    Failure::invalid_input("/state/resume", "The state is not one of ours.")
+        .advice("Send the state of the last result unchanged, or none.")
+}

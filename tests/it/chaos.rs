@@ -1,0 +1,219 @@
+//! The built-in integration that goes wrong on purpose, over the real binary: the whole table of
+//! exit codes, the laws of stdout, signals, and a reader that goes away.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command};
+
+use serde_json::{Value, json};
+use soarhost::host::catalog::Catalog;
+use soarhost::manifest::param::Choices;
+
+use crate::process::{feed, run, soarhost};
+
+/// The table of section 4 of the protocol: kind, exit, may be repeated.
+const KINDS: [(&str, i32, bool); 19] = [
+    ("malformed_request", 2, false),
+    ("request_too_large", 2, false),
+    ("unsupported_protocol", 2, false),
+    ("unknown_name", 2, false),
+    ("invalid_input", 2, false),
+    ("invalid_manifest", 2, false),
+    ("invalid_mapping", 2, false),
+    ("secret_unavailable", 2, false),
+    ("auth_failed", 1, false),
+    ("forbidden", 1, false),
+    ("rejected", 1, false),
+    ("bad_response", 1, false),
+    ("throttled", 75, true),
+    ("unavailable", 75, true),
+    ("network", 75, true),
+    ("timeout", 75, true),
+    ("busy", 75, true),
+    ("cancelled", 143, true),
+    ("internal", 70, false),
+];
+
+fn request(command: &str, inputs: &Value) -> String {
+    json!({ "id": "1", "integration": "chaos", "command": command, "inputs": inputs }).to_string()
+}
+
+/// Carries it out and holds the result against the laws: one line (`run` sees to it), eighteen keys,
+/// an error if and only if it was not successful, and exit 0 if and only if it was.
+fn lawful(command: &str, inputs: &Value) -> (i32, Value) {
+    let (code, result, _) = run(&["run"], request(command, inputs).as_bytes());
+    assert_eq!(result.as_object().map(serde_json::Map::len), Some(18));
+    let successful = result["return_data"] == "Successful";
+    assert_eq!(result["error"].is_null(), successful, "{result}");
+    assert_eq!(code == 0, successful, "{result}");
+    (code, result)
+}
+
+#[test]
+fn every_kind_has_its_exit_code() {
+    for (kind, exit, retryable) in KINDS {
+        let (code, result) = lawful("Fail", &json!({ "Kind": kind, "Retry After": 7 }));
+        let error = &result["error"];
+        assert_eq!((code, &error["kind"]), (exit, &json!(kind)));
+        assert_eq!(error["retryable"], retryable, "{kind}");
+        assert_eq!(error["retry_after_ms"], 7, "{kind}");
+        assert_eq!(result["return_data"], "Failed", "{kind}");
+        let told = format!(
+            "Fail failed. Status Code: {}. Message: {}",
+            error["status_code"].as_str().expect("a code"),
+            error["message"].as_str().expect("a message")
+        );
+        assert_eq!(result["result"], told);
+    }
+    let interrupted = json!({ "Kind": "cancelled", "Message": "Stopped by SIGINT." });
+    assert_eq!(lawful("Fail", &interrupted).0, 130);
+}
+
+#[test]
+fn every_kind_can_be_asked_for() {
+    let catalog = Catalog::builtin().expect("the catalog");
+    let target = catalog.find(Some("chaos"), "Fail").expect("the command");
+    let kind = &target.command.inputs[0];
+    let choices = kind.choices.as_ref().map(Choices::values);
+    assert_eq!(choices.expect("choices"), KINDS.map(|(kind, _, _)| kind));
+    let schema = Value::from((target.operation.input)());
+    let known = &schema["$defs"]["ErrorKind"]["oneOf"];
+    assert_eq!(known.as_array().map(Vec::len), Some(KINDS.len()));
+}
+
+#[test]
+fn a_panic_is_a_result_too() {
+    let (code, result) = lawful("Fail", &json!({ "Kind": "internal", "Panic": true }));
+    assert_eq!((code, &result["error"]["kind"]), (70, &json!("internal")));
+    let lines = [
+        request("Fail", &json!({ "Kind": "internal", "Panic": true })),
+        request("Sleep", &json!({ "Duration": 1 })),
+    ];
+    let output = feed(soarhost(&["run", "--batch"]), lines.join("\n").as_bytes());
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(text.lines().count(), 2, "the rest of a batch goes on");
+    assert_eq!(output.status.code(), Some(70));
+}
+
+#[test]
+fn partial_success_has_an_exit_code_of_its_own_whatever_the_kind() {
+    for kind in ["rejected", "throttled", "bad_response", "timeout"] {
+        let (code, result) = lawful("Partial", &json!({ "Kind": kind }));
+        assert_eq!((code, &result["error"]["kind"]), (3, &json!(kind)));
+        assert_eq!(result["events"].as_array().map(Vec::len), Some(10));
+        assert_eq!(result["coverage"]["complete"], false);
+        assert!(result["more"] == true && result["state"].is_object());
+    }
+    let (code, _) = lawful("Partial", &json!({ "Kind": "cancelled" }));
+    assert_eq!(code, 143);
+}
+
+#[test]
+fn a_huge_answer_comes_whole() {
+    let bytes = 8 * 1024 * 1024;
+    let output = feed(
+        soarhost(&["run"]),
+        request("Huge", &json!({ "Bytes": bytes })).as_bytes(),
+    );
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(text.matches('\n').count(), 1);
+    let (_, rest) = text.split_once("\"raw_data\":").expect("the key");
+    let (raw, _) = rest.split_once(",\"readable\":").expect("the next key");
+    assert_eq!(raw.len(), bytes);
+    let records: Vec<Value> = serde_json::from_str(raw).expect("an array");
+    let result: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(result["metrics"]["records"], records.len());
+}
+
+fn started(request: &str) -> Child {
+    let mut child = soarhost(&["run", "--log-level", "off"])
+        .spawn()
+        .expect("it starts");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(request.as_bytes()).expect("it reads");
+    child
+}
+
+fn signal(child: &Child, name: &str) {
+    let told = Command::new("kill")
+        .args([&format!("-{name}"), &child.id().to_string()])
+        .status();
+    assert!(told.expect("kill").success());
+}
+
+#[test]
+fn a_reader_that_goes_away_in_the_middle_ends_it_silently() {
+    let mut child = started(&request("Huge", &json!({ "Bytes": 8 * 1024 * 1024 })));
+    let mut beginning = [0; 1000];
+    let mut stdout = child.stdout.take().expect("a pipe");
+    stdout.read_exact(&mut beginning).expect("it has begun");
+    drop(stdout);
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(141));
+    assert!(output.stderr.is_empty(), "{:?}", output.stderr);
+}
+
+/// Waits until the process handles the signal itself, and then a moment until it sleeps.
+fn wait_until_it_listens(child: &Child) {
+    let status = format!("/proc/{}/status", child.id());
+    let catches = |line: &str| {
+        let caught = line.strip_prefix("SigCgt:").map(str::trim)?;
+        u64::from_str_radix(caught, 16).ok()
+    };
+    // SIGINT is 2 and SIGTERM is 15: bits 1 and 14. SIGINT is listened for last.
+    let both = 1 << 1 | 1 << 14;
+    loop {
+        let text = std::fs::read_to_string(&status).expect("a process");
+        if text.lines().find_map(catches).expect("a line") & both == both {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn a_signal_ends_a_sleep_with_a_result() {
+    for (name, exit) in [("TERM", 143), ("INT", 130)] {
+        let mut child = started(&request("Sleep", &json!({ "Duration": 600_000 })));
+        wait_until_it_listens(&child);
+        signal(&child, name);
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("UTF-8");
+        let result: Value = serde_json::from_str(&line).expect("one result");
+        assert_eq!(result["error"]["kind"], "cancelled");
+        assert_eq!(child.wait().expect("it ends").code(), Some(exit));
+    }
+}
+
+#[test]
+fn a_signal_between_pages_leaves_what_came_and_a_state() {
+    let inputs = json!({ "Pages": 2, "Records": 3, "Pause": 600_000 });
+    let mut child = started(&request("Slow Page", &inputs));
+    wait_until_it_listens(&child);
+    signal(&child, "TERM");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("UTF-8");
+    let result: Value = serde_json::from_str(&line).expect("one result");
+    assert_eq!(child.wait().expect("it ends").code(), Some(143));
+    assert_eq!(result["return_data"], "Partially Successful");
+    assert_eq!(result["events"].as_array().map(Vec::len), Some(3));
+    assert!(result["more"] == true && result["state"].is_object());
+}
+
+#[test]
+fn a_reader_that_waits_does_not_keep_a_second_signal_from_working() {
+    // Only the beginning is read, so most of the answer waits to be written.
+    let mut child = started(&request("Huge", &json!({ "Bytes": 8 * 1024 * 1024 })));
+    let mut beginning = [0; 1];
+    let mut stdout = child.stdout.take().expect("a pipe");
+    stdout.read_exact(&mut beginning).expect("it has begun");
+    let began = std::time::Instant::now();
+    while child.try_wait().expect("a process").is_none() {
+        assert!(began.elapsed().as_secs() < 10, "it hangs");
+        signal(&child, "TERM");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(child.wait().expect("it ended").code(), Some(143));
+}
