@@ -384,9 +384,11 @@ impl Reading<'_> {
     /// The state that goes on there.
     fn state(&self, next: Next) -> State {
         let overlap = self.call.overlap.unwrap_or_default();
+        let again = matches!(&next, Next::Window(from) if *from == self.window.start);
+        let all = matches!(next, Next::Window(_)) && !again && self.left != Some(0);
         let (link, to) = match next {
             Next::Page(url) => (Some(url.to_string()), self.window.end),
-            Next::Window(from) if from == self.window.start => (None, from + overlap),
+            Next::Window(from) if again => (None, from + overlap),
             Next::Window(from) => (None, from),
         };
         // What the next window looks back to. In the middle of one, all of it.
@@ -399,7 +401,7 @@ impl Reading<'_> {
             link,
             from: self.window.start,
             to,
-            seen: self.seen.packed(since),
+            seen: self.seen.packed(since, all),
         };
         State::new(
             scope(NAME, self.call.connection, self.input),

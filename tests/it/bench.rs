@@ -54,6 +54,19 @@ pub struct Bench {
 
 impl Bench {
     pub async fn new(world: &str, now: &str) -> Self {
+        Bench::with(world, now, Pace::hurried()).await
+    }
+
+    /// A host that gives up after two attempts.
+    pub async fn impatient(world: &str, now: &str) -> Self {
+        let pace = Pace {
+            attempts: 2,
+            ..Pace::hurried()
+        };
+        Bench::with(world, now, pace).await
+    }
+
+    async fn with(world: &str, now: &str, pace: Pace) -> Self {
         let now = when::instant(now, &[]).expect("a time");
         let mut world = World::from_json(world).expect("a world");
         world.now = world.now.or(Some(now));
@@ -65,7 +78,7 @@ impl Bench {
             endpoints: Some(endpoints.to_string()),
             clock: Clock::Fixed(now),
             direct: true,
-            pace: Pace::hurried(),
+            pace,
             ..Settings::default()
         };
         let host = Host::open(settings, Redactor::default());

@@ -22,5 +22,6 @@ mod process;
 mod properties;
 mod protocol;
 mod readme;
+mod rolling;
 mod samples;
 mod vault;

@@ -68,6 +68,8 @@ pub(super) struct Reading<'a> {
     wanted: Option<HashMap<Mark, u8>>,
     links: Links,
     before: HashSet<Mark>,
+    /// Of those, the ones that were not listed again so far.
+    pub(super) unmet: HashSet<Mark>,
     listed: HashSet<(Option<String>, Option<String>)>,
     addresses: HashSet<String>,
     seen: HashMap<u128, u64>,
@@ -117,6 +119,7 @@ impl<'a> Reading<'a> {
             wanted: None,
             links: Links::new(&call.connection.cloud.management),
             before: plan.delivered.clone(),
+            unmet: plan.delivered.clone(),
             listed: HashSet::new(),
             addresses: HashSet::new(),
             seen: HashMap::new(),
@@ -244,6 +247,7 @@ impl<'a> Reading<'a> {
             self.reached = self.reached.max(created);
         }
         let known = mark(blob.name());
+        self.unmet.remove(&known);
         let skipped = match &self.wanted {
             Some(wanted) => !wanted.contains_key(&known),
             None => self.before.contains(&known),

@@ -15,6 +15,13 @@ const AT_ONCE: u8 = 3;
 /// Closes a reading.
 pub(super) fn settle(mut reading: Reading<'_>, end: End, mut plan: Plan) -> Result<Reply, Failure> {
     let mut more = reading.carried.iter().any(|blob| blob.tries < AT_ONCE);
+    if !matches!(end, End::Done) {
+        // Not everything was listed again, so earlier marks may still be needed.
+        let (unmet, at) = (std::mem::take(&mut reading.unmet), reading.cursor);
+        reading
+            .settled
+            .extend(unmet.into_iter().map(|mark| (at, mark)));
+    }
     let broken = match end {
         End::Done => {
             more |= reading.cursor < plan.end();
