@@ -576,3 +576,136 @@ fn a_folder_that_cannot_be_used_is_refused_at_its_flag() {
         "no folder at all"
     );
 }
+
+/// The numbers of the records in a result that was printed to its end; nothing of one that was not.
+fn printed(stdout: &[u8]) -> Option<(Vec<usize>, bool)> {
+    let line = stdout.strip_suffix(b"\n")?;
+    let result: Value = serde_json::from_slice(line).expect("what ends in a line break is whole");
+    let records = result["raw_data"].as_array().into_iter().flatten();
+    let numbers = records.map(|record| {
+        let id = record["Id"].as_str().expect("an id");
+        id[24..].parse().expect("a number")
+    });
+    Some((numbers.collect(), result["more"] == true))
+}
+
+#[test]
+fn a_hundred_kills_lose_nothing_and_damage_nothing() {
+    const BLOBS: usize = 400;
+    serve(async {
+        let blobs: Vec<Value> = (0..BLOBS)
+            .map(|n| {
+                json!({ "type": "Audit.Exchange", "created": format!("2026-01-14T10:{:02}:{:02}Z", n / 60, n % 60),
+                        "records": [{ "Id": format!("00000000-0000-4000-8000-{n:012}") }] })
+            })
+            .collect();
+        let world = json!({ "subscriptions": [{ "content_type": "Audit.Exchange" }],
+                            "content": { "blobs": blobs }, "content_page_size": 50 });
+        let lab = Lab::start(&world).await;
+        let request = json!({ "command": "Get Audit Log", "inputs": { "Content Type": "Audit.Exchange" },
+            "connection": connection(),
+            "options": { "include": ["raw_data"], "max_events": 2, "state_key": "killed" } });
+        let mut came = std::collections::BTreeSet::new();
+        let mut random = 7_u64;
+        for turn in 0.. {
+            // Any moment of a run's life; after a hundred of them runs are left alone.
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let moment = (turn < 100).then(|| Duration::from_micros(random >> 33 & 0xffff));
+            let (args, text) = (lab.args(&[]), request.to_string());
+            let output = aside(move || {
+                let args: Vec<&str> = args.iter().map(String::as_str).collect();
+                let mut child = soarhost(&args).spawn().expect("it starts");
+                let mut stdin = child.stdin.take().expect("a pipe");
+                // It may be killed before it reads.
+                let _ = stdin.write_all(text.as_bytes());
+                drop(stdin);
+                if let Some(moment) = moment {
+                    std::thread::sleep(moment);
+                    child.kill().expect("it is there");
+                }
+                child.wait_with_output().expect("it ends")
+            })
+            .await;
+            let ended = printed(&output.stdout);
+            came.extend(
+                ended
+                    .iter()
+                    .flat_map(|(numbers, _)| numbers.iter().copied()),
+            );
+            if let Ok(text) = std::fs::read_to_string(lab.position("killed")) {
+                let kept: Value = serde_json::from_str(&text).expect("no file is damaged");
+                assert_eq!(kept["state_key"], "killed");
+            }
+            if moment.is_none() {
+                let (_, more) = ended.expect("it was left alone");
+                assert!(turn < 400, "it does not end");
+                if !more {
+                    break;
+                }
+            }
+        }
+        assert_eq!(came, (0..BLOBS).collect(), "the union is exact");
+        for file in files(&lab.state()) {
+            let half = file.extension().is_some_and(|name| name == "tmp");
+            assert!(
+                !half || !file.starts_with(lab.state().join("state")),
+                "{}",
+                file.display()
+            );
+        }
+    });
+}
+
+#[test]
+fn secrets_of_every_form_are_found_nowhere() {
+    const FORMS: [&str; 3] = ["literal", "env", "file"];
+    serve(async {
+        let lab = Lab::start(&paged()).await;
+        let secrets = lab.folder.path().join("secrets");
+        std::fs::create_dir(&secrets).expect("a folder");
+        std::fs::write(secrets.join("client"), "canary-of-the-file~7\n").expect("a file");
+        for form in FORMS {
+            let (given, canary) = match form {
+                "literal" => ("literal:canary-of-the-text~7", "canary-of-the-text~7"),
+                "env" => ("env:SOAR_TEST_CANARY", "canary-of-the-variable~7"),
+                _ => ("file:client", "canary-of-the-file~7"),
+            };
+            for command in ["Test Connection", "Get Audit Log", "Fetch Event", "Fail"] {
+                let mut request = fetch("canary");
+                request["command"] = json!(command);
+                request["inputs"] = match command {
+                    "Get Audit Log" => json!({ "Content Type": "Audit.Exchange" }),
+                    "Fail" => json!({ "kind": "internal", "panic": true }),
+                    "Fetch Event" => request["inputs"].clone(),
+                    _ => json!({}),
+                };
+                request["options"] = json!({ "state_key": command });
+                request["connection"]["Client Secret"] = json!(given);
+                if command == "Fail" {
+                    request["connection"] = json!({});
+                }
+                let folder = secrets.to_string_lossy().into_owned();
+                let args = lab.args(&["--log-level", "trace", "--secrets-dir", &folder]);
+                let text = request.to_string();
+                let output = aside(move || {
+                    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+                    let mut host = soarhost(&args);
+                    host.env("SOAR_TEST_CANARY", "canary-of-the-variable~7");
+                    feed(host, text.as_bytes())
+                })
+                .await;
+                let said = [output.stdout, output.stderr].concat();
+                let said = String::from_utf8_lossy(&said);
+                assert!(said.contains("\"protocol\":1"), "{said}");
+                assert!(!said.contains(canary), "{form}, {command}: {said}");
+            }
+            for file in files(&lab.state()) {
+                let bytes = std::fs::read(&file).expect("it reads");
+                let text = String::from_utf8_lossy(&bytes);
+                assert!(!text.contains("canary-of-"), "{}", file.display());
+            }
+        }
+    });
+}

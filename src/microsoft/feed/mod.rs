@@ -30,8 +30,8 @@ const PUBLISHER: &str = "PublisherIdentifier";
 /// Requests a minute that the service documents as the baseline for a tenant.
 const QUOTA: NonZeroU32 = NonZeroU32::MIN.saturating_add(1999);
 
-/// Starts at once: one for each content type. More of them meet the service's cool-down.
-const STARTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(4);
+/// Starts at once: two for each content type. More of them meet the service's cool-down.
+const STARTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
 /// The feed of one tenant, as one run asks it.
 #[derive(Clone, Copy)]

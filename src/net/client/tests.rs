@@ -329,3 +329,61 @@ fn a_dry_run_sends_nothing() {
         assert_eq!(caller.usage().calls, 0);
     });
 }
+
+#[test]
+fn a_pause_that_a_service_asked_for_holds_for_everybody() {
+    run(async {
+        let slow = |_: &str| Some(http(429, "Retry-After: 60\r\n", ""));
+        let server = Server::start(slow).await;
+        let first = caller(Duration::from_secs(5), Transcript::default());
+        let ask = |path| ApiRequest::get("graph", server.at(path));
+        let stop = first.send(ask("/1"), Auth::Open, |_| None).await;
+        let stop = stop.expect_err("the wait would outlast the deadline");
+        assert_eq!(stop.kind(), ErrorKind::Throttled);
+        assert_eq!(stop.wait(), Some(Duration::from_secs(60)));
+        // Another run of the same process, another address, the same service.
+        let deadline = Deadline::new(Duration::from_secs(5), &CancelSignal::default());
+        let other = Caller::new(
+            first.client.clone(),
+            deadline,
+            "run-2",
+            Transcript::default(),
+        );
+        let stop = other.send(ask("/2"), Auth::Open, |_| None).await;
+        let stop = stop.expect_err("the service asked for a pause");
+        assert_eq!(stop.kind(), ErrorKind::Throttled);
+        assert!(stop.message().contains("was not sent"), "{stop}");
+        assert!(
+            stop.wait()
+                .is_some_and(|wait| wait > Duration::from_secs(50))
+        );
+        assert_eq!(server.seen().len(), 1, "nothing went out during the pause");
+        assert_eq!(other.usage().calls, 0);
+    });
+}
+
+#[test]
+fn a_service_that_falls_silent_is_asked_again() {
+    run(async {
+        let turns = std::sync::atomic::AtomicUsize::new(0);
+        let server = Server::start(move |_| {
+            let turn = turns.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            (turn > 0).then(|| http(200, "", "{}"))
+        })
+        .await;
+        let settings = HttpSettings {
+            read_timeout: Duration::from_millis(50),
+            pace: Pace::hurried(),
+            ..HttpSettings::default()
+        };
+        let client = HttpClient::new(&settings).expect("a client");
+        let deadline = Deadline::new(Duration::from_secs(30), &CancelSignal::default());
+        let caller = Caller::new(client, deadline, "run-1", Transcript::default());
+        let request = ApiRequest::get("graph", server.at("/x"));
+        let answer = caller.send(request, Auth::Open, |_| None).await;
+        assert_eq!(answer.expect("the second attempt").body, b"{}");
+        assert_eq!((caller.usage().calls, caller.usage().retries), (2, 1));
+        let change = ApiRequest::post("graph", server.at("/x"));
+        assert!(caller.send(change, Auth::Open, |_| None).await.is_ok());
+    });
+}
