@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
+use soarhost::host::Cancel;
+
 use crate::bench::{Bench, Ran, connection};
 
 /// A blob of one record: its number and when it became available.
@@ -349,4 +351,55 @@ fn a_mark_that_was_not_met_again_is_not_forgotten() {
     let (came, _) = wait(until_done(&world));
     assert_eq!(came.len(), 24);
     assert!(came.values().all(|times| *times == 1), "{came:?}");
+}
+
+#[test]
+fn a_run_that_is_told_to_stop_delivers_what_is_finished_and_goes_on() {
+    let blobs: Vec<Value> = (0..12)
+        .map(|n| blob(n, &format!("2026-01-14T10:{n:02}:00Z")))
+        .collect();
+    let mut world = world(&blobs);
+    world["faults"] = json!([{ "route": "management.blob", "nth": 3, "delay_ms": 600_000 }]);
+    wait(async {
+        let bench = Bench::new(&world.to_string(), "2026-01-14T12:00:00Z").await;
+        let cancel = Cancel::default();
+        let asked = || {
+            let seen = bench.sim.requests();
+            seen.iter()
+                .filter(|seen| seen.path.contains("/audit/"))
+                .count()
+        };
+        let line = request(&Value::Null).to_string();
+        let checked = bench.host.check(line.as_bytes()).expect("a good request");
+        let stop = async {
+            while asked() < 12 {
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+            cancel.raise("SIGTERM");
+        };
+        let run = bench.host.run(checked, &cancel);
+        let (ran, ()) = futures_util::future::join(run, stop).await;
+        assert_eq!(ran.result.exit_code(), 143);
+        let result = serde_json::to_value(&ran.result).expect("a result");
+        assert_eq!(result["return_data"], "Partially Successful");
+        assert_eq!(
+            (&result["error"]["kind"], &result["more"]),
+            (&json!("cancelled"), &json!(true))
+        );
+        let gap = &result["coverage"]["gaps"][0];
+        assert_eq!(
+            (&gap["cause"], &gap["lost"]),
+            (&json!("interrupted"), &json!(false))
+        );
+        let first = numbers(&result);
+        assert!(first.len() < 12, "one of them never came");
+        let next = read(&bench.run(&request(&result["state"]).to_string()).await);
+        let mut all = [first, numbers(&next)].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..12).collect::<Vec<_>>(), "each once");
+        assert_eq!(
+            (&next["return_data"], &next["more"]),
+            (&json!("Successful"), &json!(false))
+        );
+    });
 }
