@@ -12,14 +12,14 @@
     clippy::disallowed_macros
 )]
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod simulator;
+
+use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-const HOST: &str = env!("CARGO_BIN_EXE_soarhost");
 const WANTED: &str = "wanted@contoso.onmicrosoft.com";
 
 /// Blobs of 1 MiB in 512 records; of every hundred, one of the wanted user alone.
@@ -43,43 +43,17 @@ fn world(blobs: usize) -> Value {
                 { "type": "Audit.Exchange", "blobs": blobs - blobs / 100, "records": 512, "record_bytes": 2048 }] } })
 }
 
-fn simulator(folder: &Path, world: &Value) -> Child {
-    let file = folder.join("world.json");
-    std::fs::write(&file, world.to_string()).expect("a world file");
-    let mut child = Command::new(HOST)
-        .args(["simulate", "--world"])
-        .arg(&file)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the simulator starts");
-    let mut lines = BufReader::new(child.stdout.as_mut().expect("a pipe"));
-    let mut endpoints = String::new();
-    // It prints one indented object and then serves.
-    while !endpoints.ends_with("}\n") {
-        assert!(lines.read_line(&mut endpoints).expect("a line") > 0);
-    }
-    std::fs::write(folder.join("endpoints.json"), endpoints).expect("an endpoints file");
-    child
-}
-
 /// Runs one listing: bytes of the result, its account, peak in KiB, time.
 fn listing(folder: &Path, inputs: &Value) -> (u64, Value, u64, Duration) {
-    let request = json!({ "command": "Get Audit Log", "inputs": inputs, "options": { "timeout_ms": 600_000 },
-        "connection": { "Tenant ID": "11111111-2222-3333-4444-555555555555",
-                        "Client ID": "66666666-7777-8888-9999-000000000000", "Client Secret": "any-secret" } });
     let started = Instant::now();
-    let mut child = Command::new(HOST)
-        .args(["run", "--endpoints"])
-        .arg(folder.join("endpoints.json"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the host starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    stdin
-        .write_all(request.to_string().as_bytes())
-        .expect("it reads");
-    drop(stdin);
+    let all = [
+        "events",
+        "key_fields",
+        "context_data",
+        "raw_data",
+        "readable",
+    ];
+    let mut child = simulator::get_audit_log(folder, inputs, &all);
     let mut stdout = child.stdout.take().expect("a pipe");
     let reader = std::thread::spawn(move || {
         let mut result = Vec::new();
@@ -118,10 +92,9 @@ fn main() {
         ("1 GiB, 1 % wanted", 1024, &user),
         ("128 MiB, all wanted", 128, &all),
     ] {
-        let mut simulator = simulator(folder.path(), &world(blobs));
+        let simulator = simulator::start(folder.path(), &world(blobs));
         let (bytes, account, peak, took) = listing(folder.path(), inputs);
-        simulator.kill().expect("it stops");
-        simulator.wait().expect("it stopped");
+        simulator::stop(simulator);
         let mib = |kib: u64| f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0;
         let (bytes, peak) = (mib(bytes / 1024), mib(peak));
         println!(

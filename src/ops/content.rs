@@ -89,6 +89,3 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     let end = reading.all(&plan, &filter).await;
     settle::settle(reading, end, plan)
 }
-
-#[cfg(test)]
-mod tests;

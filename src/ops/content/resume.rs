@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use ring::digest;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{List, NAME};
 use crate::microsoft::TimeWindow;
@@ -202,12 +202,18 @@ pub(super) struct Left {
 
 /// The state that says so.
 pub(super) fn state(call: &Call<'_>, input: &List, left: Left) -> State {
-    let since = left.from - call.overlap.unwrap_or_default();
+    let members = members(left, call.overlap.unwrap_or_default());
+    State::new(scope(NAME, call.connection, input), members)
+}
+
+fn members(left: Left, overlap: TimeDelta) -> Map<String, Value> {
+    let since = left.from - overlap;
     let mut done = left.done;
     done.retain(|(at, _)| *at >= since);
     done.sort_unstable();
     done.dedup();
     let marks = done.split_off(done.len().saturating_sub(MAX_MARKS));
+    let marks: Vec<u8> = marks.into_iter().flat_map(|(_, mark)| mark).collect();
     let failed = left.carried.iter().flat_map(|blob| {
         let time = blob.created.timestamp_millis().to_be_bytes();
         time.into_iter().chain(blob.mark).chain([blob.tries])
@@ -215,19 +221,13 @@ pub(super) fn state(call: &Call<'_>, input: &List, left: Left) -> State {
     let resume = Resume {
         from: left.from,
         to: left.to,
-        done: URL_SAFE_NO_PAD.encode(
-            marks
-                .into_iter()
-                .flat_map(|(_, mark)| mark)
-                .collect::<Vec<u8>>(),
-        ),
+        done: URL_SAFE_NO_PAD.encode(marks),
         failed: URL_SAFE_NO_PAD.encode(failed.collect::<Vec<u8>>()),
     };
-    let resume = match serde_json::to_value(resume) {
-        Ok(Value::Object(resume)) => resume,
-        _ => serde_json::Map::new(),
-    };
-    State::new(scope(NAME, call.connection, input), resume)
+    match serde_json::to_value(resume) {
+        Ok(Value::Object(members)) => members,
+        _ => Map::new(),
+    }
 }
 
 fn unpacked<const N: usize>(text: &str) -> Result<Vec<[u8; N]>, Failure> {
@@ -305,6 +305,33 @@ mod tests {
         assert_eq!(carried(read).expect("a time"), blob);
         assert!(unpacked::<17>("AAAA").is_err());
         assert!(unpacked::<8>("not base64!").is_err());
+    }
+
+    #[test]
+    fn a_hundred_thousand_blobs_a_day_are_a_few_kilobytes_of_state() {
+        let from = at("2026-01-14T12:00:00Z");
+        let blob = |n: i64| {
+            let created = from - TimeDelta::milliseconds(n * 864);
+            (created, mark(&n.to_string()))
+        };
+        let left = Left {
+            from,
+            to: None,
+            done: (0..100_000).map(blob).collect(),
+            carried: Vec::new(),
+        };
+        let size = |left, overlap| Value::Object(members(left, overlap)).to_string().len();
+        let minutes = TimeDelta::minutes;
+        assert!(size(left, minutes(10)) < 8 * 1024);
+        let done = (0..100_000).map(blob).collect();
+        let left = Left {
+            from,
+            to: None,
+            done,
+            carried: Vec::new(),
+        };
+        // Too many marks for an overlap of a day: the latest stay, and the state keeps its limit.
+        assert!(size(left, minutes(24 * 60)) < state::MAX_BYTES);
     }
 
     #[test]
