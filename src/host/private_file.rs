@@ -25,15 +25,24 @@ pub(super) struct Lock(#[expect(dead_code, reason = "being open, it holds the lo
 impl Lock {
     /// The lock beside that file; none if somebody holds it.
     pub(super) fn try_take(file: &Path) -> io::Result<Option<Self>> {
+        let lock = file.with_extension("lock");
+        // Opening a pipe would wait for its other end, and nothing could end that.
+        if std::fs::symlink_metadata(&lock).is_ok_and(|there| !there.is_file()) {
+            return Err(not_ordinary());
+        }
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false).mode(0o600);
-        let opened = options.open(file.with_extension("lock"))?;
+        let opened = options.open(lock)?;
         match opened.try_lock() {
             Ok(()) => Ok(Some(Lock(opened))),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
         }
     }
+}
+
+fn not_ordinary() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is not an ordinary file")
 }
 
 /// What is in the file; none if it is not there.
@@ -43,8 +52,7 @@ pub(super) fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
         found => found?.is_file(),
     };
     if !is_file {
-        let words = "it is not an ordinary file";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
+        return Err(not_ordinary());
     }
     let mut bytes = Vec::new();
     File::open(file)?.take(MAX_BYTES).read_to_end(&mut bytes)?;

@@ -131,12 +131,19 @@ impl Ledger {
         });
     }
 
-    /// The rest from that moment to the window's end was not read.
-    pub fn broken_off(&mut self, from: String, code: Option<&str>, lost: bool) {
-        let to = self.window.to.clone();
+    /// That span was not read.
+    pub fn broken_off(&mut self, (from, to): (String, String), code: Option<&str>, lost: bool) {
         self.interrupted(Some(to), code, lost);
         if let Some(gap) = self.gaps.last_mut() {
             gap.from = Some(from);
+        }
+    }
+
+    /// Something in that span failed before and is not listed any more; it is looked for again.
+    pub fn unlisted(&mut self, from: String, to: String) {
+        self.broken_off((from, to), None, false);
+        if let Some(gap) = self.gaps.last_mut() {
+            "missing".clone_into(&mut gap.cause);
         }
     }
 
@@ -208,7 +215,8 @@ mod tests {
         ledger.absent("b", Absence::Missing, Some("AF20050"));
         ledger.absent("c", Absence::Failed { again: true }, None);
         ledger.absent("d", Absence::Failed { again: false }, None);
-        ledger.broken_off("2026-09-20T12:00:00Z".to_owned(), None, false);
+        let [from, to] = ["2026-09-20T12:00:00Z", "2026-09-21T00:00:00Z"].map(str::to_owned);
+        ledger.broken_off((from, to), None, false);
         let coverage = ledger.close();
         let window = &coverage.windows[0];
         assert!(window.balances() && !coverage.complete);

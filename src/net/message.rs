@@ -17,6 +17,9 @@ use crate::protocol::secret::STRUCK_OUT;
 use crate::protocol::{Document, ErrorKind, Failure, Secret};
 use crate::when;
 
+/// The longest wait that is believed.
+const LONGEST_WAIT: Duration = Duration::from_hours(24 * 7);
+
 /// The HTTP methods in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -291,11 +294,18 @@ impl ApiResponse {
     /// (without one a date cannot be told from, as clocks differ).
     pub fn retry_after(&self) -> Option<Duration> {
         let text = self.header("retry-after")?.trim();
-        if let Ok(seconds) = text.parse() {
-            return Some(Duration::from_secs(seconds));
+        // A number that no clock could count is as long as any.
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            let seconds = text.parse().unwrap_or(u64::MAX);
+            return Some(Duration::from_secs(seconds).min(LONGEST_WAIT));
         }
-        let wait = http_date(text)? - http_date(self.header("date")?)?;
-        Some(wait.to_std().unwrap_or_default())
+        let wait = http_date(text)? - self.date()?;
+        Some(wait.to_std().unwrap_or_default().min(LONGEST_WAIT))
+    }
+
+    /// The service's clock.
+    pub fn date(&self) -> Option<DateTime<Utc>> {
+        http_date(self.header("date")?)
     }
 
     /// The call with everything the answer says about it.

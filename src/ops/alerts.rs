@@ -201,11 +201,12 @@ fn window_of(
 
 /// Goes on at a page, or where the last window ended.
 fn go_on(call: &Call<'_>, input: &Fetch, state: &State) -> Result<Plan, Failure> {
-    let resume = Resume::read(state)?;
+    let resume = Resume::read(state, call.now)?;
     let seen = resume.seen()?;
     let Some(link) = &resume.link else {
-        let end = call.now.trunc_subsecs(3);
-        let start = (resume.to - call.overlap.unwrap_or_default()).min(end);
+        // A clock that went back must not take the point that was reached with it.
+        let end = call.now.trunc_subsecs(3).max(resume.to);
+        let start = resume.to - call.overlap.unwrap_or_default();
         return window_of(call, input, (TimeWindow { start, end }, seen));
     };
     let graph = &call.connection.cloud.graph;
@@ -243,6 +244,8 @@ struct Reading<'a> {
     window: TimeWindow,
     left: Option<u64>,
     seen: Seen,
+    /// The service's clock when the first page came.
+    clock: Option<DateTime<Utc>>,
     links: Links,
     ledger: Ledger,
     pages: Option<Pages>,
@@ -257,6 +260,7 @@ async fn read(call: &Call<'_>, input: &Fetch, plan: &Plan) -> Result<Reply, Fail
         window: plan.window,
         left: plan.left,
         seen: plan.seen.clone(),
+        clock: None,
         links: Links::new(&call.connection.cloud.graph),
         ledger: Ledger::new("alerts", &plan.window),
         pages: None,
@@ -302,6 +306,7 @@ impl Reading<'_> {
     /// Takes a page in; the link to the next one, if more is wanted.
     fn take(&mut self, body: &Body) -> Result<Option<String>, Failure> {
         let page = body.open()?;
+        self.clock = self.clock.or(body.date());
         let received = page.records.len();
         let mut fresh = page.records;
         if self.rolls() {
@@ -351,7 +356,13 @@ impl Reading<'_> {
 
     fn close(mut self, end: End) -> Result<Reply, Failure> {
         let (incomplete, next) = match end {
-            End::Done if self.rolls() => (None, Some(Next::Window(self.window.end))),
+            // What lies ahead of the service's clock was not there to be listed.
+            End::Done if self.rolls() => {
+                let served = self
+                    .clock
+                    .map_or(self.window.end, |at| at.min(self.window.end));
+                (None, Some(Next::Window(served.max(self.window.start))))
+            }
             End::Done => (None, None),
             End::Enough(url) => {
                 self.ledger.limited();

@@ -239,39 +239,52 @@ fn whatever_fails_every_record_comes_once_or_its_gap_is_named() {
     };
     let scripts = proptest::collection::vec(fault(), 1..5);
     let mut runner = TestRunner::new(cases);
-    let outcome = runner.run(&(scripts, 2..7_usize), |(faults, page)| {
-        let blobs: Vec<Value> = (0..24)
-            .map(|n| {
-                blob(
-                    n,
-                    &format!("2026-01-14T{:02}:{:02}:00Z", n / 4 + 2, n % 4 * 15),
-                )
-            })
-            .collect();
-        let mut world = world(&blobs);
-        world["faults"] = json!(faults);
-        world["content_page_size"] = json!(page);
-        let (came, lost) = wait(until_done(&world));
-        prop_assert!(came.values().all(|times| *times == 1), "twice: {:?}", came);
-        let lost: BTreeSet<usize> = lost
-            .difference(&came.keys().copied().collect())
-            .copied()
-            .collect();
-        prop_assert_eq!(
-            came.len() + lost.len(),
-            24,
-            "came {:?}, lost {:?}",
-            came,
-            lost
-        );
-        Ok(())
-    });
+    let limits = proptest::option::of(1..9_usize);
+    let outcome = runner.run(
+        &(scripts, 2..7_usize, limits, 1..7_usize),
+        |(faults, page, limit, alike)| {
+            // Some became available in the same second.
+            let blobs: Vec<Value> = (0..24)
+                .map(|n| {
+                    let (turn, ms) = (n / alike, n % alike);
+                    blob(
+                        n,
+                        &format!(
+                            "2026-01-14T{:02}:{:02}:00.{ms:03}Z",
+                            turn / 4 + 2,
+                            turn % 4 * 15
+                        ),
+                    )
+                })
+                .collect();
+            let mut world = world(&blobs);
+            world["faults"] = json!(faults);
+            world["content_page_size"] = json!(page);
+            let (came, lost) = wait(until_done(&world, limit));
+            prop_assert!(came.values().all(|times| *times == 1), "twice: {:?}", came);
+            let lost: BTreeSet<usize> = lost
+                .difference(&came.keys().copied().collect())
+                .copied()
+                .collect();
+            prop_assert_eq!(
+                came.len() + lost.len(),
+                24,
+                "came {:?}, lost {:?}",
+                came,
+                lost
+            );
+            Ok(())
+        },
+    );
     outcome.expect("every record or its gap");
 }
 
 /// Runs with the state of the last one until nothing more is to be had: how often every record came,
 /// and which are named as lost.
-async fn until_done(world: &Value) -> (BTreeMap<usize, usize>, BTreeSet<usize>) {
+async fn until_done(
+    world: &Value,
+    limit: Option<usize>,
+) -> (BTreeMap<usize, usize>, BTreeSet<usize>) {
     let bench = Bench::impatient(&world.to_string(), "2026-01-14T12:00:00Z").await;
     let (mut came, mut lost, mut state) = (BTreeMap::new(), BTreeSet::new(), Value::Null);
     let named = |gap: &Value| -> usize {
@@ -280,7 +293,9 @@ async fn until_done(world: &Value) -> (BTreeMap<usize, usize>, BTreeSet<usize>) 
         digits.parse().expect("a number")
     };
     for _ in 0..100 {
-        let result = read(&bench.run(&request(&state).to_string()).await);
+        let mut next = request(&state);
+        next["options"]["max_events"] = json!(limit);
+        let result = read(&bench.run(&next.to_string()).await);
         for number in numbers(&result) {
             *came.entry(number).or_insert(0) += 1;
         }
@@ -348,7 +363,7 @@ fn a_mark_that_was_not_met_again_is_not_forgotten() {
         { "route": "management.content", "nth": [4, 5, 8, 9], "status": 500 },
         { "route": "management.blob", "nth": [1, 2, 3, 6, 14, 19], "reset": true },
     ]);
-    let (came, _) = wait(until_done(&world));
+    let (came, _) = wait(until_done(&world, None));
     assert_eq!(came.len(), 24);
     assert!(came.values().all(|times| *times == 1), "{came:?}");
 }
@@ -401,5 +416,177 @@ fn a_run_that_is_told_to_stop_delivers_what_is_finished_and_goes_on() {
             (&next["return_data"], &next["more"]),
             (&json!("Successful"), &json!(false))
         );
+    });
+}
+
+/// The first attempts of a blob in the first run, all eight of them, when it is one of `all`.
+fn first_fails(all: usize) -> Vec<usize> {
+    std::iter::once(1).chain(all + 1..all + 8).collect()
+}
+
+#[test]
+fn looking_for_a_carried_blob_says_nothing_about_others_of_its_second() {
+    wait(async {
+        let blobs: Vec<Value> = (0..12)
+            .map(|n| blob(n, &format!("2026-01-14T10:00:00.{n:03}Z")))
+            .collect();
+        let now = "2026-01-14T12:00:00Z";
+        let limited = async |world: &Value, state: &Value| {
+            let mut request = request(state);
+            request["options"]["max_events"] = json!(1);
+            let bench = Bench::new(&world.to_string(), now).await;
+            read(&bench.run(&request.to_string()).await)
+        };
+        let mut failing = world(&blobs);
+        failing["faults"] =
+            json!([{ "route": "management.blob", "nth": first_fails(8), "status": 503 }]);
+        let first = limited(&failing, &Value::Null).await;
+        assert_eq!(first["return_data"], "Partially Successful");
+        // It is found again, and then the listing of the window fails.
+        let mut failing = world(&blobs);
+        let window: Vec<usize> = (2..10).collect();
+        failing["faults"] =
+            json!([{ "route": "management.content", "nth": window, "status": 503 }]);
+        let second = at(now, &failing, &first["state"]).await;
+        let third = at(now, &world(&blobs), &second["state"]).await;
+        let mut came = [numbers(&first), numbers(&second), numbers(&third)].concat();
+        came.sort_unstable();
+        assert_eq!(came, (0..12).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn a_limit_reached_among_carried_blobs_is_an_end_and_no_circle() {
+    wait(async {
+        let blobs = [
+            blob(0, "2026-01-14T10:00:00.000Z"),
+            blob(1, "2026-01-14T10:00:00.001Z"),
+        ];
+        let mut failing = world(&blobs);
+        failing["content_page_size"] = json!(1);
+        failing["faults"] = json!([{ "route": "management.blob", "nth": (1..9).collect::<Vec<_>>(), "status": 503 }]);
+        let bench = Bench::new(&failing.to_string(), "2026-01-14T12:00:00Z").await;
+        let (mut came, mut state) = (Vec::new(), Value::Null);
+        for turn in 0.. {
+            assert!(turn < 6, "it goes in circles: {came:?}");
+            let mut request = request(&state);
+            request["options"]["max_events"] = json!(1);
+            let result = read(&bench.run(&request.to_string()).await);
+            came.extend(numbers(&result));
+            state = result["state"].clone();
+            if result["more"] == false {
+                break;
+            }
+        }
+        came.sort_unstable();
+        assert_eq!(came, [0, 1]);
+    });
+}
+
+#[test]
+fn a_carried_blob_that_is_not_listed_any_more_is_told_and_stays() {
+    wait(async {
+        let now = "2026-01-14T12:00:00Z";
+        let blobs = [blob(0, "2026-01-14T10:00:00Z")];
+        let mut failing = world(&[blobs[0].clone(), blob(1, "2026-01-14T11:00:00Z")]);
+        failing["faults"] =
+            json!([{ "route": "management.blob", "nth": first_fails(2), "status": 503 }]);
+        let first = at(now, &failing, &Value::Null).await;
+        let missing = 1 - numbers(&first)[0];
+        let gone: Vec<Value> = [
+            blob(0, "2026-01-14T10:00:00Z"),
+            blob(1, "2026-01-14T11:00:00Z"),
+        ]
+        .into_iter()
+        .enumerate()
+        .filter(|(n, _)| *n != missing)
+        .map(|(_, blob)| blob)
+        .collect();
+        let second = at(now, &world(&gone), &first["state"]).await;
+        assert_eq!(
+            second["return_data"], "Partially Successful",
+            "{}",
+            second["result"]
+        );
+        assert_eq!(second["coverage"]["gaps"][0]["cause"], "missing");
+        // Listed again, it comes.
+        failing["faults"] = json!([]);
+        let third = at(now, &failing, &second["state"]).await;
+        assert_eq!(numbers(&third), [missing]);
+        assert_eq!(third["return_data"], "Successful");
+    });
+}
+
+#[test]
+fn a_clock_that_is_off_loses_nothing() {
+    wait(async {
+        let run = async |services: &str, ours: &str, blobs: &[Value], state: &Value| {
+            let mut world = world(blobs);
+            world["now"] = json!(services);
+            at(ours, &world, state).await
+        };
+        let first = [blob(1, "2026-01-14T11:30:00Z")];
+        let later = [first[0].clone(), blob(2, "2026-01-14T12:02:00Z")];
+        // An hour ahead.
+        let result = run(
+            "2026-01-14T12:00:00Z",
+            "2026-01-14T13:00:00Z",
+            &first,
+            &Value::Null,
+        )
+        .await;
+        assert_eq!(numbers(&result), [1]);
+        assert_eq!(result["warnings"][0]["code"], "clocks_differ");
+        let result = run(
+            "2026-01-14T12:05:00Z",
+            "2026-01-14T13:05:00Z",
+            &later,
+            &result["state"],
+        )
+        .await;
+        assert_eq!(numbers(&result), [2]);
+        // And back again.
+        let result = run(
+            "2026-01-14T12:06:00Z",
+            "2026-01-14T10:00:00Z",
+            &later,
+            &result["state"],
+        )
+        .await;
+        assert!(numbers(&result).is_empty());
+        let result = run(
+            "2026-01-14T12:07:00Z",
+            "2026-01-14T12:07:00Z",
+            &later,
+            &result["state"],
+        )
+        .await;
+        assert!(numbers(&result).is_empty());
+    });
+}
+
+#[test]
+fn a_page_out_of_order_does_not_move_the_cursor_past_what_was_not_read() {
+    wait(async {
+        let now = "2026-01-14T12:00:00Z";
+        let blobs: Vec<Value> = (0..6)
+            .map(|n| blob(n, &format!("2026-01-14T10:0{n}:00Z")))
+            .collect();
+        for to in ["10:50:00.000Z", "23:50:00.000Z"] {
+            let mut odd = world(&blobs);
+            odd["content_page_size"] = json!(2);
+            odd["faults"] = json!([
+                { "route": "management.content", "replace": { "from": "10:01:00.000Z\"", "to": format!("{to}\"") } },
+                { "route": "management.content", "nth": (2..10).collect::<Vec<_>>(), "status": 503 },
+            ]);
+            let first = at(now, &odd, &Value::Null).await;
+            assert_eq!(first["return_data"], "Partially Successful");
+            let second = at(now, &world(&blobs), &first["state"]).await;
+            let all: BTreeSet<usize> = numbers(&first)
+                .into_iter()
+                .chain(numbers(&second))
+                .collect();
+            assert_eq!(all.len(), 6, "{to}");
+        }
     });
 }

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::ExitCode;
 
 use crate::protocol::Redactor;
@@ -26,6 +27,9 @@ impl Out {
     /// Opens stdout, unbuffered below our own buffer.
     #[expect(clippy::disallowed_methods, reason = "the one writer to stdout")]
     pub(super) fn open(redactor: Redactor) -> io::Result<Self> {
+        if was_closed() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         let to = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let redacting = Redacting {
             to,
@@ -50,6 +54,17 @@ impl Write for Out {
     fn flush(&mut self) -> io::Result<()> {
         self.finish()
     }
+}
+
+/// Was stdout closed when the process began? Then the runtime has put the null device there, for
+/// reading and writing, as nobody who wants to discard a result would.
+fn was_closed() -> bool {
+    let null = std::fs::read_link("/proc/self/fd/1").is_ok_and(|to| to == Path::new("/dev/null"));
+    null && std::fs::read_to_string("/proc/self/fdinfo/1").is_ok_and(|info| {
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        // The access mode is in the lowest bits; 2 is reading and writing.
+        flags.is_some_and(|flags| flags.trim().ends_with('2'))
+    })
 }
 
 /// Strikes secrets out of a stream of JSON; holds back a string that has not ended.

@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 
 use chrono::{DateTime, Utc};
 use ring::digest;
-use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
@@ -27,8 +27,7 @@ const NEXT_PAGE: [&str; 2] = ["NextPageUri", "NextPageUrl"];
 
 /// A blob as a page lists it. The service documents all members; what is left out is told when the
 /// blob is asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Blob {
     /// Opaque id.
     pub content_id: Option<String>,
@@ -39,6 +38,15 @@ pub struct Blob {
 }
 
 impl Blob {
+    fn read(entry: &Value) -> Self {
+        let text = |name: &str| entry[name].as_str().map(str::to_owned);
+        Blob {
+            content_id: text("contentId"),
+            content_uri: text("contentUri"),
+            content_created: text("contentCreated"),
+        }
+    }
+
     /// What it is called in messages and gaps.
     pub fn name(&self) -> &str {
         let name = self.content_id.as_deref().or(self.content_uri.as_deref());
@@ -58,6 +66,8 @@ pub struct Page {
     pub blobs: Vec<Blob>,
     /// The link to the next page.
     pub next: Option<String>,
+    /// The service's clock.
+    pub date: Option<DateTime<Utc>>,
 }
 
 impl Feed<'_> {
@@ -118,17 +128,20 @@ impl Feed<'_> {
     }
 }
 
-/// What an answer to a listing says.
+/// What an answer to a listing says. An entry of another shape than documented is a blob of which
+/// less is known; it keeps the others nothing back.
 pub(super) fn page(response: &ApiResponse) -> Result<Page, Failure> {
     let document = response.document()?;
-    let blobs = serde_json::from_str(document.text())
+    let entries: Option<Vec<Value>> = serde_json::from_str(document.text())
         .ok()
-        .filter(|_| document.text().starts_with('['))
-        .ok_or_else(|| response.bad("the body is not an array of content blobs."))?;
+        .filter(|_| document.text().starts_with('['));
+    let entries =
+        entries.ok_or_else(|| response.bad("the body is not an array of content blobs."))?;
     let next = NEXT_PAGE.iter().find_map(|name| response.header(name));
     Ok(Page {
-        blobs,
+        blobs: entries.iter().map(Blob::read).collect(),
         next: next.map(str::to_owned),
+        date: response.date(),
     })
 }
 
@@ -318,10 +331,9 @@ mod tests {
 
     #[test]
     fn a_blob_is_named_by_what_it_has() {
-        let blob: Blob = serde_json::from_str(
-            r#"{"contentId":"a$b","contentCreated":"2026-01-14T09:31:12.345Z","x":1}"#,
-        )
-        .expect("a blob");
+        let entry = serde_json::json!({ "contentId": "a$b", "contentUri": 7,
+            "contentCreated": "2026-01-14T09:31:12.345Z" });
+        let blob = Blob::read(&entry);
         assert_eq!(blob.name(), "a$b");
         assert_eq!(
             blob.created().map(rfc3339).as_deref(),

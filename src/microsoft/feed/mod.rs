@@ -103,7 +103,7 @@ impl<'a> Feed<'a> {
             request = request.body(Body::Json(body.to_string()));
         }
         match self.send(request).await {
-            Ok(response) => Ok(Started::Now(said(&response)?)),
+            Ok(response) => said(&response).map(Started::Now).map_err(unclear),
             Err(failure) if failure.vendor_code() == Some(error::ALREADY_ENABLED) => {
                 Ok(Started::Before(failure))
             }
@@ -116,7 +116,7 @@ impl<'a> Feed<'a> {
         let named = [("contentType", content_type.name())];
         let url = self.address("stop", &named).await?;
         let sent = self.send(self.post(url)).await;
-        said(&sent.map_err(unclear)?)
+        said(&sent.map_err(unclear)?).map_err(unclear)
     }
 
     async fn send(&self, request: ApiRequest) -> Result<ApiResponse, Failure> {
@@ -203,7 +203,10 @@ fn listed(response: &ApiResponse) -> Result<(Vec<Subscription>, Document), Failu
 /// A change whose answer did not come may have been made.
 fn unclear(failure: Failure) -> Failure {
     match failure.kind() {
-        ErrorKind::Network | ErrorKind::Timeout => failure
+        ErrorKind::Network
+        | ErrorKind::Timeout
+        | ErrorKind::Unavailable
+        | ErrorKind::BadResponse => failure
             .advice("It may have taken effect: list the subscriptions before sending it again."),
         _ => failure,
     }

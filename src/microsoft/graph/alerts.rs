@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -146,6 +147,11 @@ pub async fn page(graph: &Graph<'_>, url: Url) -> Result<Body, Failure> {
 }
 
 impl Body {
+    /// The service's clock.
+    pub fn date(&self) -> Option<DateTime<Utc>> {
+        self.answer.date()
+    }
+
     /// The page as a document.
     pub fn document(&self) -> &Document {
         &self.document

@@ -340,7 +340,7 @@ fn a_pause_that_a_service_asked_for_holds_for_everybody() {
         let stop = first.send(ask("/1"), Auth::Open, |_| None).await;
         let stop = stop.expect_err("the wait would outlast the deadline");
         assert_eq!(stop.kind(), ErrorKind::Throttled);
-        assert_eq!(stop.wait(), Some(Duration::from_secs(60)));
+        assert_eq!(stop.wait(), Some(Duration::from_mins(1)));
         // Another run of the same process, another address, the same service.
         let deadline = Deadline::new(Duration::from_secs(5), &CancelSignal::default());
         let other = Caller::new(

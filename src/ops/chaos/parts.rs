@@ -263,8 +263,8 @@ impl<'a> Parts<'a> {
     fn close(mut self, incomplete: Option<Failure>, keeps: bool) -> Result<Reply, Failure> {
         let owes = self.owes();
         if incomplete.is_some() {
-            let from = rfc3339(self.time(self.next));
-            self.ledger.broken_off(from, None, false);
+            let span = (rfc3339(self.time(self.next)), rfc3339(self.window.end));
+            self.ledger.broken_off(span, None, false);
         } else if owes {
             self.ledger.limited();
         }

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
 use url::Url;
@@ -18,6 +18,7 @@ use crate::microsoft::feed::content::{Blob, Kept};
 use crate::microsoft::feed::filter::Filter;
 use crate::microsoft::ledger::{Absence, Counted, Ledger};
 use crate::net::Links;
+use crate::net::retry::{Repeat, SAME_AGAIN, is_passing};
 use crate::ops::Call;
 use crate::protocol::{Coverage, ErrorKind, Failure};
 
@@ -53,7 +54,7 @@ pub(super) struct Reading<'a> {
     pub(super) aged: Option<Failure>,
     /// Everything before was dealt with, but for what is carried.
     pub(super) cursor: DateTime<Utc>,
-    /// The earliest moment of what was not asked for in the window at hand.
+    /// Where the listing of the window at hand must go on, if it is not through.
     back_to: Option<DateTime<Utc>>,
     pub(super) settled: Vec<(DateTime<Utc>, Mark)>,
     pub(super) carried: Vec<Carried>,
@@ -61,9 +62,15 @@ pub(super) struct Reading<'a> {
     pub(super) changed: u64,
     /// Blobs that came.
     pub(super) came: u64,
-    /// The last availability that was listed.
-    pub(super) reached: DateTime<Utc>,
-    window: TimeWindow,
+    /// How far this machine's clock is ahead of the service's.
+    pub(super) skew: Option<TimeDelta>,
+    /// The service's clock when the window at hand was listed.
+    clock: Option<DateTime<Utc>>,
+    /// The earliest moment of the page at hand.
+    page_from: DateTime<Utc>,
+    /// Refusals one after the other.
+    refused: usize,
+    pub(super) window: TimeWindow,
     /// While carried blobs are looked for: their marks and tries. Nothing else is fetched then.
     wanted: Option<HashMap<Mark, u8>>,
     links: Links,
@@ -114,7 +121,10 @@ impl<'a> Reading<'a> {
             carried: Vec::new(),
             changed: 0,
             came: 0,
-            reached: window.start,
+            skew: None,
+            clock: None,
+            page_from: window.start,
+            refused: 0,
             window,
             wanted: None,
             links: Links::new(&call.connection.cloud.management),
@@ -128,35 +138,65 @@ impl<'a> Reading<'a> {
 
     /// Reads what the plan names: carried blobs first, then window after window.
     pub(super) async fn all(&mut self, plan: &Plan, filter: &Filter) -> End {
-        let moments = plan
-            .carried
-            .chunk_by(|a, b| second(a.created) == second(b.created));
         let mut left = plan.carried.as_slice();
-        for alike in moments {
-            self.wanted = Some(alike.iter().map(|blob| (blob.mark, blob.tries)).collect());
-            let end = self.window(second(alike[0].created), filter).await;
+        for alike in plan
+            .carried
+            .chunk_by(|a, b| second(a.created) == second(b.created))
+        {
+            let end = self.again(alike, filter).await;
+            left = &left[alike.len()..];
             if !matches!(end, End::Done) {
                 // Those that were not looked for stay what they were.
                 self.carried.extend_from_slice(left);
                 return end;
             }
-            left = &left[alike.len()..];
         }
-        self.wanted = None;
         for window in &plan.windows {
             let end = self.window(*window, filter).await;
-            if !matches!(end, End::Done) {
-                let back_to = self.back_to.unwrap_or(self.reached);
-                self.cursor = self.cursor.max(back_to);
+            let dealt_with = match (&end, self.back_to) {
+                (End::Done, None) => self.served_until(window.end),
+                // A blob that found no room among the carried ones is listed again.
+                (_, Some(back_to)) => back_to,
+                _ => self.page_from,
+            };
+            self.cursor = self.cursor.max(dealt_with);
+            if !matches!(end, End::Done) || self.back_to.is_some() {
                 return end;
-            }
-            // A blob that found no room among the carried ones is listed again.
-            self.cursor = self.cursor.max(self.back_to.unwrap_or(window.end));
-            if self.back_to.is_some() {
-                return End::Done;
             }
         }
         End::Done
+    }
+
+    /// Looks for blobs that failed in an earlier run and became available in the same second.
+    async fn again(&mut self, alike: &[Carried], filter: &Filter) -> End {
+        self.wanted = Some(alike.iter().map(|blob| (blob.mark, blob.tries)).collect());
+        let moment = second(alike[0].created);
+        let end = self.window(moment, filter).await;
+        let wanted = self.wanted.take().unwrap_or_default();
+        let done = matches!(end, End::Done);
+        for blob in alike.iter().filter(|blob| wanted.contains_key(&blob.mark)) {
+            self.carried.push(Carried {
+                tries: blob.tries.saturating_add(u8::from(done)),
+                ..*blob
+            });
+            if done {
+                let (from, to) = named(&moment);
+                self.ledger.unlisted(from, to);
+                self.aged.get_or_insert_with(|| {
+                    let words = "Content that failed before is not listed any more.";
+                    Failure::new(ErrorKind::Rejected, words)
+                });
+            }
+        }
+        end
+    }
+
+    /// The end of a window in the service's own time: what lies ahead of its clock was not there
+    /// to be listed, whatever the clock of this machine says.
+    fn served_until(&self, end: DateTime<Utc>) -> DateTime<Utc> {
+        self.clock
+            .map_or(end, |clock| end.min(clock))
+            .max(self.window.start)
     }
 
     async fn window(&mut self, window: TimeWindow, filter: &Filter) -> End {
@@ -168,8 +208,9 @@ impl<'a> Reading<'a> {
             self.ledger = next;
         }
         self.window = window;
-        self.reached = window.start;
+        self.page_from = window.start;
         self.back_to = None;
+        self.clock = None;
         self.pages(filter).await.unwrap_or_else(End::Broken)
     }
 
@@ -182,8 +223,11 @@ impl<'a> Reading<'a> {
             .await?;
         self.links.visited(&first);
         let mut page = feed.content(first).await?;
+        self.clock = page.date;
+        self.skew = self.skew.or(page.date.map(|date| call.now - date));
         loop {
             self.ledger.listing();
+            self.page_from = self.earliest(&page.blobs);
             if let Some(end) = self.blobs(&feed, page.blobs, filter).await {
                 return Ok(end);
             }
@@ -201,7 +245,7 @@ impl<'a> Reading<'a> {
     ///
     /// What was begun is always taken, so nothing that came is thrown away.
     async fn blobs(&mut self, feed: &Feed<'_>, blobs: Vec<Blob>, filter: &Filter) -> Option<End> {
-        let times: Vec<_> = blobs.iter().map(|blob| self.created(blob)).collect();
+        let listed = blobs.len();
         let tasks: Vec<Task> = blobs.into_iter().map(|blob| self.task(blob)).collect();
         let stop = AtomicBool::new(false);
         let tasks = tasks
@@ -219,61 +263,63 @@ impl<'a> Reading<'a> {
         let (mut end, mut taken) = (None, 0);
         while let Some(outcome) = outcomes.next().await {
             taken += 1;
-            if let Some(failure) = self.take(outcome) {
-                end.get_or_insert(End::Broken(failure));
-            } else if self.is_enough() {
-                end.get_or_insert(End::Enough);
+            match (self.take(outcome), &end) {
+                // What broke off is told before a limit: that blob was not dealt with.
+                (Some(failure), None | Some(End::Enough)) => end = Some(End::Broken(failure)),
+                (None, None) if self.is_enough() => end = Some(End::Enough),
+                _ => {}
             }
             stop.store(end.is_some(), Ordering::Relaxed);
         }
         drop(outcomes);
-        match times[taken..].iter().min() {
-            Some(earliest) => self.come_back(*earliest),
-            // The whole page was under way when the limit was reached.
-            None if matches!(end, Some(End::Enough)) => return None,
-            None => {}
+        if taken < listed {
+            self.come_back(self.page_from);
+            return end;
         }
-        end
+        // The whole page was under way when the limit was reached.
+        end.filter(|end| !matches!(end, End::Enough))
     }
 
-    /// When a blob became available; the window's start if the listing does not say.
-    fn created(&self, blob: &Blob) -> DateTime<Utc> {
-        blob.created().unwrap_or(self.window.start)
+    /// When the first blob of a page became available: where the listing goes on if it breaks off
+    /// on this page or behind it. One time out of order is enough to begin with the window again.
+    fn earliest(&self, blobs: &[Blob]) -> DateTime<Utc> {
+        let inside = |time: &DateTime<Utc>| self.window.start <= *time && *time < self.window.end;
+        let times = blobs.iter().map(|blob| blob.created().filter(inside));
+        let times: Option<Vec<_>> = times.collect();
+        match times {
+            Some(times) if times.is_empty() => self.page_from,
+            Some(times) if times.is_sorted() && times[0] >= self.page_from => times[0],
+            _ => self.window.start,
+        }
     }
 
     /// Judges a listed blob before it is asked for.
     fn task(&mut self, blob: Blob) -> Task {
-        if let Some(created) = blob.created() {
-            self.reached = self.reached.max(created);
-        }
         let known = mark(blob.name());
-        self.unmet.remove(&known);
-        let skipped = match &self.wanted {
-            Some(wanted) => !wanted.contains_key(&known),
-            None => self.before.contains(&known),
-        };
-        if skipped {
+        let is_named = blob.content_id.is_some() || blob.content_uri.is_some();
+        if let Some(wanted) = &self.wanted {
+            if !wanted.contains_key(&known) {
+                return Task::Skip;
+            }
+        } else if is_named && self.before.contains(&known) {
             // The next state must know it too.
+            self.unmet.remove(&known);
             self.settle(&blob);
             return Task::Skip;
         }
-        self.before.extend(self.wanted.is_some().then_some(known));
         let same = (blob.content_id.clone(), blob.content_uri.clone());
-        if !self.listed.insert(same) {
+        if is_named && !self.listed.insert(same) {
             return Task::Skip;
         }
         let address = match &blob.content_uri {
             Some(address) => self.links.check(address),
-            None => Err(Failure::new(
-                ErrorKind::BadResponse,
-                "The listing gives no address for this content.",
-            )),
+            None => Err(astray("The listing gives no address for this content.")),
         };
         match address {
             Err(refused) => Task::Refuse(blob, refused),
             Ok(url) if !self.addresses.insert(url.to_string()) => {
                 let words = "The address of this content was listed for other content before; it was not asked again.";
-                Task::Refuse(blob, Failure::new(ErrorKind::BadResponse, words))
+                Task::Refuse(blob, astray(words))
             }
             Ok(url) => Task::Fetch(blob, url),
         }
@@ -293,17 +339,32 @@ impl<'a> Reading<'a> {
                 let counted = self.merge(&kept);
                 self.ledger.fetched(counted);
                 self.came += 1;
+                self.refused = 0;
                 self.settle(&blob);
                 None
             }
-            Err(failure) if ends_all(&failure) => {
-                self.come_back(self.created(&blob));
-                Some(failure)
-            }
+            Err(failure) if self.ends_all(&failure) => Some(failure),
             Err(failure) => {
                 self.absent(&blob, failure);
                 None
             }
+        }
+    }
+
+    /// Going on makes no sense: the run must stop, the service wants a pause, or it refuses all
+    /// content and not this one.
+    fn ends_all(&mut self, failure: &Failure) -> bool {
+        use ErrorKind::{AuthFailed, Cancelled, Forbidden, Rejected, Throttled, Timeout};
+        match failure.kind() {
+            Cancelled | Throttled | Timeout => true,
+            AuthFailed | Forbidden => {
+                self.refused += 1;
+                self.refused > AT_ONCE
+            }
+            Rejected => failure
+                .vendor_code()
+                .is_some_and(|code| code.starts_with("AF20") && !code.starts_with("AF2005")),
+            _ => false,
         }
     }
 
@@ -313,7 +374,8 @@ impl<'a> Reading<'a> {
             (Some("AF20051"), _) => Absence::Expired,
             (Some("AF20050"), _) | (None, Some(404)) => Absence::Missing,
             _ => Absence::Failed {
-                again: failure.kind().retryable(),
+                again: is_passing(&failure, Repeat::Safe)
+                    || matches!(failure.kind(), ErrorKind::AuthFailed | ErrorKind::Forbidden),
             },
         };
         self.ledger.absent(blob.name(), why, code.as_deref());
@@ -333,19 +395,28 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The blob goes along in the state; where there is no room left, the listing goes back to it.
+    /// The blob goes along in the state; where there is no room left, or no time by which it could
+    /// be found again, the listing goes back to its page.
     fn carry(&mut self, blob: &Blob) {
-        let (created, mark) = (self.created(blob), mark(blob.name()));
-        if self.carried.len() >= MAX_CARRIED {
-            return self.come_back(created);
-        }
-        let before = self.wanted.as_ref().and_then(|wanted| wanted.get(&mark));
+        let mark = mark(blob.name());
+        let created = blob.created().filter(|_| self.carried.len() < MAX_CARRIED);
+        let Some(created) = created else {
+            return self.come_back(self.page_from);
+        };
+        let before = self.dealt_with(mark);
         self.settled.push((created, mark));
         self.carried.push(Carried {
             created,
             mark,
-            tries: before.copied().unwrap_or(0).saturating_add(1),
+            tries: before.unwrap_or(0).saturating_add(1),
         });
+    }
+
+    /// A carried blob was found; in how many runs it had failed.
+    fn dealt_with(&mut self, mark: Mark) -> Option<u8> {
+        let tries = self.wanted.as_mut()?.remove(&mark)?;
+        self.before.insert(mark);
+        Some(tries)
     }
 
     /// Adds the records that are not here yet.
@@ -372,7 +443,11 @@ impl<'a> Reading<'a> {
     }
 
     fn settle(&mut self, blob: &Blob) {
-        self.settled.push((self.created(blob), mark(blob.name())));
+        let mark = mark(blob.name());
+        self.dealt_with(mark);
+        // Without a time of its own it is remembered as long as possible.
+        let created = blob.created().unwrap_or(self.window.end);
+        self.settled.push((created, mark));
     }
 
     /// The next listing must go back to that moment.
@@ -388,17 +463,9 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Going on makes no sense: the run must stop, the service wants a pause, or it refuses all
-/// content and not this one.
-fn ends_all(failure: &Failure) -> bool {
-    use ErrorKind::{AuthFailed, Cancelled, Forbidden, Rejected, Throttled, Timeout};
-    match failure.kind() {
-        AuthFailed | Cancelled | Forbidden | Throttled | Timeout => true,
-        Rejected => failure
-            .vendor_code()
-            .is_some_and(|code| code.starts_with("AF20") && !code.starts_with("AF2005")),
-        _ => false,
-    }
+/// A listing that leads astray would do so again.
+fn astray(words: &str) -> Failure {
+    Failure::new(ErrorKind::BadResponse, words).rule(SAME_AGAIN)
 }
 
 async fn carry_out(

@@ -135,8 +135,15 @@ fn resume(call: &Call<'_>, state: &State, rolls: bool) -> Result<Plan, Failure> 
         .into_iter()
         .map(carried)
         .collect::<Result<Vec<_>, _>>()?;
-    let to = resume.to.unwrap_or_else(|| call.now.trunc_subsecs(0));
-    if resume.to.is_some() == rolls || resume.from > to && !rolls {
+    // A clock that went back must not take the cursor with it.
+    let now = call.now.trunc_subsecs(0).max(resume.from);
+    let to = resume.to.unwrap_or(now);
+    let times = carried.iter().map(|blob| &blob.created);
+    let sane = times
+        .chain([&resume.from, &to])
+        .all(|time| ours(*time, call.now));
+    let fits = carried.len() <= MAX_CARRIED && resume.to.is_none() == rolls;
+    if !sane || !fits || resume.from > to {
         return Err(not_ours());
     }
     let kept_from = (call.now - KEPT).trunc_subsecs(0);
@@ -167,6 +174,11 @@ fn resume(call: &Call<'_>, state: &State, rolls: bool) -> Result<Plan, Failure> 
         warnings: Vec::new(),
         rolls,
     })
+}
+
+/// Could that time stand in a state of ours? Clocks differ, but not by years.
+fn ours(time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    (time - now).abs() < TimeDelta::days(3660)
 }
 
 /// The second that a moment lies in: the shortest window that surely lists it.

@@ -3,8 +3,11 @@
 //! The rule: everything that came is delivered; the run fails only when nothing came for a cause
 //! other than age.
 
+use chrono::TimeDelta;
+
 use super::reading::{End, Reading};
 use super::resume::{Left, Plan, state};
+use crate::net::retry::SAME_AGAIN;
 use crate::ops::Reply;
 use crate::protocol::{Document, ErrorKind, Failure, Warning};
 use crate::when::rfc3339;
@@ -15,7 +18,8 @@ const AT_ONCE: u8 = 3;
 /// Closes a reading.
 pub(super) fn settle(mut reading: Reading<'_>, end: End, mut plan: Plan) -> Result<Reply, Failure> {
     let mut more = reading.carried.iter().any(|blob| blob.tries < AT_ONCE);
-    if !matches!(end, End::Done) {
+    plan.warnings.extend(clocks_differ(reading.skew));
+    if !matches!(end, End::Done) || reading.cursor < plan.from {
         // Not everything was listed again, so earlier marks may still be needed.
         let (unmet, at) = (std::mem::take(&mut reading.unmet), reading.cursor);
         reading
@@ -34,13 +38,14 @@ pub(super) fn settle(mut reading: Reading<'_>, end: End, mut plan: Plan) -> Resu
         }
         End::Broken(failure) => {
             more |= failure.kind().retryable();
-            broken_off(&mut reading, &failure, plan.rolls);
+            broken_off(&mut reading, &failure, &plan);
             Some(failure)
         }
     };
     let account = std::mem::take(&mut reading.account);
     let account = account.joined(reading.ledger.clone().close());
     let is_partial = broken.is_some() || !reading.failed.is_empty();
+    let leads_on = broken.as_ref().is_some_and(|failure| !is_astray(failure));
     let listed = account.windows.iter().map(|window| window.listed).sum();
     let fault = fault(&mut reading, broken, (account.gaps.len(), listed));
     let fault = match fault {
@@ -54,7 +59,7 @@ pub(super) fn settle(mut reading: Reading<'_>, end: End, mut plan: Plan) -> Resu
     let raw = Document::from_compact(text).map_err(|error| {
         Failure::new(ErrorKind::Internal, "The records could not be joined.").caused_by(error)
     })?;
-    let state = (plan.rolls || more || !reading.carried.is_empty()).then(|| {
+    let state = (plan.rolls || more || leads_on || !reading.carried.is_empty()).then(|| {
         let left = Left {
             from: reading.cursor,
             to: (!plan.rolls).then(|| plan.end()),
@@ -85,13 +90,37 @@ fn changed(records: u64) -> Option<Warning> {
     Some(Warning::new("repeated_with_changes", words))
 }
 
-/// The rest of the window is a gap. It is lost only where the listing itself leads astray and no
-/// state goes on there.
-fn broken_off(reading: &mut Reading<'_>, failure: &Failure, rolls: bool) {
-    let from = reading.cursor.max(reading.reached);
+/// What was not read is a gap, from where the state goes on. It is lost only where the listing
+/// itself leads astray and no state goes on there.
+fn broken_off(reading: &mut Reading<'_>, failure: &Failure, plan: &Plan) {
+    let window = reading.window;
+    let (from, to) = match (reading.cursor, plan.end()) {
+        (from, to) if from < to => (from, to),
+        _ => (window.start, window.end),
+    };
     let code = failure.vendor_code();
-    let lost = failure.kind() == ErrorKind::BadResponse && !rolls;
-    reading.ledger.broken_off(rfc3339(from), code, lost);
+    let lost = is_astray(failure) && !plan.rolls;
+    let span = (rfc3339(from), rfc3339(to));
+    reading.ledger.broken_off(span, code, lost);
+}
+
+fn is_astray(failure: &Failure) -> bool {
+    failure.kind() == ErrorKind::BadResponse && failure.broken_rule() == Some(SAME_AGAIN)
+}
+
+/// A clock that is off is told: it decides which windows are asked for.
+fn clocks_differ(skew: Option<TimeDelta>) -> Option<Warning> {
+    let skew = skew.filter(|skew| skew.abs() > TimeDelta::minutes(5))?;
+    let (minutes, which) = (
+        skew.num_minutes().abs(),
+        if skew > TimeDelta::zero() {
+            "ahead of"
+        } else {
+            "behind"
+        },
+    );
+    let words = format!("The clock of this machine is {minutes} minutes {which} the service's.");
+    Some(Warning::new("clocks_differ", words))
 }
 
 /// The one failure that a person reads first, with every failed blob as an item.
