@@ -17,9 +17,16 @@ pub fn fold(name: &str) -> String {
 /// The known name nearest to `given`, if one is near enough to be what was meant.
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(given);
+    let likeness = |name: &str| {
+        let name = fold(name);
+        // A name that begins alike is meant rather than one that ends alike: the verb comes first.
+        let begin = folded.bytes().zip(name.bytes()).take(4);
+        let alike = begin.take_while(|(a, b)| a == b).count() == 4;
+        strsim::jaro_winkler(&folded, &name) + if alike { 0.1 } else { 0.0 }
+    };
     known
         .into_iter()
-        .map(|name| (strsim::jaro_winkler(&folded, &fold(name)), name))
+        .map(|name| (likeness(name), name))
         .filter(|(likeness, _)| *likeness >= 0.78)
         .fold(None, |best: Option<(f64, &str)>, next| match best {
             Some(kept) if kept.0 >= next.0 => Some(kept),

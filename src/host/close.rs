@@ -211,24 +211,31 @@ impl Head {
 
     /// On Failed, one line says how to reproduce the call.
     pub(super) fn report(&self, result: &ResultEnvelope) {
-        if result.return_data != ReturnData::Failed {
-            return;
+        let told = one_line(&result.result);
+        for warning in &result.warnings {
+            tracing::warn!("{}: {}", warning.code, one_line(&warning.message));
         }
-        // One line, whatever a service's words hold.
-        let told: String = result
-            .result
-            .split(char::is_control)
-            .collect::<Vec<_>>()
-            .join(" ");
-        let told = told.replace(['\u{2028}', '\u{2029}'], " ");
+        match result.return_data {
+            ReturnData::Successful => return tracing::info!("{told}"),
+            ReturnData::PartiallySuccessful => return tracing::warn!("{told}"),
+            ReturnData::Failed => {}
+        }
         match &self.reproduce {
             Some(request) if self.command.is_some() => {
                 let quoted = request.to_string().replace('\'', "'\\''");
-                tracing::error!("{told} Reproduce: echo '{quoted}' | soarhost run");
+                tracing::error!(
+                    "{told} Reproduce, with the same flags: echo '{quoted}' | soarhost run"
+                );
             }
             _ => tracing::error!("{told}"),
         }
     }
+}
+
+/// One line, whatever a service's words hold.
+fn one_line(words: &str) -> String {
+    let words: Vec<&str> = words.split(char::is_control).collect();
+    words.join(" ").replace(['\u{2028}', '\u{2029}'], " ")
 }
 
 /// What was said, without what was left to its default.
@@ -279,9 +286,12 @@ impl Checked<'_> {
             log_source(&failure);
             // The identical request would bring again what is here already.
             let failure = if reply.more {
-                let first = failure.assistance().unwrap_or("Wait a moment, then go on.").to_owned();
+                let first = failure
+                    .assistance()
+                    .unwrap_or("Wait a moment, then go on.")
+                    .to_owned();
                 failure.advice(format!(
-                    "{first} Keep these events, and send the request with this `state` for the rest."
+                    "{first} Keep what came, and send the request with this `state` for the rest."
                 ))
             } else {
                 failure

@@ -304,6 +304,8 @@ fn not_built(error: reqwest::Error) -> Failure {
 fn broken(url: &Url, error: &reqwest::Error) -> Failure {
     let host = url.origin().ascii_serialization();
     let why = root_words(error);
+    // The resolver ends its words with the query as a programmer writes it.
+    let why = why.split(" for Query").next().unwrap_or_default();
     let stage = Stage::of(error);
     let (what, cause, advice) = stage.words();
     Failure::new(stage.kind(), format!("{host}: {what}: {why}."))

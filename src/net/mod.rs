@@ -226,8 +226,7 @@ impl Caller {
             return Err(failure);
         };
         if !self.deadline.allows(wait) {
-            let asked = failure.wait().unwrap_or(wait);
-            return Err(failure.retry_after(Some(asked)));
+            return Err(failure);
         }
         let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(attempt = request.attempt(), ms, why = %failure, "again");

@@ -22,7 +22,7 @@ use crate::microsoft::graph::alerts::{self, ApiVersion, Body, Query, TimeField};
 use crate::microsoft::ledger::Ledger;
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::Links;
-use crate::ops::{Call, Input, Reply, in_future, instant, scope};
+use crate::ops::{Call, Input, Reply, foreign, in_future, instant, scope};
 use crate::protocol::document::Pages;
 use crate::protocol::{ErrorKind, Failure, State, Warning, state};
 
@@ -143,10 +143,12 @@ pub async fn fetch(call: &Call<'_>, input: Fetch) -> Result<Reply, Failure> {
             None
         }
     };
+    let read = std::mem::take(&mut reply.warnings);
     reply.warnings = plan
         .warning
         .into_iter()
         .chain(future)
+        .chain(read)
         .chain(notice)
         .collect();
     Ok(reply)
@@ -157,9 +159,7 @@ fn plan(call: &Call<'_>, input: &Fetch) -> Result<Plan, Failure> {
         return afresh(call, input, None);
     };
     if state.state != state::VERSION || state.scope != scope(NAME, call.connection, input) {
-        let words = "The state belongs to another connection or to other inputs; it was ignored.";
-        let warning = Warning::new("state_ignored", words).at("/state");
-        return afresh(call, input, Some(warning));
+        return afresh(call, input, Some(foreign(call)?));
     }
     go_on(call, input, state)
 }
@@ -244,6 +244,8 @@ struct Reading<'a> {
     window: TimeWindow,
     left: Option<u64>,
     seen: Seen,
+    /// Did a limit leave out what no later run will ask for?
+    left_out: bool,
     /// The service's clock when the first page came.
     clock: Option<DateTime<Utc>>,
     links: Links,
@@ -260,6 +262,7 @@ async fn read(call: &Call<'_>, input: &Fetch, plan: &Plan) -> Result<Reply, Fail
         window: plan.window,
         left: plan.left,
         seen: plan.seen.clone(),
+        left_out: false,
         clock: None,
         links: Links::new(&call.connection.cloud.graph),
         ledger: Ledger::new("alerts", &plan.window),
@@ -340,6 +343,8 @@ impl Reading<'_> {
         }
         if fresh.len() > wanted || next.is_some() {
             self.ledger.limited();
+            // A run that the next one goes on from leaves them out for good.
+            self.left_out = self.rolls();
         }
         Ok(None)
     }
@@ -387,7 +392,7 @@ impl Reading<'_> {
             state: next.map(|next| self.state(next)),
             records: self.ledger.records(),
             coverage: Some(self.ledger.close()),
-            warnings: Vec::new(),
+            warnings: self.left_out.then(left_out).into_iter().collect(),
             incomplete,
         })
     }
@@ -427,6 +432,12 @@ enum Next {
     Page(Url),
     /// With a window from about that moment on.
     Window(DateTime<Utc>),
+}
+
+fn left_out() -> Warning {
+    let words = "There are more alerts in the window than were asked for; the older ones were left \
+                 out and do not come with the state. Ask for more at once to get them.";
+    Warning::new("left_out_by_limit", words)
 }
 
 fn joined(pages: Pages) -> Result<crate::protocol::Document, Failure> {

@@ -54,6 +54,8 @@ pub struct Call<'a> {
     pub now: DateTime<Utc>,
     /// Where an earlier run stopped.
     pub state: Option<&'a State>,
+    /// Is that state one that the host keeps under a name? Then another request must not move it.
+    pub kept: bool,
     /// For a command that keeps state: how far it looks back behind the point that it reached.
     pub overlap: Option<TimeDelta>,
     /// What the caller limits.
@@ -222,12 +224,30 @@ fn instant(input: &str, text: Option<&str>) -> Result<Option<DateTime<Utc>>, Fai
     })
 }
 
-/// A window that begins in the future is an honest mistake, usually of time zones.
+/// A window in the future is an honest mistake, usually of time zones.
 fn in_future(window: &TimeWindow, now: DateTime<Utc>) -> Option<Warning> {
-    (window.start >= now).then(|| {
-        let words = "The window begins in the future, so nothing can be in it yet; times are UTC.";
-        Warning::new("window_in_future", words)
-    })
+    let words = match window {
+        window if window.start >= now => {
+            "The window begins in the future, so nothing can be in it yet; times are UTC."
+        }
+        window if window.end > now + TimeDelta::minutes(5) => {
+            "The window ends in the future; what comes until then is not in this result."
+        }
+        _ => return None,
+    };
+    Some(Warning::new("window_in_future", words))
+}
+
+/// What becomes of a state of another connection or of other inputs: it is ignored with a warning,
+/// unless the host keeps it under a name, where going on would overwrite it.
+fn foreign(call: &Call<'_>) -> Result<Warning, Failure> {
+    let words = "The state belongs to another connection or to other inputs";
+    if call.kept {
+        return Err(Failure::invalid_input("/state", format!("{words}."))
+            .advice("Use another name for other inputs; each position has its own."));
+    }
+    let words = format!("{words}; it was ignored, and this run starts afresh.");
+    Ok(Warning::new("state_ignored", words).at("/state"))
 }
 
 #[cfg(test)]

@@ -61,6 +61,11 @@ pub fn main() -> ExitCode {
     let mut cli = Cli::read();
     cli.settings = cli.settings.with_environment();
     let redactor = Redactor::default();
+    // `try` tells a person all of it itself.
+    #[cfg(feature = "sim")]
+    if matches!(cli.command, Some(Command::Try(_))) {
+        cli.settings.log_level.get_or_insert(args::LogLevel::Off);
+    }
     log::start(
         cli.settings.log_level.unwrap_or_default(),
         cli.settings.log_format,

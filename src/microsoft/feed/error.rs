@@ -93,8 +93,8 @@ const CODES: &[Row] = &[
     (
         &["AF20023"],
         Rejected,
-        "The subscription was disabled; often auditing is off in the tenant.",
-        "Turn auditing on in the tenant, then start the subscription again.",
+        "The subscription was stopped or disabled; if nobody stopped it, auditing may be off in the tenant.",
+        "Start the subscription to this content type; if it is disabled again, turn auditing on first.",
     ),
     (
         &["AF20024"],

@@ -203,6 +203,10 @@ fn listed(response: &ApiResponse) -> Result<(Vec<Subscription>, Document), Failu
 /// A change whose answer did not come may have been made.
 fn unclear(failure: Failure) -> Failure {
     match failure.kind() {
+        // Nobody who stops a subscription wants to be told to start it.
+        _ if failure.vendor_code() == Some("AF20022") => {
+            failure.advice("Nothing needs to be done.")
+        }
         ErrorKind::Network
         | ErrorKind::Timeout
         | ErrorKind::Unavailable

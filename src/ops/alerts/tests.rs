@@ -90,6 +90,7 @@ impl Run<'_> {
             tokens: &tokens,
             now: now(),
             state: self.state.as_ref(),
+            kept: false,
             overlap: None,
             limits: Limits {
                 max_events: self.max_events,

@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use super::{List, NAME};
 use crate::microsoft::TimeWindow;
-use crate::ops::{Call, in_future, scope};
+use crate::ops::{Call, foreign, in_future, scope};
 use crate::protocol::{Failure, State, Warning, state};
 use crate::when::rfc3339;
 
@@ -111,8 +111,7 @@ pub(super) fn plan(call: &Call<'_>, input: &List) -> Result<Plan, Failure> {
         if state.state == state::VERSION && state.scope == scope(NAME, call.connection, input) {
             return resume(call, state, rolls);
         }
-        let words = "The state belongs to another connection or to other inputs; it was ignored.";
-        warnings.push(Warning::new("state_ignored", words).at("/state"));
+        warnings.push(foreign(call)?);
     }
     let window = input.window(call.now)?;
     warnings.extend(in_future(&window, call.now));
