@@ -5,6 +5,7 @@
 //! in the order of the listing, so that two runs give the same bytes. A blob that is expired,
 //! missing or unreadable keeps nothing else back. It never decides what a record means.
 
+mod blobs;
 mod reading;
 mod resume;
 mod settle;

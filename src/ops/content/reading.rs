@@ -1,6 +1,7 @@
-//! Reading: windows in turn, pages in turn, blobs several at once, records once each.
+//! Reading: windows in turn, pages in turn, blobs several at once.
 //!
-//! It notes what became of every blob; what that means for the run is `settle`'s part.
+//! It decides how far the listing goes and where the next one begins. What is done about a blob is
+//! `blobs`' part, what it all means for the run is `settle`'s.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,22 +9,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
-use url::Url;
 
 use super::List;
-use super::resume::{Carried, MAX_CARRIED, Mark, Plan, mark, named, second};
+use super::blobs::{Task, carry_out};
+use super::resume::{Carried, Mark, Plan, named, second};
 use crate::microsoft::TimeWindow;
 use crate::microsoft::feed::Feed;
-use crate::microsoft::feed::content::{Blob, Kept};
+use crate::microsoft::feed::content::Blob;
 use crate::microsoft::feed::filter::Filter;
-use crate::microsoft::ledger::{Absence, Counted, Ledger};
+use crate::microsoft::ledger::Ledger;
 use crate::net::Links;
-use crate::net::retry::{Repeat, SAME_AGAIN, is_passing};
 use crate::ops::Call;
 use crate::protocol::{Coverage, ErrorKind, Failure};
 
 /// Blobs that are fetched at once.
-const AT_ONCE: usize = 8;
+pub(super) const AT_ONCE: usize = 8;
 
 /// Blobs that may be under way or finished while an earlier one is waited for: one that is repeated
 /// does not hold up all others.
@@ -55,7 +55,7 @@ pub(super) struct Reading<'a> {
     /// Everything before was dealt with, but for what is carried.
     pub(super) cursor: DateTime<Utc>,
     /// Where the listing of the window at hand must go on, if it is not through.
-    back_to: Option<DateTime<Utc>>,
+    pub(super) back_to: Option<DateTime<Utc>>,
     pub(super) settled: Vec<(DateTime<Utc>, Mark)>,
     pub(super) carried: Vec<Carried>,
     /// Records that came again with other content.
@@ -65,34 +65,21 @@ pub(super) struct Reading<'a> {
     /// How far this machine's clock is ahead of the service's.
     pub(super) skew: Option<TimeDelta>,
     /// The service's clock when the window at hand was listed.
-    clock: Option<DateTime<Utc>>,
+    pub(super) clock: Option<DateTime<Utc>>,
     /// The earliest moment of the page at hand.
-    page_from: DateTime<Utc>,
+    pub(super) page_from: DateTime<Utc>,
     /// Refusals one after the other.
-    refused: usize,
+    pub(super) refused: usize,
     pub(super) window: TimeWindow,
     /// While carried blobs are looked for: their marks and tries. Nothing else is fetched then.
-    wanted: Option<HashMap<Mark, u8>>,
-    links: Links,
-    before: HashSet<Mark>,
+    pub(super) wanted: Option<HashMap<Mark, u8>>,
+    pub(super) links: Links,
+    pub(super) before: HashSet<Mark>,
     /// Of those, the ones that were not listed again so far.
     pub(super) unmet: HashSet<Mark>,
-    listed: HashSet<(Option<String>, Option<String>)>,
-    addresses: HashSet<String>,
-    seen: HashMap<u128, u64>,
-}
-
-/// What is to be done about a listed blob.
-enum Task {
-    Fetch(Blob, Url),
-    Refuse(Blob, Failure),
-    Skip,
-}
-
-/// What became of it.
-enum Outcome {
-    Came(Blob, Result<Kept, Failure>),
-    Skipped,
+    pub(super) listed: HashSet<(Option<String>, Option<String>)>,
+    pub(super) addresses: HashSet<String>,
+    pub(super) seen: HashMap<u128, u64>,
 }
 
 impl<'a> Reading<'a> {
@@ -293,165 +280,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Judges a listed blob before it is asked for.
-    fn task(&mut self, blob: Blob) -> Task {
-        let known = mark(blob.name());
-        let is_named = blob.content_id.is_some() || blob.content_uri.is_some();
-        if let Some(wanted) = &self.wanted {
-            if !wanted.contains_key(&known) {
-                return Task::Skip;
-            }
-        } else if is_named && self.before.contains(&known) {
-            // The next state must know it too.
-            self.unmet.remove(&known);
-            self.settle(&blob);
-            return Task::Skip;
-        }
-        let same = (blob.content_id.clone(), blob.content_uri.clone());
-        if is_named && !self.listed.insert(same) {
-            return Task::Skip;
-        }
-        let address = match &blob.content_uri {
-            Some(address) => self.links.check(address),
-            None => Err(astray("The listing gives no address for this content.")),
-        };
-        match address {
-            Err(refused) => Task::Refuse(blob, refused),
-            Ok(url) if !self.addresses.insert(url.to_string()) => {
-                let words = "The address of this content was listed for other content before; it was not asked again.";
-                Task::Refuse(blob, astray(words))
-            }
-            Ok(url) => Task::Fetch(blob, url),
-        }
-    }
-
-    /// Accounts for a blob. Gives the failure that ends the reading, if it is such a one.
-    fn take(&mut self, outcome: Outcome) -> Option<Failure> {
-        let (blob, kept) = match outcome {
-            Outcome::Skipped => {
-                self.ledger.duplicate();
-                return None;
-            }
-            Outcome::Came(blob, kept) => (blob, kept),
-        };
-        match kept {
-            Ok(kept) => {
-                let counted = self.merge(&kept);
-                self.ledger.fetched(counted);
-                self.came += 1;
-                self.refused = 0;
-                self.settle(&blob);
-                None
-            }
-            Err(failure) if self.ends_all(&failure) => Some(failure),
-            Err(failure) => {
-                self.absent(&blob, failure);
-                None
-            }
-        }
-    }
-
-    /// Going on makes no sense: the run must stop, the service wants a pause, or it refuses all
-    /// content and not this one.
-    fn ends_all(&mut self, failure: &Failure) -> bool {
-        use ErrorKind::{AuthFailed, Cancelled, Forbidden, Rejected, Throttled, Timeout};
-        match failure.kind() {
-            Cancelled | Throttled | Timeout => true,
-            AuthFailed | Forbidden => {
-                self.refused += 1;
-                self.refused > AT_ONCE
-            }
-            Rejected => failure
-                .vendor_code()
-                .is_some_and(|code| code.starts_with("AF20") && !code.starts_with("AF2005")),
-            _ => false,
-        }
-    }
-
-    fn absent(&mut self, blob: &Blob, failure: Failure) {
-        let code = failure.vendor_code().map(str::to_owned);
-        let why = match (code.as_deref(), failure.http_status()) {
-            (Some("AF20051"), _) => Absence::Expired,
-            (Some("AF20050"), _) | (None, Some(404)) => Absence::Missing,
-            _ => Absence::Failed {
-                again: is_passing(&failure, Repeat::Safe)
-                    || matches!(failure.kind(), ErrorKind::AuthFailed | ErrorKind::Forbidden),
-            },
-        };
-        self.ledger.absent(blob.name(), why, code.as_deref());
-        match why {
-            Absence::Expired | Absence::Missing => {
-                self.aged.get_or_insert(failure);
-                self.settle(blob);
-            }
-            Absence::Failed { again } => {
-                self.failed.push(failure.at(blob.name()));
-                if again {
-                    self.carry(blob);
-                } else {
-                    self.settle(blob);
-                }
-            }
-        }
-    }
-
-    /// The blob goes along in the state; where there is no room left, or no time by which it could
-    /// be found again, the listing goes back to its page.
-    fn carry(&mut self, blob: &Blob) {
-        let mark = mark(blob.name());
-        let created = blob.created().filter(|_| self.carried.len() < MAX_CARRIED);
-        let Some(created) = created else {
-            return self.come_back(self.page_from);
-        };
-        let before = self.dealt_with(mark);
-        self.settled.push((created, mark));
-        self.carried.push(Carried {
-            created,
-            mark,
-            tries: before.unwrap_or(0).saturating_add(1),
-        });
-    }
-
-    /// A carried blob was found; in how many runs it had failed.
-    fn dealt_with(&mut self, mark: Mark) -> Option<u8> {
-        let tries = self.wanted.as_mut()?.remove(&mark)?;
-        self.before.insert(mark);
-        Some(tries)
-    }
-
-    /// Adds the records that are not here yet.
-    fn merge(&mut self, kept: &Kept) -> Counted {
-        let mut counted = Counted {
-            records: kept.records,
-            ..Counted::default()
-        };
-        for (row, text) in kept.rows() {
-            if let Some(id) = row.id
-                && let Some(print) = self.seen.insert(id, row.print)
-            {
-                counted.repeated += 1;
-                self.changed += u64::from(print != row.print);
-                continue;
-            }
-            counted.kept += 1;
-            if self.text.len() > 1 {
-                self.text.push(',');
-            }
-            self.text.push_str(text);
-        }
-        counted
-    }
-
-    fn settle(&mut self, blob: &Blob) {
-        let mark = mark(blob.name());
-        self.dealt_with(mark);
-        // Without a time of its own it is remembered as long as possible.
-        let created = blob.created().unwrap_or(self.window.end);
-        self.settled.push((created, mark));
-    }
-
     /// The next listing must go back to that moment.
-    fn come_back(&mut self, created: DateTime<Utc>) {
+    pub(super) fn come_back(&mut self, created: DateTime<Utc>) {
         let earliest = self.back_to.map_or(created, |other| other.min(created));
         self.back_to = Some(earliest);
     }
@@ -460,27 +290,5 @@ impl<'a> Reading<'a> {
         let kept: u64 = self.account.windows.iter().map(|window| window.kept).sum();
         let max = self.call.limits.max_events;
         max.is_some_and(|max| kept + self.ledger.kept() >= max)
-    }
-}
-
-/// A listing that leads astray would do so again.
-fn astray(words: &str) -> Failure {
-    Failure::new(ErrorKind::BadResponse, words).rule(SAME_AGAIN)
-}
-
-async fn carry_out(
-    feed: &Feed<'_>,
-    (task, places): (Task, &Semaphore),
-    filter: &Filter,
-) -> Outcome {
-    match task {
-        Task::Skip => Outcome::Skipped,
-        Task::Refuse(blob, failure) => Outcome::Came(blob, Err(failure)),
-        Task::Fetch(blob, url) => {
-            // Places are never closed, so one is always got in the end.
-            let _place = places.acquire().await;
-            let kept = feed.blob(url, filter).await;
-            Outcome::Came(blob, kept)
-        }
     }
 }
