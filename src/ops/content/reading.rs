@@ -26,8 +26,8 @@ use crate::protocol::{Coverage, ErrorKind, Failure};
 pub(super) const AT_ONCE: usize = 8;
 
 /// Blobs that may be under way or finished while an earlier one is waited for: one that is repeated
-/// does not hold up all others.
-const AHEAD: usize = 32;
+/// does not hold up all others. Of a finished one only what is kept is held.
+const AHEAD: usize = 128;
 
 /// How the reading ended.
 pub(super) enum End {
