@@ -55,7 +55,7 @@ struct File<T> {
 /// What a request addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
-    /// The integration.
+    /// The integration, of whose commands only this one is read.
     pub manifest: &'a Manifest,
     /// The command.
     pub command: &'a CommandSpec,
@@ -282,15 +282,11 @@ impl Catalog {
 }
 
 fn target(face: &Face, number: usize) -> Result<Target<'_>, Failure> {
-    let manifest = face.manifest()?;
+    let (manifest, command) = face.addressed(number)?;
     let fault = |why: String| {
         let at = format!("{}:/commands/{number}", face.file);
         Failure::new(ErrorKind::InvalidManifest, why).at(at)
     };
-    let command = manifest
-        .commands
-        .get(number)
-        .ok_or_else(|| fault("There is no such command.".to_owned()))?;
     let operation = ops::find(&command.operation)
         .ok_or_else(|| fault(format!("There is no operation \"{}\".", command.operation)))?;
     Ok(Target {
