@@ -387,3 +387,37 @@ fn a_service_that_falls_silent_is_asked_again() {
         assert!(caller.send(change, Auth::Open, |_| None).await.is_ok());
     });
 }
+
+#[test]
+fn of_many_requests_side_by_side_none_begins_during_a_pause() {
+    run(async {
+        let pause: Arc<Mutex<Option<std::time::Instant>>> = Arc::default();
+        let during = Arc::new(Mutex::new((0, 0)));
+        let (asked, counted) = (Arc::clone(&pause), Arc::clone(&during));
+        let server = Server::start(move |_| {
+            let mut asked = asked.lock().expect("not poisoned");
+            let mut counted = counted.lock().expect("not poisoned");
+            counted.0 += 1;
+            if counted.0 == 20 {
+                *asked = Some(std::time::Instant::now());
+                return Some(http(429, "Retry-After: 1\r\n", ""));
+            }
+            let within = asked.is_some_and(|at| at.elapsed() < Duration::from_secs(1));
+            counted.1 += usize::from(within);
+            Some(http(200, "", "{}"))
+        })
+        .await;
+        let caller = caller(Duration::from_mins(1), Transcript::default());
+        let ask = || ApiRequest::get("graph", server.at("/x"));
+        let calls = (0..100).map(|_| caller.send(ask(), Auth::Open, |_| None));
+        let mut answers =
+            futures_util::StreamExt::buffer_unordered(futures_util::stream::iter(calls), 8);
+        while let Some(answer) = futures_util::StreamExt::next(&mut answers).await {
+            answer.expect("an answer");
+        }
+        let (all, within) = *during.lock().expect("not poisoned");
+        assert_eq!(all, 101, "each once, and the refused one again");
+        // Those that were on their way already cannot be called back.
+        assert!(within <= 14, "{within} of 81 came during the pause");
+    });
+}
