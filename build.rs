@@ -7,8 +7,9 @@
 //! procedural macros too, which cannot be built so. Therefore the linker is shown a folder in which
 //! the C library exists as an archive only. Heap and stack keep random addresses. Names are resolved
 //! in Rust (hickory), because a C library that is linked in cannot load the system's resolver
-//! modules safely. Where the archives are missing the binary is linked as usual. It deliberately
-//! does nothing else: no code is generated, and only binaries are concerned.
+//! modules safely. Where the archives are missing the binary is linked as usual. Only binaries are
+//! concerned. For the same reason the compiled-in manifests are cut into what one request needs
+//! (`build/faces.rs`); it deliberately does nothing else.
 
 #![allow(
     clippy::print_stdout,
@@ -16,6 +17,9 @@
     clippy::disallowed_methods,
     reason = "a build script speaks to cargo on stdout and asks it through the environment"
 )]
+
+#[path = "build/faces.rs"]
+mod faces;
 
 use std::io;
 use std::os::unix::fs::symlink;
@@ -27,6 +31,16 @@ const LIBRARIES: [&str; 6] = ["c", "m", "rt", "pthread", "util", "dl"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build");
+    let folder = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .unwrap_or_default()
+    };
+    if let Err(why) = faces::prepare(&folder("CARGO_MANIFEST_DIR"), &folder("OUT_DIR")) {
+        println!("cargo::error={why}");
+        return;
+    }
     let cfg = |name: &str| std::env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();
     if cfg("OS") != "linux" {
         return;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::host::check;
-use crate::host::face::Face;
+use crate::host::face::{Compiled, CompiledCommand, Face};
 use crate::manifest::{self, CommandSpec, Manifest};
 use crate::mapping::{self, Definition};
 use crate::names::suggestion;
@@ -18,9 +18,8 @@ use crate::protocol::failure::{ErrorKind, Failure};
 
 macro_rules! integrations {
     ($($(#[$when:meta])* $id:literal: [$($mapping:literal),*];)*) => {
-        const MANIFESTS: &[(&str, &str)] = &[
-            $($(#[$when])* (concat!("manifests/", $id, ".json"),
-               include_str!(concat!("../../manifests/", $id, ".json"))),)*
+        static MANIFESTS: &[Compiled] = &[
+            $($(#[$when])* include!(concat!(env!("OUT_DIR"), "/", $id, ".rs")),)*
         ];
         const MAPPINGS: &[&[(&str, &str)]] = &[
             $($(#[$when])* &[$((concat!($id, "/", $mapping),
@@ -67,9 +66,6 @@ pub struct Target<'a> {
 impl Catalog {
     /// What is compiled in.
     pub fn builtin() -> Result<Self, Failure> {
-        let faces = MANIFESTS
-            .iter()
-            .map(|(name, text)| Face::builtin(name, text));
         let mappings = MAPPINGS.iter().copied().flatten().map(|(name, text)| {
             let file = File {
                 name: format!("mappings/{name}.json"),
@@ -78,7 +74,7 @@ impl Catalog {
             ((*name).to_owned(), file)
         });
         Ok(Catalog {
-            faces: faces.collect::<Result<_, Failure>>()?,
+            faces: MANIFESTS.iter().map(Face::builtin).collect(),
             mappings: mappings.collect(),
             vocabulary: Cow::Borrowed(VOCABULARY),
         })
@@ -88,7 +84,7 @@ impl Catalog {
     pub fn builtin_strict() -> Result<Self, Failure> {
         let manifests = MANIFESTS
             .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+            .map(|face| (face.file.to_owned(), face.text.to_owned()));
         let mappings = MAPPINGS
             .iter()
             .copied()
@@ -180,7 +176,7 @@ impl Catalog {
         };
         let found: Vec<(&Face, usize)> = among
             .iter()
-            .flat_map(|face| face.names.commands(command).map(|n| (*face, n)))
+            .flat_map(|face| face.commands(command).map(|n| (*face, n)))
             .collect();
         match found.as_slice() {
             [(face, n)] => target(face, *n),
@@ -210,9 +206,9 @@ impl Catalog {
         let face = self
             .faces
             .iter()
-            .find(|face| face.names.id == id)
+            .find(|face| face.id() == id)
             .ok_or_else(|| {
-                let hint = suggestion(id, self.faces.iter().map(|face| face.names.id.as_str()));
+                let hint = suggestion(id, self.faces.iter().map(Face::id));
                 let message = format!("There is no integration \"{id}\". {hint}");
                 Failure::new(ErrorKind::UnknownName, message).at("/integration")
             })?;
@@ -304,17 +300,14 @@ fn target(face: &Face, number: usize) -> Result<Target<'_>, Failure> {
 }
 
 fn no_command(command: &str, among: &[&Face]) -> Failure {
-    let titles: Vec<&str> = among.iter().flat_map(|face| face.names.titles()).collect();
+    let titles: Vec<&str> = among.iter().flat_map(|face| face.titles()).collect();
     let hint = suggestion(command, titles);
     let message = format!("There is no command \"{command}\". {hint}");
     Failure::new(ErrorKind::UnknownName, message).at("/command")
 }
 
 fn ambiguous(command: &str, several: &[(&Face, usize)]) -> Failure {
-    let ids: Vec<&str> = several
-        .iter()
-        .map(|(face, _)| face.names.id.as_str())
-        .collect();
+    let ids: Vec<&str> = several.iter().map(|(face, _)| face.id()).collect();
     let message = format!("\"{command}\" is a command of {}.", ids.join(" and of "));
     Failure::new(ErrorKind::UnknownName, message)
         .at("/integration")

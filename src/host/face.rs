@@ -1,36 +1,61 @@
 //! One integration of the catalog: its names at hand, the rest read when it is first addressed.
 //!
-//! A process carries out one command of one integration; the other manifests are only looked at
-//! for their names.
+//! A process carries out one command of one integration; of the other manifests only the names are
+//! looked at. What is compiled in was cut up when it was built, so that even those need no reading.
 
-use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::manifest::{CommandSpec, Manifest};
 use crate::names::fold;
 use crate::protocol::failure::{ErrorKind, Failure};
 
-/// One manifest file.
+/// A compiled-in manifest, cut up by the build script.
+#[derive(Debug)]
+pub(super) struct Compiled {
+    /// The file's name, for messages.
+    pub(super) file: &'static str,
+    /// Id of the integration.
+    pub(super) id: &'static str,
+    /// The file as it is.
+    pub(super) text: &'static str,
+    /// The manifest without its commands.
+    pub(super) head: &'static str,
+    /// The commands, each by itself.
+    pub(super) commands: &'static [CompiledCommand],
+}
+
+/// One command of it.
+#[derive(Debug)]
+pub(super) struct CompiledCommand {
+    /// Its id, its title, and further names.
+    pub(super) names: &'static [&'static str],
+    /// What the manifest says of it.
+    pub(super) text: &'static str,
+}
+
+/// One integration.
 #[derive(Debug)]
 pub(super) struct Face {
     /// The file's name, for messages.
     pub(super) file: String,
-    /// The names in it.
-    pub(super) names: Names,
-    text: Cow<'static, str>,
+    source: Source,
     manifest: OnceLock<Manifest>,
     /// By command: the manifest with that command alone.
     single: Vec<OnceLock<Manifest>>,
 }
 
+#[derive(Debug)]
+enum Source {
+    Compiled(&'static Compiled),
+    File { text: String, names: Names },
+}
+
 /// What a request can address.
 #[derive(Debug, Deserialize)]
-pub(super) struct Names {
-    /// Id of the integration.
-    pub(super) id: String,
+struct Names {
+    id: String,
     commands: Vec<CommandNames>,
 }
 
@@ -42,53 +67,62 @@ struct CommandNames {
     aliases: Vec<String>,
 }
 
-impl Names {
-    /// Positions of the commands that answer to the name.
-    pub(super) fn commands(&self, name: &str) -> impl Iterator<Item = usize> {
-        let folded = fold(name);
-        let answers = move |command: &CommandNames| {
-            [&command.id, &command.title]
-                .into_iter()
-                .chain(&command.aliases)
-                .any(|known| fold(known) == folded)
-        };
-        let commands = self.commands.iter().enumerate();
-        commands
-            .filter(move |(_, command)| answers(command))
-            .map(|(n, _)| n)
-    }
-
-    /// The titles of all commands.
-    pub(super) fn titles(&self) -> impl Iterator<Item = &str> {
-        self.commands.iter().map(|command| command.title.as_str())
-    }
-}
-
 impl Face {
     /// A compiled-in file. That it is strictly right is a test's business; here only speed counts.
-    pub(super) fn builtin(file: &str, text: &'static str) -> Result<Self, Failure> {
-        let names: Names = serde_json::from_str(text).map_err(|error| broken(file, &error))?;
-        let (file, text) = (file.to_owned(), Cow::Borrowed(text));
-        Ok(Face {
-            file,
-            text,
+    pub(super) fn builtin(compiled: &'static Compiled) -> Self {
+        Face {
+            file: compiled.file.to_owned(),
+            source: Source::Compiled(compiled),
             manifest: OnceLock::new(),
-            single: vec![OnceLock::new(); names.commands.len()],
-            names,
-        })
+            single: vec![OnceLock::new(); compiled.commands.len()],
+        }
     }
 
     /// A file that others wrote: read strictly, and at once.
     pub(super) fn strict(file: String, text: String) -> Result<Self, Failure> {
         let manifest = Manifest::parse(&text, &file)?;
-        let names: Names = serde_json::from_str(&text).map_err(|error| broken(&file, &error))?;
+        let names: Names = read(&file, &text)?;
         Ok(Face {
-            file,
-            text: Cow::Owned(text),
-            manifest: OnceLock::from(manifest),
             single: vec![OnceLock::new(); names.commands.len()],
-            names,
+            file,
+            source: Source::File { text, names },
+            manifest: OnceLock::from(manifest),
         })
+    }
+
+    /// Id of the integration.
+    pub(super) fn id(&self) -> &str {
+        match &self.source {
+            Source::Compiled(compiled) => compiled.id,
+            Source::File { names, .. } => &names.id,
+        }
+    }
+
+    /// The names of each command: id, title, and further ones.
+    fn names(&self) -> Vec<Vec<&str>> {
+        match &self.source {
+            Source::Compiled(compiled) => {
+                let commands = compiled.commands.iter();
+                commands.map(|command| command.names.to_vec()).collect()
+            }
+            Source::File { names, .. } => names.commands.iter().map(CommandNames::all).collect(),
+        }
+    }
+
+    /// Positions of the commands that answer to the name.
+    pub(super) fn commands(&self, name: &str) -> impl Iterator<Item = usize> {
+        let folded = fold(name);
+        let answers = move |names: &Vec<&str>| names.iter().any(|known| fold(known) == folded);
+        let numbered = self.names().into_iter().enumerate();
+        numbered
+            .filter(move |(_, names)| answers(names))
+            .map(|(n, _)| n)
+    }
+
+    /// The titles of all commands.
+    pub(super) fn titles(&self) -> impl Iterator<Item = &str> {
+        let names = self.names().into_iter();
+        names.filter_map(|names| names.get(1).copied())
     }
 
     /// The whole manifest.
@@ -96,12 +130,14 @@ impl Face {
         if let Some(read) = self.manifest.get() {
             return Ok(read);
         }
-        let read = serde_json::from_str(&self.text).map_err(|error| broken(&self.file, &error))?;
-        Ok(self.manifest.get_or_init(|| read))
+        let text = match &self.source {
+            Source::Compiled(compiled) => compiled.text,
+            Source::File { text, .. } => text,
+        };
+        let manifest = read(&self.file, text)?;
+        Ok(self.manifest.get_or_init(|| manifest))
     }
-}
 
-impl Face {
     /// The manifest with its n-th command alone, which is all that a run needs and a fraction of
     /// the work of reading it whole.
     pub(super) fn addressed(&self, n: usize) -> Result<(&Manifest, &CommandSpec), Failure> {
@@ -113,26 +149,45 @@ impl Face {
         let manifest = if let Some(read) = place.get() {
             read
         } else {
-            let read = self.single(n)?;
+            let read = self.single(n)?.ok_or_else(none)?;
             place.get_or_init(|| read)
         };
         let command = manifest.commands.first().ok_or_else(none)?;
         Ok((manifest, command))
     }
 
-    fn single(&self, n: usize) -> Result<Manifest, Failure> {
-        let wrong = |error| broken(&self.file, &error);
-        let raw: Manifest<&RawValue> = serde_json::from_str(&self.text).map_err(wrong)?;
-        let command = raw.commands.get(n).map(|command| command.get());
-        let command = serde_json::from_str(command.unwrap_or_default()).map_err(wrong)?;
-        Ok(raw.with(vec![command]))
+    fn single(&self, n: usize) -> Result<Option<Manifest>, Failure> {
+        let (head, command): (Manifest, _) = match &self.source {
+            Source::Compiled(compiled) => {
+                let Some(command) = compiled.commands.get(n) else {
+                    return Ok(None);
+                };
+                let command = read(&self.file, command.text)?;
+                (read(&self.file, compiled.head)?, Some(command))
+            }
+            Source::File { .. } => {
+                let whole = self.manifest()?.clone();
+                let command = whole.commands.get(n).cloned();
+                (whole, command)
+            }
+        };
+        Ok(command.map(|command| Manifest {
+            commands: vec![command],
+            ..head
+        }))
     }
 }
 
-fn broken(file: &str, error: &serde_json::Error) -> Failure {
-    Failure::new(
-        ErrorKind::InvalidManifest,
-        format!("The manifest cannot be read: {error}."),
-    )
-    .at(file)
+impl CommandNames {
+    fn all(&self) -> Vec<&str> {
+        let own = [self.id.as_str(), self.title.as_str()].into_iter();
+        own.chain(self.aliases.iter().map(String::as_str)).collect()
+    }
+}
+
+fn read<'a, T: Deserialize<'a>>(file: &str, text: &'a str) -> Result<T, Failure> {
+    serde_json::from_str(text).map_err(|error| {
+        let words = format!("The manifest cannot be read: {error}.");
+        Failure::new(ErrorKind::InvalidManifest, words).at(file)
+    })
 }

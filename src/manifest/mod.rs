@@ -24,12 +24,10 @@ pub use param::{Param, ParamType};
 
 use crate::when::ago;
 
-// `C` is what is read of a command: all of it, unless only one is needed.
 /// One integration.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[schemars(rename = "Manifest")]
 #[serde(deny_unknown_fields)]
-pub struct Manifest<C = CommandSpec> {
+pub struct Manifest {
     /// Where an editor finds the schema of this file.
     #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
@@ -52,25 +50,7 @@ pub struct Manifest<C = CommandSpec> {
     #[serde(default, skip_serializing_if = "Codes::is_empty")]
     pub codes: Codes,
     /// The commands, in display order.
-    pub commands: Vec<C>,
-}
-
-impl<C> Manifest<C> {
-    /// The same with other commands.
-    pub fn with<D>(self, commands: Vec<D>) -> Manifest<D> {
-        Manifest {
-            schema: self.schema,
-            manifest: self.manifest,
-            id: self.id,
-            title: self.title,
-            version: self.version,
-            summary: self.summary,
-            setup: self.setup,
-            connection: self.connection,
-            codes: self.codes,
-            commands,
-        }
-    }
+    pub commands: Vec<CommandSpec>,
 }
 
 /// One command of an integration.
