@@ -4,24 +4,27 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::identity::cache::Key;
+use crate::identity::cache::{Key, Owner};
 use crate::net::Audience;
 
 const TOKEN: &str = "eyJ.canary-token.sig";
 const SECRET: &str = "canary-client-secret";
 
 fn entry(tenant: &str, secret: &str) -> Entry {
-    let key = Key {
+    let owner = Owner {
         cloud: "commercial".into(),
         login: "https://login.test/".into(),
         tenant: tenant.into(),
         client_id: "c".into(),
+    };
+    let key = Key {
+        owner,
         audience: Audience("https://graph.test".into()),
         credential: "client_secret f".into(),
     };
     Entry {
         key,
-        material: Secret::new(secret),
+        material: Some(Secret::new(secret)),
     }
 }
 
@@ -33,6 +36,7 @@ fn granted(value: &str) -> Granted {
             roles: vec!["A.Read".into()],
         },
         lifetime: Duration::from_secs(3_599),
+        refresh: None,
     }
 }
 
@@ -172,7 +176,7 @@ fn nothing_secret_stands_in_the_folder_and_nobody_else_may_read_it() {
     let bench = Bench::filled();
     let first = fs::read(bench.file(&entry("t", SECRET))).expect("it reads");
     let text = String::from_utf8(first.clone()).expect("text");
-    assert!(text.starts_with("{\"vault\":1,\"salt\":\""), "{text}");
+    assert!(text.starts_with("{\"vault\":2,\"salt\":\""), "{text}");
     let clear: Vec<u8> = text
         .split('"')
         .filter_map(|part| STANDARD.decode(part).ok())
