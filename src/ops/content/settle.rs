@@ -70,6 +70,7 @@ pub(super) fn settle(mut reading: Reading<'_>, end: End, mut plan: Plan) -> Resu
     });
     Ok(Reply {
         raw,
+        changed: None,
         more,
         state,
         records: account.windows.iter().map(|window| window.records).sum(),
