@@ -6,17 +6,19 @@
 use serde_json::Value;
 
 use crate::host::Settings;
-use crate::host::secrets::Secrets;
+use crate::host::secrets::{self, Secrets};
 use crate::identity::certificate::{Algorithm, Given, Thumbprint};
 use crate::identity::{Certificate, auth_code};
 use crate::manifest::Bound;
-use crate::microsoft::connection::{AuthorizationCode, ManagedIdentity, Proof, is_guid};
+use crate::microsoft::connection::{
+    AuthorizationCode, Credential, ManagedIdentity, Proof, is_guid,
+};
 use crate::microsoft::{Cloud, Connection};
 use crate::ops::Needs;
-use crate::protocol::{Failure, Secret};
+use crate::protocol::{Failure, Redactor, Secret};
 
 /// What of a connection's secrets an operation needs, by slot.
-pub(super) fn wants(needs: Needs, slot: &str) -> bool {
+fn wants(needs: Needs, slot: &str) -> bool {
     match needs {
         Needs::Nothing | Needs::Credential => true,
         Needs::LoginPage => slot != "authorization_code",
@@ -27,14 +29,17 @@ pub(super) fn wants(needs: Needs, slot: &str) -> bool {
     }
 }
 
-/// The connection that a binding describes, if the operation needs one; its shapes are checked,
-/// nothing is sent.
+/// The connection that a binding describes, if the operation needs one: its secrets resolved, its
+/// shapes checked, nothing sent.
 pub(super) fn connection(
     needs: Needs,
     bound: &Bound,
-    secrets: Secrets,
     settings: &Settings,
+    redactor: &Redactor,
 ) -> Result<Connection, Failure> {
+    let wanted = |slot: &str| wants(needs, slot);
+    let secrets = secrets::resolve(bound, wanted, &settings.allowed, redactor)
+        .map_err(|found| Failure::join(found).unwrap_or_else(super::internal))?;
     if needs == Needs::Nothing {
         return Connection::nobody();
     }
@@ -116,7 +121,7 @@ fn cloud(slots: &Slots<'_>, settings: &Settings) -> Result<Cloud, Failure> {
 /// How to sign in.
 enum Way {
     Machine(ManagedIdentity),
-    Application(crate::microsoft::connection::Credential),
+    Application(Credential),
 }
 
 fn way(
@@ -167,9 +172,9 @@ fn way(
         code: Secret::new(code),
         client,
     };
-    Some(Way::Application(
-        crate::microsoft::connection::Credential::AuthorizationCode(Box::new(code)),
-    ))
+    Some(Way::Application(Credential::AuthorizationCode(Box::new(
+        code,
+    ))))
 }
 
 fn machine(slots: &Slots<'_>, settings: &Settings) -> Result<ManagedIdentity, Failure> {
@@ -288,7 +293,7 @@ fn keep<T>(outcome: Result<T, Failure>, faults: &mut Vec<Failure>) -> Option<T> 
 }
 
 /// What was given for the connection.
-pub(super) struct Slots<'a> {
+struct Slots<'a> {
     bound: &'a Bound,
     secrets: Secrets,
 }

@@ -141,7 +141,7 @@ pub struct Checked<'a> {
     bound: Bound,
     mapping: Option<Mapping>,
     context: Option<Mapping>,
-    connection: Connection,
+    connection: Box<Connection>,
     state: Option<State>,
     position: Option<Position>,
     now: DateTime<Utc>,
@@ -266,11 +266,7 @@ impl Host {
             return Err(failure);
         }
         let needs = target.operation.needs;
-        let wanted = |slot: &str| connect::wants(needs, slot);
-        let allowed = &opened.settings.allowed;
-        let secrets = secrets::resolve(&bound, wanted, allowed, &self.redactor)
-            .map_err(|found| Failure::join(found).unwrap_or_else(internal))?;
-        let connection = connect::connection(needs, &bound, secrets, &opened.settings)?;
+        let connection = connect::connection(needs, &bound, &opened.settings, &self.redactor)?;
         let definition = match definition {
             Some(requested) => Some(requested),
             None => choice::own(&opened.catalog, target.command)?,
@@ -291,7 +287,7 @@ impl Host {
             bound,
             mapping,
             context,
-            connection,
+            connection: Box::new(connection),
             state,
             position,
             now,

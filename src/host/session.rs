@@ -224,3 +224,6 @@ impl Session {
         requests
     }
 }
+
+#[cfg(test)]
+mod tests;

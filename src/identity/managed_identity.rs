@@ -42,12 +42,11 @@ fn request(asked: Asked<'_>) -> ApiRequest {
         identity,
         audience,
     } = asked;
-    let (address, version) = match &identity.platform {
-        Some(platform) => (platform.address.clone(), "2019-08-01"),
-        None => {
-            let path = ["metadata", "identity", "oauth2", "token"];
-            (below(&account.metadata, path), "2018-02-01")
-        }
+    let (address, version) = if let Some(platform) = &identity.platform {
+        (platform.address.clone(), "2019-08-01")
+    } else {
+        let path = ["metadata", "identity", "oauth2", "token"];
+        (below(&account.metadata, path), "2018-02-01")
     };
     let mut query = vec![("api-version", version), ("resource", audience.0.as_str())];
     if let Some(client_id) = &identity.client_id {

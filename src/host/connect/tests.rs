@@ -1,15 +1,14 @@
 //! Which way to sign in a connection means, and everything that is refused before.
 
 use super::*;
-use crate::microsoft::connection::Credential;
 use crate::microsoft::connection::tests::{CLIENT, TENANT};
 use serde_json::json;
 
 const THUMBPRINT: &str = "5AF4575D60186E2B01933E17614B16354AA7977F";
 
 /// As every slot had a parameter of that title.
-fn bound(given: &Value) -> (Bound, Secrets) {
-    let (mut bound, mut secrets) = (Bound::default(), Secrets::new());
+fn bound(given: &Value) -> Bound {
+    let mut bound = Bound::default();
     let slots = [
         "tenant_id",
         "client_id",
@@ -40,36 +39,36 @@ fn bound(given: &Value) -> (Bound, Secrets) {
         ];
         match value.as_str().filter(|_| secret.contains(&slot.as_str())) {
             Some(text) => {
-                secrets.insert(slot.clone(), Secret::new(text));
+                bound.secrets.insert(slot.clone(), text.into());
             }
             None => {
                 bound.connection.insert(slot.clone(), value.clone());
             }
         }
     }
-    (bound, secrets)
+    bound
 }
 
-fn open(needs: Needs, given: Value, state: bool) -> Result<Connection, Failure> {
+fn open(needs: Needs, given: &Value, state: bool) -> Result<Connection, Failure> {
     let mut whole = json!({ "tenant_id": TENANT, "client_id": CLIENT });
     for (slot, value) in given.as_object().expect("an object") {
         whole[slot] = value.clone();
     }
-    let (bound, secrets) = bound(&whole);
+    let bound = bound(&whole);
     let settings = Settings {
         state: state.then(|| "kept".into()),
         ..Settings::default()
     };
-    connection(needs, &bound, secrets, &settings)
+    connection(needs, &bound, &settings, &Redactor::default())
 }
 
 fn kind(given: Value) -> &'static str {
-    let opened = open(Needs::Credential, given, true);
+    let opened = open(Needs::Credential, &given, true);
     opened.expect("a connection").credential.kind()
 }
 
 fn places(needs: Needs, given: Value) -> Vec<String> {
-    let failure = open(needs, given, true).expect_err("refused");
+    let failure = open(needs, &given, true).expect_err("refused");
     let faults = failure.split();
     let place = |fault: &Failure| {
         fault
@@ -109,13 +108,13 @@ fn what_is_given_decides_how_to_sign_in() {
 #[test]
 fn a_machine_needs_no_tenant_and_no_application() {
     let given = json!({ "managed_identity": true, "tenant_id": "", "client_id": "" });
-    let opened = open(Needs::Credential, given, false).expect("a connection");
+    let opened = open(Needs::Credential, &given, false).expect("a connection");
     assert_eq!((opened.tenant.as_str(), opened.tenant_guid()), ("", None));
     let given = json!({ "managed_identity": true, "managed_identity_client_id": CLIENT });
-    let opened = open(Needs::Credential, given, false).expect("a connection");
+    let opened = open(Needs::Credential, &given, false).expect("a connection");
     assert_eq!(opened.client_id, CLIENT);
     let given = json!({ "managed_identity": true, "managed_identity_client_id": "x" });
-    let failure = open(Needs::Credential, given, false).expect_err("no GUID");
+    let failure = open(Needs::Credential, &given, false).expect_err("no GUID");
     assert_eq!(
         failure.place(),
         Some("/connection/managed_identity_client_id")
@@ -142,7 +141,7 @@ fn halves_and_what_is_missing_are_refused_all_at_once() {
         all(json!({ "authorization_code": "code=c&session_state=1" })),
         ["authorization_code", "redirect_uri", "client_secret"]
     );
-    let failure = open(Needs::Credential, json!({}), true).expect_err("nothing");
+    let failure = open(Needs::Credential, &json!({}), true).expect_err("nothing");
     assert_eq!(
         failure.message(),
         "There is nothing to sign in with. Give one of: The client_secret; The certificate; The private_key with The certificate_thumbprint; The managed_identity."
@@ -152,7 +151,7 @@ fn halves_and_what_is_missing_are_refused_all_at_once() {
 #[test]
 fn a_code_needs_a_place_to_keep_what_it_gives() {
     let code = json!({ "client_secret": "s", "authorization_code": "c", "redirect_uri": "r" });
-    let failure = open(Needs::Credential, code.clone(), false).expect_err("no folder");
+    let failure = open(Needs::Credential, &code, false).expect_err("no folder");
     assert_eq!(failure.place(), Some("/connection/The authorization_code"));
     assert!(
         failure
@@ -161,7 +160,7 @@ fn a_code_needs_a_place_to_keep_what_it_gives() {
     );
     // Neither making the URL nor a reset keeps anything.
     for needs in [Needs::LoginPage, Needs::Account] {
-        assert!(open(needs, code.clone(), false).is_ok());
+        assert!(open(needs, &code, false).is_ok());
     }
 }
 
@@ -169,7 +168,7 @@ fn a_code_needs_a_place_to_keep_what_it_gives() {
 fn a_login_url_needs_all_but_the_code_and_a_reset_nothing_but_the_account() {
     let page = open(
         Needs::LoginPage,
-        json!({ "client_secret": "s", "redirect_uri": "r" }),
+        &json!({ "client_secret": "s", "redirect_uri": "r" }),
         false,
     );
     let page = page.expect("a connection");
@@ -185,7 +184,7 @@ fn a_login_url_needs_all_but_the_code_and_a_reset_nothing_but_the_account() {
         places(Needs::LoginPage, json!({ "managed_identity": true })),
         ["managed_identity"]
     );
-    assert!(open(Needs::Account, json!({}), false).is_ok());
+    assert!(open(Needs::Account, &json!({}), false).is_ok());
     assert_eq!(
         places(Needs::Account, json!({ "tenant_id": "" })),
         ["tenant_id"]
@@ -198,7 +197,7 @@ fn a_login_url_needs_all_but_the_code_and_a_reset_nothing_but_the_account() {
 fn a_base_url_chooses_the_cloud_and_must_not_contradict_it() {
     let cloud = |cloud: Value, url: &str| {
         let given = json!({ "client_secret": "s", "cloud": cloud, "base_url": url });
-        open(Needs::Credential, given, false).map(|opened| opened.cloud.id)
+        open(Needs::Credential, &given, false).map(|opened| opened.cloud.id)
     };
     let dod = "https://manage.protection.apps.mil/api/v1.0/";
     assert_eq!(cloud(Value::Null, dod).expect("a cloud"), "dod");

@@ -133,76 +133,66 @@ fn every_form_of_a_certificate_signs() {
     assert!(part(&assertion, 0).get("x5t").is_none());
 }
 
+/// Refused at that place in those words, with advice and without a quote.
+fn refused(given: Given, at: &str, words: &str) {
+    let failure = signed(given).expect_err(words);
+    assert_eq!(failure.kind(), ErrorKind::InvalidInput);
+    let place = format!("/connection/{at}");
+    assert_eq!(failure.place(), Some(place.as_str()), "{words}");
+    assert!(failure.message().contains(words), "{failure}");
+    assert!(failure.assistance().is_some(), "{words}");
+    assert!(!failure.to_string().contains("canary"), "{failure}");
+}
+
 #[test]
-fn what_cannot_sign_is_refused_in_words_and_without_a_quote() {
+fn what_cannot_sign_is_refused_in_words() {
     let wrong = SHA1.replace("5A", "5B");
     let garbled = "-----BEGIN PRIVATE KEY-----\ncanary!\n-----END PRIVATE KEY-----";
-    for (given, at, words) in [
-        (given("", ENCRYPTED, SHA1), "private_key", "is encrypted"),
-        (given("", EC, SHA1), "private_key", "is not an RSA key"),
-        (
-            given("", garbled, SHA1),
-            "private_key",
-            "is not whole PEM text",
-        ),
-        (
-            given("", "canary", SHA1),
-            "private_key",
-            "neither PEM text nor a PFX",
-        ),
-        (
-            given(OTHER, KEY, ""),
-            "certificate",
-            "do not belong together",
-        ),
-        (
-            given(CERT, KEY, &wrong),
-            "certificate_thumbprint",
-            "not that of the certificate",
-        ),
-        (
-            with_password(MODERN, "canary"),
-            "certificate_password",
-            "does not open",
-        ),
-        (
-            given(MODERN, "", ""),
-            "certificate_password",
-            "does not open",
-        ),
-        (given("Y2FuYXJ5", "", ""), "certificate", "cannot be read"),
-        (
-            given("", "", SHA1),
-            "certificate_thumbprint",
-            "private key is missing",
-        ),
-        (
-            given("", KEY, ""),
-            "private_key",
-            "the thumbprint is missing",
-        ),
-        (
-            given(CERT, "", ""),
-            "certificate",
-            "without its private key",
-        ),
-        (
-            given(KEY, "", ""),
-            "certificate",
-            "no certificate in the PEM",
-        ),
-    ] {
-        let failure = signed(given).expect_err(words);
-        assert_eq!(failure.kind(), ErrorKind::InvalidInput);
-        assert_eq!(
-            failure.place(),
-            Some(format!("/connection/{at}").as_str()),
-            "{words}"
-        );
-        assert!(failure.message().contains(words), "{failure}");
-        assert!(failure.assistance().is_some(), "{words}");
-        assert!(!failure.to_string().contains("canary"), "{failure}");
+    let key = |key: &str, words| refused(given("", key, SHA1), "private_key", words);
+    key(ENCRYPTED, "is encrypted");
+    key(EC, "is not an RSA key");
+    key(garbled, "is not whole PEM text");
+    key("canary", "neither PEM text nor a PFX");
+    refused(
+        given(OTHER, KEY, ""),
+        "certificate",
+        "do not belong together",
+    );
+    let mismatched = given(CERT, KEY, &wrong);
+    refused(
+        mismatched,
+        "certificate_thumbprint",
+        "not that of the certificate",
+    );
+    for locked in [with_password(MODERN, "canary"), given(MODERN, "", "")] {
+        refused(locked, "certificate_password", "does not open");
     }
+    refused(given("Y2FuYXJ5", "", ""), "certificate", "cannot be read");
+}
+
+#[test]
+fn halves_are_refused_with_the_other_half() {
+    let thumbprint = given("", "", SHA1);
+    refused(
+        thumbprint,
+        "certificate_thumbprint",
+        "private key is missing",
+    );
+    refused(
+        given("", KEY, ""),
+        "private_key",
+        "the thumbprint is missing",
+    );
+    refused(
+        given(CERT, "", ""),
+        "certificate",
+        "without its private key",
+    );
+    refused(
+        given(KEY, "", ""),
+        "certificate",
+        "no certificate in the PEM",
+    );
 }
 
 #[test]
