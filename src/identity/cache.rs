@@ -360,6 +360,34 @@ mod tests {
     }
 
     #[test]
+    fn the_last_refresh_token_is_handed_on_until_another_comes() {
+        let cache = TokenCache::default();
+        let ask = |store: Option<&Shelf>, next: Option<&str>| {
+            let handed = std::cell::RefCell::new(None);
+            let sign_in = |refresh: Option<Secret>| {
+                *handed.borrow_mut() = refresh.map(|token| token.expose().to_owned());
+                let refresh = next.map(Secret::new);
+                let granted = granted("t", 0);
+                async move { Ok(Granted { refresh, ..granted }) }
+            };
+            let store = store.map(|shelf| shelf as &dyn TokenStore);
+            run(cache.get_or(&entry("graph"), store, sign_in)).expect("a token");
+            handed.into_inner()
+        };
+        assert_eq!(ask(None, Some("one")), None);
+        assert_eq!(ask(None, None).as_deref(), Some("one"));
+        // An answer without one keeps the old one.
+        assert_eq!(ask(None, Some("two")).as_deref(), Some("one"));
+        assert_eq!(ask(None, None).as_deref(), Some("two"));
+        // Worth keeping, though the token itself is not.
+        let shelf = Shelf::default();
+        ask(Some(&shelf), None);
+        assert!(shelf.0.lock().expect("no panic").is_some());
+        assert_eq!(cache.reset(&entry("graph").key.owner), 1);
+        assert_eq!(ask(None, None), None);
+    }
+
+    #[test]
     fn no_two_keys_have_one_text() {
         let text = |tenant: &str, client: &str| {
             let mut key = entry("graph").key;
