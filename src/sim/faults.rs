@@ -22,9 +22,9 @@ use crate::sim::routes::Route;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// `login.discovery`, `login.token`, `graph.alerts`, `graph.alert`,
+    /// `login.discovery`, `login.authorize`, `login.token`, `graph.alerts`, `graph.alert`,
     /// `management.subscriptions.start`, `….stop` or `….list`, `management.content`,
-    /// `management.blob` or `hook.receive`.
+    /// `management.blob`, `hook.receive`, `identity.vm` or `identity.app_service`.
     pub route: String,
     /// Which calls of the route, counted from 1 since the simulator started: a number or a list.
     /// Left out: every call.
@@ -55,7 +55,8 @@ pub struct Fault {
     /// Replaces a text in the body, wherever it occurs.
     #[serde(default)]
     pub replace: Option<Replace>,
-    /// Judges the token expired; on `login.token`: issues an expired one.
+    /// Judges the token expired; on `login.token` and the routes of `identity`: issues an expired
+    /// one.
     #[serde(default)]
     pub expire_token: bool,
 }

@@ -189,10 +189,10 @@ fn misaddressed(call: &Call) -> Option<Answer> {
 }
 
 fn permitted(claims: &Claims) -> Result<(), Refused> {
-    if claims.roles.iter().any(|role| role == "ActivityFeed.Read") {
+    if claims.permissions().any(|held| held == "ActivityFeed.Read") {
         return Ok(());
     }
-    let held = claims.roles.join(" ");
+    let held = claims.permissions().collect::<Vec<_>>().join(" ");
     let text = format!(
         "The permission set ({held}) sent in the request does not include the expected permission."
     );

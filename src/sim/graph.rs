@@ -136,14 +136,10 @@ fn unauthorized(refusal: Refusal) -> Refused {
 }
 
 fn permitted(claims: &Claims) -> Result<(), Refused> {
-    if claims
-        .roles
-        .iter()
-        .any(|role| ROLES.contains(&role.as_str()))
-    {
+    if claims.permissions().any(|held| ROLES.contains(&held)) {
         return Ok(());
     }
-    let held = claims.roles.join(",");
+    let held = claims.permissions().collect::<Vec<_>>().join(",");
     let text = format!(
         "Missing application roles. API required roles: SecurityAlert.Read.All,\
          SecurityAlert.ReadWrite.All,SecurityIncident.Read.All,SecurityIncident.ReadWrite.All, \

@@ -12,7 +12,7 @@ use crate::sim::tokens::Tokens;
 use crate::sim::wire::{Call, pairs};
 
 /// The headers that are kept.
-const KEPT: [&str; 7] = [
+const KEPT: [&str; 8] = [
     "accept",
     "accept-encoding",
     "prefer",
@@ -20,7 +20,11 @@ const KEPT: [&str; 7] = [
     "content-type",
     "webhook-authid",
     "webhook-validationcode",
+    "metadata",
 ];
+
+/// The header that is a secret: that it was sent is kept, not what it says.
+const SECRET: &str = "x-identity-header";
 
 /// Form fields and parameters whose values are struck out.
 const STRUCK: [&str; 7] = [
@@ -36,7 +40,7 @@ const STRUCK: [&str; 7] = [
 /// A request as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Seen {
-    /// `login`, `graph`, `management`, `hook`; `unknown` for a path that belongs to none.
+    /// `login`, `graph`, `management`, `metadata`, `hook`; `unknown` for a path that belongs to none.
     pub service: &'static str,
     /// The method.
     pub method: String,
@@ -45,8 +49,8 @@ pub struct Seen {
     /// The parameters, decoded, in order.
     pub query: Vec<(String, String)>,
     /// Those of `accept`, `accept-encoding`, `prefer`, `client-request-id`, `content-type`,
-    /// `webhook-authid` and `webhook-validationcode` that were sent, and always `authorization`:
-    /// `none`, `Bearer <audience>` or `Bearer ?`.
+    /// `webhook-authid`, `webhook-validationcode` and `metadata` that were sent,
+    /// `x-identity-header` as `***`, and always `authorization`: `none`, `Bearer <audience>` or `Bearer ?`.
     pub headers: Vec<(String, String)>,
     /// The body; a form is written decoded, as `name=value&…`, with `***` for secrets.
     pub body: Option<String>,
@@ -60,6 +64,8 @@ impl Seen {
         let kept = KEPT
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), call.header(name)?.to_owned())));
+        let secret = call.header(SECRET);
+        let secret = secret.map(|_| (SECRET.to_owned(), "***".to_owned()));
         let authorization = tokens.describe(call.header("authorization"));
         Self {
             service: service.map_or("unknown", Service::name),
@@ -67,6 +73,7 @@ impl Seen {
             path: call.path.clone(),
             query: struck(call.query.clone()),
             headers: kept
+                .chain(secret)
                 .chain([("authorization".to_owned(), authorization)])
                 .collect(),
             body: body(call),
@@ -149,5 +156,21 @@ mod tests {
         assert_eq!(seen.query, [("code".to_owned(), "***".to_owned())]);
         let names: Vec<&str> = seen.headers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["content-type", "authorization"]);
+    }
+
+    #[test]
+    fn of_the_identity_header_only_its_presence_is_kept() {
+        let site = Site::sample("{}");
+        let call = Call::get(Service::Metadata, "/msi/token?resource=r")
+            .header_set("metadata", "true")
+            .header_set("x-identity-header", "canary");
+        let seen = Seen::of(Some(Service::Metadata), &call, &site.tokens);
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let wanted = [
+            header("metadata", "true"),
+            header("x-identity-header", "***"),
+            header("authorization", "none"),
+        ];
+        assert_eq!(seen.headers, wanted);
     }
 }

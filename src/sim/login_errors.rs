@@ -1,6 +1,6 @@
 //! The sign-in errors: number, HTTP status, OAuth error and text, and how a body is made of them.
 //!
-//! It deliberately does not decide which error a request has earned; `login.rs` does.
+//! It deliberately does not decide which error a request has earned; `login/` does.
 
 use serde_json::json;
 
@@ -13,13 +13,52 @@ use crate::sim::world::Separator;
 pub(super) struct Refused {
     /// The number after `AADSTS`.
     pub(super) number: u32,
-    status: u16,
-    error: &'static str,
-    text: String,
+    /// The HTTP status.
+    pub(super) status: u16,
+    /// The name that `OAuth` has for it.
+    pub(super) error: &'static str,
+    /// The text without number and trace.
+    pub(super) text: String,
 }
 
 /// The errors by number: HTTP status, OAuth error, text with `{0}`, `{1}` for the arguments.
-const TABLE: [(u32, u16, &str, &str); 17] = [
+const TABLE: [(u32, u16, &str, &str); 40] = [
+    (
+        28000,
+        400,
+        "invalid_request",
+        "Provided value for the input parameter scope is not valid because it contains more than one resource. Scope {0} is not valid.",
+    ),
+    (
+        28003,
+        400,
+        "invalid_request",
+        "Provided value for the input parameter scope cannot be empty when requesting an access token using the provided authorization code. Please specify a valid scope.",
+    ),
+    (
+        50011,
+        400,
+        "invalid_grant",
+        "The redirect URI '{0}' specified in the request does not match the redirect URIs configured for the application '{1}'. Make sure the redirect URI sent in the request matches one added to your application in the Azure portal. Navigate to https://aka.ms/redirectUriMismatchError to learn more about how to troubleshoot this error.",
+    ),
+    (
+        50012,
+        401,
+        "invalid_client",
+        "Authentication failed. The 'client_assertion_type' is not supported.",
+    ),
+    (
+        50027,
+        401,
+        "invalid_client",
+        "JWT token is invalid or malformed.",
+    ),
+    (
+        50149,
+        400,
+        "invalid_request",
+        "Invalid Code_Challenge_method parameter.",
+    ),
     (
         50194,
         400,
@@ -27,10 +66,46 @@ const TABLE: [(u32, u16, &str, &str); 17] = [
         "Application '{0}' is not configured as a multi-tenant application. Usage of the /common endpoint is not supported for such apps created after '10/15/2018'. Use a tenant-specific endpoint or configure the application to be multi-tenant.",
     ),
     (
+        54005,
+        400,
+        "invalid_grant",
+        "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use an existing refresh token.",
+    ),
+    (
+        65001,
+        400,
+        "invalid_grant",
+        "The user or administrator has not consented to use the application with ID '{0}' named '{1}'. Send an interactive authorization request for this user and resource.",
+    ),
+    (
+        65004,
+        400,
+        "access_denied",
+        "User declined to consent to access the app.",
+    ),
+    (
+        70000,
+        400,
+        "invalid_grant",
+        "Provided grant is invalid or malformed.",
+    ),
+    (
         70003,
         400,
         "unsupported_grant_type",
         "The app requested an unsupported grant type '{0}'.",
+    ),
+    (
+        70005,
+        400,
+        "unsupported_response_type",
+        "The app returned an unsupported response type: '{0}'.",
+    ),
+    (
+        70008,
+        400,
+        "invalid_grant",
+        "The provided authorization code or refresh token has expired due to inactivity. Send a new interactive authorization request for this user and resource.",
     ),
     (
         70011,
@@ -51,16 +126,64 @@ const TABLE: [(u32, u16, &str, &str); 17] = [
         "The resource principal named {0} was not found in the tenant named {1}. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You might have sent your authentication request to the wrong tenant.",
     ),
     (
+        501_481,
+        400,
+        "invalid_grant",
+        "The Code_Verifier does not match the code_challenge supplied in the authorization request.",
+    ),
+    (
+        501_491,
+        400,
+        "invalid_request",
+        "Invalid size of Code_Challenge parameter.",
+    ),
+    (
+        700_005,
+        400,
+        "invalid_grant",
+        "Provided Authorization Code is intended to use against other tenant, thus rejected.",
+    ),
+    (
         700_016,
         400,
         "unauthorized_client",
         "Application with identifier '{0}' was not found in the directory '{1}'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.",
     ),
     (
+        700_021,
+        401,
+        "invalid_client",
+        "Client assertion application identifier doesn't match 'client_id' parameter.",
+    ),
+    (
+        700_023,
+        401,
+        "invalid_client",
+        "Client assertion audience claim does not match Realm issuer.",
+    ),
+    (
+        700_024,
+        401,
+        "invalid_client",
+        "Client assertion is not within its valid time range.",
+    ),
+    (
+        700_025,
+        401,
+        "invalid_client",
+        "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.",
+    ),
+    (
         700_027,
         401,
         "invalid_client",
-        "The certificate with identifier used to sign the client assertion is not registered on application. [Reason - The key was not found.]",
+        "The certificate with identifier used to sign the client assertion is not registered on application. [Reason - The key was not found., Thumbprint of key used by client: '{0}']",
+    ),
+    (
+        700_082,
+        400,
+        "invalid_grant",
+        "The refresh token has expired due to inactivity. The token was issued on {0} and was inactive for {1}.",
     ),
     (
         900_023,
@@ -93,6 +216,18 @@ const TABLE: [(u32, u16, &str, &str); 17] = [
         "The provided value for scope {0} is not valid. Client credential flows must have a scope value with /.default suffixed to the resource identifier (application ID URI).",
     ),
     (
+        5_002_723,
+        401,
+        "invalid_client",
+        "Invalid JWT token. No certificate SHA-1 thumbprint, certificate SHA-256 thumbprint, nor keyId specified in token header.",
+    ),
+    (
+        5_002_738,
+        401,
+        "invalid_client",
+        "Invalid JWT token. '{0}' is not a supported signature algorithm. Supported signing algorithms are: 'RS256, PS256'.",
+    ),
+    (
         7_000_112,
         400,
         "unauthorized_client",
@@ -122,6 +257,12 @@ const TABLE: [(u32, u16, &str, &str); 17] = [
         "invalid_client",
         "The client application {0} is missing service principal in the tenant {1}. See instructions here: https://go.microsoft.com/fwlink/?linkid=2225119",
     ),
+    (
+        9_002_313,
+        400,
+        "invalid_request",
+        "Invalid request. Request is malformed or invalid.",
+    ),
 ];
 
 /// The error with this number; `arguments` fill the places of its text.
@@ -144,6 +285,12 @@ pub(super) fn refused(number: u32, arguments: &[&str]) -> Refused {
 }
 
 impl Refused {
+    /// The same error in other words, where the service has several.
+    pub(super) fn reworded(mut self, text: &str) -> Self {
+        text.clone_into(&mut self.text);
+        self
+    }
+
     /// The same error at the discovery endpoint, which calls a missing tenant by another name.
     pub(super) fn at_discovery(mut self) -> Self {
         if self.number == 90002 {
@@ -152,30 +299,48 @@ impl Refused {
         self
     }
 
-    /// The answer that tells it. Its trace id is the `x-ms-request-id` of the headers.
-    pub(super) fn answer(&self, site: &Site, call: &Call) -> Answer {
-        let trace = site.id_of("request", call);
-        let correlation = correlation(site, call);
-        let at = site.now.format("%Y-%m-%d %H:%M:%SZ").to_string();
+    /// The text with its number before it and the traces behind it.
+    pub(super) fn description(&self, site: &Site, call: &Call) -> String {
         let gap = match site.world.error_separator {
             Separator::Space => " ",
             Separator::Crlf => "\r\n",
         };
-        let description = format!(
-            "AADSTS{}: {}{gap}Trace ID: {trace}{gap}Correlation ID: {correlation}{gap}Timestamp: {at}",
-            self.number, self.text
-        );
-        let body = json!({
+        let (trace, correlation) = (site.id_of("request", call), correlation(site, call));
+        format!(
+            "AADSTS{}: {}{gap}Trace ID: {trace}{gap}Correlation ID: {correlation}{gap}Timestamp: {}",
+            self.number,
+            self.text,
+            stamp(site)
+        )
+    }
+
+    /// The page that tells it to a person.
+    pub(super) fn page(&self, site: &Site, call: &Call) -> String {
+        let text = self.description(site, call);
+        let text = text.replace('&', "&amp;").replace('<', "&lt;");
+        format!("<!DOCTYPE html><html><title>Sign in</title><body><p>{text}</p></body></html>")
+    }
+
+    /// The answer that tells it. Its trace id is the `x-ms-request-id` of the headers.
+    pub(super) fn answer(&self, site: &Site, call: &Call) -> Answer {
+        let mut body = json!({
             "error": self.error,
-            "error_description": description,
+            "error_description": self.description(site, call),
             "error_codes": [self.number],
-            "timestamp": at,
-            "trace_id": trace,
-            "correlation_id": correlation,
+            "timestamp": stamp(site),
+            "trace_id": site.id_of("request", call),
+            "correlation_id": correlation(site, call),
             "error_uri": format!("https://login.microsoftonline.com/error?code={}", self.number),
         });
+        if self.number == 65001 {
+            body["suberror"] = json!("consent_required");
+        }
         Answer::new(self.status, body.to_string())
     }
+}
+
+fn stamp(site: &Site) -> String {
+    site.now.format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 /// What the service calls the exchange: the caller's `client-request-id`, or one of its own.

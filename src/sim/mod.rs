@@ -1,6 +1,7 @@
 //! A simulator of Microsoft's services on 127.0.0.1, for tests, demonstrations and authors.
 //!
-//! [`Sim::start`] serves sign-in, Graph's security alerts and the Management Activity API
+//! [`Sim::start`] serves sign-in (by secret, certificate, person or managed identity), Graph's
+//! security alerts and the Management Activity API
 //! (subscriptions, lists of content, blobs of audit records, webhooks) as a [`World`] describes
 //! them: real HTTP and TLS, real checks of tokens, the documented error codes, and faults on
 //! demand. [`Sim::endpoints`] is what a client needs to find it, [`Sim::hook`] a receiver for
@@ -27,8 +28,10 @@ mod evidence_types;
 mod faults;
 mod feed;
 mod filter;
+mod grant;
 mod graph;
 mod hook;
+mod identity;
 mod ids;
 mod listener;
 #[cfg(test)]
@@ -38,6 +41,7 @@ mod login;
 mod login_errors;
 mod options;
 mod records;
+mod registered;
 mod routes;
 mod server;
 mod shelf;
@@ -57,9 +61,9 @@ use tokio::task::JoinHandle;
 pub use content::{Content, GeneratedContent, LiteralBlob};
 pub use faults::{Fault, Nth, Replace};
 pub use log::Seen;
+pub use registered::{App, AppSecret, ManagedIdentity, ReadyCode, RefreshTokens};
 pub use world::{
-    Alerts, App, AppSecret, FeedState, Separator, Status, Subscription, Subscriptions, Tenant,
-    Webhook, World,
+    Alerts, FeedState, Separator, Status, Subscription, Subscriptions, Tenant, Webhook, World,
 };
 
 use listener::{Line, Lines, Loopback};
@@ -132,7 +136,7 @@ impl Sim {
             "graph": format!("{base}/graph"),
             "management": format!("{base}/management"),
             "exchange": format!("{base}/exchange"),
-            "metadata": format!("{base}/metadata"),
+            "metadata": self.site.address(Service::Metadata),
         });
         if let Some(pem) = &self.authority {
             endpoints["ca"] = json!(pem);
@@ -145,6 +149,13 @@ impl Sim {
     /// Only with TLS is it one that the service accepts, which wants HTTPS.
     pub fn hook(&self, name: &str) -> String {
         format!("{}/{name}", self.site.address(Service::Hook))
+    }
+
+    /// The identity endpoint of an app service, and the header value that it wants: what
+    /// `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are to a process there.
+    pub fn app_service(&self) -> (String, &str) {
+        let endpoint = format!("{}/msi/token", self.site.address(Service::Metadata));
+        (endpoint, &self.site.world.identity_header)
     }
 
     /// All requests so far, in the order in which they arrived.

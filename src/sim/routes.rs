@@ -14,11 +14,19 @@ pub(super) enum Service {
     Management,
     /// The receiver of webhook calls.
     Hook,
+    /// Managed identities: a machine's metadata service and an app service's endpoint.
+    Metadata,
 }
 
 impl Service {
     /// All services.
-    pub(super) const ALL: [Self; 4] = [Self::Login, Self::Graph, Self::Management, Self::Hook];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Login,
+        Self::Graph,
+        Self::Management,
+        Self::Hook,
+        Self::Metadata,
+    ];
 
     /// The name in paths, logs and endpoint files.
     pub(super) fn name(self) -> &'static str {
@@ -27,6 +35,7 @@ impl Service {
             Self::Graph => "graph",
             Self::Management => "management",
             Self::Hook => "hook",
+            Self::Metadata => "metadata",
         }
     }
 
@@ -44,6 +53,8 @@ impl Service {
 pub(super) enum Route {
     /// The `OpenID` metadata of a tenant.
     LoginDiscovery,
+    /// The authorization endpoint, v1 and v2, where a person signs in.
+    LoginAuthorize,
     /// The token endpoint, v1 and v2.
     LoginToken,
     /// The list of alerts, every page of it.
@@ -62,14 +73,19 @@ pub(super) enum Route {
     FeedBlob,
     /// A call of a webhook.
     HookReceive,
+    /// A machine asks its metadata service for a token.
+    IdentityVm,
+    /// An app service asks its identity endpoint for a token.
+    IdentityAppService,
     /// Anything else.
     Unknown,
 }
 
 impl Route {
     /// The routes that a fault may name.
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::LoginDiscovery,
+        Self::LoginAuthorize,
         Self::LoginToken,
         Self::GraphAlerts,
         Self::GraphAlert,
@@ -79,12 +95,15 @@ impl Route {
         Self::FeedContent,
         Self::FeedBlob,
         Self::HookReceive,
+        Self::IdentityVm,
+        Self::IdentityAppService,
     ];
 
     /// The name in world files.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::LoginDiscovery => "login.discovery",
+            Self::LoginAuthorize => "login.authorize",
             Self::LoginToken => "login.token",
             Self::GraphAlerts => "graph.alerts",
             Self::GraphAlert => "graph.alert",
@@ -94,6 +113,8 @@ impl Route {
             Self::FeedContent => "management.content",
             Self::FeedBlob => "management.blob",
             Self::HookReceive => "hook.receive",
+            Self::IdentityVm => "identity.vm",
+            Self::IdentityAppService => "identity.app_service",
             Self::Unknown => "unknown",
         }
     }
@@ -108,6 +129,9 @@ impl Route {
                 [_, "v2.0", ".well-known", "openid-configuration"]
                 | [_, ".well-known", "openid-configuration"],
             ) => Self::LoginDiscovery,
+            (Service::Login, [_, "oauth2", "v2.0", "authorize"] | [_, "oauth2", "authorize"]) => {
+                Self::LoginAuthorize
+            }
             (Service::Login, [_, "oauth2", "v2.0", "token"] | [_, "oauth2", "token"]) => {
                 Self::LoginToken
             }
@@ -118,6 +142,8 @@ impl Route {
             (Service::Management, ["api", "v1.0" | "v1", _, "activity", "feed", rest @ ..]) => {
                 Self::feed(rest)
             }
+            (Service::Metadata, ["metadata", "identity", "oauth2", "token"]) => Self::IdentityVm,
+            (Service::Metadata, ["msi", "token"]) => Self::IdentityAppService,
             (Service::Hook, [name]) if !name.is_empty() => Self::HookReceive,
             _ => Self::Unknown,
         }
@@ -169,6 +195,13 @@ mod tests {
                 Route::FeedBlob,
             ),
             ("/hook/feed", Route::HookReceive),
+            ("/login/t/oauth2/v2.0/authorize", Route::LoginAuthorize),
+            (
+                "/metadata/metadata/identity/oauth2/token",
+                Route::IdentityVm,
+            ),
+            ("/metadata/identity/oauth2/token", Route::Unknown),
+            ("/metadata/msi/token", Route::IdentityAppService),
             ("/hook/feed/more", Route::Unknown),
         ];
         for (path, wanted) in cases {

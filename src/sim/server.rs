@@ -20,6 +20,7 @@ use crate::sim::faults::{Fault, FaultBook};
 use crate::sim::feed::Feed;
 use crate::sim::graph::Graph;
 use crate::sim::hook;
+use crate::sim::identity::Identity;
 use crate::sim::listener::Line;
 use crate::sim::log::{Log, Seen};
 use crate::sim::login::Login;
@@ -39,6 +40,7 @@ pub(super) struct Server {
     login: Login,
     graph: Graph,
     feed: Feed,
+    identity: Identity,
     faults: FaultBook,
     /// Requests as they came.
     pub(super) log: Log,
@@ -61,6 +63,7 @@ impl Server {
             login: Login::new(Arc::clone(&site)),
             graph: Graph::new(Arc::clone(&site)),
             feed: Feed::new(Arc::clone(&site), authority),
+            identity: Identity::new(Arc::clone(&site)),
             faults: FaultBook::new(site.world.faults.clone()),
             log: Log::default(),
             site,
@@ -99,6 +102,7 @@ impl Server {
             Some(Service::Graph) => self.graph.answer(call),
             Some(Service::Management) => self.feed.answer(call).await,
             Some(Service::Hook) => hook::answer(call),
+            Some(Service::Metadata) => self.identity.answer(call),
             None => Answer::new(404, String::new()),
         }
     }
@@ -179,7 +183,7 @@ enum Packing {
 impl Packing {
     fn of(service: Option<Service>, call: &Call) -> Self {
         match service {
-            None | Some(Service::Login | Service::Hook) => Self::Never,
+            None | Some(Service::Login | Service::Hook | Service::Metadata) => Self::Never,
             Some(_) if takes_gzip(call.header("accept-encoding").unwrap_or_default()) => Self::Gzip,
             Some(_) => Self::Plain,
         }

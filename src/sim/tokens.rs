@@ -25,7 +25,7 @@ pub(super) enum Resource {
 }
 
 impl Resource {
-    const ALL: [Self; 3] = [Self::Graph, Self::Management, Self::Exchange];
+    pub(super) const ALL: [Self; 3] = [Self::Graph, Self::Management, Self::Exchange];
 
     /// The name in world files.
     pub(super) fn name(self) -> &'static str {
@@ -42,6 +42,14 @@ impl Resource {
             Self::Graph => &["SecurityAlert.Read.All", "AuditLogsQuery.Read.All"],
             Self::Management => &["ActivityFeed.Read", "ActivityFeed.ReadDlp"],
             Self::Exchange => &["Exchange.ManageAsApp"],
+        }
+    }
+
+    /// All delegated permissions that exist here.
+    pub(super) fn all_scopes(self) -> &'static [&'static str] {
+        match self {
+            Self::Exchange => &["Exchange.Manage"],
+            other => other.all_roles(),
         }
     }
 
@@ -85,6 +93,17 @@ pub(super) struct Claims {
     /// Application permissions; absent when there are none.
     #[serde(default)]
     pub(super) roles: Vec<String>,
+    /// Delegated permissions, between spaces; absent when no person signed in.
+    #[serde(default)]
+    pub(super) scp: String,
+}
+
+impl Claims {
+    /// Every permission, of the app's own or lent by a person.
+    pub(super) fn permissions(&self) -> impl Iterator<Item = &str> {
+        let own = self.roles.iter().map(String::as_str);
+        own.chain(self.scp.split_whitespace())
+    }
 }
 
 /// Why a bearer token is refused.

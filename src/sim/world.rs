@@ -21,7 +21,6 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use anyhow::{Context as _, bail, ensure};
 use chrono::{DateTime, Utc};
@@ -33,6 +32,7 @@ use serde_json::value::RawValue;
 use crate::sim::content::{CONTENT_TYPES, Content};
 use crate::sim::faults::Fault;
 use crate::sim::ids::is_guid;
+use crate::sim::registered::{App, ManagedIdentity};
 
 /// The tenant of the default world.
 const CONTOSO: &str = "11111111-2222-3333-4444-555555555555";
@@ -53,9 +53,19 @@ pub struct World {
     pub tenants: Vec<Tenant>,
     /// Registered apps. Default: none, which means that any credentials are accepted.
     pub apps: Vec<App>,
-    /// Whether any well-formed tenant, app and secret that is not listed is accepted, with all
-    /// roles. Default: true while `apps` is empty.
+    /// Whether any well-formed tenant, app, secret, client assertion and authorization code (20
+    /// visible characters at least, each good once) that is not listed is accepted, with all
+    /// permissions. Default: true while `apps` is empty.
     pub any_credentials: Option<bool>,
+    /// Who signs in and consents when a client sends a person to the authorization endpoint.
+    /// Default: `analyst@` and the first domain of the tenant.
+    pub user: Option<String>,
+    /// The identities of the machine and of the app service that clients run on. Left out or null:
+    /// one system-assigned, and any client id that is a GUID. `[]`: none.
+    pub managed_identities: Option<Vec<ManagedIdentity>>,
+    /// What the app service's endpoint wants in `X-IDENTITY-HEADER`. Default
+    /// `simulated-identity-header`.
+    pub identity_header: String,
     /// What `expires_in` says. Default 3599. 0: tokens have expired when they are issued.
     pub token_lifetime_seconds: u32,
     /// Whether the v2 token endpoint writes numbers as strings, as the v1 endpoint always does.
@@ -116,52 +126,6 @@ pub enum FeedState {
     Missing,
     /// The tenant is wrongly configured, say without a licence (AF20012).
     Unlicensed,
-}
-
-/// A registered application.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct App {
-    /// Its GUID.
-    pub id: String,
-    /// Its display name. Default `Lab App`.
-    #[serde(default = "app_name")]
-    pub name: String,
-    /// The GUID of the tenant that it is in.
-    pub tenant: String,
-    /// Its client secrets.
-    #[serde(default)]
-    pub secrets: Vec<AppSecret>,
-    /// Whether it is disabled.
-    #[serde(default)]
-    pub disabled: bool,
-    /// Granted application permissions by service (`graph`, `management`, `exchange`). Left out:
-    /// all that exist here. A service left out: none.
-    #[serde(default)]
-    pub roles: Option<BTreeMap<String, Vec<String>>>,
-    /// Whether the tenant has a service principal for it. Default true.
-    #[serde(default = "yes")]
-    pub consented: bool,
-}
-
-/// A client secret.
-#[derive(Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AppSecret {
-    /// The secret itself.
-    pub value: String,
-    /// When it stops being good. Left out: never.
-    #[serde(default)]
-    #[schemars(with = "Option<String>")]
-    pub expires: Option<DateTime<Utc>>,
-}
-
-impl fmt::Debug for AppSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AppSecret")
-            .field("expires", &self.expires)
-            .finish_non_exhaustive()
-    }
 }
 
 /// What stands before `Trace ID`, `Correlation ID` and `Timestamp` in a sign-in error.
@@ -297,6 +261,9 @@ impl Default for World {
             }],
             apps: vec![],
             any_credentials: None,
+            user: None,
+            managed_identities: None,
+            identity_header: "simulated-identity-header".to_owned(),
             token_lifetime_seconds: 3599,
             numbers_as_strings: false,
             error_separator: Separator::Space,
@@ -341,13 +308,20 @@ impl World {
         for id in self.tenants.iter().map(|tenant| &tenant.id) {
             ensure!(is_guid(id), "tenants: {id:?} is not a GUID");
         }
-        for app in &self.apps {
-            ensure!(is_guid(&app.id), "apps: {:?} is not a GUID", app.id);
+        for (at, app) in self.apps.iter().enumerate() {
+            app.check()
+                .with_context(|| format!("apps: number {} in the list", at + 1))?;
             let home = self
                 .tenants
                 .iter()
                 .any(|tenant| tenant.id.eq_ignore_ascii_case(&app.tenant));
             ensure!(home, "apps: {:?} is in a tenant that is not listed", app.id);
+        }
+        for identity in self.managed_identities.iter().flatten() {
+            let (id, tenant) = (&identity.client_id, &identity.tenant);
+            ensure!(is_guid(id), "managed_identities: {id:?} is not a GUID");
+            let guid = tenant.as_deref().is_none_or(is_guid);
+            ensure!(guid, "managed_identities: {tenant:?} is not a GUID");
         }
         ensure!(
             self.alerts.count.is_none() || self.alerts.literal.is_none(),
@@ -384,6 +358,19 @@ impl World {
     /// Whether credentials that are not listed are good.
     pub(super) fn accepts_strangers(&self) -> bool {
         self.any_credentials.unwrap_or(self.apps.is_empty())
+    }
+
+    /// The GUID of the tenant in which people and machines are at home.
+    pub(super) fn home(&self) -> &str {
+        self.tenants.first().map_or(CONTOSO, |tenant| &tenant.id)
+    }
+
+    /// Who signs in where a client sends a person.
+    pub(super) fn person(&self, tenant: &str) -> String {
+        let domain = self.tenant(tenant).and_then(|known| known.domains.first());
+        let domain = domain.map_or("contoso.onmicrosoft.com", String::as_str);
+        let usual = || format!("analyst@{domain}");
+        self.user.clone().unwrap_or_else(usual)
     }
 
     /// A listed tenant by GUID or domain.
@@ -427,10 +414,6 @@ fn subscribed(content_type: &str) -> Subscription {
         status: enabled(),
         webhook: None,
     }
-}
-
-fn app_name() -> String {
-    "Lab App".to_owned()
 }
 
 #[cfg(test)]
@@ -495,6 +478,14 @@ mod tests {
         let cases = [
             (r#"{"sed":1}"#, "unknown field `sed`"),
             (r#"{"tenants":[{"id":"contoso"}]}"#, "is not a GUID"),
+            (
+                r#"{"managed_identities":[{"client_id":"vm"}]}"#,
+                "managed_identities: \"vm\" is not a GUID",
+            ),
+            (
+                r#"{"apps":[{"id":"x","tenant":"y"}]}"#,
+                "apps: number 1 in the list: \"x\" is not a GUID",
+            ),
             (r#"{"alerts":{"literal":[1]}}"#, "not an object"),
             (
                 r#"{"subscriptions":[{"content_type":"Audit.Teams"}]}"#,
@@ -524,14 +515,5 @@ mod tests {
             let error = format!("{:#}", World::from_json(text).unwrap_err());
             assert!(error.contains(wanted), "{error}");
         }
-    }
-
-    #[test]
-    fn debug_hides_secrets() {
-        let secret = AppSecret {
-            value: "s3cret".to_owned(),
-            expires: None,
-        };
-        assert!(!format!("{secret:?}").contains("s3cret"));
     }
 }

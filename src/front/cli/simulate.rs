@@ -41,6 +41,8 @@ pub(super) fn simulate(args: &SimulateArgs, operator: &SettingsArgs, out: &mut O
         writeln!(out, "{}", indented(&sim.endpoints().to_string()))?;
         out.finish()?;
         let cancel = run::listen();
+        let (endpoint, header) = sim.app_service();
+        tracing::info!("as an app service: IDENTITY_ENDPOINT={endpoint} IDENTITY_HEADER={header}");
         tracing::info!("the simulator listens; SIGINT ends it");
         cancel.wait().await;
         sim.stop().await;

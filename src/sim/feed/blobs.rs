@@ -49,7 +49,7 @@ impl Feed {
                     now: self.site.now,
                     tenant: &tenant,
                     domain: domain.map_or(DOMAIN, String::as_str),
-                    detected: claims.roles.iter().any(|role| role == VALUES),
+                    detected: claims.permissions().any(|held| held == VALUES),
                 };
                 Records::new(&reader, entry, at).blob(number)
             }

@@ -1,0 +1,119 @@
+//! Who asks: the app that a request names, and the proof that it is that app.
+//!
+//! It deliberately does not look at what the app asks for.
+
+use crate::sim::ids::is_guid;
+use crate::sim::login::Login;
+use crate::sim::login::assertion::{self, Expected};
+use crate::sim::login::form::Form;
+use crate::sim::login_errors::{Refused, refused};
+use crate::sim::registered::App;
+use crate::sim::routes::Service;
+use crate::sim::wire::Call;
+use crate::sim::world::World;
+
+/// The only kind of assertion by which a client can prove who it is.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// A client that asks: its id, and its app if that is listed.
+pub(super) struct Client<'a> {
+    /// The client id, as it was sent.
+    pub(super) id: &'a str,
+    /// The listed app; none is a stranger who is welcome.
+    pub(super) app: Option<&'a App>,
+}
+
+impl<'a> Client<'a> {
+    /// The client of this id in a tenant.
+    pub(super) fn find(world: &'a World, id: &'a str, tenant: &str) -> Result<Self, Refused> {
+        let home = |app: &&App| app.tenant.eq_ignore_ascii_case(tenant);
+        let named = |app: &&App| app.id.eq_ignore_ascii_case(id);
+        let Some(app) = world.apps.iter().filter(home).find(named) else {
+            let welcome = world.accepts_strangers() && is_guid(id);
+            return if welcome {
+                Ok(Self { id, app: None })
+            } else {
+                Err(refused(700_016, &[id, tenant]))
+            };
+        };
+        if app.disabled {
+            return Err(refused(7_000_112, &[&app.id, &app.name]));
+        }
+        Ok(Self { id, app: Some(app) })
+    }
+
+    /// Whether the tenant has accepted it.
+    pub(super) fn consented(&self) -> bool {
+        self.app.is_none_or(|app| app.consented)
+    }
+
+    /// Whether it may bring a person without a proof of its own.
+    pub(super) fn public(&self) -> bool {
+        self.app.is_some_and(|app| app.public)
+    }
+}
+
+impl Login {
+    /// Checks the proof; gives what a token says of it.
+    pub(super) fn proof(
+        &self,
+        call: &Call,
+        form: &Form,
+        client: &Client<'_>,
+    ) -> Result<&'static str, Refused> {
+        if let Some(secret) = form.get("client_secret") {
+            return self.secret(client, secret).map(|()| "1");
+        }
+        let Some(given) = form.get("client_assertion") else {
+            return Err(refused(7_000_218, &[]));
+        };
+        if form.need("client_assertion_type")? != JWT_BEARER {
+            return Err(refused(50012, &[]));
+        }
+        let endpoint = format!("{}{}", self.site.address(Service::Login), call.path);
+        let expected = Expected {
+            client: client.id,
+            endpoint: &endpoint,
+            now: seconds(self.site.now.timestamp()),
+            certificates: client.app.map(|app| app.certificates.as_slice()),
+        };
+        assertion::check(given, &expected).map(|()| "2")
+    }
+
+    /// The same for a client that brings a person: a public one has no proof and must send none.
+    pub(super) fn proof_beside_person(
+        &self,
+        call: &Call,
+        form: &Form,
+        client: &Client<'_>,
+    ) -> Result<&'static str, Refused> {
+        if !client.public() {
+            return self.proof(call, form, client);
+        }
+        let sent = ["client_secret", "client_assertion"];
+        if sent.iter().any(|name| form.get(name).is_some()) {
+            return Err(refused(700_025, &[]));
+        }
+        Ok("0")
+    }
+
+    fn secret(&self, client: &Client<'_>, given: &str) -> Result<(), Refused> {
+        let Some(app) = client.app else { return Ok(()) };
+        match app.secrets.iter().find(|secret| secret.value == given) {
+            None => Err(refused(7_000_215, &[client.id])),
+            Some(secret) if secret.expires.is_some_and(|end| end <= self.site.now) => {
+                Err(refused(7_000_222, &[client.id]))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// Seconds as assertions count them. A whole number is exact until long after year 9999.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the clock's seconds have 38 bits"
+)]
+fn seconds(whole: i64) -> f64 {
+    whole as f64
+}

@@ -1,0 +1,46 @@
+//! The form of a request for a token, with the credentials of HTTP Basic among its fields.
+//!
+//! It deliberately judges no value: only whether a field is there.
+
+use crate::sim::base64;
+use crate::sim::login_errors::{Refused, refused};
+use crate::sim::wire::{Call, pairs};
+
+/// The fields of a request.
+pub(super) struct Form(Vec<(String, String)>);
+
+impl Form {
+    /// The fields of a body, then those of HTTP Basic.
+    pub(super) fn read(call: &Call) -> Self {
+        let mut fields = pairs(&call.body);
+        fields.extend(basic(call).unwrap_or_default());
+        Self(fields)
+    }
+
+    /// The parameters of an address.
+    pub(super) fn of_query(call: &Call) -> Self {
+        Self(call.query.clone())
+    }
+
+    /// A field that is there and not empty.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let field = self
+            .0
+            .iter()
+            .find(|(key, value)| key == name && !value.is_empty());
+        field.map(|(_, value)| value.as_str())
+    }
+
+    /// A field that must be there.
+    pub(super) fn need(&self, name: &str) -> Result<&str, Refused> {
+        self.get(name).ok_or_else(|| refused(900_144, &[name]))
+    }
+}
+
+/// Id and secret of an `Authorization: Basic` header, each form-encoded inside.
+fn basic(call: &Call) -> Option<Vec<(String, String)>> {
+    let encoded = call.header("authorization")?.strip_prefix("Basic ")?;
+    let text = String::from_utf8(base64::decode(encoded.trim())?).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    Some(pairs(&format!("client_id={id}&client_secret={secret}")))
+}
