@@ -62,13 +62,13 @@ fn open(needs: Needs, given: &Value, state: bool) -> Result<Connection, Failure>
     connection(needs, &bound, &settings, &Redactor::default())
 }
 
-fn kind(given: Value) -> &'static str {
-    let opened = open(Needs::Credential, &given, true);
+fn kind(given: &Value) -> &'static str {
+    let opened = open(Needs::Credential, given, true);
     opened.expect("a connection").credential.kind()
 }
 
-fn places(needs: Needs, given: Value) -> Vec<String> {
-    let failure = open(needs, &given, true).expect_err("refused");
+fn places(needs: Needs, given: &Value) -> Vec<String> {
+    let failure = open(needs, given, true).expect_err("refused");
     let faults = failure.split();
     let place = |fault: &Failure| {
         fault
@@ -81,26 +81,26 @@ fn places(needs: Needs, given: Value) -> Vec<String> {
 
 #[test]
 fn what_is_given_decides_how_to_sign_in() {
-    assert_eq!(kind(json!({ "client_secret": "s" })), "client_secret");
+    assert_eq!(kind(&json!({ "client_secret": "s" })), "client_secret");
     assert_eq!(
-        kind(json!({ "private_key": "k", "certificate_thumbprint": THUMBPRINT })),
+        kind(&json!({ "private_key": "k", "certificate_thumbprint": THUMBPRINT })),
         "certificate"
     );
     // A certificate counts before a secret.
     assert_eq!(
-        kind(json!({ "client_secret": "s", "certificate": "pfx" })),
+        kind(&json!({ "client_secret": "s", "certificate": "pfx" })),
         "certificate"
     );
     let code = json!({ "client_secret": "s", "authorization_code": " c ", "redirect_uri": "r" });
-    assert_eq!(kind(code), "authorization_code");
+    assert_eq!(kind(&code), "authorization_code");
     let machine = json!({ "managed_identity": true, "client_secret": "s", "self_deployed": false });
-    assert_eq!(kind(machine), "managed_identity");
+    assert_eq!(kind(&machine), "managed_identity");
     assert_eq!(
-        kind(json!({ "managed_identity": false, "client_secret": "s" })),
+        kind(&json!({ "managed_identity": false, "client_secret": "s" })),
         "client_secret"
     );
     assert_eq!(
-        kind(json!({ "self_deployed": true, "client_secret": "s" })),
+        kind(&json!({ "self_deployed": true, "client_secret": "s" })),
         "client_secret"
     );
 }
@@ -125,20 +125,20 @@ fn a_machine_needs_no_tenant_and_no_application() {
 fn halves_and_what_is_missing_are_refused_all_at_once() {
     let all = |given| places(Needs::Credential, given);
     assert_eq!(
-        all(json!({ "tenant_id": "", "client_id": "app", "self_deployed": false })),
+        all(&json!({ "tenant_id": "", "client_id": "app", "self_deployed": false })),
         ["tenant_id", "self_deployed", "client_secret", "client_id"]
     );
     assert_eq!(
-        all(json!({ "certificate_thumbprint": THUMBPRINT })),
+        all(&json!({ "certificate_thumbprint": THUMBPRINT })),
         ["certificate_thumbprint"]
     );
-    assert_eq!(all(json!({ "private_key": "k" })), ["private_key"]);
+    assert_eq!(all(&json!({ "private_key": "k" })), ["private_key"]);
     assert_eq!(
-        all(json!({ "private_key": "k", "certificate_thumbprint": "zz" })),
+        all(&json!({ "private_key": "k", "certificate_thumbprint": "zz" })),
         ["certificate_thumbprint"]
     );
     assert_eq!(
-        all(json!({ "authorization_code": "code=c&session_state=1" })),
+        all(&json!({ "authorization_code": "code=c&session_state=1" })),
         ["authorization_code", "redirect_uri", "client_secret"]
     );
     let failure = open(Needs::Credential, &json!({}), true).expect_err("nothing");
@@ -176,17 +176,17 @@ fn a_login_url_needs_all_but_the_code_and_a_reset_nothing_but_the_account() {
     assert_eq!(
         places(
             Needs::LoginPage,
-            json!({ "tenant_id": "", "client_id": "" })
+            &json!({ "tenant_id": "", "client_id": "" })
         ),
         ["tenant_id", "client_id", "redirect_uri", "client_secret"]
     );
     assert_eq!(
-        places(Needs::LoginPage, json!({ "managed_identity": true })),
+        places(Needs::LoginPage, &json!({ "managed_identity": true })),
         ["managed_identity"]
     );
     assert!(open(Needs::Account, &json!({}), false).is_ok());
     assert_eq!(
-        places(Needs::Account, json!({ "tenant_id": "" })),
+        places(Needs::Account, &json!({ "tenant_id": "" })),
         ["tenant_id"]
     );
     assert!(!wants(Needs::Account, "client_secret") && wants(Needs::Account, "client_id"));
