@@ -123,7 +123,7 @@ fn a_machine_needs_no_tenant_and_no_application() {
 
 #[test]
 fn halves_and_what_is_missing_are_refused_all_at_once() {
-    let all = |given| places(Needs::Credential, given);
+    let all = |given: &Value| places(Needs::Credential, given);
     assert_eq!(
         all(&json!({ "tenant_id": "", "client_id": "app", "self_deployed": false })),
         ["tenant_id", "self_deployed", "client_secret", "client_id"]
