@@ -68,9 +68,10 @@
 //!    flags read the environment; nothing but `clock` reads the time of day; nothing but
 //!    `net::client` names reqwest; nothing but `mapping::path` names `jsonpath_rust`; nothing but
 //!    `host::private_file` writes files, for the vault and the kept states.
-//! 4. No envelope can name a host. It chooses a cloud by name; only the operator's flag gives
-//!    endpoints. Links found in answers are followed only to the host they came from. A bearer
-//!    token is never sent over plain http except to a loopback address.
+//! 4. No envelope can name a host. It chooses a cloud, by its name or by an address that the table
+//!    of clouds has; only the operator's flag gives endpoints. Links found in answers are followed
+//!    only to the host they came from. A bearer token is never sent over plain http except to a
+//!    loopback address.
 //! 5. Nothing asks whether it is talking to a simulator.
 //! 6. `Host::run` has no way out except an answer: a [`protocol::ResultEnvelope`] and, beside it,
 //!    what is to be kept once that was written out.

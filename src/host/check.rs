@@ -14,12 +14,36 @@ use crate::ops;
 use crate::protocol::failure::{ErrorKind, Failure};
 
 /// Names of the connection's slots; a connection parameter goes to one of them or to an input.
-const SLOTS: [&str; 5] = [
+const SLOTS: [&str; 20] = [
     "tenant_id",
     "client_id",
     "client_secret",
+    "certificate",
+    "certificate_password",
+    "certificate_thumbprint",
+    "private_key",
+    "assertion_algorithm",
+    "redirect_uri",
+    "authorization_code",
+    "managed_identity",
+    "managed_identity_client_id",
+    "self_deployed",
     "cloud",
+    "base_url",
     "publisher",
+    "trust_any_certificate",
+    "use_proxy",
+    "call_timeout",
+    "platform",
+];
+
+/// Slots that are secret: a parameter that is not declared so would be shown.
+const SECRET_SLOTS: [&str; 5] = [
+    "client_secret",
+    "certificate",
+    "certificate_password",
+    "private_key",
+    "authorization_code",
 ];
 
 /// What needs more than the manifest itself: operations and mappings.
@@ -32,13 +56,8 @@ pub(super) fn cross_check(
         faults.push(Failure::new(ErrorKind::InvalidManifest, why).at(at));
     };
     for (n, param) in manifest.connection.iter().enumerate() {
-        let target = param.target();
-        if !target.starts_with("input.") && !SLOTS.contains(&target) {
-            let hint = suggestion(target, SLOTS);
-            add(
-                format!("/connection/{n}"),
-                format!("A connection has no slot \"{target}\". {hint}"),
-            );
+        if let Some(why) = slot_fault(param, param.target()) {
+            add(format!("/connection/{n}"), why);
         }
     }
     for (n, command) in manifest.commands.iter().enumerate() {
@@ -62,6 +81,19 @@ pub(super) fn cross_check(
     faults
 }
 
+/// A slot that exists, and is secret where it has to be.
+fn slot_fault(param: &Param, slot: &str) -> Option<String> {
+    if slot.starts_with("input.") {
+        return None;
+    }
+    if !SLOTS.contains(&slot) {
+        let hint = suggestion(slot, SLOTS);
+        return Some(format!("A connection has no slot \"{slot}\". {hint}"));
+    }
+    let shown = SECRET_SLOTS.contains(&slot) && !param.secret;
+    shown.then(|| format!("The slot \"{slot}\" holds a secret; declare it with \"secret\": true."))
+}
+
 /// Every target is an input of the operation, and every required input is bound.
 fn binding_faults(
     connection: &[Param],
@@ -83,6 +115,10 @@ fn binding_faults(
     let mut faults = Vec::new();
     let mut bound: Vec<&str> = Vec::new();
     for (n, param) in command.inputs.iter().enumerate() {
+        if let Some(slot) = param.target().strip_prefix("connection.") {
+            faults.extend(slot_fault(param, slot).map(|why| (format!("/inputs/{n}"), why)));
+            continue;
+        }
         bound.push(param.target());
         if !known.contains(&param.target()) {
             faults.push((format!("/inputs/{n}"), missing(param.target())));

@@ -9,6 +9,7 @@ pub mod catalog;
 mod check;
 mod choice;
 mod close;
+mod connect;
 mod face;
 mod private_file;
 pub mod profiles;
@@ -26,6 +27,7 @@ use futures_util::FutureExt;
 use serde_json::{Map, Value};
 
 use crate::clock::Clock;
+use crate::identity::IdentityEndpoint;
 use crate::manifest::Bound;
 use crate::manifest::bind::Request;
 use crate::mapping::Mapping;
@@ -33,7 +35,7 @@ use crate::microsoft::{Cloud, Connection};
 use crate::net::transcript::is_rehearsal;
 use crate::protocol::envelope;
 use crate::protocol::failure::{ErrorKind, Failure};
-use crate::protocol::{Envelope, Redactor, ResultEnvelope, State};
+use crate::protocol::{Envelope, Redactor, ResultEnvelope, Secret, State};
 use catalog::{Catalog, Target};
 use close::Head;
 use profiles::Profiles;
@@ -65,6 +67,11 @@ pub struct Settings {
     pub state: Option<PathBuf>,
     /// Keep tokens there too, not only the states that requests name.
     pub keeps_tokens: bool,
+    /// What tokens without a credential of their own are sealed with; none: a key is made in the
+    /// state folder.
+    pub vault_key: Option<Secret>,
+    /// Where an application platform answers for the identity of this machine.
+    pub identity_endpoint: Option<IdentityEndpoint>,
     /// What secret references may reach.
     pub allowed: AllowList,
     /// Where the time of day comes from.
@@ -85,11 +92,20 @@ impl Default for Settings {
             profiles: None,
             state: None,
             keeps_tokens: true,
+            vault_key: None,
+            identity_endpoint: None,
             allowed: AllowList::default(),
             clock: Clock::System,
             direct: false,
             pace: Pace::default(),
         }
+    }
+}
+
+impl Settings {
+    /// Is there a place for tokens beyond the run?
+    fn keeps_tokens(&self) -> bool {
+        self.keeps_tokens && self.state.is_some()
     }
 }
 
@@ -125,7 +141,7 @@ pub struct Checked<'a> {
     bound: Bound,
     mapping: Option<Mapping>,
     context: Option<Mapping>,
-    connection: Connection,
+    connection: Box<Connection>,
     state: Option<State>,
     position: Option<Position>,
     now: DateTime<Utc>,
@@ -151,6 +167,11 @@ impl From<ResultEnvelope> for Ran {
 impl Host {
     /// Opens a host. Settings that are wrong do not fail here: every request is answered with them.
     pub fn open(settings: Settings, redactor: Redactor) -> Self {
+        let platform = settings.identity_endpoint.as_ref();
+        let own = platform.map(|platform| &platform.header);
+        own.into_iter()
+            .chain(&settings.vault_key)
+            .for_each(|secret| redactor.register(secret));
         Host {
             opened: Opened::new(settings),
             redactor,
@@ -244,10 +265,8 @@ impl Host {
         if let Some(failure) = Failure::join(faults) {
             return Err(failure);
         }
-        let secrets = secrets::resolve(&bound, &opened.settings.allowed, &self.redactor)
-            .map_err(|found| Failure::join(found).unwrap_or_else(internal))?;
-        let endpoints = opened.settings.endpoints.as_deref();
-        let connection = session::connection(target.operation, &bound, secrets, endpoints)?;
+        let needs = target.operation.needs;
+        let connection = connect::connection(needs, &bound, &opened.settings, &self.redactor)?;
         let definition = match definition {
             Some(requested) => Some(requested),
             None => choice::own(&opened.catalog, target.command)?,
@@ -268,7 +287,7 @@ impl Host {
             bound,
             mapping,
             context,
-            connection,
+            connection: Box::new(connection),
             state,
             position,
             now,
@@ -280,6 +299,7 @@ impl Host {
         let head = checked.head.clone();
         let position = checked.position.take();
         let vault = self.opened().ok().and_then(|own| own.vault(&checked));
+        let open_to_all = session::trusts_anybody(&checked);
         let ran = AssertUnwindSafe(self.try_run(checked, cancel, vault.as_ref()))
             .catch_unwind()
             .await;
@@ -294,6 +314,7 @@ impl Host {
         if let Some(vault) = vault {
             result.warnings.extend(vault.warnings());
         }
+        result.warnings.extend(open_to_all);
         head.report(&result);
         let keep = Keep::after(position, &result);
         Ran { result, keep }

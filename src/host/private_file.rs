@@ -85,6 +85,38 @@ fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
     opened.sync_all()
 }
 
+/// Makes the file with that content if there is none yet; tells whether it was this call that made
+/// it. Of several processes at once one makes it, and none sees half of it.
+pub(super) fn make(file: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let temporary = file.with_extension(format!("tmp-{:x}", fastrand::u64(..)));
+    let linked = write_new(&temporary, bytes).and_then(|()| std::fs::hard_link(&temporary, file));
+    // It is only a second name by now, or half of a file.
+    let _ = remove(&temporary);
+    match linked {
+        Ok(()) => File::open(folder_of(file))?.sync_all().map(|()| true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The files of the folder whose names begin so; none if there is no folder.
+pub(super) fn beginning(folder: &Path, with: &str) -> io::Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(with) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// Takes the file away, if it is there.
 pub(super) fn remove(file: &Path) -> io::Result<()> {
     match std::fs::remove_file(file) {
@@ -151,6 +183,23 @@ mod tests {
         replace(&file, b"whole", &lock).expect("it is written");
         assert_eq!(mode(&file), 0o600);
         assert!(!folder.path().join("x.tmp").exists());
+    }
+
+    #[test]
+    fn one_of_several_makes_a_file_and_the_others_find_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("x.key");
+        assert!(make(&file, b"one").expect("it is made"));
+        assert!(!make(&file, b"two").expect("it is there"));
+        assert_eq!(read(&file).expect("it reads").as_deref(), Some(&b"one"[..]));
+        assert_eq!(mode(&file), 0o600);
+        let found = beginning(folder.path(), "x").expect("a folder");
+        assert_eq!(found, [file], "nothing else is left");
+        assert!(
+            beginning(&folder.path().join("no"), "")
+                .expect("none")
+                .is_empty()
+        );
     }
 
     #[test]

@@ -49,15 +49,16 @@ pub fn register(manifest: &Manifest, given: &Map<String, Value>, redactor: &Reda
     }
 }
 
-/// Resolves every secret of a binding; all faults at once.
+/// Resolves every secret of a binding whose slot is wanted; all faults at once.
 pub fn resolve(
     bound: &Bound,
+    wanted: impl Fn(&str) -> bool,
     allowed: &AllowList,
     redactor: &Redactor,
 ) -> Result<Secrets, Vec<Failure>> {
     let mut faults = Vec::new();
     let mut secrets = Secrets::new();
-    for (slot, given) in &bound.secrets {
+    for (slot, given) in bound.secrets.iter().filter(|(slot, _)| wanted(slot)) {
         let at = bound.places.get(slot).map_or("/connection", String::as_str);
         match one(given.as_str().unwrap_or_default(), allowed) {
             Ok(secret) => {

@@ -1,80 +1,73 @@
 //! A session: a connection made usable for one run.
 //!
-//! It picks cloud and credential, owns the client and the tokens' memory, opens the vault, and hands an operation
-//! all it may touch. What the operation does is not its business.
+//! It owns the clients and the tokens' memory, opens the vault, and hands an operation all it may
+//! touch. Whose connection it is was decided before; what the operation does is not its business.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::host::close::Counts;
-use crate::host::secrets::Secrets;
 use crate::host::vault::Vault;
 use crate::host::{Cancel, Checked, Opened, TIMEOUT};
 use crate::identity::cache::TokenCache;
-use crate::identity::{Credential, SignIn, TokenStore};
-use crate::manifest::Bound;
-use crate::microsoft::{Cloud, Connection};
+use crate::identity::{Means, SignIn, TokenStore};
+use crate::net::throttle::Throttle;
 use crate::net::tls::{ExtraRoots, Trust};
 use crate::net::transcript::Rehearsed;
 use crate::net::{Caller, Deadline, HttpClient, HttpSettings, Proxy, Transcript};
-use crate::ops::{Call, Limits, Operation, Reply};
-use crate::protocol::{Failure, Redactor, Secret};
+use crate::ops::{Call, Limits, Needs, Reply};
+use crate::protocol::{Failure, Redactor, Warning};
 
-/// What every run of a process shares: one client, and the tokens that were got so far.
+/// What every run of a process shares: its clients, the quotas they count against together, and the
+/// tokens that were got so far.
 #[derive(Debug, Default)]
 pub(super) struct Net {
-    client: OnceLock<HttpClient>,
+    clients: Mutex<HashMap<Variant, HttpClient>>,
+    throttle: Throttle,
     tokens: TokenCache,
 }
 
-/// The connection that a binding describes, if the operation needs one; its shapes are checked,
-/// nothing is sent.
-pub(super) fn connection(
-    operation: &Operation,
-    bound: &Bound,
-    mut secrets: Secrets,
-    operator: Option<&str>,
-) -> Result<Connection, Failure> {
-    if !operation.connects {
-        return Connection::nobody();
+/// How a connection wants to reach the world; each has a client of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Variant {
+    trusts_anybody: bool,
+    proxied: bool,
+    read_timeout: Option<u64>,
+}
+
+impl Variant {
+    fn of(checked: &Checked<'_>) -> Self {
+        let slot = |name: &str| checked.bound.connection.get(name);
+        Variant {
+            trusts_anybody: slot("trust_any_certificate").and_then(Value::as_bool) == Some(true),
+            proxied: slot("use_proxy").and_then(Value::as_bool) != Some(false),
+            read_timeout: slot("call_timeout").and_then(Value::as_u64),
+        }
     }
-    let slot = |name: &str| {
-        bound
-            .connection
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
-    let named = Cloud::named(slot("cloud"))?;
-    let cloud = match operator {
-        None => named,
-        Some(text) => Cloud::from_operator(text, &named)?.cloud,
-    };
-    let secret = secrets
-        .remove("client_secret")
-        .unwrap_or_else(|| Secret::new(""));
-    let credential = Credential::ClientSecret(secret);
-    let opened = Connection::new(cloud, slot("tenant_id"), slot("client_id"), credential);
-    let named = opened.and_then(|opened| {
-        let publisher = slot("publisher");
-        opened.published_by(publisher).map_err(|fault| vec![fault])
-    });
-    named.map_err(|faults| {
-        let placed = faults
-            .into_iter()
-            .map(|fault| fault.relocated(&bound.places))
-            .collect();
-        Failure::join(placed).unwrap_or_else(super::internal)
+}
+
+/// The warning of a run that believes whoever answers.
+pub(super) fn trusts_anybody(checked: &Checked<'_>) -> Option<Warning> {
+    let asks = checked.target.operation.needs == Needs::Credential;
+    if !asks || !Variant::of(checked).trusts_anybody {
+        return None;
+    }
+    let words = "Any certificate was trusted, so whoever sits between this machine and the service could read and alter everything, the sign-in included. Give the missing root with --ca-file instead.";
+    let place = checked.bound.places.get("trust_any_certificate");
+    let warning = Warning::new("any_certificate_trusted", words);
+    Some(match place {
+        Some(at) => warning.at(at.clone()),
+        None => warning,
     })
 }
 
 /// One run's session.
 pub(super) struct Session {
     caller: Caller,
-    tokens: TokenCache,
-    redactor: Redactor,
+    means: Means,
 }
 
 impl Opened {
@@ -96,11 +89,19 @@ impl Opened {
             Transcript::default()
         };
         let deadline = Deadline::new(allowed, cancel);
-        let caller = Caller::new(self.client()?, deadline, checked.head.id(), transcript);
+        let caller = Caller::new(
+            self.client(Variant::of(checked))?,
+            deadline,
+            checked.head.id(),
+            transcript,
+        );
         Ok(Session {
             caller,
-            tokens: self.net.tokens.clone(),
-            redactor,
+            means: Means {
+                cache: self.net.tokens.clone(),
+                redactor,
+                clock: self.settings.clock,
+            },
         })
     }
 
@@ -109,13 +110,45 @@ impl Opened {
         let settings = &self.settings;
         let wanted = settings.keeps_tokens && !checked.envelope.options.dry_run;
         let folder = settings.state.as_deref().filter(|_| wanted)?;
-        Some(Vault::new(folder, settings.clock))
+        let vault = Vault::new(folder, settings.clock);
+        Some(vault.with_key(settings.vault_key.clone()))
     }
 
-    /// The one client of the process, made when first needed.
-    fn client(&self) -> Result<HttpClient, Failure> {
-        if let Some(client) = self.net.client.get() {
+    /// The client of that kind, made when first needed.
+    fn client(&self, variant: Variant) -> Result<HttpClient, Failure> {
+        let clients = &self.net.clients;
+        let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&variant) {
             return Ok(client.clone());
+        }
+        let client = HttpClient::new(&self.reach(variant)?)?;
+        clients.insert(variant, client.clone());
+        Ok(client)
+    }
+
+    fn reach(&self, variant: Variant) -> Result<HttpSettings, Failure> {
+        let settings = &self.settings;
+        let usual = HttpSettings::default();
+        let proxied = variant.proxied && !settings.direct;
+        Ok(HttpSettings {
+            trust: self.trust(variant)?,
+            proxy: if proxied {
+                Proxy::Environment
+            } else {
+                Proxy::Off
+            },
+            pace: settings.pace,
+            throttle: self.net.throttle.clone(),
+            read_timeout: variant
+                .read_timeout
+                .map_or(usual.read_timeout, Duration::from_secs),
+            ..usual
+        })
+    }
+
+    fn trust(&self, variant: Variant) -> Result<Trust, Failure> {
+        if variant.trusts_anybody {
+            return Ok(Trust::Any);
         }
         let settings = &self.settings;
         let mut extra = Vec::new();
@@ -132,20 +165,10 @@ impl Opened {
                 setting: "--endpoints",
             });
         }
-        let client = HttpClient::new(&HttpSettings {
-            trust: Trust {
-                extra,
-                system: settings.system_roots,
-            },
-            proxy: if settings.direct {
-                Proxy::Off
-            } else {
-                Proxy::Environment
-            },
-            pace: settings.pace,
-            ..HttpSettings::default()
-        })?;
-        Ok(self.net.client.get_or_init(|| client).clone())
+        Ok(Trust::Roots {
+            extra,
+            system: settings.system_roots,
+        })
     }
 }
 
@@ -158,13 +181,8 @@ impl Session {
     ) -> Result<Reply, Failure> {
         let connection = &checked.connection;
         let account = connection.account();
-        let sign_in = SignIn::new(
-            &self.caller,
-            account,
-            self.tokens.clone(),
-            self.redactor.clone(),
-        )
-        .keeping(vault.map(|vault| vault as &dyn TokenStore));
+        let store = vault.map(|vault| vault as &dyn TokenStore);
+        let sign_in = SignIn::new(&self.caller, account, self.means.clone()).keeping(store);
         let options = &checked.envelope.options;
         let call = Call {
             connection,
@@ -181,7 +199,9 @@ impl Session {
             },
         };
         let input = Value::Object(checked.bound.input.clone());
-        checked.target.operation.run(&call, &input).await
+        let ran = checked.target.operation.run(&call, &input).await;
+        // A certificate shows only when it signs that it cannot; that stands in the connection.
+        ran.map_err(|failure| failure.relocated(&checked.bound.places))
     }
 
     /// What the run has used.
@@ -204,3 +224,6 @@ impl Session {
         requests
     }
 }
+
+#[cfg(test)]
+mod tests;

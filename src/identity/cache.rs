@@ -16,9 +16,9 @@ use crate::protocol::{Failure, Secret};
 /// A token is renewed this long before its end, and at most a tenth of its lifetime before.
 const RENEW_EARLY: Duration = Duration::from_mins(5);
 
-/// What a token belongs to.
+/// Whom a token belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
+pub struct Owner {
     /// The cloud's id.
     pub cloud: String,
     /// The login service's address.
@@ -27,20 +27,36 @@ pub struct Key {
     pub tenant: String,
     /// The application, lower case.
     pub client_id: String,
+}
+
+/// What a token belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Whose it is.
+    pub owner: Owner,
     /// The service.
     pub audience: Audience,
     /// The credential's kind and fingerprint.
     pub credential: String,
 }
 
+impl Owner {
+    /// The owner as text, which no other owner gives.
+    pub fn text(&self) -> String {
+        let parts = [&self.cloud, &self.login, &self.tenant, &self.client_id];
+        serde_json::Value::from_iter(parts.map(String::as_str)).to_string()
+    }
+}
+
 impl Key {
     /// The whole key as text, which no other key gives.
     pub fn text(&self) -> String {
+        let owner = &self.owner;
         let parts = [
-            &self.cloud,
-            &self.login,
-            &self.tenant,
-            &self.client_id,
+            &owner.cloud,
+            &owner.login,
+            &owner.tenant,
+            &owner.client_id,
             &self.audience.0,
             &self.credential,
         ];
@@ -55,6 +71,8 @@ pub struct Granted {
     pub token: Token,
     /// How long it is good for, from now.
     pub lifetime: Duration,
+    /// What gets the next one, where the sign-in gives that.
+    pub refresh: Option<Secret>,
 }
 
 /// The room for one key.
@@ -70,13 +88,15 @@ struct Slot {
 struct Held {
     token: Token,
     renew_at: Option<Instant>,
+    refresh: Option<Secret>,
 }
 
 impl Held {
-    fn new(token: &Token, left: Duration) -> Self {
+    fn new(granted: &Granted, left: Duration) -> Self {
         Held {
-            token: token.clone(),
+            token: granted.token.clone(),
             renew_at: Instant::now().checked_add(left),
+            refresh: granted.refresh.clone(),
         }
     }
 }
@@ -97,14 +117,14 @@ impl Slot {
 pub struct TokenCache(Arc<Mutex<HashMap<Key, Arc<Slot>>>>);
 
 impl TokenCache {
-    /// The token of that entry: from memory, from the store, or what `sign_in` gives. Several
-    /// callers at once sign in once, and with a store so do several processes; when that fails, the
-    /// next of them tries by itself.
+    /// The token of that entry: from memory, from the store, or what `sign_in` gives, which is
+    /// handed the refresh token of the last sign-in. Several callers at once sign in once, and with
+    /// a store so do several processes; when that fails, the next of them tries by itself.
     pub async fn get_or<F>(
         &self,
         entry: &Entry,
         store: Option<&dyn TokenStore>,
-        sign_in: impl FnOnce() -> F,
+        sign_in: impl FnOnce(Option<Secret>) -> F,
     ) -> Result<(Token, TokenSource), Failure>
     where
         F: Future<Output = Result<Granted, Failure>>,
@@ -121,23 +141,38 @@ impl TokenCache {
             Some(store) => store.enter(entry).await,
             None => None,
         };
-        if let Some(kept) = place.as_ref().and_then(|place| place.read())
+        let kept = place.as_ref().and_then(|place| place.read());
+        if let Some(kept) = &kept
             && let Some(left) = left(kept.granted.lifetime, kept.age)
             && !slot.refuses(&kept.granted.token)
         {
-            let token = kept.granted.token;
-            *held = Some(Held::new(&token, left));
-            return Ok((token, TokenSource::Vault));
+            *held = Some(Held::new(&kept.granted, left));
+            return Ok((kept.granted.token.clone(), TokenSource::Vault));
         }
-        let granted = sign_in().await?;
+        // Another process may have renewed it since, so what is in the store is the younger one.
+        let refresh = kept.and_then(|kept| kept.granted.refresh);
+        let refresh = refresh.or_else(|| held.as_ref()?.refresh.clone());
+        let mut granted = sign_in(refresh.clone()).await?;
+        // An answer without one does not take the old one back.
+        granted.refresh = granted.refresh.or(refresh);
         slot.refused(Option::take);
         let left = left(granted.lifetime, Duration::ZERO);
         // What is good for one call only is nothing to keep.
-        if let (Some(place), Some(_)) = (place, left) {
+        let keeps = left.is_some() || granted.refresh.is_some();
+        // Written at once, so that a command that fails afterwards loses nothing.
+        if let Some(place) = place.filter(|_| keeps) {
             place.write(&granted);
         }
-        *held = left.map(|left| Held::new(&granted.token, left));
+        *held = keeps.then(|| Held::new(&granted, left.unwrap_or_default()));
         Ok((granted.token, TokenSource::SignIn))
+    }
+
+    /// Throws away everything of that owner; tells how many tokens that were.
+    pub fn reset(&self, owner: &Owner) -> usize {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = slots.len();
+        slots.retain(|key, _| key.owner != *owner);
+        before - slots.len()
     }
 
     /// Uses that token of the key no more.
@@ -167,17 +202,20 @@ mod tests {
     use std::cell::Cell;
 
     fn entry(audience: &str) -> Entry {
-        let key = Key {
+        let owner = Owner {
             cloud: "commercial".into(),
             login: "https://login.test".into(),
             tenant: "t".into(),
             client_id: "c".into(),
+        };
+        let key = Key {
+            owner,
             audience: Audience(audience.to_owned()),
             credential: "f".into(),
         };
         Entry {
             key,
-            material: Secret::new("s"),
+            material: Some(Secret::new("s")),
         }
     }
 
@@ -193,6 +231,7 @@ mod tests {
                 roles: Vec::new(),
             },
             lifetime: Duration::from_secs(lifetime),
+            refresh: None,
         }
     }
 
@@ -206,7 +245,7 @@ mod tests {
     #[test]
     fn callers_at_once_sign_in_once_per_audience() {
         let (cache, calls) = (TokenCache::default(), Cell::new(0));
-        let sign_in = || async {
+        let sign_in = |_| async {
             calls.set(calls.get() + 1);
             tokio::task::yield_now().await;
             Ok(granted("t", 3599))
@@ -234,7 +273,7 @@ mod tests {
     fn short_lives_failures_and_forgotten_tokens_lead_to_a_new_sign_in() {
         let cache = TokenCache::default();
         let ask = |outcome| {
-            let token = run(cache.get_or(&entry("graph"), None, || async { outcome }));
+            let token = run(cache.get_or(&entry("graph"), None, |_| async { outcome }));
             token.map(|(token, _)| token.value.expose().to_owned())
         };
         assert_eq!(ask(Ok(granted("one", 0))).expect("a token"), "one");
@@ -262,6 +301,10 @@ mod tests {
         }
 
         fn forget(&self, _: &Entry, _: &Token) {}
+
+        fn reset(&self, _: &Owner) -> Result<usize, Failure> {
+            Ok(0)
+        }
     }
 
     impl Place for &Shelf {
@@ -281,7 +324,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_used_while_it_is_fresh_and_not_refused() {
         let ask = |cache: &TokenCache, shelf: &Shelf, lifetime| {
-            let sign_in = || async move { Ok(granted("new", lifetime)) };
+            let sign_in = |_| async move { Ok(granted("new", lifetime)) };
             let asked = run(cache.get_or(&entry("graph"), Some(shelf), sign_in));
             let (token, source) = asked.expect("a token");
             (token.value.expose().to_owned(), source)
@@ -317,16 +360,40 @@ mod tests {
     }
 
     #[test]
+    fn the_last_refresh_token_is_handed_on_until_another_comes() {
+        let cache = TokenCache::default();
+        let ask = |store: Option<&Shelf>, next: Option<&str>| {
+            let handed = std::cell::RefCell::new(None);
+            let sign_in = |refresh: Option<Secret>| {
+                *handed.borrow_mut() = refresh.map(|token| token.expose().to_owned());
+                let refresh = next.map(Secret::new);
+                let granted = granted("t", 0);
+                async move { Ok(Granted { refresh, ..granted }) }
+            };
+            let store = store.map(|shelf| shelf as &dyn TokenStore);
+            run(cache.get_or(&entry("graph"), store, sign_in)).expect("a token");
+            handed.into_inner()
+        };
+        assert_eq!(ask(None, Some("one")), None);
+        assert_eq!(ask(None, None).as_deref(), Some("one"));
+        // An answer without one keeps the old one.
+        assert_eq!(ask(None, Some("two")).as_deref(), Some("one"));
+        assert_eq!(ask(None, None).as_deref(), Some("two"));
+        // Worth keeping, though the token itself is not.
+        let shelf = Shelf::default();
+        ask(Some(&shelf), None);
+        assert!(shelf.0.lock().expect("no panic").is_some());
+        assert_eq!(cache.reset(&entry("graph").key.owner), 1);
+        assert_eq!(ask(None, None), None);
+    }
+
+    #[test]
     fn no_two_keys_have_one_text() {
         let text = |tenant: &str, client: &str| {
-            let key = entry("graph").key;
-            let (tenant, client_id) = (tenant.to_owned(), client.to_owned());
-            Key {
-                tenant,
-                client_id,
-                ..key
-            }
-            .text()
+            let mut key = entry("graph").key;
+            key.owner.tenant = tenant.to_owned();
+            key.owner.client_id = client.to_owned();
+            key.text()
         };
         assert_ne!(text("a\",\"b", "c"), text("a", "b\",\"c"));
         assert!(text("t", "c").starts_with(r#"["commercial","https://login.test","t","c","#));
@@ -343,7 +410,7 @@ mod tests {
         assert_eq!(left(1_000, 899), Some(1));
         assert_eq!(left(1_000, 900), None);
         assert_eq!(left(0, 0), None);
-        let forever = Held::new(&token("t"), Duration::MAX);
+        let forever = Held::new(&granted("t", 0), Duration::MAX);
         assert!(
             forever.renew_at.is_none(),
             "further away than the clock reaches"

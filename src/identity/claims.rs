@@ -1,4 +1,4 @@
-//! Reading a token's claims: tenant and roles, **unverified**.
+//! Reading a token's claims: tenant, permissions, audience and authority, **unverified**.
 //!
 //! The signature is not checked: the token came from the login service over TLS, and only the
 //! service it is for judges it. Nothing here decides whether somebody may do something; it is used
@@ -17,6 +17,24 @@ pub struct Claims {
     /// Application permissions; absent when none were granted.
     #[serde(default)]
     pub roles: Vec<String>,
+    /// Permissions that a person delegated, separated by blanks.
+    #[serde(default)]
+    pub scp: Option<String>,
+    /// The service it is for: its address or its application's id.
+    #[serde(default)]
+    pub aud: Option<String>,
+    /// The authority that issued it, an address.
+    #[serde(default)]
+    pub iss: Option<String>,
+}
+
+impl Claims {
+    /// Every permission, an application's own and those delegated to it.
+    pub fn permissions(&self) -> Vec<String> {
+        let delegated = self.scp.iter().flat_map(|scp| scp.split_whitespace());
+        let delegated = delegated.map(str::to_owned);
+        self.roles.iter().cloned().chain(delegated).collect()
+    }
 }
 
 /// The claims of a token, or none.
@@ -47,6 +65,13 @@ mod tests {
             Some("11111111-2222-3333-4444-555555555555")
         );
         assert_eq!(claims.roles, ["SecurityAlert.Read.All"]);
+    }
+
+    #[test]
+    fn delegated_permissions_count_too() {
+        let claims: Claims =
+            serde_json::from_str(r#"{"roles":["A"],"scp":"B.Read C"}"#).expect("claims");
+        assert_eq!(claims.permissions(), ["A", "B.Read", "C"]);
     }
 
     #[test]

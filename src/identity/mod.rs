@@ -1,11 +1,17 @@
 //! Tokens: which kind of sign-in an account uses, and keeping what it gave.
 //!
-//! It knows the token endpoint and no other service, and no files: tokens are kept in memory, and
-//! beyond the process by whatever [`TokenStore`] it is given. Claims are read without verification: judging tokens is the services' part.
+//! It knows the token endpoint, a machine's own endpoint for identities and no other service, and
+//! no files: tokens are kept in memory, and beyond the process by whatever [`TokenStore`] it is
+//! given. Claims are read without verification: judging tokens is the services' part.
 
+pub mod auth_code;
 pub mod cache;
+pub mod certificate;
 pub mod claims;
-pub mod client_secret;
+mod credential;
+mod key_file;
+mod managed_identity;
+mod mismatch;
 pub mod store;
 pub mod token_endpoint;
 
@@ -13,44 +19,18 @@ use ring::digest;
 use url::Url;
 
 pub use cache::TokenCache;
+pub use certificate::Certificate;
+pub use credential::{AuthorizationCode, Credential, IdentityEndpoint, ManagedIdentity, Proof};
+pub use mismatch::Resource;
 pub use store::TokenStore;
 
-use crate::identity::cache::Key;
+use crate::clock::Clock;
+use crate::identity::cache::{Granted, Key, Owner};
 use crate::identity::store::Entry;
+use crate::net::message::Text;
 use crate::net::transcript::is_rehearsal;
 use crate::net::{Audience, Caller, Pending, Token, TokenProvider};
 use crate::protocol::{Failure, Redactor, Secret};
-
-/// What an account proves itself with.
-#[derive(Clone, Debug)]
-pub enum Credential {
-    /// The application's secret.
-    ClientSecret(Secret),
-}
-
-impl Credential {
-    /// What kind it is, in one word.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Credential::ClientSecret(_) => "client_secret",
-        }
-    }
-
-    /// What tokens got with it are sealed with: known to whoever has the credential, and to nobody
-    /// else.
-    pub fn key_material(&self) -> Secret {
-        match self {
-            Credential::ClientSecret(secret) => secret.clone(),
-        }
-    }
-
-    /// A fingerprint (SHA-256, hexadecimal), so that a changed credential never meets an old token.
-    pub fn fingerprint(&self) -> String {
-        match self {
-            Credential::ClientSecret(secret) => sha256(secret.expose().as_bytes()),
-        }
-    }
-}
 
 /// Who signs in, and where.
 #[derive(Clone, Debug)]
@@ -59,12 +39,38 @@ pub struct Account {
     pub cloud: String,
     /// The login service's address.
     pub login: Url,
-    /// The tenant: a GUID or a domain name.
+    /// The address of a virtual machine's metadata service.
+    pub metadata: Url,
+    /// The tenant: a GUID or a domain name; empty for a machine, which has one of its own.
     pub tenant: String,
-    /// The application's GUID.
+    /// The application's GUID; empty for the machine's own identity.
     pub client_id: String,
     /// What it proves itself with.
     pub credential: Credential,
+    /// What the services call themselves, so that a token for another one can be told.
+    pub resources: Vec<Resource>,
+}
+
+impl Account {
+    fn owner(&self) -> Owner {
+        Owner {
+            cloud: self.cloud.clone(),
+            login: self.login.to_string(),
+            tenant: self.tenant.to_ascii_lowercase(),
+            client_id: self.client_id.to_ascii_lowercase(),
+        }
+    }
+}
+
+/// What a process has for all its sign-ins.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// The tokens in memory.
+    pub cache: TokenCache,
+    /// Learns every token and every assertion before anything else sees it.
+    pub redactor: Redactor,
+    /// Dates assertions, and tells how long a token lasts that only says when it ends.
+    pub clock: Clock,
 }
 
 /// Signs in for one run; tokens come from the cache while they last.
@@ -72,26 +78,18 @@ pub struct Account {
 pub struct SignIn<'a> {
     caller: &'a Caller,
     account: Account,
-    cache: TokenCache,
+    means: Means,
     store: Option<&'a dyn TokenStore>,
-    redactor: Redactor,
 }
 
 impl<'a> SignIn<'a> {
-    /// The sign-in of that account through that run's caller. Every token is registered with the
-    /// redactor before anything else sees it.
-    pub fn new(
-        caller: &'a Caller,
-        account: Account,
-        cache: TokenCache,
-        redactor: Redactor,
-    ) -> Self {
+    /// The sign-in of that account through that run's caller.
+    pub fn new(caller: &'a Caller, account: Account, means: Means) -> Self {
         SignIn {
             caller,
             account,
-            cache,
+            means,
             store: None,
-            redactor,
         }
     }
 
@@ -105,10 +103,7 @@ impl<'a> SignIn<'a> {
     fn entry(&self, audience: &Audience) -> Entry {
         let credential = &self.account.credential;
         let key = Key {
-            cloud: self.account.cloud.clone(),
-            login: self.account.login.to_string(),
-            tenant: self.account.tenant.to_ascii_lowercase(),
-            client_id: self.account.client_id.to_ascii_lowercase(),
+            owner: self.account.owner(),
             audience: audience.clone(),
             credential: format!("{} {}", credential.kind(), credential.fingerprint()),
         };
@@ -119,17 +114,12 @@ impl<'a> SignIn<'a> {
     }
 
     async fn obtain(&self, audience: &Audience) -> Result<Token, Failure> {
-        let form = match &self.account.credential {
-            Credential::ClientSecret(secret) => {
-                client_secret::form(&self.account.client_id, secret, audience)
-            }
-        };
-        let ask = || token_endpoint::ask(self.caller, &self.account, form);
         let entry = self.entry(audience);
-        let outcome = self.cache.get_or(&entry, self.store, ask).await;
+        let ask = |refresh| self.ask(audience, refresh);
+        let outcome = self.means.cache.get_or(&entry, self.store, ask).await;
         match outcome {
             Ok((token, source)) => {
-                self.redactor.register(&token.value);
+                self.means.redactor.register(&token.value);
                 self.caller.used_token(source);
                 Ok(token)
             }
@@ -138,11 +128,79 @@ impl<'a> SignIn<'a> {
         }
     }
 
+    async fn ask(&self, audience: &Audience, refresh: Option<Secret>) -> Result<Granted, Failure> {
+        let account = &self.account;
+        let now = self.means.clock.now();
+        let granted = match &account.credential {
+            Credential::ManagedIdentity(identity) => {
+                let to = managed_identity::Asked {
+                    account,
+                    identity,
+                    audience,
+                };
+                managed_identity::ask(self.caller, to, now).await
+            }
+            Credential::AuthorizationCode(code) => {
+                if let Some(token) = &refresh {
+                    self.means.redactor.register(token);
+                }
+                let mut form = code.form(account, audience, refresh.as_ref());
+                form.extend(self.proof(&code.client)?);
+                let asked = token_endpoint::ask(self.caller, account, form).await;
+                asked.map_err(auth_code::advised)
+            }
+            Credential::ClientSecret(secret) => {
+                let proof = Proof::Secret(secret.clone());
+                self.for_itself(&proof, audience).await
+            }
+            Credential::Certificate(certificate) => {
+                let proof = Proof::Certificate(certificate.clone());
+                self.for_itself(&proof, audience).await
+            }
+        }?;
+        if let Some(token) = &granted.refresh {
+            self.means.redactor.register(token);
+        }
+        Ok(granted)
+    }
+
+    /// The application as itself, without a person: everything that was granted for one audience.
+    async fn for_itself(&self, proof: &Proof, audience: &Audience) -> Result<Granted, Failure> {
+        let mut form = vec![
+            ("grant_type", "client_credentials".into()),
+            ("client_id", self.account.client_id.as_str().into()),
+        ];
+        form.extend(self.proof(proof)?);
+        form.push(("scope", format!("{}/.default", audience.0).into()));
+        token_endpoint::ask(self.caller, &self.account, form).await
+    }
+
+    /// The fields that show that it is the application that asks.
+    fn proof(&self, proof: &Proof) -> Result<Vec<(&'static str, Text)>, Failure> {
+        let certificate = match proof {
+            Proof::Secret(secret) => return Ok(vec![("client_secret", secret.into())]),
+            Proof::Certificate(certificate) => certificate,
+        };
+        let endpoint = token_endpoint::address(&self.account);
+        let now = self.means.clock.now();
+        let assertion = certificate.assertion(&self.account.client_id, &endpoint, now)?;
+        self.means.redactor.register(&assertion);
+        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        Ok(vec![
+            ("client_assertion_type", kind.into()),
+            ("client_assertion", (&assertion).into()),
+        ])
+    }
+
     /// What a dry run goes on with after the sign-in that was not sent.
     fn dummy(&self) -> Token {
+        let tenant = match self.account.tenant.as_str() {
+            "" => "the-tenant-of-the-machine",
+            known => known,
+        };
         Token {
             value: Secret::new("dry-run"),
-            tenant: Some(self.account.tenant.clone()),
+            tenant: Some(tenant.to_owned()),
             roles: Vec::new(),
         }
     }
@@ -155,9 +213,22 @@ impl TokenProvider for SignIn<'_> {
 
     fn forget(&self, audience: &Audience, refused: &Token) {
         let entry = self.entry(audience);
-        self.cache.forget(&entry.key, refused);
+        self.means.cache.forget(&entry.key, refused);
         if let Some(store) = self.store {
             store.forget(&entry, refused);
+        }
+    }
+
+    fn explain(&self, audience: &Audience, refused: &Token, failure: Failure) -> Failure {
+        mismatch::explain(&self.account, audience, refused, failure)
+    }
+
+    fn reset(&self) -> Result<usize, Failure> {
+        let owner = self.account.owner();
+        let remembered = self.means.cache.reset(&owner);
+        match self.store {
+            Some(store) => store.reset(&owner),
+            None => Ok(remembered),
         }
     }
 }
@@ -173,21 +244,4 @@ pub fn sha256(bytes: &[u8]) -> String {
             text
         },
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_fingerprint_is_the_digest_and_not_the_secret() {
-        let credential = Credential::ClientSecret(Secret::new("abc"));
-        assert_eq!(
-            credential.fingerprint(),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
-        assert_eq!(format!("{credential:?}"), "ClientSecret(***)");
-        assert_eq!(credential.kind(), "client_secret");
-        assert_eq!(credential.key_material().expose(), "abc");
-    }
 }

@@ -9,17 +9,17 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::identity::cache::{Granted, Key};
+use crate::identity::cache::{Granted, Key, Owner};
 use crate::net::Token;
-use crate::protocol::Secret;
+use crate::protocol::{Failure, Secret};
 
 /// What a token is kept under.
 #[derive(Clone, Debug)]
 pub struct Entry {
     /// What it belongs to.
     pub key: Key,
-    /// What it is to be sealed with: the credential's own secret.
-    pub material: Secret,
+    /// What it is to be sealed with: the credential's own secret; none: the store has to have one.
+    pub material: Option<Secret>,
 }
 
 /// A token that was kept, and how long ago it was granted.
@@ -40,9 +40,13 @@ pub trait TokenStore: fmt::Debug + Send + Sync {
     /// Until it is dropped no other process is given it, so whoever holds it signs in for all.
     fn enter<'a>(&'a self, entry: &'a Entry) -> Entering<'a>;
 
-    /// Throws away what is kept, if it is still the token that a service refused: another process
-    /// may have renewed it.
+    /// Throws away the access token that is kept, if it is still the one that a service refused:
+    /// another process may have renewed it. What gets the next one stays.
     fn forget(&self, entry: &Entry, refused: &Token);
+
+    /// Throws away everything of that owner, whatever credential it was got with, and tells how
+    /// much that was. Here a failure matters: it is what somebody asked for.
+    fn reset(&self, owner: &Owner) -> Result<usize, Failure>;
 }
 
 /// The place of one entry, held against everybody else.

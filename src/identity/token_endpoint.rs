@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer};
+use url::Url;
 
 use crate::identity::cache::Granted;
 use crate::identity::{Account, claims};
@@ -24,16 +26,34 @@ pub async fn ask(
     account: &Account,
     form: Vec<(&'static str, Text)>,
 ) -> Result<Granted, Failure> {
-    let url = below(
-        &account.login,
-        [account.tenant.as_str(), "oauth2", "v2.0", "token"],
-    );
-    let request = ApiRequest::post("login", url)
+    let request = ApiRequest::post("login", address(account))
         .json()
         .repeatable()
         .body(Body::Form(form));
-    let response = caller.send(request, Auth::Open, classify).await?;
-    granted(&response)
+    let answered = caller.send(request, Auth::Open, classify).await;
+    let response = answered.map_err(|failure| of_cloud(failure, account))?;
+    granted(&response, None)
+}
+
+/// The token endpoint of that account's tenant.
+pub fn address(account: &Account) -> Url {
+    let tenant = account.tenant.as_str();
+    below(&account.login, [tenant, "oauth2", "v2.0", "token"])
+}
+
+/// What is unknown may be known in another cloud, so the advice says which one was asked.
+fn of_cloud(failure: Failure, account: &Account) -> Failure {
+    let unknown = ["AADSTS500011", "AADSTS50001", "AADSTS90002", "AADSTS700016"];
+    let code = failure.vendor_code().unwrap_or_default();
+    if !unknown.contains(&code) {
+        return failure;
+    }
+    let advice = failure.assistance().unwrap_or_default();
+    let advice = format!(
+        "{advice} The cloud that was asked is \"{}\".",
+        account.cloud
+    );
+    failure.advice(advice)
 }
 
 /// A grant on the wire; version 1 of the endpoint writes numbers as strings.
@@ -42,6 +62,23 @@ struct Grant {
     access_token: String,
     #[serde(default, deserialize_with = "seconds")]
     expires_in: Option<u64>,
+    #[serde(default, deserialize_with = "seconds")]
+    expires_on: Option<u64>,
+    #[serde(default)]
+    refresh_token: Option<String>,
+}
+
+impl Grant {
+    /// Without a lifetime it is good for this one call. `now` is the time of day for an endpoint
+    /// that may tell the end alone.
+    fn lifetime(&self, now: Option<DateTime<Utc>>) -> Duration {
+        let until_end = || {
+            let now = u64::try_from(now?.timestamp()).ok()?;
+            self.expires_on?.checked_sub(now)
+        };
+        let seconds = self.expires_in.or_else(until_end);
+        Duration::from_secs(seconds.unwrap_or(0))
+    }
 }
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
@@ -54,13 +91,19 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D:
     match Option::deserialize(deserializer)? {
         None => Ok(None),
         Some(Number::Number(seconds)) => Ok(Some(seconds)),
-        Some(Number::Text(text)) => text.trim().parse().map(Some).map_err(|_| {
-            serde::de::Error::custom("expires_in is neither a number nor text of one")
-        }),
+        Some(Number::Text(text)) => text
+            .trim()
+            .parse()
+            .map(Some)
+            .map_err(|_| serde::de::Error::custom("a time is neither a number nor text of one")),
     }
 }
 
-fn granted(response: &ApiResponse) -> Result<Granted, Failure> {
+/// The token in an answer.
+pub(super) fn granted(
+    response: &ApiResponse,
+    now: Option<DateTime<Utc>>,
+) -> Result<Granted, Failure> {
     let grant: Grant = response.object().ok_or_else(|| {
         let content = response.content();
         response.bad(&format!(
@@ -69,14 +112,16 @@ fn granted(response: &ApiResponse) -> Result<Granted, Failure> {
         ))
     })?;
     let claims = claims::read(&grant.access_token);
+    let lifetime = grant.lifetime(now);
+    let refresh = grant.refresh_token.filter(|token| !token.is_empty());
     Ok(Granted {
         token: Token {
             value: Secret::new(grant.access_token),
+            roles: claims.permissions(),
             tenant: claims.tid,
-            roles: claims.roles,
         },
-        // Without a lifetime it is good for this one call.
-        lifetime: Duration::from_secs(grant.expires_in.unwrap_or(0)),
+        lifetime,
+        refresh: refresh.map(Secret::new),
     })
 }
 
@@ -164,7 +209,7 @@ const CODES: &[Row] = &[
         &[7_000_218],
         AuthFailed,
         "The app is confidential and no credential reached the login service.",
-        "Give a client secret of this app registration.",
+        "Give a client secret or a certificate of this app registration.",
     ),
     (
         &[7_000_112],
@@ -222,7 +267,7 @@ const CODES: &[Row] = &[
     ),
     (
         &[
-            54_005, 70_000, 70_008, 700_082, 70_018, 70_019, 70_020, 501_481,
+            54_005, 70_000, 70_008, 700_082, 700_084, 50_173, 70_018, 70_019, 70_020, 501_481,
         ],
         AuthFailed,
         "The code or token that was to be redeemed is used up, expired or not for this app.",
@@ -317,7 +362,8 @@ mod tests {
                 &[
                     7_000_215, 7_000_222, 7_000_218, 7_000_112, 7_000_229, 700_016, 700_025,
                     700_027, 50_012, 50_013, 5_002_738, 90_002, 900_023, 50_194, 50_034, 50_126,
-                    54_005, 70_000, 70_008, 700_082, 70_018, 70_019, 70_020, 501_481,
+                    54_005, 70_000, 70_008, 700_082, 700_084, 50_173, 70_018, 70_019, 70_020,
+                    501_481,
                 ][..],
                 AuthFailed,
             ),
@@ -393,7 +439,7 @@ mod tests {
             r#"{"token_type":"Bearer","expires_in":3599,"access_token":"a.e30.c"}"#,
             r#"{"token_type":"Bearer","expires_in":"3599","not_before":"1","access_token":"a.e30.c"}"#,
         ] {
-            let granted = granted(&answer(200, body, &[])).expect("a grant");
+            let granted = granted(&answer(200, body, &[]), None).expect("a grant");
             assert_eq!(granted.lifetime, Duration::from_secs(3599));
         }
         for body in [
@@ -401,7 +447,7 @@ mod tests {
             "<html></html>",
             r#"{"access_token":"a","expires_in":"soon"}"#,
         ] {
-            let failure = granted(&answer(200, body, &[])).expect_err("not a grant");
+            let failure = granted(&answer(200, body, &[]), None).expect_err("not a grant");
             assert_eq!(failure.kind(), ErrorKind::BadResponse);
             assert!(!failure.message().contains("soon"));
         }

@@ -1,6 +1,9 @@
 //! Binding: what a playbook author wrote becomes the connection and the operation's input.
 //!
-//! Names fold; every fault is reported, not the first one. Secret values pass through as the
+//! Names fold; every fault is reported, not the first one. A parameter of the connection may be an
+//! input of the operation (`input.NAME`), and an input of a command a slot of the connection
+//! (`connection.NAME`), which counts before the connection's own unless it is left out or 0. In a
+//! slot, 0 means: not given. Secret values pass through as the
 //! references they may be: resolving them is the host's business.
 
 use std::collections::BTreeMap;
@@ -88,10 +91,12 @@ impl CommandSpec {
             let Some(value) = coerced(&given, request.now, &mut faults) else {
                 continue;
             };
-            bound
-                .written
-                .insert(given.param.id.clone(), as_written(given.value));
-            bound.take(given.param.target(), value, &given);
+            let id = given.param.id.clone();
+            bound.written.insert(id, as_written(given.value));
+            match given.param.target().strip_prefix("connection.") {
+                Some(slot) => bound.take_slot(slot, value, &given),
+                None => bound.take(given.param.target(), value, &given),
+            }
         }
         if faults.is_empty() {
             Ok(bound)
@@ -106,6 +111,10 @@ impl Bound {
     fn foresee(&mut self, params: &[Param], at: &str) {
         for param in params {
             let target = param.target();
+            // Its place is the connection's until it is given.
+            if target.starts_with("connection.") {
+                continue;
+            }
             let target = target.strip_prefix("input.").unwrap_or(target);
             self.places
                 .insert(target.to_owned(), format!("{at}/{}", param.title));
@@ -118,6 +127,13 @@ impl Bound {
     }
 
     fn take_slot(&mut self, slot: &str, value: Value, given: &Given<'_>) {
+        let value = match &given.param.default {
+            Some(default) if is_zero(&value) => default.clone(),
+            _ => value,
+        };
+        if is_zero(&value) {
+            return;
+        }
         self.places.insert(slot.to_owned(), given.place.clone());
         let into = if given.param.secret {
             &mut self.secrets
@@ -194,6 +210,11 @@ fn pick<'a>(
     }
 }
 
+/// Forms send 0 for a number that was left blank.
+fn is_zero(value: &Value) -> bool {
+    value.as_i64() == Some(0)
+}
+
 /// Forms send empty text for a field that was left blank.
 fn absent(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
@@ -238,6 +259,7 @@ mod tests {
             "connection": [
                 { "id": "tenant_id", "title": "Tenant ID", "type": "string", "required": true, "summary": "The tenant." },
                 { "id": "client_secret", "title": "Client Secret", "type": "string", "required": true, "secret": true, "summary": "The secret." },
+                { "id": "timeout", "title": "Timeout", "to": "call_timeout", "type": "integer", "default": 15, "summary": "Seconds." },
                 { "id": "api_version", "title": "API Version", "to": "input.api_version", "type": "choice",
                   "choices": ["v1.0", "beta"], "default": "v1.0", "summary": "The version." } ],
             "commands": [ { "id": "fetch", "title": "Fetch", "kind": "ingest", "operation": "x", "summary": "Fetches.",
@@ -245,6 +267,7 @@ mod tests {
                 "inputs": [
                   { "id": "top", "title": "Top Number", "to": "top", "type": "integer", "summary": "How many." },
                   { "id": "users", "title": "Users", "type": "list of string", "summary": "Whose." },
+                  { "id": "wait", "title": "Wait", "to": "connection.call_timeout", "type": "integer", "summary": "Seconds." },
                   { "id": "auto", "title": "Auto", "type": "boolean", "default": false, "summary": "Whether." } ] } ]
         });
         Manifest::parse(&text.to_string(), "sample.json").expect("a valid manifest")
@@ -277,12 +300,40 @@ mod tests {
         let expected = json!({ "time_field": "updated", "api_version": "beta", "top": 10,
                                "users": ["a@x", "b@x"], "auto": true });
         assert_eq!(Value::Object(bound.input), expected);
-        assert_eq!(Value::Object(bound.connection), json!({ "tenant_id": "t" }));
+        let slots = json!({ "tenant_id": "t", "call_timeout": 15 });
+        assert_eq!(Value::Object(bound.connection), slots);
         assert_eq!(
             Value::Object(bound.secrets),
             json!({ "client_secret": "env:SOAR_X" })
         );
         assert_eq!(bound.places["top"], "/inputs/topnumber");
+    }
+
+    #[test]
+    fn an_input_counts_before_the_connections_slot_unless_it_is_zero_or_blank() {
+        for (argument, parameter, used) in [
+            (json!(0), json!(0), 15),
+            (json!(null), json!(null), 15),
+            (json!(1), json!(null), 1),
+            (json!(1), json!(0), 1),
+            (json!(null), json!(2), 2),
+            (json!(""), json!("2"), 2),
+            (json!(0), json!(2), 2),
+            (json!("0"), json!(2), 2),
+            (json!(3), json!(0), 3),
+            (json!(3), json!(4), 3),
+        ] {
+            let connection =
+                json!({ "Tenant ID": "t", "Client Secret": "s", "Timeout": parameter });
+            let bound = bind(connection, json!({ "Wait": argument })).expect("it binds");
+            assert_eq!(
+                bound.connection["call_timeout"], used,
+                "{argument} {parameter}"
+            );
+            let from_input = bound.places["call_timeout"] == "/inputs/Wait";
+            assert_eq!(from_input, argument.as_i64().is_some_and(|given| given > 0));
+            assert!(bound.input.get("connection.call_timeout").is_none());
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct Param {
     pub aliases: Vec<String>,
     /// Where the value goes: a slot of the connection or an input of the operation; default: the
     /// id. `input.NAME` on a connection parameter: an input of every command that has it.
+    /// `connection.NAME` on an input: that slot of the connection for this one command, unless the
+    /// input is left out or 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// Of a connection parameter: the commands that it is for, by id; default: all.

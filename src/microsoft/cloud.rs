@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
 
+use crate::identity::Resource;
 use crate::names::{fold, suggestion};
 use crate::net::Audience;
 use crate::net::message::is_loopback;
@@ -155,6 +156,57 @@ impl Cloud {
             })
     }
 
+    /// The built-in cloud whose management address that is, as people have it: with or without
+    /// `/api/v1.0/` behind it.
+    ///
+    /// Errors: `invalid_input` at `/connection/base_url`, with all addresses that there are.
+    pub fn at(base_url: &str) -> Result<Self, Failure> {
+        let url = Url::parse(base_url.trim()).ok().filter(|url| {
+            let path = url.path().to_ascii_lowercase();
+            let bare = url.query().is_none() && url.fragment().is_none();
+            bare && matches!(path.trim_end_matches('/'), "" | "/api/v1.0")
+        });
+        let origin = url.map(|url| Url::origin(&url).ascii_serialization());
+        CLOUDS
+            .iter()
+            .find(|row| origin.as_deref() == Some(row.management))
+            .and_then(Row::open)
+            .ok_or_else(|| {
+                let known: Vec<String> = CLOUDS
+                    .iter()
+                    .map(|row| format!("{}/api/v1.0/ ({})", row.management, row.id))
+                    .collect();
+                let words = format!(
+                    "This is not the address of the Management API of a known cloud. Known: {}.",
+                    known.join(", ")
+                );
+                Failure::invalid_input("/connection/base_url", words)
+                    .advice("Give one of them; an address of your own is an operator's setting (--endpoints).")
+            })
+    }
+
+    /// What the services call themselves in tokens.
+    pub fn resources(&self) -> Vec<Resource> {
+        let of = |audience: &Audience, app_id| Resource {
+            audience: audience.clone(),
+            app_id,
+        };
+        vec![
+            of(
+                &self.audiences.graph,
+                "00000003-0000-0000-c000-000000000000",
+            ),
+            of(
+                &self.audiences.management,
+                "c5393580-f805-4401-95e8-94b7a6ef2fc2",
+            ),
+            of(
+                &self.audiences.exchange,
+                "00000002-0000-0ff1-ce00-000000000000",
+            ),
+        ]
+    }
+
     /// Reads an operator's file. Audiences that it does not give are those of `named`, the cloud
     /// that the request names.
     ///
@@ -289,6 +341,34 @@ mod tests {
             failure.to_string(),
             "/connection/cloud: There is no cloud \"comercial\". Did you mean \"commercial\"?"
         );
+    }
+
+    #[test]
+    fn a_base_url_is_one_of_the_clouds_addresses() {
+        for (given, cloud) in [
+            ("https://manage.office.com/api/v1.0/", "commercial"),
+            ("https://manage.office.com", "commercial"),
+            (" HTTPS://Manage-GCC.office.com/API/v1.0 ", "gcc"),
+            ("https://manage.office365.us/", "gcc_high"),
+            ("https://manage.protection.apps.mil:443/api/v1.0", "dod"),
+        ] {
+            assert_eq!(Cloud::at(given).expect(given).id, cloud);
+        }
+        for given in [
+            "manage.office.com",
+            "http://manage.office.com",
+            "https://manage.office.com.evil.test/",
+            "https://manage.office.com/api/v2.0/",
+            "https://manage.office.com/?x=1",
+            "https://user@manage.office.com.evil.test",
+            "https://manage.office.com:8443/",
+        ] {
+            let failure = Cloud::at(given).expect_err(given);
+            assert_eq!(failure.place(), Some("/connection/base_url"));
+            for row in &CLOUDS {
+                assert!(failure.message().contains(row.management), "{given}");
+            }
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use uuid::Uuid;
 
 use crate::identity::Account;
-pub use crate::identity::Credential;
+pub use crate::identity::{AuthorizationCode, Certificate, Credential, ManagedIdentity, Proof};
 use crate::microsoft::Cloud;
 use crate::protocol::{Failure, Secret};
 
@@ -14,9 +14,9 @@ use crate::protocol::{Failure, Secret};
 pub struct Connection {
     /// Where its services are.
     pub cloud: Cloud,
-    /// The tenant: a GUID or a domain name.
+    /// The tenant: a GUID or a domain name; empty for a machine, whose token names it.
     pub tenant: String,
-    /// The application's GUID.
+    /// The application's GUID; empty for the identity of a machine's own.
     pub client_id: String,
     /// What it proves itself with.
     pub credential: Credential,
@@ -47,6 +47,17 @@ impl Connection {
             credential,
             publisher: None,
         })
+    }
+
+    /// A machine's, which needs neither tenant nor application: both come with its identity.
+    pub fn of_machine(cloud: Cloud, identity: ManagedIdentity) -> Self {
+        Connection {
+            cloud,
+            tenant: String::new(),
+            client_id: identity.client_id.clone().unwrap_or_default(),
+            credential: Credential::ManagedIdentity(identity),
+            publisher: None,
+        }
     }
 
     /// Nobody's: for what asks no service. No login service would take it.
@@ -98,9 +109,11 @@ impl Connection {
         Account {
             cloud: self.cloud.id.clone(),
             login: self.cloud.login.clone(),
+            metadata: self.cloud.metadata.clone(),
             tenant: self.tenant.clone(),
             client_id: self.client_id.clone(),
             credential: self.credential.clone(),
+            resources: self.cloud.resources(),
         }
     }
 

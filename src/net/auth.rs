@@ -21,7 +21,7 @@ pub struct Token {
     pub value: Secret,
     /// The tenant's GUID, the `tid` claim.
     pub tenant: Option<String>,
-    /// The application permissions in it; empty when none were granted.
+    /// The permissions in it, an application's own and delegated ones; empty when none were granted.
     pub roles: Vec<String>,
 }
 
@@ -33,6 +33,18 @@ pub trait TokenProvider: Send + Sync {
     /// Throws the audience's token away, after a service refused it; one that was renewed
     /// meanwhile stays.
     fn forget(&self, audience: &Audience, refused: &Token);
+
+    /// The failure of a service that refused that token, with why, if the token tells it.
+    fn explain(&self, audience: &Audience, refused: &Token, failure: Failure) -> Failure {
+        let _ = (audience, refused);
+        failure
+    }
+
+    /// Throws away everything that is kept for the account, in memory and beyond, whatever
+    /// credential it was got with; tells how much that was. It asks nobody.
+    fn reset(&self) -> Result<usize, Failure> {
+        Ok(0)
+    }
 }
 
 /// How a call is authorised.

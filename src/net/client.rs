@@ -6,13 +6,16 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::redirect;
 use url::Url;
 
 use crate::net::auth::Token;
-use crate::net::message::{ApiRequest, ApiResponse, Body, Method, Sink, is_loopback};
+use crate::net::message::{
+    ApiRequest, ApiResponse, Body, Method, Sink, is_link_local, is_loopback,
+};
 use crate::net::retry::{Pace, SAME_AGAIN};
 use crate::net::throttle::Throttle;
 use crate::net::tls::{self, Trust};
@@ -23,6 +26,9 @@ pub const MAX_BODY: usize = 64 * 1024 * 1024;
 
 /// How long a connection may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a connection to something beside this machine may take.
+const NEARBY_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// How long a service may be silent within an answer.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,6 +48,8 @@ pub struct HttpSettings {
     pub max_body: usize,
     /// How patiently requests are repeated.
     pub pace: Pace,
+    /// What it slows down by; shared by every client of a process.
+    pub throttle: Throttle,
 }
 
 impl Default for HttpSettings {
@@ -53,6 +61,7 @@ impl Default for HttpSettings {
             read_timeout: READ_TIMEOUT,
             max_body: MAX_BODY,
             pace: Pace::default(),
+            throttle: Throttle::default(),
         }
     }
 }
@@ -66,11 +75,14 @@ pub enum Proxy {
     Off,
 }
 
-/// Sends requests; one for the whole process, cheap to clone.
+/// Sends requests; one for all runs with the same settings, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
     outside: reqwest::Client,
     direct: reqwest::Client,
+    /// For what is beside this machine; made when first needed, which is hardly ever.
+    nearby: Arc<OnceLock<reqwest::Client>>,
+    settings: Arc<HttpSettings>,
     max_body: usize,
     /// How patiently requests are repeated.
     pub(super) pace: Pace,
@@ -82,15 +94,7 @@ impl HttpClient {
     /// A client with those settings; unreadable roots are `invalid_input` at their setting.
     pub fn new(settings: &HttpSettings) -> Result<Self, Failure> {
         let tls = tls::config(&settings.trust)?;
-        let builder = || {
-            reqwest::Client::builder()
-                .tls_backend_preconfigured(tls.clone())
-                .user_agent(concat!("soarhost/", env!("CARGO_PKG_VERSION")))
-                .redirect(redirect::Policy::none())
-                .referer(false)
-                .connect_timeout(settings.connect_timeout)
-                .read_timeout(settings.read_timeout)
-        };
+        let builder = || builder(settings, tls.clone());
         let direct = builder().no_proxy().build().map_err(not_built)?;
         let outside = match settings.proxy {
             Proxy::Environment => builder().build().map_err(not_built)?,
@@ -99,10 +103,30 @@ impl HttpClient {
         Ok(HttpClient {
             outside,
             direct,
+            nearby: Arc::default(),
+            settings: Arc::new(settings.clone()),
             max_body: settings.max_body,
             pace: settings.pace,
-            throttle: Throttle::default(),
+            throttle: settings.throttle.clone(),
         })
+    }
+
+    /// The client for that request: through a proxy only what leaves this machine.
+    fn way(&self, request: &ApiRequest) -> Result<&reqwest::Client, Failure> {
+        if !request.nearby {
+            let near = is_loopback(&request.url);
+            return Ok(if near { &self.direct } else { &self.outside });
+        }
+        if let Some(client) = self.nearby.get() {
+            return Ok(client);
+        }
+        let tls = tls::config(&self.settings.trust)?;
+        let client = builder(&self.settings, tls)
+            .connect_timeout(NEARBY_TIMEOUT)
+            .no_proxy()
+            .build()
+            .map_err(not_built)?;
+        Ok(self.nearby.get_or_init(|| client))
     }
 
     /// Sends the request and reads the answer to its end, whatever its status.
@@ -154,7 +178,7 @@ impl HttpClient {
                 .upstream(request.upstream(id))
                 .caused_by(error.without_url())
         };
-        let call = self.prepare(request, id, token);
+        let call = self.prepare(request, id, token)?;
         let mut answer = call.send().await.map_err(broken)?;
         let mut response = head(request, id, &answer);
         while let Some(chunk) = answer.chunk().await.map_err(broken)? {
@@ -175,12 +199,8 @@ impl HttpClient {
         request: &ApiRequest,
         id: &str,
         token: Option<&Token>,
-    ) -> reqwest::RequestBuilder {
-        let client = if is_loopback(&request.url) {
-            &self.direct
-        } else {
-            &self.outside
-        };
+    ) -> Result<reqwest::RequestBuilder, Failure> {
+        let client = self.way(request)?;
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
@@ -194,8 +214,18 @@ impl HttpClient {
         if let Some(token) = token {
             call = call.bearer_auth(token.value.expose());
         }
-        carry(call, request)
+        Ok(carry(call, request))
     }
+}
+
+fn builder(settings: &HttpSettings, tls: rustls::ClientConfig) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(concat!("soarhost/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(settings.connect_timeout)
+        .read_timeout(settings.read_timeout)
 }
 
 /// What becomes of a body as it comes.
@@ -277,10 +307,13 @@ fn head(request: &ApiRequest, id: &str, answer: &reqwest::Response) -> ApiRespon
     }
 }
 
-/// Over plain http a secret goes nowhere but to this machine.
+/// Over plain http a secret goes nowhere but to this machine; what an application platform gave us
+/// for its own endpoint goes there, too, which answers on a link-local address. A bearer token never
+/// does.
 fn refuse_plain(request: &ApiRequest, bearer: bool) -> Result<(), Failure> {
     let secret = bearer || request.carries_secret();
-    if !secret || request.url.scheme() == "https" || is_loopback(&request.url) {
+    let beside = !bearer && request.nearby && is_link_local(&request.url);
+    if !secret || request.url.scheme() == "https" || is_loopback(&request.url) || beside {
         return Ok(());
     }
     let message = format!(

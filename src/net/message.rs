@@ -115,6 +115,9 @@ pub struct ApiRequest {
     pub lane: Lane,
     /// Is a successful answer JSON? One that is not is then a fault of this attempt.
     pub expects_json: bool,
+    /// Is it for something on this machine or beside it? Then it goes there directly and is given up
+    /// soon if nobody is there.
+    pub nearby: bool,
 }
 
 impl ApiRequest {
@@ -129,6 +132,7 @@ impl ApiRequest {
             body: Body::Empty,
             repeat: Repeat::Safe,
             expects_json: false,
+            nearby: false,
         }
     }
 
@@ -240,6 +244,11 @@ pub fn is_loopback(url: &Url) -> bool {
         Some(Host::Domain(name)) => name == "localhost",
         None => false,
     }
+}
+
+/// Does the address stay on the machine's own link, as a cloud's services for a machine do?
+pub fn is_link_local(url: &Url) -> bool {
+    matches!(url.host(), Some(Host::Ipv4(ip)) if ip.is_link_local())
 }
 
 /// Takes the array of an answer as it comes, so that it never lies in memory whole.

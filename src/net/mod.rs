@@ -178,6 +178,7 @@ impl Caller {
                     continue;
                 }
             }
+            let failure = explained(how.0, token.as_ref(), failure);
             last = failure.http_status().map(|_| failure.again());
             self.wait_for_another(&request, &mut waits, failure).await?;
             self.retries.fetch_add(1, Ordering::Relaxed);
@@ -304,6 +305,16 @@ impl Caller {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Transcript::end(&response, started);
         Ok(response)
+    }
+}
+
+/// A refusal of the token itself, with why, if the token tells it.
+fn explained(auth: Auth<'_>, token: Option<&Token>, failure: Failure) -> Failure {
+    match (auth, token, failure.http_status()) {
+        (Auth::Bearer(tokens, audience), Some(token), Some(401 | 403)) => {
+            tokens.explain(audience, token, failure)
+        }
+        _ => failure,
     }
 }
 

@@ -54,14 +54,17 @@ impl Pace {
 pub enum Repeat {
     /// It changes nothing: whatever happened, it may be sent again.
     Safe,
+    /// It changes nothing, but where nobody answers nobody will: an answer allows a repeat.
+    AfterAnswer,
     /// It changes something: only an answer that says that nothing was done allows a repeat.
     AfterRefusal,
 }
 
 /// Might the same request succeed after that failure, and is it safe to send it again?
 pub fn is_passing(failure: &Failure, repeat: Repeat) -> bool {
-    let safe = repeat == Repeat::Safe;
+    let safe = repeat != Repeat::AfterRefusal;
     match failure.kind() {
+        ErrorKind::Network if repeat == Repeat::AfterAnswer => false,
         // Slowed down means: not done.
         ErrorKind::Throttled => true,
         // 408 and 5xx, a connection that broke, an attempt that took too long.

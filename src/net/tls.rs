@@ -1,24 +1,40 @@
 //! The one TLS configuration: ring, compiled-in roots, extra roots as text, the system's on demand.
 //!
-//! Reading the system's roots costs milliseconds and is done only when asked for. There is no way
-//! to switch verification off: a lab gives its own root.
+//! Reading the system's roots costs milliseconds and is done only when asked for. A connection may
+//! ask that any certificate is trusted ([`Trust::Any`]): then whoever answers is believed to be the
+//! service, and each result of such a run says so. A lab does better with its own root.
 
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use crate::protocol::Failure;
 
-/// Whom to trust beside the compiled-in roots.
-#[derive(Clone, Debug, Default)]
-pub struct Trust {
-    /// Further roots.
-    pub extra: Vec<ExtraRoots>,
-    /// The machine's own store too.
-    pub system: bool,
+/// Whom to trust.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// Who is known to the compiled-in roots, or to further ones.
+    Roots {
+        /// Further roots.
+        extra: Vec<ExtraRoots>,
+        /// The machine's own store too.
+        system: bool,
+    },
+    /// Anybody.
+    Any,
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        Trust::Roots {
+            extra: Vec::new(),
+            system: false,
+        }
+    }
 }
 
 /// Further roots, and the operator's setting they came from.
@@ -33,14 +49,18 @@ pub struct ExtraRoots {
 /// The configuration for that trust; a certificate that cannot be read is `invalid_input` at its
 /// setting.
 pub fn config(trust: &Trust) -> Result<ClientConfig, Failure> {
-    let roots = roots(trust)?;
-    let mut config = ClientConfig::builder_with_provider(provider())
+    let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| {
             Failure::invalid_input("--ca-file", format!("No usable TLS version: {error}."))
-        })?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        })?;
+    let builder = match trust {
+        Trust::Roots { extra, system } => builder.with_root_certificates(roots(extra, *system)?),
+        Trust::Any => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anybody(provider()))),
+    };
+    let mut config = builder.with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -50,14 +70,56 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn roots(trust: &Trust) -> Result<RootCertStore, Failure> {
+/// Believes any certificate, and still wants the other side to have its key: the handshake itself
+/// is not given up.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn roots(extra: &[ExtraRoots], system: bool) -> Result<RootCertStore, Failure> {
     let mut store = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
     };
-    for extra in &trust.extra {
+    for extra in extra {
         add(&mut store, extra)?;
     }
-    if trust.system {
+    if system {
         add_system(&mut store)?;
     }
     Ok(store)
@@ -105,7 +167,7 @@ mod tests {
     use super::*;
 
     fn with(pem: &str) -> Result<ClientConfig, Failure> {
-        config(&Trust {
+        config(&Trust::Roots {
             extra: vec![ExtraRoots {
                 pem: pem.to_owned(),
                 setting: "--ca-file",

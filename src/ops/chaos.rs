@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::ops::{Call, Input, Reply};
+use crate::ops::{Call, Input, Needs, Reply};
 use crate::protocol::{Document, ErrorKind, Failure};
 
 pub use parts::{Flap, Partial, SlowPage, flap, partial, slow_page};
@@ -38,7 +38,7 @@ pub struct Sleep {
 
 impl Input for Sleep {
     const SUMMARY: &'static str = "Succeeds after some time.";
-    const CONNECTS: bool = false;
+    const NEEDS: Needs = Needs::Nothing;
 }
 
 /// Fails as it is told to.
@@ -60,7 +60,7 @@ pub struct Fail {
 
 impl Input for Fail {
     const SUMMARY: &'static str = "Fails as it is told to.";
-    const CONNECTS: bool = false;
+    const NEEDS: Needs = Needs::Nothing;
 
     fn check(&self, _: DateTime<Utc>) -> Result<(), Failure> {
         if self.panic && self.kind != ErrorKind::Internal {
@@ -81,7 +81,7 @@ pub struct Huge {
 
 impl Input for Huge {
     const SUMMARY: &'static str = "Gives an answer of that size.";
-    const CONNECTS: bool = false;
+    const NEEDS: Needs = Needs::Nothing;
 
     fn check(&self, _: DateTime<Utc>) -> Result<(), Failure> {
         if SIZES.contains(&self.bytes) {

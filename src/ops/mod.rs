@@ -8,6 +8,7 @@ pub mod alerts;
 pub mod chaos;
 pub mod connection;
 pub mod content;
+pub mod sign_in;
 pub mod subscriptions;
 
 use std::fmt;
@@ -34,11 +35,24 @@ pub struct Operation {
     pub summary: &'static str,
     /// The JSON Schema of its input.
     pub input: fn() -> Schema,
-    /// Does it ask a service, so that it needs a connection?
-    pub connects: bool,
+    /// What it needs of a connection.
+    pub needs: Needs,
     fields: fn() -> &'static [&'static str],
     check: fn(&Value, DateTime<Utc>) -> Result<(), Failure>,
     run: for<'a> fn(&'a Call<'a>, &'a Value) -> Pending<'a, Reply>,
+}
+
+/// What an operation needs of a connection; what it does not need, nobody has to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: it asks no service.
+    Nothing,
+    /// Whose it is, and no credential: it looks after what is kept.
+    Account,
+    /// What a person signs in with: all but the code that they get by it.
+    LoginPage,
+    /// All of it: it asks a service.
+    Credential,
 }
 
 /// All that an operation may touch.
@@ -111,8 +125,8 @@ impl Reply {
 pub trait Input: DeserializeOwned + JsonSchema {
     /// What the operation does: one sentence.
     const SUMMARY: &'static str;
-    /// Does it ask a service, so that it needs a connection?
-    const CONNECTS: bool = true;
+    /// What it needs of a connection.
+    const NEEDS: Needs = Needs::Credential;
 
     /// Refuses what can be refused without the network.
     fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
@@ -127,7 +141,7 @@ macro_rules! operations {
             name: $name,
             summary: <$input as Input>::SUMMARY,
             input: || schema_for!($input),
-            connects: <$input as Input>::CONNECTS,
+            needs: <$input as Input>::NEEDS,
             fields: field_names::<$input>,
             check: |input, now| decode::<$input>(input)?.check(now),
             run: |call, input| Box::pin(async move {
@@ -150,6 +164,8 @@ operations! {
     "feed.subscription.start" => subscriptions::start(subscriptions::Start),
     "feed.subscription.stop" => subscriptions::stop(subscriptions::Stop),
     "graph.alerts.fetch" => alerts::fetch(alerts::Fetch),
+    "sign_in.reset" => sign_in::reset(sign_in::Reset),
+    "sign_in.url" => sign_in::url(sign_in::LoginUrl),
 }
 
 /// All operations.

@@ -24,4 +24,5 @@ mod protocol;
 mod readme;
 mod rolling;
 mod samples;
+mod sign_in;
 mod vault;

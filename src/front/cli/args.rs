@@ -211,6 +211,11 @@ fn path(name: &str) -> Option<PathBuf> {
     variable(name).map(PathBuf::from)
 }
 
+/// A variable that is no flag's.
+pub(super) fn text_variable(name: &str) -> Option<String> {
+    variable(name)?.into_string().ok()
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "flags and their variables are the front's business"

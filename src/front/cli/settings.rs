@@ -4,10 +4,11 @@
 //! flag, instead of failing without a result.
 
 use crate::clock::Clock;
-use crate::front::cli::args::SettingsArgs;
+use crate::front::cli::args::{SettingsArgs, text_variable};
 use crate::host::secrets::AllowList;
 use crate::host::{Host, Pace, Settings, read};
-use crate::protocol::{Failure, Redactor};
+use crate::identity::IdentityEndpoint;
+use crate::protocol::{Failure, Redactor, Secret};
 use crate::when;
 
 /// A host with these settings.
@@ -36,6 +37,8 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
             .transpose()?,
         state: args.state.clone(),
         keeps_tokens: true,
+        vault_key: text_variable("SOARHOST_VAULT_KEY").map(Secret::new),
+        identity_endpoint: identity_endpoint(),
         allowed: AllowList {
             env: args.allow_env.clone(),
             folder: args.secrets_dir.clone(),
@@ -44,6 +47,17 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
         clock: clock(args.now.as_deref())?,
         direct: false,
         pace: Pace::default(),
+    })
+}
+
+/// What an application platform says of its endpoint for identities. An address that is none says
+/// nothing: the variables belong to the platform, and a run that needs no identity is not refused.
+fn identity_endpoint() -> Option<IdentityEndpoint> {
+    let address = text_variable("IDENTITY_ENDPOINT")?;
+    let header = text_variable("IDENTITY_HEADER")?;
+    Some(IdentityEndpoint {
+        address: address.parse().ok()?,
+        header: Secret::new(header),
     })
 }
 

@@ -4,24 +4,27 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::identity::cache::Key;
+use crate::identity::cache::{Key, Owner};
 use crate::net::Audience;
 
 const TOKEN: &str = "eyJ.canary-token.sig";
 const SECRET: &str = "canary-client-secret";
 
 fn entry(tenant: &str, secret: &str) -> Entry {
-    let key = Key {
+    let owner = Owner {
         cloud: "commercial".into(),
         login: "https://login.test/".into(),
         tenant: tenant.into(),
         client_id: "c".into(),
+    };
+    let key = Key {
+        owner,
         audience: Audience("https://graph.test".into()),
         credential: "client_secret f".into(),
     };
     Entry {
         key,
-        material: Secret::new(secret),
+        material: Some(Secret::new(secret)),
     }
 }
 
@@ -33,6 +36,7 @@ fn granted(value: &str) -> Granted {
             roles: vec!["A.Read".into()],
         },
         lifetime: Duration::from_secs(3_599),
+        refresh: None,
     }
 }
 
@@ -172,7 +176,7 @@ fn nothing_secret_stands_in_the_folder_and_nobody_else_may_read_it() {
     let bench = Bench::filled();
     let first = fs::read(bench.file(&entry("t", SECRET))).expect("it reads");
     let text = String::from_utf8(first.clone()).expect("text");
-    assert!(text.starts_with("{\"vault\":1,\"salt\":\""), "{text}");
+    assert!(text.starts_with("{\"vault\":2,\"salt\":\""), "{text}");
     let clear: Vec<u8> = text
         .split('"')
         .filter_map(|part| STANDARD.decode(part).ok())
@@ -244,5 +248,78 @@ fn a_folder_that_cannot_be_used_is_told_once_and_stops_nobody() {
     fs::create_dir(bench.file(&own)).expect("a folder");
     assert_eq!(bench.read(&own), (None, vec!["vault_unusable".to_owned()]));
     bench.write(&own, TOKEN);
+    assert_eq!(bench.vault.warnings()[0].code, "vault_unusable");
+}
+
+#[test]
+fn what_gets_the_next_token_outlives_the_token_that_was_refused() {
+    let bench = Bench::new();
+    let own = entry("t", SECRET);
+    let with_refresh = Granted {
+        refresh: Some(Secret::new("canary-refresh")),
+        ..granted(TOKEN)
+    };
+    run(bench.vault.enter(&own))
+        .expect("a place")
+        .write(&with_refresh);
+    bench.vault.forget(&own, &granted(TOKEN).token);
+    let kept = run(bench.vault.enter(&own)).and_then(|place| place.read());
+    let kept = kept.expect("it is there").granted;
+    assert_eq!(
+        (kept.token.value.expose(), kept.lifetime),
+        ("", Duration::ZERO)
+    );
+    assert_eq!(kept.refresh.expect("it stays").expose(), "canary-refresh");
+    assert_eq!(bench.vault.warnings(), []);
+}
+
+#[test]
+fn a_file_of_the_first_version_is_read() {
+    let bench = Bench::filled();
+    let own = entry("t", SECRET);
+    let file = bench.file(&own);
+    let text = fs::read_to_string(&file).expect("it reads");
+    put(
+        &file,
+        text.replace("{\"vault\":2", "{\"vault\":1").as_bytes(),
+    );
+    assert_eq!(bench.read(&own), kept(TOKEN));
+    put(
+        &file,
+        text.replace("{\"vault\":2", "{\"vault\":3").as_bytes(),
+    );
+    assert_eq!(bench.read(&own), ignored());
+}
+
+#[test]
+fn a_reset_finds_an_owners_files_and_no_others() {
+    let bench = Bench::filled();
+    let mut other = entry("t", SECRET);
+    other.key.credential = "authorization_code g".into();
+    bench.write(&other, TOKEN);
+    bench.write(&entry("u", SECRET), TOKEN);
+    let owner = &entry("t", SECRET).key.owner;
+    assert_eq!(bench.vault.reset(owner).expect("it works"), 2);
+    assert_eq!(bench.vault.reset(owner).expect("it works"), 0);
+    assert_eq!(bench.read(&entry("u", SECRET)), kept(TOKEN));
+    let nothing = Vault::new(&bench.folder.path().join("no"), bench.vault.clock);
+    assert_eq!(nothing.reset(owner).expect("nothing is kept"), 0);
+}
+
+#[test]
+fn without_a_credential_the_operators_key_counts_and_else_one_that_is_made_once() {
+    let bench = Bench::new();
+    let mut own = entry("", "");
+    own.material = None;
+    bench.write(&own, TOKEN);
+    assert_eq!(bench.read(&own), kept(TOKEN));
+    let file = bench.folder.path().join(OWN_KEY);
+    let mode = fs::metadata(&file).expect("a key").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let keyed = Vault::new(bench.folder.path(), bench.vault.clock);
+    let keyed = keyed.with_key(Some(Secret::new("canary-operator-key")));
+    assert!(run(keyed.enter(&own)).expect("a place").read().is_none());
+    put(&file, b"damaged");
+    assert!(run(bench.vault.enter(&own)).is_none());
     assert_eq!(bench.vault.warnings()[0].code, "vault_unusable");
 }

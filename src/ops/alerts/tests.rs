@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::identity::{Credential, SignIn, TokenCache};
+use crate::clock::Clock;
+use crate::identity::{Credential, Means, SignIn, TokenCache};
 use crate::microsoft::connection::tests::{CLIENT, TENANT};
 use crate::microsoft::{Cloud, Connection};
 use crate::net::Transcript;
@@ -82,8 +83,12 @@ impl Run<'_> {
     async fn go(self) -> (Result<Reply, Failure>, Vec<String>) {
         let connection = connection(self.server);
         let caller = caller(self.timeout, self.transcript);
-        let (cache, redactor) = (TokenCache::default(), Redactor::default());
-        let tokens = SignIn::new(&caller, connection.account(), cache, redactor);
+        let means = Means {
+            cache: TokenCache::default(),
+            redactor: Redactor::default(),
+            clock: Clock::Fixed(now()),
+        };
+        let tokens = SignIn::new(&caller, connection.account(), means);
         let call = Call {
             connection: &connection,
             http: &caller,

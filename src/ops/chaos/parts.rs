@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{document, failure, pause, rehearsed};
 use crate::microsoft::TimeWindow;
 use crate::microsoft::ledger::Ledger;
-use crate::ops::{Call, Input, Reply, scope};
+use crate::ops::{Call, Input, Needs, Reply, scope};
 use crate::protocol::{ErrorKind, Failure, State, Warning, state};
 use crate::when::rfc3339;
 
@@ -38,7 +38,7 @@ pub struct Partial {
 impl Input for Partial {
     const SUMMARY: &'static str =
         "Delivers some records and fails; the repeat with the state delivers the rest.";
-    const CONNECTS: bool = false;
+    const NEEDS: Needs = Needs::Nothing;
 
     fn check(&self, _: DateTime<Utc>) -> Result<(), Failure> {
         not_too_many(self.total())
@@ -70,7 +70,7 @@ pub struct Flap {
 
 impl Input for Flap {
     const SUMMARY: &'static str = "Fails every other time.";
-    const CONNECTS: bool = false;
+    const NEEDS: Needs = Needs::Nothing;
 }
 
 /// Delivers pages of records with a pause between each.
@@ -87,7 +87,7 @@ pub struct SlowPage {
 
 impl Input for SlowPage {
     const SUMMARY: &'static str = "Delivers pages of records with a pause between each.";
-    const CONNECTS: bool = false;
+    const NEEDS: Needs = Needs::Nothing;
 
     fn check(&self, _: DateTime<Utc>) -> Result<(), Failure> {
         not_too_many(self.total())

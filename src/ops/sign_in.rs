@@ -1,0 +1,62 @@
+//! `sign_in.url` and `sign_in.reset`: what a person does about a sign-in. Neither asks anybody.
+//!
+//! The code that the login URL leads to is given to the connection, not to an operation: whatever
+//! runs next redeems it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::microsoft::connection::Credential;
+use crate::ops::{Call, Input, Needs, Reply};
+use crate::protocol::{Document, ErrorKind, Failure};
+
+/// Makes the address where a person signs in and consents.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoginUrl {}
+
+impl Input for LoginUrl {
+    const SUMMARY: &'static str = "Makes the address where a person signs in and consents.";
+    const NEEDS: Needs = Needs::LoginPage;
+}
+
+/// Throws away every token that is kept for the connection's account.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reset {}
+
+impl Input for Reset {
+    const SUMMARY: &'static str =
+        "Throws away every token that is kept for the connection's account.";
+    const NEEDS: Needs = Needs::Account;
+}
+
+/// The login URL, for the Management APIs.
+#[expect(clippy::unused_async, reason = "operations are asynchronous")]
+pub async fn url(call: &Call<'_>, _: LoginUrl) -> Result<Reply, Failure> {
+    let Credential::AuthorizationCode(code) = &call.connection.credential else {
+        return Err(Failure::new(
+            ErrorKind::Internal,
+            "A login URL was asked for without what it is made of.",
+        ));
+    };
+    let audience = &call.connection.cloud.audiences.management;
+    let url = code.login_url(&call.connection.account(), audience);
+    told(&json!({ "login_url": url.as_str() }))
+}
+
+/// Whatever was got with an older credential or code goes too: a reset is asked for when something
+/// is wrong, and nobody knows with which.
+#[expect(clippy::unused_async, reason = "operations are asynchronous")]
+pub async fn reset(call: &Call<'_>, _: Reset) -> Result<Reply, Failure> {
+    let removed = call.tokens.reset()?;
+    told(&json!({ "removed": removed }))
+}
+
+fn told(value: &Value) -> Result<Reply, Failure> {
+    let raw = Document::of(value).map_err(|error| {
+        Failure::new(ErrorKind::Internal, "The answer could not be told.").caused_by(error)
+    })?;
+    Ok(Reply::of(raw))
+}
