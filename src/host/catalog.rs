@@ -31,7 +31,7 @@ macro_rules! integrations {
 // THE TABLE of integrations: one line each, with its mappings.
 integrations! {
     #[cfg(feature = "sim")] "chaos": ["record"];
-    "management_activity": ["content_record", "enabled_subscription", "subscription"];
+    "management_activity": ["content_record", "enabled_subscription", "incident", "subscription"];
     "purview_audit_alert_v2": ["fetch_event"];
 }
 
