@@ -32,6 +32,7 @@ macro_rules! integrations {
 // THE TABLE of integrations: one line each, with its mappings.
 integrations! {
     #[cfg(feature = "sim")] "chaos": ["record"];
+    "management_activity": ["content_record", "enabled_subscription", "subscription"];
     "purview_audit_alert_v2": ["fetch_event"];
 }
 
@@ -267,7 +268,13 @@ impl Catalog {
                 .iter()
                 .filter_map(|face| face.manifest().ok())
                 .flat_map(|manifest| &manifest.commands)
-                .any(|command| command.mapping.as_deref() == Some(name))
+                .any(|command| {
+                    let made = [
+                        command.mapping.as_deref(),
+                        command.outputs.context_mapping(),
+                    ];
+                    made.contains(&Some(name))
+                })
         };
         self.mappings
             .iter()

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::manifest::{CommandSpec, Manifest, Param, Readable};
+use crate::manifest::outputs::Context;
+use crate::manifest::{CommandSpec, Manifest, Param};
 use crate::mapping::Extractor;
 use crate::names::suggestion;
 use crate::ops;
@@ -115,39 +116,65 @@ fn binding_faults(
     faults
 }
 
-/// The mapping exists; paths parse; a table's columns are fields of the mapping.
+/// Mappings exist; paths parse; a table's columns and the rows' id are fields of what makes them.
 fn output_faults(
     command: &CommandSpec,
     mappings: &BTreeMap<&str, Vec<String>>,
 ) -> Vec<(String, String)> {
     let mut faults = Vec::new();
-    let fields = command
-        .mapping
-        .as_deref()
-        .map(|name| (name, mappings.get(name)));
-    if let Some((name, None)) = fields {
-        let hint = suggestion(name, mappings.keys().copied());
-        faults.push((
-            "/mapping".to_owned(),
-            format!("There is no mapping \"{name}\". {hint}"),
-        ));
-    }
     let outputs = &command.outputs;
+    let named = [
+        ("/mapping", command.mapping.as_deref()),
+        ("/outputs/context/mapping", outputs.context_mapping()),
+    ];
+    for (at, name) in named {
+        if let Some(name) = name.filter(|name| !mappings.contains_key(name)) {
+            let hint = suggestion(name, mappings.keys().copied());
+            faults.push((
+                at.to_owned(),
+                format!("There is no mapping \"{name}\". {hint}"),
+            ));
+        }
+    }
     let declared = outputs
         .key_fields
         .iter()
         .flat_map(|field| field.paths.iter());
-    for path in outputs.context.iter().chain(declared) {
+    let context = match &outputs.context {
+        Some(Context::Path(path)) => Some(path),
+        _ => None,
+    };
+    for path in context.into_iter().chain(declared) {
         if let Err(failure) = Extractor::compile([("path", path.as_str())], "") {
             faults.push(("/outputs".to_owned(), failure.message().to_owned()));
         }
     }
-    if let (Some(Readable::Table(columns)), Some((_, Some(fields)))) = (&outputs.readable, fields) {
-        for column in columns.iter().filter(|column| !fields.contains(column)) {
-            let hint = suggestion(column, fields.iter().map(String::as_str));
-            let why = format!("The mapping has no field \"{column}\". {hint}");
-            faults.push(("/outputs/readable/table".to_owned(), why));
-        }
+    let columns = outputs.readable.iter().flat_map(|readable| &readable.table);
+    let columns = columns.map(|column| ("/outputs/readable/table", column.field()));
+    let maker = command.mapping.as_deref().or(outputs.context_mapping());
+    faults.extend(no_fields(columns, maker, mappings));
+    if let Some(Context::Rows(rows)) = &outputs.context {
+        let merge = rows.merge.as_deref();
+        let merge = merge.map(|field| ("/outputs/context/merge", field));
+        faults.extend(no_fields(merge.into_iter(), Some(&rows.mapping), mappings));
     }
     faults
+}
+
+/// What is named at a place and is no field of the mapping, if there is that mapping.
+fn no_fields<'a>(
+    named: impl Iterator<Item = (&'a str, &'a str)>,
+    mapping: Option<&str>,
+    mappings: &BTreeMap<&str, Vec<String>>,
+) -> Vec<(String, String)> {
+    let Some(fields) = mapping.and_then(|name| mappings.get(name)) else {
+        return Vec::new();
+    };
+    let unknown = named.filter(|(_, name)| !fields.iter().any(|field| field == name));
+    let fault = |(at, name): (&str, &str)| {
+        let hint = suggestion(name, fields.iter().map(String::as_str));
+        let why = format!("The mapping has no field \"{name}\". {hint}");
+        (at.to_owned(), why)
+    };
+    unknown.map(fault).collect()
 }

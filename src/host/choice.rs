@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::host::catalog::Catalog;
 use crate::manifest::CommandSpec;
-use crate::mapping::{self, Definition, MappingPatch};
+use crate::mapping::{self, Definition, Mapping, MappingPatch};
 use crate::protocol::decode_object;
 use crate::protocol::envelope::{Envelope, MappingChoice};
 use crate::protocol::failure::{ErrorKind, Failure};
@@ -21,6 +21,17 @@ pub(super) fn own(catalog: &Catalog, command: &CommandSpec) -> Result<Option<Def
         .as_deref()
         .map(|own| catalog.mapping(own))
         .transpose()
+}
+
+/// The mapping that makes the context's rows. No request replaces it: playbooks address it by path.
+pub(super) fn context(
+    catalog: &Catalog,
+    command: &CommandSpec,
+) -> Result<Option<Mapping>, Failure> {
+    let Some(name) = command.outputs.context_mapping() else {
+        return Ok(None);
+    };
+    Mapping::compile(catalog.mapping(name)?, name).map(Some)
 }
 
 /// The mapping that the request wants instead, if it wants one.

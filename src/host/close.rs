@@ -269,6 +269,8 @@ impl Checked<'_> {
         let how = Presentation {
             command: self.target.command,
             mapping: self.mapping.as_ref(),
+            context: self.context.as_ref(),
+            changed: reply.changed.as_ref(),
             written,
         };
         let mut counts = Counts {

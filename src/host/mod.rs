@@ -124,6 +124,7 @@ pub struct Checked<'a> {
     target: Target<'a>,
     bound: Bound,
     mapping: Option<Mapping>,
+    context: Option<Mapping>,
     connection: Connection,
     state: Option<State>,
     position: Option<Position>,
@@ -254,6 +255,7 @@ impl Host {
         let mapping = definition
             .map(|own| Mapping::compile(own, "/mapping"))
             .transpose()?;
+        let context = choice::context(&opened.catalog, target.command)?;
         // The last check, because it makes a folder and takes a lock.
         let asker = format!("{}.{}", target.manifest.id, target.command.id);
         let position = state_dir::open(&opened.settings, &envelope.options, asker)?;
@@ -265,6 +267,7 @@ impl Host {
             target,
             bound,
             mapping,
+            context,
             connection,
             state,
             position,

@@ -69,7 +69,11 @@ impl CommandSpec {
             request.connection_at,
             &mut faults,
         );
-        for given in slots {
+        // What is not for this command cannot fail it either.
+        for given in slots
+            .into_iter()
+            .filter(|given| given.param.concerns(&self.id))
+        {
             let Some(value) = coerced(&given, request.now, &mut faults) else {
                 continue;
             };

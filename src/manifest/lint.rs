@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use chrono::DateTime;
+use serde_json::Value;
 
 use crate::manifest::param::Choices;
 use crate::manifest::{CommandSpec, Manifest, Param, ParamType};
@@ -36,6 +37,13 @@ pub fn lint(manifest: &Manifest) -> Vec<Failure> {
         "/commands",
         manifest.commands.iter().map(|c| c.names().collect()),
     );
+    for (n, param) in manifest.connection.iter().enumerate() {
+        let known = |id: &String| manifest.commands.iter().any(|command| command.id == *id);
+        for id in param.commands.iter().filter(|id| !known(id)) {
+            let why = format!("there is no command \"{id}\"");
+            faults.add(format!("/connection/{n}/commands"), why);
+        }
+    }
     for (n, command) in manifest.commands.iter().enumerate() {
         faults.command(&format!("/commands/{n}"), command);
     }
@@ -90,6 +98,15 @@ impl Faults {
         self.text(&format!("{at}/title"), &command.title);
         self.text(&format!("{at}/summary"), &command.summary);
         self.params(&format!("{at}/inputs"), &command.inputs);
+        for (n, _) in command
+            .inputs
+            .iter()
+            .enumerate()
+            .filter(|(_, param)| !param.commands.is_empty())
+        {
+            let why = "an input is for its own command; only connection parameters have `commands`";
+            self.add(format!("{at}/inputs/{n}/commands"), why);
+        }
         for (n, permission) in command.permissions.iter().enumerate() {
             self.text(&format!("{at}/permissions/{n}/name"), &permission.name);
         }
@@ -98,6 +115,12 @@ impl Faults {
                 &format!("{at}/outputs/key_fields/{n}/summary"),
                 &key_field.summary,
             );
+        }
+        if let Some(readable) = &command.outputs.readable
+            && readable.table.is_empty() == readable.text.is_none()
+        {
+            let why = "a person reads a table or a text: give one of them";
+            self.add(format!("{at}/outputs/readable"), why);
         }
         if let Some(span) = &command.overlap {
             let at = format!("{at}/overlap");
@@ -149,8 +172,11 @@ impl Faults {
                 self.add(format!("{at}/{name}"), expected);
             }
         }
-        if param.secret && (param.default.is_some() || param.example.is_some()) {
-            self.add(at, "a secret has neither default nor example");
+        let is_reference = |value: &Value| value.as_str().is_some_and(|v| v.starts_with("env:"));
+        let shown = param.example.as_ref();
+        if param.secret && (param.default.is_some() || !shown.is_none_or(is_reference)) {
+            let why = "a secret has no default, and as its example a reference such as env:SOAR_X";
+            self.add(at, why);
         }
     }
 }

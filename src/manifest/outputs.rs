@@ -9,15 +9,60 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Outputs {
-    /// What playbooks address by path: an absolute path into the raw data.
+    /// What playbooks address by path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub context: Option<String>,
+    pub context: Option<Context>,
     /// Indicators, deduplicated, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key_fields: Vec<KeyField>,
     /// What a person reads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readable: Option<Readable>,
+}
+
+/// What playbooks address by path: a part of the raw data, or rows that a mapping makes of it.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Context {
+    /// An absolute path into the raw data.
+    Path(String),
+    /// Rows of a product's own.
+    Rows(ContextRows),
+}
+
+/// Rows of a product's own. A root that is one object gives one row, any other a list of them.
+/// What is null or empty is left out of a row; 0 and false stay.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContextRows {
+    /// The mapping that makes them, by name. For a command that changes something it is applied to
+    /// what was changed; if nothing was, there is no context.
+    pub mapping: String,
+    /// Where they stand, with dots between the names: `MicrosoftManagement.Subscription`.
+    pub at: String,
+    /// The field by which a platform recognizes a row that it has already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub merge: Option<String>,
+}
+
+impl ContextRows {
+    /// The full key under which a platform merges the rows into its context.
+    pub fn merge_key(&self) -> String {
+        match &self.merge {
+            None => self.at.clone(),
+            Some(id) => format!("{}(val.{id} && val.{id} === obj.{id})", self.at),
+        }
+    }
+}
+
+impl Outputs {
+    /// The mapping that makes the context's rows, if one does.
+    pub fn context_mapping(&self) -> Option<&str> {
+        match &self.context {
+            Some(Context::Rows(rows)) => Some(&rows.mapping),
+            _ => None,
+        }
+    }
 }
 
 /// One indicator.
@@ -32,13 +77,61 @@ pub struct KeyField {
     pub summary: String,
 }
 
-/// What a person reads.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Readable {
+/// What a person reads: a table or a text. `{input}` stands for the text the author gave,
+/// `{$.path}` for what stands there in the raw data.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Readable {
     /// A table with these columns: names of event fields where the command makes events, else
     /// names of members of the context's rows.
-    Table(Vec<String>),
-    /// A sentence; `{input}` stands for the text the author gave.
-    Text(String),
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub table: Vec<Column>,
+    /// The table's heading in the product's words; default: the command's title and the number of
+    /// rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// A text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The text of a command that had nothing to change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unchanged: Option<String>,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Column {
+    /// The field or member, under its own name.
+    Named(String),
+    /// The same under another heading.
+    Headed(HeadedColumn),
+}
+
+/// A column under a heading of its own.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeadedColumn {
+    /// What stands above it.
+    pub heading: String,
+    /// The field or member.
+    pub field: String,
+}
+
+impl Column {
+    /// The field or member whose values it shows.
+    pub fn field(&self) -> &str {
+        match self {
+            Column::Named(name) => name,
+            Column::Headed(headed) => &headed.field,
+        }
+    }
+
+    /// What stands above it.
+    pub fn heading(&self) -> &str {
+        match self {
+            Column::Named(name) => name,
+            Column::Headed(headed) => &headed.heading,
+        }
+    }
 }

@@ -25,6 +25,9 @@ pub struct Param {
     /// id. `input.NAME` on a connection parameter: an input of every command that has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+    /// Of a connection parameter: the commands that it is for, by id; default: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
     /// Its type, a word.
     #[serde(rename = "type")]
     pub kind: ParamType,
@@ -173,6 +176,11 @@ impl Param {
         [self.id.as_str(), self.title.as_str()]
             .into_iter()
             .chain(self.aliases.iter().map(String::as_str))
+    }
+
+    /// Is it for that command?
+    pub fn concerns(&self, command: &str) -> bool {
+        self.commands.is_empty() || self.commands.iter().any(|id| id == command)
     }
 
     /// Where its value goes.

@@ -113,7 +113,7 @@ fn sample(params: &[Param], integration: &str) -> Map<String, Value> {
 }
 
 fn sample_value(param: &Param, integration: &str) -> Option<Value> {
-    if param.secret {
+    if param.secret && param.example.is_none() {
         let name = format!("SOAR_{integration}_{}", param.id).to_ascii_uppercase();
         return param.required.then(|| format!("env:{name}").into());
     }

@@ -388,6 +388,7 @@ impl Reading<'_> {
         };
         Ok(Reply {
             raw: self.pages.take().map_or_else(|| Err(unjoined()), joined)?,
+            changed: None,
             more: matches!(next, Some(Next::Page(_))),
             state: next.map(|next| self.state(next)),
             records: self.ledger.records(),

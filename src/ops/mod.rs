@@ -75,6 +75,9 @@ pub struct Limits {
 pub struct Reply {
     /// The service's body, pages joined.
     pub raw: Document,
+    /// What a change made of its object, in the words of the service's listing; none if nothing
+    /// was changed, or nothing was to be.
+    pub changed: Option<Document>,
     /// Where the next run goes on, if there is something to go on with.
     pub state: Option<State>,
     /// Is there more to fetch now?
@@ -94,6 +97,7 @@ impl Reply {
     pub fn of(raw: Document) -> Self {
         Reply {
             raw,
+            changed: None,
             state: None,
             more: false,
             coverage: None,

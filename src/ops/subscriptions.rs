@@ -5,6 +5,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::microsoft::ContentType;
 use crate::microsoft::feed::{Feed, Started, Subscription};
@@ -65,7 +66,7 @@ impl Input for List {
 pub async fn start(call: &Call<'_>, input: Start) -> Result<Reply, Failure> {
     let webhook = input.webhook.as_deref();
     match started(call, input.content_type, webhook).await? {
-        Started::Now(answer) => Ok(Reply::of(answer)),
+        Started::Now(answer) => changed(answer, input.content_type, "enabled"),
         Started::Before(failure) if input.already_enabled == AlreadyEnabled::Failure => {
             Err(failure)
         }
@@ -81,7 +82,18 @@ pub async fn start(call: &Call<'_>, input: Start) -> Result<Reply, Failure> {
 /// Stops a subscription.
 pub async fn stop(call: &Call<'_>, input: Stop) -> Result<Reply, Failure> {
     let feed = Feed::new(call.http, call.tokens, call.connection);
-    feed.stop(input.content_type).await.map(Reply::of)
+    let answer = feed.stop(input.content_type).await?;
+    changed(answer, input.content_type, "disabled")
+}
+
+/// The service's answer, and what is the case now: the service may answer with nothing.
+fn changed(answer: Document, content_type: ContentType, status: &str) -> Result<Reply, Failure> {
+    let now = json!({ "contentType": content_type, "status": status });
+    let mut reply = Reply::of(answer);
+    reply.changed = Some(Document::of(&now).map_err(|error| {
+        Failure::new(ErrorKind::Internal, "The change could not be told.").caused_by(error)
+    })?);
+    Ok(reply)
 }
 
 /// Lists the subscriptions.

@@ -3,13 +3,15 @@
 //! Pure: the same raw data always gives the same result, which is why saved raw data can be mapped
 //! again. It knows no clock, no network, and not where the data came from.
 
+mod context;
 mod key_fields;
 mod readable;
 
 use std::collections::BTreeMap;
 
-use crate::manifest::{CommandSpec, Readable};
-use crate::mapping::{Extractor, FieldPath, Mapping, RecordFault};
+use crate::manifest::outputs::{Context, ContextRows};
+use crate::manifest::{CommandKind, CommandSpec, Readable};
+use crate::mapping::{Mapping, RecordFault};
 use crate::protocol::envelope::{Options, Section};
 use crate::protocol::failure::ErrorKind;
 use crate::protocol::result::KeyFields;
@@ -22,8 +24,18 @@ pub struct Presentation<'a> {
     pub command: &'a CommandSpec,
     /// The mapping that makes events.
     pub mapping: Option<&'a Mapping>,
+    /// The mapping that makes the context's rows.
+    pub context: Option<&'a Mapping>,
+    /// What a command that changes something has changed.
+    pub changed: Option<&'a Document>,
     /// The inputs as the author wrote them, for sentences.
     pub written: &'a BTreeMap<String, String>,
+}
+
+impl Presentation<'_> {
+    fn changes(&self) -> bool {
+        self.command.kind == CommandKind::Write
+    }
 }
 
 /// What is shown.
@@ -53,7 +65,9 @@ pub fn present(
 ) -> Result<Presented, Failure> {
     let mut shown = Presented::default();
     let outputs = &how.command.outputs;
-    let tabulated = options.includes(Section::Readable) && outputs.readable.is_some();
+    let has_table = |readable: &Readable| !readable.table.is_empty();
+    let tabulated =
+        options.includes(Section::Readable) && outputs.readable.as_ref().is_some_and(has_table);
     if let Some(mapping) = how.mapping
         && (options.includes(Section::Events) || tabulated)
     {
@@ -67,11 +81,15 @@ pub fn present(
         shown.key_fields = Some(key_fields::extract(raw, &outputs.key_fields)?);
     }
     // A table without events is made of the context's rows.
+    let mut rows = None;
     if options.includes(Section::ContextData) || (tabulated && how.mapping.is_none()) {
-        shown.context = context(raw, outputs.context.as_deref())?;
+        rows = shown.take_context(raw, how)?;
     }
-    if options.includes(Section::Readable) {
-        shown.readable = readable(&shown, how);
+    if options.includes(Section::Readable)
+        && let Some(readable) = &outputs.readable
+    {
+        let rows = rows.as_ref().or(shown.context.as_ref());
+        shown.readable = told(readable, raw, (shown.events.as_deref(), rows), how)?;
     }
     if !options.includes(Section::ContextData) {
         shown.context = None;
@@ -82,40 +100,70 @@ pub fn present(
     Ok(shown)
 }
 
-fn readable(shown: &Presented, how: &Presentation<'_>) -> Option<String> {
-    match (how.command.outputs.readable.as_ref()?, &shown.events) {
-        (Readable::Text(template), _) => Some(readable::sentence(template, how.written)),
-        (Readable::Table(columns), Some(events)) => {
-            Some(readable::events_table(&how.command.title, columns, events))
-        }
-        (Readable::Table(columns), None) => {
-            let rows = shown.context.as_ref()?;
-            Some(readable::rows_table(&how.command.title, columns, rows))
-        }
+impl Presented {
+    /// Fills in the context; gives its rows where a mapping makes them.
+    fn take_context(
+        &mut self,
+        raw: &Document,
+        how: &Presentation<'_>,
+    ) -> Result<Option<Document>, Failure> {
+        let (mapping, rows) = match (&how.command.outputs.context, how.context) {
+            (Some(Context::Rows(rows)), Some(mapping)) => (mapping, rows),
+            (Some(Context::Path(path)), _) => {
+                self.context = context::at_path(raw, path)?;
+                return Ok(None);
+            }
+            _ => return Ok(None),
+        };
+        let source = if how.changes() {
+            how.changed
+        } else {
+            Some(raw)
+        };
+        let Some(source) = source else {
+            return Ok(None);
+        };
+        self.take_rows(source, mapping, rows).map(Some)
+    }
+
+    fn take_rows(
+        &mut self,
+        source: &Document,
+        mapping: &Mapping,
+        declared: &ContextRows,
+    ) -> Result<Document, Failure> {
+        let (rows, mapped) = context::rows(source, mapping)?;
+        self.context = Some(context::standing_at(&declared.at, &rows)?);
+        self.warnings.extend(mapped.warnings);
+        let faults = unmapped(&mapped.faults);
+        self.incomplete = self.incomplete.take().or(faults);
+        Ok(rows)
     }
 }
 
-/// The value at an absolute path; of several, an array.
-fn context(raw: &Document, path: Option<&str>) -> Result<Option<Document>, Failure> {
-    let Some(path) = path else { return Ok(None) };
-    let extractor = Extractor::compile([("context", path)], "outputs")?;
-    let found = extractor.run(raw)?;
-    let values = found
-        .first()
-        .map(|found| found.values.as_slice())
-        .unwrap_or_default();
-    let singular = FieldPath::parse(path).is_ok_and(|path| path.singular());
-    let text = match values {
-        // The document itself, however large it is, need not be copied.
-        [whole] if singular && whole.len() == raw.text().len() => return Ok(Some(raw.clone())),
-        [.., last] if singular => (*last).to_owned(),
-        several => format!("[{}]", several.join(",")),
+fn told(
+    readable: &Readable,
+    raw: &Document,
+    (events, rows): (Option<&[Event]>, Option<&Document>),
+    how: &Presentation<'_>,
+) -> Result<Option<String>, Failure> {
+    let fill = |template: &str| readable::filled(template, how.written, raw);
+    let text = match (&readable.unchanged, &readable.text) {
+        (Some(unchanged), _) if how.changes() && how.changed.is_none() => Some(unchanged),
+        (_, text) => text.as_ref(),
     };
-    Document::parse(&text).map(Some).map_err(|error| {
-        Failure::new(
-            ErrorKind::Internal,
-            format!("The context at {path} is not JSON: {error}."),
-        )
+    if let Some(text) = text {
+        return fill(text).map(Some);
+    }
+    let heading = readable::Heading {
+        usual: &how.command.title,
+        own: readable.title.as_deref().map(fill).transpose()?,
+    };
+    let columns = &readable.table;
+    Ok(match (events, rows) {
+        (Some(events), _) => Some(readable::events_table(&heading, columns, events)),
+        (None, Some(rows)) => Some(readable::rows_table(&heading, columns, rows)),
+        (None, None) => None,
     })
 }
 

@@ -6,21 +6,50 @@ use std::collections::BTreeMap;
 
 use comfy_table::{Table, presets};
 use serde_json::Value;
+use url::Url;
 
+use crate::manifest::outputs::Column;
+use crate::output::context;
 use crate::protocol::document::{elements, members};
-use crate::protocol::{Document, Event};
+use crate::protocol::{Document, Event, Failure};
 
 /// Rows that are shown; the rest is counted.
 const ROWS: usize = 50;
 /// Characters of a cell that are shown.
 const WIDTH: usize = 80;
 
+/// What stands above a table.
+pub(super) struct Heading<'a> {
+    /// The command's title, shown with the number of rows.
+    pub(super) usual: &'a str,
+    /// The product's own words instead.
+    pub(super) own: Option<String>,
+}
+
+impl Heading<'_> {
+    fn over(&self, rows: usize) -> String {
+        let results = if rows == 1 { "result" } else { "results" };
+        match &self.own {
+            Some(own) => format!("### {own}"),
+            None => format!("### {}: {rows} {results}", escaped(self.usual)),
+        }
+    }
+
+    /// What stands below it where there are no rows.
+    fn none(&self) -> &'static str {
+        match self.own {
+            Some(_) => "**No entries.**",
+            None => "Nothing was found.",
+        }
+    }
+}
+
 /// A table of event fields.
-pub(super) fn events_table(title: &str, columns: &[String], events: &[Event]) -> String {
-    let cell = |event: &Event, column: &String| event.fields.get(column).and_then(shown);
+pub(super) fn events_table(heading: &Heading<'_>, columns: &[Column], events: &[Event]) -> String {
+    let cell = |event: &Event, column: &Column| event.fields.get(column.field()).and_then(shown);
     let rows = events.iter().take(ROWS);
     table(
-        title,
+        heading,
         columns,
         events.len(),
         rows.map(|e| columns.iter().map(|c| cell(e, c)).collect()),
@@ -28,14 +57,14 @@ pub(super) fn events_table(title: &str, columns: &[String], events: &[Event]) ->
 }
 
 /// A table of the context's rows: members of its objects, or `member.member` of objects in them.
-pub(super) fn rows_table(title: &str, columns: &[String], context: &Document) -> String {
+pub(super) fn rows_table(heading: &Heading<'_>, columns: &[Column], context: &Document) -> String {
     let rows = elements(context.text()).unwrap_or_else(|_| vec![context.text()]);
     let cells = |row: &str| {
-        let cell = |column: &String| inner(row, column).and_then(|value| shown(&value));
+        let cell = |column: &Column| inner(row, column.field()).and_then(|value| shown(&value));
         columns.iter().map(cell).collect()
     };
     table(
-        title,
+        heading,
         columns,
         rows.len(),
         rows.iter().take(ROWS).map(|row| cells(row)),
@@ -53,28 +82,54 @@ fn inner(row: &str, name: &str) -> Option<String> {
     }
 }
 
-/// A sentence; `{input}` stands for the text the author gave.
-pub(super) fn sentence(template: &str, written: &BTreeMap<String, String>) -> String {
-    written
-        .iter()
-        .fold(template.to_owned(), |text, (input, value)| {
-            text.replace(&format!("{{{input}}}"), &escaped(value))
-        })
+/// A text with its places filled: `{input}` with what the author gave, `{$.path}` with what stands
+/// there in the raw data.
+pub(super) fn filled(
+    template: &str,
+    written: &BTreeMap<String, String>,
+    raw: &Document,
+) -> Result<String, Failure> {
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        text.push_str(before);
+        let Some((name, after)) = after.split_once('}') else {
+            text.push('{');
+            rest = after;
+            continue;
+        };
+        match (name.starts_with('$'), written.get(name)) {
+            (true, _) => text.push_str(&from_raw(raw, name)?),
+            (false, Some(value)) => text.push_str(&escaped(value)),
+            (false, None) => text.extend(["{", name, "}"]),
+        }
+        rest = after;
+    }
+    text.push_str(rest);
+    Ok(text)
+}
+
+fn from_raw(raw: &Document, path: &str) -> Result<String, Failure> {
+    let found = context::at_path(raw, path)?;
+    let text = found
+        .and_then(|value| text_of(value.text()))
+        .unwrap_or_default();
+    // Percent-encoded as it is, an address has nothing that could end a link; an escape would be
+    // part of it.
+    let is_address = Url::parse(&text).is_ok_and(|url| url.as_str() == text)
+        && !text.contains(['(', ')', '<', '>', '|', '`']);
+    Ok(if is_address { text } else { escaped(&text) })
 }
 
 fn table(
-    title: &str,
-    columns: &[String],
+    heading: &Heading<'_>,
+    columns: &[Column],
     total: usize,
     rows: impl Iterator<Item = Vec<Option<String>>>,
 ) -> String {
-    let heading = format!(
-        "### {}: {total} {}",
-        escaped(title),
-        if total == 1 { "result" } else { "results" }
-    );
+    let above = heading.over(total);
     if total == 0 {
-        return format!("{heading}\n\nNothing was found.");
+        return format!("{above}\n\n{}", heading.none());
     }
     let rows: Vec<Vec<Option<String>>> = rows.collect();
     // A column that no row fills tells a person nothing.
@@ -82,11 +137,11 @@ fn table(
         .filter(|n| rows.iter().any(|row| row[*n].is_some()))
         .collect();
     if used.is_empty() {
-        return format!("{heading}\n\nNo column of this table has data.");
+        return format!("{above}\n\nNo column of this table has data.");
     }
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(used.iter().map(|n| escaped(&columns[*n])));
+    table.set_header(used.iter().map(|n| escaped(columns[*n].heading())));
     for row in &rows {
         table.add_row(
             used.iter()
@@ -97,12 +152,20 @@ fn table(
         0 => String::new(),
         more => format!("\n\n… and {more} more."),
     };
-    format!("{heading}\n\n{}{rest}", table.trim_fmt())
+    format!("{above}\n\n{}{rest}", table.trim_fmt())
 }
 
 /// A JSON value as a person reads it: text without quotes, lists joined by commas; none for
 /// nothing.
 fn shown(json: &str) -> Option<String> {
+    let text = text_of(json)?;
+    if text.chars().count() > WIDTH {
+        return Some(text.chars().take(WIDTH - 1).chain(['…']).collect());
+    }
+    Some(text)
+}
+
+fn text_of(json: &str) -> Option<String> {
     let text = match serde_json::from_str(json) {
         Ok(Value::String(text)) => text,
         Ok(Value::Array(items)) => {
@@ -120,9 +183,6 @@ fn shown(json: &str) -> Option<String> {
         Ok(Value::Null) => String::new(),
         _ => json.to_owned(),
     };
-    if text.chars().count() > WIDTH {
-        return Some(text.chars().take(WIDTH - 1).chain(['…']).collect());
-    }
     Some(text).filter(|text| !text.is_empty())
 }
 
@@ -151,8 +211,12 @@ mod tests {
     fn what_a_service_sent_cannot_break_out_of_its_cell() {
         let context = r#"[{"a":"x | y\n# no heading <b>","b":[1,"z",1],"c":null},{"a":"ä"}]"#;
         let context = Document::parse(context).expect("valid JSON");
-        let columns = ["a", "b", "c", "d"].map(str::to_owned);
-        let table = rows_table("A_b", &columns, &context);
+        let columns = ["a", "b", "c", "d"].map(|name| Column::Named(name.to_owned()));
+        let heading = Heading {
+            usual: "A_b",
+            own: None,
+        };
+        let table = rows_table(&heading, &columns, &context);
         let lines: Vec<&str> = table.lines().map(str::trim_end).collect();
         assert_eq!(
             lines,
@@ -170,9 +234,13 @@ mod tests {
     #[test]
     fn a_sentence_repeats_what_the_author_wrote() {
         let written = [("content_type".to_owned(), "audit.general".to_owned())].into();
+        let raw = Document::parse(r#"{"url":"https://a.test/b_c?d=*","text":"a_b"}"#);
+        let raw = raw.expect("valid JSON");
+        let filled = |template| filled(template, &written, &raw).expect("a text");
+        assert_eq!(filled("Started: {content_type}"), "Started: audit.general");
         assert_eq!(
-            sentence("Started: {content_type}", &written),
-            "Started: audit.general"
+            filled("{other} [link]({$.url}) {$.text}{$.none} {"),
+            "{other} [link](https://a.test/b_c?d=*) a\\_b {"
         );
     }
 }

@@ -9,6 +9,7 @@ use crate::front::cli::args::{DescribeArgs, ReadArgs, SampleArgs};
 use crate::front::cli::out::Out;
 use crate::front::cli::reference::{marks, meaning};
 use crate::host::catalog::Catalog;
+use crate::manifest::outputs::Context;
 use crate::manifest::schema::{request_schema, sample_request};
 use crate::manifest::{CommandSpec, Manifest, Param};
 use crate::protocol::document::indented;
@@ -37,8 +38,13 @@ pub(super) fn list(args: &ReadArgs, catalog: &Catalog, out: &mut Out) -> Ended {
     }
     for manifest in catalog.manifests()? {
         writeln!(out, "{}  {}", manifest.full_id(), manifest.title)?;
+        let titles = manifest
+            .commands
+            .iter()
+            .map(|command| command.title.chars().count());
+        let width = titles.max().unwrap_or_default().max(26) + 2;
         for command in &manifest.commands {
-            writeln!(out, "  {:<28}{}", command.title, command.summary)?;
+            writeln!(out, "  {:<width$}{}", command.title, command.summary)?;
         }
     }
     Ok(0)
@@ -76,6 +82,9 @@ pub(super) fn describe(args: &DescribeArgs, catalog: &Catalog, out: &mut Out) ->
                 writeln!(out, "  {note}")?;
             }
             params("  Inputs", &command.inputs, out)?;
+            if let Some(Context::Rows(rows)) = &command.outputs.context {
+                writeln!(out, "  Context: {}", rows.merge_key())?;
+            }
             for permission in &command.permissions {
                 writeln!(
                     out,

@@ -10,8 +10,9 @@ use crate::front::cli::Ended;
 use crate::front::cli::args::ReferenceArgs;
 use crate::front::cli::out::Out;
 use crate::host::catalog::Catalog;
+use crate::manifest::outputs::{Column, Context};
 use crate::manifest::param::Choices;
-use crate::manifest::{CommandSpec, Manifest, Param, Readable};
+use crate::manifest::{CommandSpec, Manifest, Param};
 use crate::ops;
 use crate::protocol::Failure;
 
@@ -132,6 +133,9 @@ pub(super) fn meaning(param: &Param) -> String {
     if let Some(more) = &param.note {
         let _ = write!(meaning, " {more}");
     }
+    if !param.commands.is_empty() {
+        let _ = write!(meaning, " For: {}.", param.commands.join(", "));
+    }
     if let Some(choices) = param.choices.as_ref().map(Choices::values) {
         let _ = write!(meaning, " One of: {}.", choices.join(", "));
     }
@@ -199,28 +203,65 @@ fn outputs(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Resul
             }
         }
     }
-    if let Some(path) = &command.outputs.context {
-        let _ = write!(
-            page,
-            "\n`context_data`: what stands at `{path}` of the raw data.\n"
-        );
-    }
+    context(page, command, catalog)?;
     if !command.outputs.key_fields.is_empty() {
         page.push_str("\n| Key field | Holds |\n|---|---|\n");
         for field in &command.outputs.key_fields {
             line(page, &format!("| {} | {} |", field.name, field.summary));
         }
     }
-    match &command.outputs.readable {
-        Some(Readable::Table(columns)) => {
-            let _ = write!(page, "\n`readable`: a table of {}.\n", columns.join(", "));
+    readable(page, command);
+    Ok(())
+}
+
+fn context(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Result<(), Failure> {
+    let rows = match &command.outputs.context {
+        None => return Ok(()),
+        Some(Context::Path(path)) => {
+            let told = format!("\n`context_data`: what stands at `{path}` of the raw data.");
+            line(page, &told);
+            return Ok(());
         }
-        Some(Readable::Text(text)) => {
-            let _ = write!(page, "\n`readable`: \"{text}\".\n");
-        }
-        None => {}
+        Some(Context::Rows(rows)) => rows,
+    };
+    let mapping = catalog.mapping(&rows.mapping)?;
+    let _ = write!(
+        page,
+        "\n`context_data`: rows at `{}`, made by the mapping `{}`; what is empty is left out.\n",
+        rows.at, rows.mapping
+    );
+    if rows.merge.is_some() {
+        line(
+            page,
+            &format!("A platform merges them under `{}`.", rows.merge_key()),
+        );
+    }
+    page.push_str("\n| Context path | From | Holds |\n|---|---|---|\n");
+    for field in mapping.sources.iter().flat_map(|source| &source.fields) {
+        let note = field.note.as_deref().unwrap_or_default();
+        let (at, name, path) = (&rows.at, &field.field, &field.path);
+        line(page, &format!("| `{at}.{name}` | `{path}` | {note} |"));
     }
     Ok(())
+}
+
+fn readable(page: &mut String, command: &CommandSpec) {
+    let Some(readable) = &command.outputs.readable else {
+        return;
+    };
+    if !readable.table.is_empty() {
+        let columns: Vec<&str> = readable.table.iter().map(Column::heading).collect();
+        let _ = write!(page, "\n`readable`: a table of {}", columns.join(", "));
+        let titled = readable.title.as_ref();
+        let titled = titled.map_or(String::new(), |title| format!(" under \"{title}\""));
+        line(page, &format!("{titled}."));
+    }
+    if let Some(text) = &readable.text {
+        let _ = write!(page, "\n`readable`: \"{}\".\n", text.replace('\n', " "));
+    }
+    if let Some(text) = &readable.unchanged {
+        line(page, &format!("If nothing was to be changed: \"{text}\"."));
+    }
 }
 
 fn codes(page: &mut String, manifest: &Manifest) {

@@ -271,6 +271,7 @@ impl<'a> Parts<'a> {
         let state = (owes || keeps).then(|| self.state()).transpose()?;
         Ok(Reply {
             raw: document(&self.rows)?,
+            changed: None,
             state,
             more: owes,
             records: self.ledger.records(),

@@ -130,6 +130,7 @@ pub(super) fn reply(call: &Call<'_>, input: &List, part: Part) -> Result<Reply, 
     let account = part.account;
     Ok(Reply {
         raw: document(part.text)?,
+        changed: None,
         more: part.more,
         state,
         records: account.windows.iter().map(|window| window.records).sum(),

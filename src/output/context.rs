@@ -1,0 +1,123 @@
+//! The context: what playbooks address by path, as a part of the raw data or as a product's rows.
+//!
+//! It says where rows stand and which values they leave out; what is in them is a mapping's
+//! business, and who merges them where is the platform's.
+
+use crate::mapping::{Extractor, FieldPath, Mapped, Mapping};
+use crate::protocol::failure::ErrorKind;
+use crate::protocol::{Document, Event, Failure};
+
+/// The value at an absolute path; of several, an array; none if nothing is there.
+pub(super) fn at_path(raw: &Document, path: &str) -> Result<Option<Document>, Failure> {
+    let extractor = Extractor::compile([("context", path)], "outputs")?;
+    let found = extractor.run(raw)?;
+    let values = found
+        .first()
+        .map(|found| found.values.as_slice())
+        .unwrap_or_default();
+    let singular = FieldPath::parse(path).is_ok_and(|path| path.singular());
+    let text = match values {
+        // The document itself, however large it is, need not be copied.
+        [whole] if singular && whole.len() == raw.text().len() => return Ok(Some(raw.clone())),
+        [.., last] if singular => (*last).to_owned(),
+        several => format!("[{}]", several.join(",")),
+    };
+    read(text).map(Some)
+}
+
+/// The rows that a mapping makes: one for a root that is one object, else a list. Beside them what
+/// the mapping had to say.
+pub(super) fn rows(source: &Document, mapping: &Mapping) -> Result<(Document, Mapped), Failure> {
+    let mut mapped = mapping.apply(source)?;
+    let rows: Vec<String> = mapped.events.drain(..).map(|event| row(&event)).collect();
+    let root = &mapping.definition().root;
+    let text = match rows.as_slice() {
+        [row] if is_object(source, root)? => row.clone(),
+        rows => format!("[{}]", rows.join(",")),
+    };
+    Ok((read(text)?, mapped))
+}
+
+/// The rows as a member of objects in each other, named with dots between.
+pub(super) fn standing_at(names: &str, rows: &Document) -> Result<Document, Failure> {
+    let whole = names
+        .rsplit('.')
+        .fold(rows.text().to_owned(), |inner, name| {
+            format!("{{{}:{inner}}}", serde_json::Value::from(name))
+        });
+    read(whole)
+}
+
+/// The fields as one object, without what is empty.
+fn row(event: &Event) -> String {
+    let is_empty = |value: &str| matches!(value, "null" | "\"\"" | "[]" | "{}");
+    let members = event.fields.0.iter().filter(|(_, value)| {
+        let value = value.get();
+        !is_empty(value)
+    });
+    let members: Vec<String> = members
+        .map(|(name, value)| format!("{}:{}", serde_json::Value::from(&**name), value.get()))
+        .collect();
+    format!("{{{}}}", members.join(","))
+}
+
+fn is_object(source: &Document, root: &str) -> Result<bool, Failure> {
+    if !FieldPath::parse(root).is_ok_and(|path| path.singular()) {
+        return Ok(false);
+    }
+    let extractor = Extractor::compile([("root", root)], "mapping")?;
+    let found = extractor.run(source)?;
+    let mut values = found.iter().flat_map(|found| &found.values);
+    Ok(values.next().is_some_and(|value| value.starts_with('{')))
+}
+
+fn read(text: String) -> Result<Document, Failure> {
+    Document::from_compact(text).map_err(|error| {
+        Failure::new(
+            ErrorKind::Internal,
+            format!("The context is not JSON: {error}."),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAPPING: &str = r#"{"mapping":1,"id":"a/b","vocabulary":"own","root":"$","sources":[
+        {"id":"default","fields":[{"field":"ID","path":".Id"},{"field":"Scope","path":".Scope"},
+            {"field":"UserType","path":".UserType"},{"field":"Old","path":".Old"},
+            {"field":"List","path":".List"}]}]}"#;
+
+    fn shown(source: &str) -> String {
+        let source = Document::parse(source).expect("valid JSON");
+        let mapping = Mapping::parse(MAPPING, "m.json").expect("a mapping");
+        let (rows, _) = rows(&source, &mapping).expect("rows");
+        let whole = standing_at("A.B", &rows).expect("a context");
+        whole.text().to_owned()
+    }
+
+    #[test]
+    fn a_list_gives_rows_without_what_is_empty() {
+        assert_eq!(
+            shown(r#"[{"Scope":null,"Id":"","UserType":0,"Old":false,"List":[]},{"Id":"x"}]"#),
+            r#"{"A":{"B":[{"UserType":0,"Old":false},{"ID":"x"}]}}"#
+        );
+        assert_eq!(shown("[]"), r#"{"A":{"B":[]}}"#);
+        assert_eq!(shown(r#"[{"Id":"x"}]"#), r#"{"A":{"B":[{"ID":"x"}]}}"#);
+    }
+
+    #[test]
+    fn one_object_gives_one_row() {
+        assert_eq!(shown(r#"{"Id":"x"}"#), r#"{"A":{"B":{"ID":"x"}}}"#);
+    }
+
+    #[test]
+    fn a_path_gives_the_value_or_a_list_of_them() {
+        let raw = Document::parse(r#"{"value":[{"id":1},{"id":2}]}"#).expect("valid JSON");
+        let at = |path| at_path(&raw, path).expect("a path").expect("a document");
+        assert_eq!(at("$.value[0]").text(), r#"{"id":1}"#);
+        assert_eq!(at("$.value[*].id").text(), "[1,2]");
+        assert_eq!(at("$").text(), raw.text());
+    }
+}
