@@ -145,6 +145,7 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
     let fault = fault::told(&mut told)?;
     let mut reply = close(told, &mut points)?;
     reply.warnings.splice(0..0, warnings);
+    reply.warnings.extend(filter.warnings());
     reply.incomplete = fault;
     reply.state = Some(points::state(call, &filter, points));
     Ok(reply)

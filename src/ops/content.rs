@@ -42,10 +42,10 @@ pub struct List {
     /// Only records of these types: numbers, known or not, or names.
     #[serde(default)]
     pub record_types: Vec<String>,
-    /// Only records of these workloads.
+    /// Only records of these workloads, upper and lower case as in the records.
     #[serde(default)]
     pub workloads: Vec<String>,
-    /// Only records of these operations.
+    /// Only records of these operations, upper and lower case as in the records.
     #[serde(default)]
     pub operations: Vec<String>,
 }
@@ -90,5 +90,7 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     let filter = input.filter()?;
     let mut reading = reading::Reading::new(call, input.content_type, &plan);
     let end = reading.all(&plan, &filter).await;
-    settle::reply(call, &input, settle::settle(reading, end, plan))
+    let mut reply = settle::reply(call, &input, settle::settle(reading, end, plan))?;
+    reply.warnings.extend(filter.warnings());
+    Ok(reply)
 }

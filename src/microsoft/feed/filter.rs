@@ -1,24 +1,45 @@
 //! Which records are wanted: by user, record type, workload and operation.
 //!
 //! The feed cannot filter, so it is done here, record by record, while a blob comes. Each list that
-//! is not empty must have the record's value in it; case and blanks around do not count.
+//! is not empty must have the record's value in it; blanks around do not count. Case counts for
+//! operations and workloads, because the service has some that differ in nothing else
+//! (`DlpRuleMatch` of Exchange, `DLPRuleMatch` of `SharePoint`), so what was missed by it is told.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
 use crate::microsoft::feed::record::Record;
 use crate::microsoft::record_type;
-use crate::protocol::Failure;
+use crate::protocol::{Failure, Warning};
 
 /// Which records are wanted. Empty lists want all. Filters that want the same by the same values are
-/// written alike, in whatever spelling and order those were given.
-#[derive(Clone, Debug, Default, Serialize)]
+/// written alike, in whatever order those were given.
+#[derive(Debug, Default, Serialize)]
 pub struct Filter {
     users: Vec<String>,
     record_types: Vec<i64>,
-    workloads: Vec<String>,
-    operations: Vec<String>,
+    workloads: Exact,
+    operations: Exact,
+}
+
+/// Texts that must be met to the letter.
+#[derive(Debug, Default, Serialize)]
+#[serde(transparent)]
+struct Exact {
+    wanted: BTreeSet<String>,
+    #[serde(skip)]
+    met: Mutex<Met>,
+}
+
+/// What was met of them.
+#[derive(Debug, Default)]
+struct Met {
+    /// To the letter.
+    exactly: BTreeSet<String>,
+    /// But for the case: what was wanted, and what the record has.
+    nearly: BTreeSet<(String, String)>,
 }
 
 /// The lists as a caller gave them.
@@ -56,8 +77,8 @@ impl Filter {
         let filter = Filter {
             users: folded(wanted.users),
             record_types,
-            workloads: folded(wanted.workloads),
-            operations: folded(wanted.operations),
+            workloads: Exact::new(wanted.workloads),
+            operations: Exact::new(wanted.operations),
         };
         Failure::join(faults).map_or(Ok(filter), Err)
     }
@@ -65,11 +86,16 @@ impl Filter {
     /// Is that record wanted?
     pub fn keeps(&self, record: &Record<'_>) -> bool {
         self.of_type(record)
-            && has(&self.workloads, || record.workload().into_iter().collect())
-            && has(&self.operations, || {
-                record.operation().into_iter().collect()
-            })
+            && self.workloads.has(|| record.workload())
+            && self.operations.has(|| record.operation())
             && has(&self.users, || record.users())
+    }
+
+    /// What a person should know of the records that came: names that were met in other case only.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let workloads = self.workloads.missed("workload");
+        let operations = self.operations.missed("operation");
+        workloads.into_iter().chain(operations).collect()
     }
 
     fn of_type(&self, record: &Record<'_>) -> bool {
@@ -81,6 +107,46 @@ impl Filter {
             .kind()
             .and_then(|kind| record_type::numbers(&kind).ok());
         numbers.is_some_and(|numbers| numbers.iter().any(|n| self.record_types.contains(n)))
+    }
+}
+
+impl Exact {
+    fn new(list: &[String]) -> Self {
+        let some = list.iter().filter(|text| !is_blank(text));
+        Exact {
+            wanted: some.map(|text| text.trim().to_owned()).collect(),
+            met: Mutex::default(),
+        }
+    }
+
+    fn has(&self, value: impl FnOnce() -> Option<String>) -> bool {
+        if self.wanted.is_empty() {
+            return true;
+        }
+        let Some(value) = value() else { return false };
+        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.wanted.contains(&value) {
+            met.exactly.insert(value);
+            return true;
+        }
+        let alike = self.wanted.iter();
+        for wanted in alike.filter(|wanted| folded(wanted) == folded(&value)) {
+            met.nearly.insert((wanted.clone(), value.clone()));
+        }
+        false
+    }
+
+    fn missed(&self, what: &str) -> Vec<Warning> {
+        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        let nearly = met.nearly.iter();
+        let missed = nearly.filter(|(wanted, _)| !met.exactly.contains(wanted));
+        let told = missed.map(|(wanted, found)| {
+            let words = format!(
+                "No record has the {what} \"{wanted}\", but some have \"{found}\": upper and lower case count."
+            );
+            Warning::new("filter_case", words)
+        });
+        told.collect()
     }
 }
 
@@ -113,7 +179,7 @@ mod tests {
     fn every_list_that_is_given_must_have_the_value() {
         let record = r#"{"UserId":"Ada@Contoso.com","RecordType":15,"Workload":"AzureActiveDirectory","Operation":"UserLoggedIn"}"#;
         let (users, kinds) = (list(&[" ada@contoso.COM "]), list(&["1", "15"]));
-        let operations = list(&["userloggedin"]);
+        let operations = list(&[" UserLoggedIn "]);
         let none = Wanted::default();
         assert!(keeps(none, record));
         let wanted = Wanted {
@@ -185,8 +251,30 @@ mod tests {
             serde_json::to_string(&Filter::new(wanted).expect("a filter")).expect("JSON")
         };
         let one = written(&["ExchangeAdmin", "15"], &["A", "b"]);
-        assert_eq!(one, written(&["15", "1", "15"], &["B ", "a"]));
-        assert_ne!(one, written(&["15"], &["a", "b"]));
+        assert_eq!(one, written(&["15", "1", "15"], &["b ", "A"]));
+        assert_ne!(one, written(&["15", "1"], &["a", "b"]));
+    }
+
+    #[test]
+    fn case_counts_for_operations_and_what_was_missed_by_it_is_told() {
+        let operations = list(&["DLPRuleMatch", "Send", "create"]);
+        let wanted = Wanted {
+            operations: &operations,
+            ..Wanted::default()
+        };
+        let filter = Filter::new(wanted).expect("a filter");
+        let keeps = |record| filter.keeps(&Record::read(record).expect("JSON"));
+        assert!(!keeps(r#"{"Operation":"DlpRuleMatch"}"#));
+        assert!(keeps(r#"{"Operation":"Send"}"#));
+        assert!(!keeps(r#"{"Operation":"send"}"#));
+        assert!(!keeps(r#"{"Operation":"Other"}"#));
+        let told: Vec<String> = filter.warnings().into_iter().map(|w| w.message).collect();
+        assert_eq!(
+            told,
+            [
+                "No record has the operation \"DLPRuleMatch\", but some have \"DlpRuleMatch\": upper and lower case count."
+            ]
+        );
     }
 
     #[test]
