@@ -47,8 +47,7 @@ impl Default for Test {
 }
 
 impl Input for Test {
-    const SUMMARY: &'static str =
-        "Signs in for every service that is named, and lists the subscriptions if that is wanted.";
+    const SUMMARY: &'static str = "Signs in for every service that is named.";
 
     fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
         let Some(text) = &self.first_fetch else {
