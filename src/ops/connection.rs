@@ -1,22 +1,29 @@
 //! `connection.test`: does the connection's application get a token for every service it is for?
 //!
-//! No permission is needed for that and none is judged; which ones the tokens hold is told. It asks
-//! the services themselves nothing.
+//! No permission is needed for that and none is judged; which ones the tokens hold is told. Unless
+//! the subscriptions are to be listed, it asks the services themselves nothing.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::net::Audience;
-use crate::ops::{Call, Input, Reply};
+use crate::ops::{Call, Input, Reply, span, subscriptions};
 use crate::protocol::{Document, ErrorKind, Failure};
 
-/// Signs in for every service that is named.
+/// Signs in for every service that is named, and lists the subscriptions if that is wanted.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Test {
     /// The services to sign in for.
     pub services: Vec<Service>,
+    /// How far back the first run of a collecting command is to look: a number and minutes, hours,
+    /// days, weeks, months or years. It is only judged: more than one week is refused.
+    pub first_fetch: Option<String>,
+    /// List the subscriptions after the sign-ins, which needs the permission to read the feed: so a
+    /// missing permission is told apart from a wrong secret.
+    pub subscriptions: bool,
 }
 
 /// A service that tokens are for.
@@ -33,12 +40,31 @@ impl Default for Test {
     fn default() -> Self {
         Test {
             services: vec![Service::Management, Service::Graph],
+            first_fetch: None,
+            subscriptions: false,
         }
     }
 }
 
 impl Input for Test {
     const SUMMARY: &'static str = "Signs in for every service that is named.";
+
+    fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
+        let Some(text) = &self.first_fetch else {
+            return Ok(());
+        };
+        // Minutes of grace: a week means a week, however long the request was under way.
+        let week = now - TimeDelta::days(7) - TimeDelta::minutes(5);
+        if span("first_fetch", text, now)? > week {
+            return Ok(());
+        }
+        let words = format!(
+            "\"{text}\" is more than one week; the first fetch must not reach back further than that."
+        );
+        Err(Failure::invalid_input("/inputs/first_fetch", words)
+            .cause("The service keeps its content for 7 days.")
+            .advice("Give a span of at most `7 days`."))
+    }
 }
 
 /// Signs in for one service after the other and stops at the first refusal, so that a wrong secret
@@ -59,7 +85,12 @@ pub async fn test(call: &Call<'_>, input: Test) -> Result<Reply, Failure> {
     let signed_in = Document::of(&rows).map_err(|error| {
         Failure::new(ErrorKind::Internal, "The sign-ins could not be told.").caused_by(error)
     })?;
-    Ok(Reply::of(signed_in))
+    let mut reply = Reply::of(signed_in);
+    if input.subscriptions {
+        let (_, warnings) = subscriptions::enabled(call).await?;
+        reply.warnings.extend(warnings);
+    }
+    Ok(reply)
 }
 
 fn audience<'a>(call: &Call<'a>, service: Service) -> &'a Audience {
@@ -67,5 +98,39 @@ fn audience<'a>(call: &Call<'a>, service: Service) -> &'a Audience {
     match service {
         Service::Graph => &audiences.graph,
         Service::Management => &audiences.management,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::when::instant;
+
+    #[test]
+    fn a_first_fetch_of_more_than_a_week_is_refused_and_so_is_no_span() {
+        let now = instant("2026-01-14T12:00:00Z", &[]).expect("a time");
+        let check = |text: &str| {
+            let test = Test {
+                first_fetch: Some(text.to_owned()),
+                ..Test::default()
+            };
+            test.check(now)
+        };
+        for text in ["10 minutes", "7 days", "1 week", "168 hours"] {
+            assert!(check(text).is_ok(), "{text}");
+        }
+        for text in ["8 days", "10085 minutes", "1 month"] {
+            let refused = check(text).expect_err(text);
+            assert_eq!(refused.place(), Some("/inputs/first_fetch"));
+            assert!(
+                refused.message().contains("more than one week"),
+                "{refused}"
+            );
+        }
+        for text in ["5", "ten minutes", "10 fortnights", ""] {
+            let refused = check(text).expect_err(text);
+            assert!(refused.message().contains("expected a number"), "{refused}");
+        }
+        assert!(Test::default().check(now).is_ok());
     }
 }

@@ -6,9 +6,11 @@
 //! missing or unreadable keeps nothing else back. It never decides what a record means.
 
 mod blobs;
-mod reading;
-mod resume;
-mod settle;
+pub(super) mod met;
+pub(super) mod point;
+pub(super) mod reading;
+pub(super) mod resume;
+pub(super) mod settle;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use schemars::JsonSchema;
@@ -86,9 +88,9 @@ impl List {
 pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     let plan = resume::plan(call, &input)?;
     let filter = input.filter()?;
-    let mut reading = reading::Reading::new(call, &input, &plan);
+    let mut reading = reading::Reading::new(call, input.content_type, &plan);
     let end = reading.all(&plan, &filter).await;
-    let mut reply = settle::settle(reading, end, plan)?;
+    let mut reply = settle::reply(call, &input, settle::settle(reading, end, plan))?;
     reply.warnings.extend(filter.warnings());
     Ok(reply)
 }

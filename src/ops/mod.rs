@@ -6,6 +6,7 @@
 pub mod alerts;
 #[cfg(feature = "sim")]
 pub mod chaos;
+pub mod collect;
 pub mod connection;
 pub mod content;
 pub mod sign_in;
@@ -159,6 +160,7 @@ operations! {
     #[cfg(feature = "sim")] "chaos.sleep" => chaos::sleep(chaos::Sleep),
     #[cfg(feature = "sim")] "chaos.slow_page" => chaos::slow_page(chaos::SlowPage),
     "connection.test" => connection::test(connection::Test),
+    "feed.content.collect" => collect::collect(collect::Collect),
     "feed.content.list" => content::list(content::List),
     "feed.subscription.list" => subscriptions::list(subscriptions::List),
     "feed.subscription.start" => subscriptions::start(subscriptions::Start),
@@ -240,6 +242,16 @@ fn instant(input: &str, text: Option<&str>) -> Result<Option<DateTime<Utc>>, Fai
         Failure::invalid_input(
             format!("/inputs/{input}"),
             format!("\"{text}\" is not a date and time; expected 2026-01-31T00:00:00Z or alike."),
+        )
+    })
+}
+
+/// How far back a span among the inputs reaches.
+fn span(input: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
+    when::ago(text, now).ok_or_else(|| {
+        Failure::invalid_input(
+            format!("/inputs/{input}"),
+            format!("\"{text}\" is not a span of time; expected a number, a blank and minutes, hours, days, weeks, months or years, such as \"3 days\"."),
         )
     })
 }

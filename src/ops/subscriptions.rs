@@ -110,6 +110,32 @@ pub(super) async fn current(call: &Call<'_>) -> Result<(Vec<Subscription>, Docum
     feed.subscriptions().await
 }
 
+/// The content types whose subscriptions are enabled, in the order of the five, and what a person
+/// should know about the others.
+pub(super) async fn enabled(call: &Call<'_>) -> Result<(Vec<ContentType>, Vec<Warning>), Failure> {
+    let (listed, _) = current(call).await?;
+    let types: Vec<ContentType> = ContentType::ALL
+        .into_iter()
+        .filter(|known| listed.iter().any(|row| row.is_enabled(*known)))
+        .collect();
+    let unknown = listed
+        .iter()
+        .map(|row| &row.content_type)
+        .filter(|name| ContentType::parse(name).is_none())
+        .map(|name| {
+            let words = format!(
+                "The service lists a subscription to \"{name}\", which is none of the five known content types; it was passed over."
+            );
+            Warning::new("unknown_content_type", words)
+        });
+    let mut warnings: Vec<Warning> = unknown.collect();
+    if types.is_empty() {
+        let words = "No subscription is enabled, so the service collects nothing; start the subscription of every content type that is wanted.";
+        warnings.push(Warning::new("no_subscription", words));
+    }
+    Ok((types, warnings))
+}
+
 /// Starts a subscription, or finds that it is enabled already.
 pub(super) async fn started(
     call: &Call<'_>,

@@ -5,8 +5,9 @@
 use tokio::sync::Semaphore;
 use url::Url;
 
+use super::met::Meeting;
+use super::point::{Carried, Mark, mark};
 use super::reading::{AT_ONCE, Reading};
-use super::resume::{Carried, MAX_CARRIED, Mark, mark};
 use crate::microsoft::feed::Feed;
 use crate::microsoft::feed::content::{Blob, Kept};
 use crate::microsoft::feed::filter::Filter;
@@ -134,7 +135,7 @@ impl Reading<'_> {
     /// be found again, the listing goes back to its page.
     fn carry(&mut self, blob: &Blob) {
         let mark = mark(blob.name());
-        let created = blob.created().filter(|_| self.carried.len() < MAX_CARRIED);
+        let created = blob.created().filter(|_| self.carried.len() < self.room);
         let Some(created) = created else {
             return self.come_back(self.page_from);
         };
@@ -161,11 +162,9 @@ impl Reading<'_> {
             ..Counted::default()
         };
         for (row, text) in kept.rows() {
-            if let Some(id) = row.id
-                && let Some(print) = self.seen.insert(id, row.print)
-            {
+            if let Meeting::Again { changed } = self.met.meet(row) {
                 counted.repeated += 1;
-                self.changed += u64::from(print != row.print);
+                self.changed += u64::from(changed);
                 continue;
             }
             counted.kept += 1;

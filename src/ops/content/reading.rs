@@ -10,14 +10,15 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
 
-use super::List;
 use super::blobs::{Task, carry_out};
-use super::resume::{Carried, Mark, Plan, named, second};
-use crate::microsoft::TimeWindow;
+use super::met::Met;
+use super::point::{Carried, Mark};
+use super::resume::{Plan, named, second};
 use crate::microsoft::feed::Feed;
 use crate::microsoft::feed::content::Blob;
 use crate::microsoft::feed::filter::Filter;
 use crate::microsoft::ledger::Ledger;
+use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::Links;
 use crate::ops::Call;
 use crate::protocol::{Coverage, ErrorKind, Failure};
@@ -30,7 +31,7 @@ pub(super) const AT_ONCE: usize = 8;
 const AHEAD: usize = 128;
 
 /// How the reading ended.
-pub(super) enum End {
+pub(in crate::ops) enum End {
     /// Everything that is listed was asked for.
     Done,
     /// The caller's `max_events` is reached.
@@ -40,9 +41,9 @@ pub(super) enum End {
 }
 
 /// What was read so far.
-pub(super) struct Reading<'a> {
+pub(in crate::ops) struct Reading<'a> {
     pub(super) call: &'a Call<'a>,
-    pub(super) input: &'a List,
+    pub(super) content_type: ContentType,
     /// The account of the window at hand; those before are in `account`.
     pub(super) ledger: Ledger,
     pub(super) account: Coverage,
@@ -79,13 +80,18 @@ pub(super) struct Reading<'a> {
     pub(super) unmet: HashSet<Mark>,
     pub(super) listed: HashSet<(Option<String>, Option<String>)>,
     pub(super) addresses: HashSet<String>,
-    pub(super) seen: HashMap<u128, u64>,
+    /// Records that were met, here or in what was read before.
+    pub(in crate::ops) met: Met,
+    /// Records that were kept before, which count towards the caller's limit.
+    pub(in crate::ops) kept_before: u64,
+    /// How many blobs may be carried.
+    pub(super) room: usize,
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(call: &'a Call<'a>, input: &'a List, plan: &Plan) -> Self {
+    pub(in crate::ops) fn new(call: &'a Call<'a>, content_type: ContentType, plan: &Plan) -> Self {
         let window = plan.first(call.now);
-        let scope = input.content_type.name();
+        let scope = content_type.name();
         let mut account = Ledger::new(scope, &window);
         for span in &plan.too_old {
             let (from, to) = named(span);
@@ -93,7 +99,7 @@ impl<'a> Reading<'a> {
         }
         Reading {
             call,
-            input,
+            content_type,
             ledger: Ledger::new(scope, &window),
             account: Coverage {
                 windows: Vec::new(),
@@ -119,12 +125,14 @@ impl<'a> Reading<'a> {
             unmet: plan.delivered.clone(),
             listed: HashSet::new(),
             addresses: HashSet::new(),
-            seen: HashMap::new(),
+            met: Met::default(),
+            kept_before: 0,
+            room: plan.room,
         }
     }
 
     /// Reads what the plan names: carried blobs first, then window after window.
-    pub(super) async fn all(&mut self, plan: &Plan, filter: &Filter) -> End {
+    pub(in crate::ops) async fn all(&mut self, plan: &Plan, filter: &Filter) -> End {
         let mut left = plan.carried.as_slice();
         for alike in plan
             .carried
@@ -152,6 +160,12 @@ impl<'a> Reading<'a> {
             }
         }
         End::Done
+    }
+
+    /// Reads nothing: what is carried stays what it was.
+    pub(in crate::ops) fn pass(&mut self, plan: &Plan, end: End) -> End {
+        self.carried.clone_from(&plan.carried);
+        end
     }
 
     /// Looks for blobs that failed in an earlier run and became available in the same second.
@@ -187,7 +201,7 @@ impl<'a> Reading<'a> {
     }
 
     async fn window(&mut self, window: TimeWindow, filter: &Filter) -> End {
-        let next = Ledger::new(self.input.content_type.name(), &window);
+        let next = Ledger::new(self.content_type.name(), &window);
         if self.ledger.is_used() {
             let done = std::mem::replace(&mut self.ledger, next);
             self.account.add(done.close());
@@ -205,9 +219,7 @@ impl<'a> Reading<'a> {
     async fn pages(&mut self, filter: &Filter) -> Result<End, Failure> {
         let call = self.call;
         let feed = Feed::new(call.http, call.tokens, call.connection);
-        let first = feed
-            .content_url(self.input.content_type, &self.window)
-            .await?;
+        let first = feed.content_url(self.content_type, &self.window).await?;
         self.links.visited(&first);
         let mut page = feed.content(first).await?;
         self.clock = page.date;
@@ -286,9 +298,15 @@ impl<'a> Reading<'a> {
         self.back_to = Some(earliest);
     }
 
-    fn is_enough(&self) -> bool {
-        let kept: u64 = self.account.windows.iter().map(|window| window.kept).sum();
+    /// Is the caller's limit reached?
+    pub(in crate::ops) fn is_enough(&self) -> bool {
         let max = self.call.limits.max_events;
-        max.is_some_and(|max| kept + self.ledger.kept() >= max)
+        max.is_some_and(|max| self.kept_before + self.kept() >= max)
+    }
+
+    /// Records that were kept so far.
+    fn kept(&self) -> u64 {
+        let before: u64 = self.account.windows.iter().map(|window| window.kept).sum();
+        before + self.ledger.kept()
     }
 }

@@ -1,20 +1,14 @@
-//! Where a listing begins, and what its state says.
+//! Where a listing begins: the windows to list, what is tried again, and what is too old.
 //!
-//! A state names no address. It holds how far the feed's own time was dealt with, marks of the blobs
-//! that were taken around that moment, and what failed for a passing reason: when it became
-//! available, its mark, and how often it was tried. So a caller cannot lead a token anywhere with
-//! it, and it stays small however many blobs there are: 5,000 marks and 500 carried blobs are 64 KB
-//! less a fifth.
+//! What a state holds, and how, is `point`'s part. A state of the listing holds at most 5,000 marks
+//! and 500 carried blobs, which are 64 KB less a fifth.
 
 use std::collections::HashSet;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use ring::digest;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::point::{Carried, Mark, Packed, Point, not_ours};
 use super::{List, NAME};
 use crate::microsoft::TimeWindow;
 use crate::ops::{Call, foreign, in_future, scope};
@@ -22,43 +16,21 @@ use crate::protocol::{Failure, State, Warning, state};
 use crate::when::rfc3339;
 
 /// How long the feed keeps content, less a little for clocks that differ.
-const KEPT: TimeDelta = TimeDelta::minutes(7 * 24 * 60 - 5);
+pub(in crate::ops) const KEPT: TimeDelta = TimeDelta::minutes(7 * 24 * 60 - 5);
 
 /// The longest window that the feed lists.
 const DAY: TimeDelta = TimeDelta::hours(24);
 
-/// Marks that a state holds at most; of too many the oldest go, and what they stood for comes again
-/// if it is listed again.
+/// Marks that a state of the listing holds at most.
 const MAX_MARKS: usize = 5_000;
 
-/// Blobs that a state carries at most.
-pub(super) const MAX_CARRIED: usize = 500;
-
-/// What stands for a blob in a state: the beginning of its name's digest.
-pub(super) type Mark = [u8; 8];
-
-/// The mark of a blob of that name.
-pub(super) fn mark(name: &str) -> Mark {
-    let digest = digest::digest(&digest::SHA256, name.as_bytes());
-    let mut mark = Mark::default();
-    mark.copy_from_slice(&digest.as_ref()[..8]);
-    mark
-}
-
-/// A blob that failed for a passing reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Carried {
-    /// When it became available.
-    pub(super) created: DateTime<Utc>,
-    pub(super) mark: Mark,
-    /// In how many runs it failed.
-    pub(super) tries: u8,
-}
+/// Blobs that a state of the listing carries at most.
+const MAX_CARRIED: usize = 500;
 
 /// Where to begin, and what is known already.
-pub(super) struct Plan {
+pub(in crate::ops) struct Plan {
     /// Everything before was dealt with by earlier runs, but for what is carried.
-    pub(super) from: DateTime<Utc>,
+    pub(in crate::ops) from: DateTime<Utc>,
     /// What is listed, oldest first, each at most a day.
     pub(super) windows: Vec<TimeWindow>,
     /// Blobs of earlier runs that are tried once more.
@@ -67,10 +39,24 @@ pub(super) struct Plan {
     pub(super) delivered: HashSet<Mark>,
     /// Spans that the service does not keep any more.
     pub(super) too_old: Vec<TimeWindow>,
+    /// Why they were not read in time: cause and advice.
+    pub(in crate::ops) late: (&'static str, &'static str),
+    /// What lies before was never asked for.
+    pub(super) since: Option<DateTime<Utc>>,
+    /// Are marks of blobs that are not listed again still needed?
+    pub(in crate::ops) keeps_marks: bool,
+    /// How many blobs the next state may carry.
+    pub(super) room: usize,
     pub(super) warnings: Vec<Warning>,
     /// Does the next run go on where this one ends, whether anything is left or not?
     pub(super) rolls: bool,
 }
+
+/// A span is lost because nobody came in time.
+pub(in crate::ops) const LATE: (&str, &str) = (
+    "The state is older than 7 days.",
+    "Run more often than every 7 days; what is lost stands in `coverage`.",
+);
 
 impl Plan {
     /// What is looked at first; where nothing is, the empty window at the end.
@@ -85,22 +71,6 @@ impl Plan {
     pub(super) fn end(&self) -> DateTime<Utc> {
         self.windows.last().map_or(self.from, |window| window.end)
     }
-}
-
-/// What a state of this operation says.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Resume {
-    /// Everything before was dealt with, but for what is carried.
-    from: DateTime<Utc>,
-    /// Where to stop; absent where the next run goes on to its own now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    to: Option<DateTime<Utc>>,
-    /// Marks of eight bytes each, in Base64.
-    done: String,
-    /// Carried blobs: milliseconds, mark and tries, seventeen bytes each, in Base64.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    failed: String,
 }
 
 /// Where this run begins.
@@ -121,41 +91,48 @@ pub(super) fn plan(call: &Call<'_>, input: &List) -> Result<Plan, Failure> {
         carried: Vec::new(),
         delivered: HashSet::new(),
         too_old: Vec::new(),
+        late: LATE,
+        keeps_marks: false,
+        since: None,
+        room: MAX_CARRIED,
         warnings,
         rolls,
     })
 }
 
 fn resume(call: &Call<'_>, state: &State, rolls: bool) -> Result<Plan, Failure> {
-    let resume = Value::Object(state.resume.clone());
-    let resume: Resume = serde_json::from_value(resume).map_err(|_| not_ours())?;
-    let delivered = unpacked::<8>(&resume.done)?.into_iter().collect();
-    let mut carried = unpacked::<17>(&resume.failed)?
-        .into_iter()
-        .map(carried)
-        .collect::<Result<Vec<_>, _>>()?;
-    // A clock that went back must not take the cursor with it.
-    let now = call.now.trunc_subsecs(0).max(resume.from);
-    let to = resume.to.unwrap_or(now);
-    let times = carried.iter().map(|blob| &blob.created);
-    let sane = times
-        .chain([&resume.from, &to])
-        .all(|time| ours(*time, call.now));
-    let fits = carried.len() <= MAX_CARRIED && resume.to.is_none() == rolls;
-    if !sane || !fits || resume.from > to {
+    let packed = Value::Object(state.resume.clone());
+    let packed: Packed = serde_json::from_value(packed).map_err(|_| not_ours())?;
+    let point = packed.open(MAX_CARRIED, call.now)?;
+    let backwards = point.to.is_some_and(|to| point.from > to);
+    if backwards || point.to.is_none() != rolls {
         return Err(not_ours());
     }
-    let kept_from = (call.now - KEPT).trunc_subsecs(0);
     // What was not there yet when its time was listed is found by looking back a little.
     let overlap = call.overlap.filter(|_| rolls).unwrap_or_default();
-    let from = resume.from.max(kept_from).min(to);
+    Ok(go_on(call, point, overlap, MAX_CARRIED))
+}
+
+/// The plan to go on at that point.
+pub(in crate::ops) fn go_on(
+    call: &Call<'_>,
+    point: Point,
+    overlap: TimeDelta,
+    room: usize,
+) -> Plan {
+    // A clock that went back must not take the cursor with it.
+    let to = point.to;
+    let to = to.unwrap_or(call.now.trunc_subsecs(0).max(point.from));
+    let kept_from = (call.now - KEPT).trunc_subsecs(0);
+    let from = point.from.max(kept_from).min(to);
     let mut too_old = Vec::new();
-    if from > resume.from {
+    if from > point.from {
         too_old.push(TimeWindow {
-            start: resume.from,
+            start: point.from,
             end: from,
         });
     }
+    let mut carried = point.carried;
     carried.retain(|blob| {
         let keeps = blob.created >= kept_from;
         if !keeps {
@@ -164,20 +141,20 @@ fn resume(call: &Call<'_>, state: &State, rolls: bool) -> Result<Plan, Failure> 
         keeps
     });
     carried.sort_unstable();
-    Ok(Plan {
+    let back = (from - overlap).max(kept_from);
+    Plan {
         from,
-        windows: days((from - overlap).max(kept_from), to),
+        windows: days(point.since.map_or(back, |since| back.max(since)), to),
         carried,
-        delivered,
+        delivered: point.done.into_iter().map(|(_, mark)| mark).collect(),
         too_old,
+        late: LATE,
+        keeps_marks: false,
+        since: point.since,
+        room,
         warnings: Vec::new(),
-        rolls,
-    })
-}
-
-/// Could that time stand in a state of ours? Clocks differ, but not by years.
-fn ours(time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-    (time - now).abs() < TimeDelta::days(3660)
+        rolls: point.to.is_none(),
+    }
 }
 
 /// The second that a moment lies in: the shortest window that surely lists it.
@@ -201,70 +178,18 @@ fn days(from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<TimeWindow> {
         .collect()
 }
 
-/// What a run leaves to the next one.
-pub(super) struct Left {
-    /// Everything before was dealt with, but for what is carried.
-    pub(super) from: DateTime<Utc>,
-    /// Where the windows end; none where the next run goes on to its own now.
-    pub(super) to: Option<DateTime<Utc>>,
-    pub(super) done: Vec<(DateTime<Utc>, Mark)>,
-    pub(super) carried: Vec<Carried>,
-}
-
-/// The state that says so.
-pub(super) fn state(call: &Call<'_>, input: &List, left: Left) -> State {
+/// The state that says where the listing goes on.
+pub(super) fn state(call: &Call<'_>, input: &List, left: Point) -> State {
     let members = members(left, call.overlap.unwrap_or_default());
     State::new(scope(NAME, call.connection, input), members)
 }
 
-fn members(left: Left, overlap: TimeDelta) -> Map<String, Value> {
-    let since = left.from - overlap;
-    let mut done = left.done;
-    done.retain(|(at, _)| *at >= since);
-    done.sort_unstable();
-    done.dedup();
-    let marks = done.split_off(done.len().saturating_sub(MAX_MARKS));
-    let marks: Vec<u8> = marks.into_iter().flat_map(|(_, mark)| mark).collect();
-    let failed = left.carried.iter().flat_map(|blob| {
-        let time = blob.created.timestamp_millis().to_be_bytes();
-        time.into_iter().chain(blob.mark).chain([blob.tries])
-    });
-    let resume = Resume {
-        from: left.from,
-        to: left.to,
-        done: URL_SAFE_NO_PAD.encode(marks),
-        failed: URL_SAFE_NO_PAD.encode(failed.collect::<Vec<u8>>()),
-    };
-    match serde_json::to_value(resume) {
+fn members(mut left: Point, overlap: TimeDelta) -> Map<String, Value> {
+    left.trim(overlap);
+    match serde_json::to_value(left.pack((MAX_MARKS, 0))) {
         Ok(Value::Object(members)) => members,
         _ => Map::new(),
     }
-}
-
-fn unpacked<const N: usize>(text: &str) -> Result<Vec<[u8; N]>, Failure> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| not_ours())?;
-    match bytes.as_chunks() {
-        (chunks, []) => Ok(chunks.to_vec()),
-        _ => Err(not_ours()),
-    }
-}
-
-fn carried(packed: [u8; 17]) -> Result<Carried, Failure> {
-    let (mut time, mut mark) = ([0; 8], Mark::default());
-    time.copy_from_slice(&packed[..8]);
-    mark.copy_from_slice(&packed[8..16]);
-    let created = DateTime::from_timestamp_millis(i64::from_be_bytes(time)).ok_or_else(not_ours)?;
-    Ok(Carried {
-        created,
-        mark,
-        tries: packed[16],
-    })
-}
-
-fn not_ours() -> Failure {
-    let words = "The state is not one of ours: its members are not those that were written.";
-    Failure::invalid_input("/state/resume", words)
-        .advice("Send the state of the last result unchanged, or none.")
 }
 
 /// The span as a gap names it.
@@ -275,11 +200,8 @@ pub(super) fn named(window: &TimeWindow) -> (String, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::when::instant;
-
-    fn at(text: &str) -> DateTime<Utc> {
-        instant(text, &[]).expect("a time")
-    }
+    use crate::ops::content::point::mark;
+    use crate::ops::content::point::tests::{at, full};
 
     #[test]
     fn a_long_absence_is_caught_up_day_by_day() {
@@ -299,60 +221,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_carried_survives_its_packing() {
-        let blob = Carried {
-            created: at("2026-01-14T09:31:12.345Z"),
-            mark: mark("a$b"),
-            tries: 3,
-        };
-        let time = blob.created.timestamp_millis().to_be_bytes();
-        let packed: Vec<u8> = time
-            .into_iter()
-            .chain(blob.mark)
-            .chain([blob.tries])
-            .collect();
-        let text = URL_SAFE_NO_PAD.encode(packed);
-        let read = unpacked::<17>(&text).expect("whole")[0];
-        assert_eq!(carried(read).expect("a time"), blob);
-        assert!(unpacked::<17>("AAAA").is_err());
-        assert!(unpacked::<8>("not base64!").is_err());
-    }
-
-    #[test]
     fn a_hundred_thousand_blobs_a_day_are_a_few_kilobytes_of_state() {
         let from = at("2026-01-14T12:00:00Z");
         let blob = |n: i64| {
             let created = from - TimeDelta::milliseconds(n * 864);
             (created, mark(&n.to_string()))
         };
-        let left = Left {
-            from,
-            to: None,
-            done: (0..100_000).map(blob).collect(),
-            carried: Vec::new(),
-        };
+        let mut left = Point::at(from);
+        left.done = (0..100_000).map(blob).collect();
         let size = |left, overlap| Value::Object(members(left, overlap)).to_string().len();
         let minutes = TimeDelta::minutes;
-        assert!(size(left, minutes(10)) < 8 * 1024);
-        let done = (0..100_000).map(blob).collect();
-        let left = Left {
-            from,
-            to: None,
-            done,
-            carried: Vec::new(),
-        };
+        assert!(size(left.clone(), minutes(10)) < 8 * 1024);
         // Too many marks for an overlap of a day: the latest stay, and the state keeps its limit.
         assert!(size(left, minutes(24 * 60)) < state::MAX_BYTES);
     }
 
     #[test]
     fn the_largest_state_stays_within_its_limit() {
-        let marks = URL_SAFE_NO_PAD.encode(vec![255; MAX_MARKS * 8]).len();
-        let carried = URL_SAFE_NO_PAD.encode(vec![255; MAX_CARRIED * 17]).len();
-        assert!(
-            marks + carried + 500 <= state::MAX_BYTES,
-            "{}",
-            marks + carried
-        );
+        let from = at("2026-01-14T12:00:00Z");
+        let left = full(from, MAX_MARKS + 1, MAX_CARRIED);
+        let state = State::new("f".repeat(64), members(left, TimeDelta::zero()));
+        let bytes = serde_json::to_string(&state).expect("JSON").len();
+        assert!(bytes <= state::MAX_BYTES, "{bytes}");
     }
 }

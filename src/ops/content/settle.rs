@@ -1,25 +1,70 @@
-//! What a reading comes to: the document, the account, the state, and why it is only a part.
+//! What a reading comes to: the records, the account, where to go on, and why it is only a part.
 //!
 //! The rule: everything that came is delivered; the run fails only when nothing came for a cause
-//! other than age.
+//! other than age. What several readings come to together is `collect`'s part.
 
 use chrono::TimeDelta;
 
+use super::List;
+use super::met::Met;
+use super::point::Point;
 use super::reading::{End, Reading};
-use super::resume::{Left, Plan, state};
+use super::resume::{Plan, state};
 use crate::net::retry::SAME_AGAIN;
-use crate::ops::Reply;
-use crate::protocol::{Document, ErrorKind, Failure, Warning};
+use crate::ops::{Call, Reply};
+use crate::protocol::{Coverage, Document, ErrorKind, Failure, Warning};
 use crate::when::rfc3339;
 
 /// In how many runs a blob may have failed that is worth coming back for at once.
 const AT_ONCE: u8 = 3;
 
+/// What a reading comes to.
+pub(in crate::ops) struct Part {
+    /// The kept records as an array that is not closed yet.
+    pub(in crate::ops) text: String,
+    pub(in crate::ops) account: Coverage,
+    /// Where the next reading goes on.
+    pub(in crate::ops) point: Point,
+    /// Is there more to fetch now?
+    pub(in crate::ops) more: bool,
+    /// Is there something to go on with, though the reading is at its end?
+    goes_on: bool,
+    /// Blobs that came.
+    pub(in crate::ops) came: u64,
+    /// Records that came again with other content.
+    pub(in crate::ops) changed: u64,
+    pub(in crate::ops) warnings: Vec<Warning>,
+    pub(in crate::ops) faults: Faults,
+    /// The records that were met so far.
+    pub(in crate::ops) met: Met,
+}
+
+/// What is missing, and why.
+pub(in crate::ops) struct Faults {
+    /// What ended the reading before its end.
+    pub(in crate::ops) broken: Option<Failure>,
+    /// Blobs that failed.
+    pub(in crate::ops) failed: Vec<Failure>,
+    /// The first answer that said expired or missing.
+    aged: Option<Failure>,
+    /// Why spans are lost: cause and advice.
+    late: (&'static str, &'static str),
+    gaps: usize,
+    listed: u64,
+}
+
+impl Part {
+    /// Did nothing come, for another cause than age?
+    pub(in crate::ops) fn is_fruitless(&self) -> bool {
+        self.came == 0 && (self.faults.broken.is_some() || !self.faults.failed.is_empty())
+    }
+}
+
 /// Closes a reading.
-pub(super) fn settle(mut reading: Reading<'_>, end: End, mut plan: Plan) -> Result<Reply, Failure> {
+pub(in crate::ops) fn settle(mut reading: Reading<'_>, end: End, mut plan: Plan) -> Part {
     let mut more = reading.carried.iter().any(|blob| blob.tries < AT_ONCE);
     plan.warnings.extend(clocks_differ(reading.skew));
-    if !matches!(end, End::Done) || reading.cursor < plan.from {
+    if !matches!(end, End::Done) || reading.cursor < plan.from || plan.keeps_marks {
         // Not everything was listed again, so earlier marks may still be needed.
         let (unmet, at) = (std::mem::take(&mut reading.unmet), reading.cursor);
         reading
@@ -42,45 +87,69 @@ pub(super) fn settle(mut reading: Reading<'_>, end: End, mut plan: Plan) -> Resu
             Some(failure)
         }
     };
-    let account = std::mem::take(&mut reading.account);
-    let account = account.joined(reading.ledger.clone().close());
-    let is_partial = broken.is_some() || !reading.failed.is_empty();
     let leads_on = broken.as_ref().is_some_and(|failure| !is_astray(failure));
-    let listed = account.windows.iter().map(|window| window.listed).sum();
-    let fault = fault(&mut reading, broken, (account.gaps.len(), listed));
-    let fault = match fault {
-        Some(fault) if is_partial && reading.came == 0 => return Err(fault),
+    let account = reading.account.joined(reading.ledger.close());
+    let to = (!plan.rolls).then(|| plan.end());
+    Part {
+        text: reading.text,
+        more,
+        goes_on: plan.rolls || more || leads_on || !reading.carried.is_empty(),
+        came: reading.came,
+        changed: reading.changed,
+        warnings: plan.warnings,
+        faults: Faults {
+            broken,
+            failed: reading.failed,
+            aged: reading.aged,
+            late: plan.late,
+            gaps: account.gaps.len(),
+            listed: account.windows.iter().map(|window| window.listed).sum(),
+        },
+        account,
+        point: Point {
+            to,
+            since: plan.since,
+            done: reading.settled,
+            carried: reading.carried,
+            ..Point::at(reading.cursor)
+        },
+        met: reading.met,
+    }
+}
+
+/// The reply of a listing. Errors: nothing came, for another cause than age.
+pub(super) fn reply(call: &Call<'_>, input: &List, part: Part) -> Result<Reply, Failure> {
+    let is_fruitless = part.is_fruitless();
+    let fault = match part.faults.told() {
+        Some(fault) if is_fruitless => return Err(fault),
         fault => fault,
     };
-    plan.warnings.extend(changed(reading.changed));
-    // Moved, not copied: the records may be most of the memory.
-    let mut text = std::mem::take(&mut reading.text);
-    text.push(']');
-    let raw = Document::from_compact(text).map_err(|error| {
-        Failure::new(ErrorKind::Internal, "The records could not be joined.").caused_by(error)
-    })?;
-    let state = (plan.rolls || more || leads_on || !reading.carried.is_empty()).then(|| {
-        let left = Left {
-            from: reading.cursor,
-            to: (!plan.rolls).then(|| plan.end()),
-            done: std::mem::take(&mut reading.settled),
-            carried: std::mem::take(&mut reading.carried),
-        };
-        state(reading.call, reading.input, left)
-    });
+    let mut warnings = part.warnings;
+    warnings.extend(changed(part.changed));
+    let state = part.goes_on.then(|| state(call, input, part.point));
+    let account = part.account;
     Ok(Reply {
-        raw,
+        raw: document(part.text)?,
         changed: None,
-        more,
+        more: part.more,
         state,
         records: account.windows.iter().map(|window| window.records).sum(),
         coverage: Some(account),
-        warnings: plan.warnings,
+        warnings,
         incomplete: fault,
     })
 }
 
-fn changed(records: u64) -> Option<Warning> {
+/// An array of records that is not closed yet as a document.
+pub(in crate::ops) fn document(mut text: String) -> Result<Document, Failure> {
+    text.push(']');
+    Document::from_compact(text).map_err(|error| {
+        Failure::new(ErrorKind::Internal, "The records could not be joined.").caused_by(error)
+    })
+}
+
+/// Says that records came again with other content.
+pub(in crate::ops) fn changed(records: u64) -> Option<Warning> {
     let what = match records {
         0 => return None,
         1 => "1 record".to_owned(),
@@ -124,19 +193,39 @@ fn clocks_differ(skew: Option<TimeDelta>) -> Option<Warning> {
     Some(Warning::new("clocks_differ", words))
 }
 
-/// The one failure that a person reads first, with every failed blob as an item.
-fn fault(
-    reading: &mut Reading<'_>,
-    broken: Option<Failure>,
-    (gaps, listed): (usize, u64),
-) -> Option<Failure> {
-    let failed = std::mem::take(&mut reading.failed);
-    let first = match (broken, failed.first()) {
-        (Some(broken), _) => broken,
-        (None, Some(first)) => several(first, failed.len(), listed),
-        (None, None) => return aged(reading.aged.take(), gaps, listed),
-    };
-    Some(failed.into_iter().fold(first, Failure::with_item))
+impl Faults {
+    /// None of any kind.
+    pub(in crate::ops) fn none() -> Self {
+        Faults {
+            broken: None,
+            failed: Vec::new(),
+            aged: None,
+            late: ("", ""),
+            gaps: 0,
+            listed: 0,
+        }
+    }
+
+    /// Adds those of another reading but for what ended it.
+    pub(in crate::ops) fn add(&mut self, other: Faults) {
+        if self.gaps == 0 {
+            self.late = other.late;
+        }
+        self.failed.extend(other.failed);
+        self.aged = self.aged.take().or(other.aged);
+        self.gaps += other.gaps;
+        self.listed += other.listed;
+    }
+
+    /// The one failure that a person reads first, with every failed blob as an item.
+    pub(in crate::ops) fn told(self) -> Option<Failure> {
+        let first = match (self.broken, self.failed.first()) {
+            (Some(broken), _) => broken,
+            (None, Some(first)) => several(first, self.failed.len(), self.listed),
+            (None, None) => return aged(self.aged, (self.gaps, self.listed), self.late),
+        };
+        Some(self.failed.into_iter().fold(first, Failure::with_item))
+    }
 }
 
 fn several(first: &Failure, failed: usize, listed: u64) -> Failure {
@@ -149,7 +238,11 @@ fn several(first: &Failure, failed: usize, listed: u64) -> Failure {
 }
 
 /// Nothing failed; what is missing is too old.
-fn aged(first: Option<Failure>, gaps: usize, listed: u64) -> Option<Failure> {
+fn aged(
+    first: Option<Failure>,
+    (gaps, listed): (usize, u64),
+    (cause, advice): (&str, &str),
+) -> Option<Failure> {
     if gaps == 0 {
         return None;
     }
@@ -157,8 +250,8 @@ fn aged(first: Option<Failure>, gaps: usize, listed: u64) -> Option<Failure> {
         let words = "A part of the window is older than the service keeps its content.";
         return Some(
             Failure::new(ErrorKind::Rejected, words)
-                .cause("The state is older than 7 days.")
-                .advice("Run more often than every 7 days; what is lost stands in `coverage`."),
+                .cause(cause)
+                .advice(advice),
         );
     };
     let words = first.message();

@@ -1,0 +1,47 @@
+//! Why a run over several content types is only a part: one failure for a person, an item for each.
+//!
+//! What failed for one content type names it; blobs that failed are named themselves. What is missing
+//! and whether it is lost stands in the account, not here.
+
+use super::Told;
+use crate::ops::content::settle::Faults;
+use crate::protocol::{ErrorKind, Failure};
+
+/// The failure of a run that is only a part, if it is. Errors: nothing came from any content type,
+/// for another cause than age.
+pub(super) fn told(told: &mut [Told]) -> Result<Option<Failure>, Failure> {
+    let all = told.len();
+    let is_fruitless = all > 0 && told.iter().all(|one| one.part.is_fruitless());
+    let (mut ended, mut rest) = (Vec::new(), Faults::none());
+    for one in told {
+        let mut faults = std::mem::replace(&mut one.part.faults, Faults::none());
+        let broken = faults.broken.take().filter(|_| one.read);
+        ended.extend(broken.map(|failure| (one.content_type, failure)));
+        rest.add(faults);
+    }
+    // Whoever stopped the run is told that first.
+    ended.sort_by_key(|(_, failure)| failure.kind() != ErrorKind::Cancelled);
+    let Some((content_type, failure)) = ended.first() else {
+        return match rest.told() {
+            Some(fault) if is_fruitless => Err(fault),
+            fault => Ok(fault),
+        };
+    };
+    let words = failure.message();
+    let first = match ended.len() {
+        _ if is_fruitless || all == 1 => failure.again(),
+        1 => failure.reworded(format!("{content_type} was not read to its end: {words}")),
+        n => failure.reworded(format!(
+            "{n} of {all} content types were not read to their end; the first, {content_type}: {words}"
+        )),
+    };
+    let items = ended
+        .into_iter()
+        .map(|(content_type, failure)| failure.at(content_type.name()))
+        .chain(std::mem::take(&mut rest.failed));
+    let fault = items.fold(first, Failure::with_item);
+    if is_fruitless {
+        return Err(fault);
+    }
+    Ok(Some(fault))
+}
