@@ -35,7 +35,7 @@ fn world(blobs: &[Value]) -> Value {
 
 fn request(first_fetch: &str, types: &[&str], state: &Value) -> Value {
     let mut connection = connection();
-    connection["cloud"] = json!("commercial");
+    connection["self_deployed"] = json!(true);
     connection["first_fetch_delta"] = json!(first_fetch);
     connection["content_types_to_fetch"] = json!(types);
     json!({ "integration": "management_activity", "command": "fetch-incidents", "connection": connection,
