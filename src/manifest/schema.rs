@@ -98,14 +98,15 @@ pub fn sample_request(manifest: &Manifest, command: &CommandSpec) -> Value {
     json!({
         "integration": manifest.id,
         "command": command.title,
-        "connection": sample(&manifest.connection, &manifest.id),
-        "inputs": sample(&command.inputs, &manifest.id),
+        "connection": sample(&manifest.connection, command, &manifest.id),
+        "inputs": sample(&command.inputs, command, &manifest.id),
     })
 }
 
-fn sample(params: &[Param], integration: &str) -> Map<String, Value> {
+fn sample(params: &[Param], command: &CommandSpec, integration: &str) -> Map<String, Value> {
     params
         .iter()
+        .filter(|param| param.concerns(&command.id))
         .filter_map(|param| {
             sample_value(param, integration).map(|value| (param.title.clone(), value))
         })

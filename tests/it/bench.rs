@@ -2,6 +2,8 @@
 //!
 //! Every result that passes through here is held against the laws of the protocol.
 
+use std::path::Path;
+
 use serde_json::{Map, Value, json};
 
 use soarhost::clock::Clock;
@@ -49,6 +51,7 @@ pub struct Ran {
 pub struct Bench {
     pub sim: Sim,
     pub host: Host,
+    settings: Settings,
     bases: Vec<(String, String)>,
 }
 
@@ -81,7 +84,7 @@ impl Bench {
             pace,
             ..Settings::default()
         };
-        let host = Host::open(settings, Redactor::default());
+        let host = Host::open(settings.clone(), Redactor::default());
         let bases = ["login", "graph", "management", "exchange", "metadata"]
             .iter()
             .filter_map(|service| {
@@ -89,7 +92,18 @@ impl Bench {
                 Some((base, format!("https://{service}.test")))
             })
             .collect();
-        Bench { sim, host, bases }
+        Bench {
+            sim,
+            host,
+            settings,
+            bases,
+        }
+    }
+
+    /// Another process of the same host, with that state folder.
+    pub fn restart_keeping(&mut self, folder: &Path) {
+        self.settings.state = Some(folder.to_owned());
+        self.host = Host::open(self.settings.clone(), Redactor::default());
     }
 
     /// Carries out one envelope.
@@ -203,4 +217,13 @@ pub fn connection() -> Value {
         "Client ID": "66666666-7777-8888-9999-000000000000",
         "Client Secret": CANARY,
     })
+}
+
+/// The same for that face, which may ask for more.
+pub fn connection_of(face: &str) -> Value {
+    let mut connection = connection();
+    if face == "management_activity" {
+        connection["Use a self-deployed Azure application"] = json!(true);
+    }
+    connection
 }

@@ -15,7 +15,7 @@ use soarhost::mapping::Mapping;
 use soarhost::protocol::document::indented;
 use soarhost::sim::Seen;
 
-use crate::bench::{Bench, NOW, Ran, connection, replays};
+use crate::bench::{Bench, NOW, Ran, connection_of, replays};
 
 /// A case.
 #[derive(Deserialize)]
@@ -34,6 +34,10 @@ struct Case {
     /// Each run gets the state that the run before returned.
     #[serde(default)]
     pass_state: bool,
+    /// The host has a state folder, empty at first, and keeps tokens there; after each run the
+    /// process ends, so that only the folder remembers.
+    #[serde(default)]
+    keeps: bool,
 }
 
 fn folder() -> PathBuf {
@@ -54,16 +58,20 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-async fn play(case: &Case) -> String {
+async fn play(case: &Case, face: &str) -> String {
     let world = case.world.as_ref().map_or("{}", |world| world.get());
-    let bench = Bench::new(world, case.now.as_deref().unwrap_or(NOW)).await;
+    let folder = case.keeps.then(|| tempfile::tempdir().expect("a folder"));
+    let mut bench = Bench::new(world, case.now.as_deref().unwrap_or(NOW)).await;
     let mut page = format!("{}\n", case.title);
     let mut state = Value::Null;
     for (n, envelope) in case.runs.iter().enumerate() {
         let mut envelope = envelope.clone();
         envelope["id"] = json!(format!("run-{}", n + 1));
         if envelope.get("connection").is_none() {
-            envelope["connection"] = connection();
+            envelope["connection"] = connection_of(face);
+        }
+        if let Some(folder) = &folder {
+            bench.restart_keeping(folder.path());
         }
         if case.pass_state && n > 0 {
             envelope["state"] = state.clone();
@@ -187,10 +195,11 @@ fn every_case_shows_what_its_snapshot_holds() {
             let text = std::fs::read_to_string(&path).expect("a case file");
             let case: Case =
                 serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let face = name.split('/').next().expect("a folder");
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
-            let page = runtime.expect("a runtime").block_on(play(&case));
+            let page = runtime.expect("a runtime").block_on(play(&case, face));
             let stem = path
                 .file_stem()
                 .expect("a name")
