@@ -14,6 +14,7 @@ mod bench;
 mod cases;
 mod chaos;
 mod cli;
+mod collecting;
 mod completeness;
 mod contracts;
 mod corpus;

@@ -29,7 +29,7 @@ fn request(state: &Value) -> Value {
             "connection": connection(), "options": { "include": ["raw_data"] }, "state": state })
 }
 
-fn wait<T>(work: impl Future<Output = T>) -> T {
+pub fn wait<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -43,7 +43,7 @@ async fn at(now: &str, world: &Value, state: &Value) -> Value {
     read(&bench.run(&request(state).to_string()).await)
 }
 
-fn read(ran: &Ran) -> Value {
+pub fn read(ran: &Ran) -> Value {
     serde_json::from_str(&ran.text).expect("a result")
 }
 
@@ -199,7 +199,7 @@ fn alerts_come_once_and_again_when_they_were_updated() {
 }
 
 /// What happens to some of the calls of a route.
-fn fault() -> impl Strategy<Value = Value> {
+pub fn fault() -> impl Strategy<Value = Value> {
     let route = prop_oneof![
         Just("management.content"),
         Just("management.blob"),
