@@ -127,11 +127,34 @@ pub(super) fn granted(
 
 #[derive(Deserialize)]
 struct Refusal {
-    error: String,
+    error: Named,
     #[serde(default)]
     error_description: String,
     #[serde(default)]
     error_codes: Vec<u64>,
+}
+
+/// The error: its name, or an object as other services of Microsoft's write it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Named {
+    Name(String),
+    Object { code: String, message: String },
+}
+
+impl Refusal {
+    fn name(&self) -> &str {
+        match &self.error {
+            Named::Name(name) | Named::Object { code: name, .. } => name,
+        }
+    }
+
+    fn description(&self) -> &str {
+        match &self.error {
+            Named::Object { message, .. } if self.error_description.is_empty() => message,
+            _ => &self.error_description,
+        }
+    }
 }
 
 /// What the endpoint's own error body means.
@@ -141,13 +164,12 @@ fn classify(response: &ApiResponse) -> Option<Failure> {
     }
     let refusal: Refusal = response.object()?;
     let (number, words) = said(&refusal);
-    let code = number.map_or(refusal.error.clone(), |number| format!("AADSTS{number}"));
+    let name = refusal.name();
+    let code = number.map_or(name.to_owned(), |number| format!("AADSTS{number}"));
     let meaning = match response.status {
         429 => plain(Throttled),
         500.. => plain(ErrorKind::Unavailable),
-        _ => number
-            .and_then(meaning)
-            .unwrap_or_else(|| by_error(&refusal.error)),
+        _ => number.and_then(meaning).unwrap_or_else(|| by_error(name)),
     };
     let words = if words.is_empty() { &code } else { words };
     let failure = response.refusal(meaning.kind, Some(&code), words);
@@ -159,7 +181,7 @@ fn classify(response: &ApiResponse) -> Option<Failure> {
 
 /// The number and the service's words, without the number before them and the ids behind them.
 fn said(refusal: &Refusal) -> (Option<u64>, &str) {
-    let description = refusal.error_description.as_str();
+    let description = refusal.description();
     let end = ["\r\n", "\n", " Trace ID:"]
         .into_iter()
         .filter_map(|mark| description.find(mark))
