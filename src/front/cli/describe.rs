@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::front::cli::Ended;
 use crate::front::cli::args::{DescribeArgs, ReadArgs, SampleArgs};
 use crate::front::cli::out::Out;
-use crate::front::cli::reference::{marks, meaning};
+use crate::front::cli::reference::{also, marks, meaning};
 use crate::host::catalog::Catalog;
 use crate::manifest::outputs::Context;
 use crate::manifest::schema::{request_schema, sample_request};
@@ -75,8 +75,11 @@ pub(super) fn describe(args: &DescribeArgs, catalog: &Catalog, out: &mut Out) ->
         for command in commands {
             writeln!(
                 out,
-                "\n{} ({})\n{}",
-                command.title, command.id, command.summary
+                "\n{} ({})\n{}{}",
+                command.title,
+                command.id,
+                command.summary,
+                also(&command.title, command.names().skip(1))
             )?;
             for note in &command.notes {
                 writeln!(out, "  {note}")?;

@@ -13,6 +13,7 @@ use crate::host::catalog::Catalog;
 use crate::manifest::outputs::{Column, Context};
 use crate::manifest::param::Choices;
 use crate::manifest::{CommandSpec, Manifest, Param};
+use crate::names::fold;
 use crate::ops;
 use crate::protocol::Failure;
 
@@ -68,8 +69,11 @@ fn command_section(
     // Writing to a String cannot fail.
     let _ = write!(
         page,
-        "\n### {}\n\n`{}`. {}\n",
-        command.title, command.id, command.summary
+        "\n### {}\n\n`{}`. {}{}\n",
+        command.title,
+        command.id,
+        command.summary,
+        also(&command.title, command.names().skip(1))
     );
     for note in &command.notes {
         let _ = write!(page, "\n{note}\n");
@@ -127,12 +131,29 @@ pub(super) fn marks(param: &Param) -> String {
     told.join(", ")
 }
 
+/// The names beside the title that fold otherwise, so that they are further ways to write it.
+pub(super) fn also<'a>(title: &str, names: impl Iterator<Item = &'a str>) -> String {
+    let mut folded = vec![fold(title)];
+    let mut further = Vec::new();
+    for name in names {
+        if !folded.contains(&fold(name)) {
+            folded.push(fold(name));
+            further.push(format!("`{name}`"));
+        }
+    }
+    match further.as_slice() {
+        [] => String::new(),
+        names => format!(" Also: {}.", names.join(", ")),
+    }
+}
+
 /// All that is to be said of a parameter, in sentences.
 pub(super) fn meaning(param: &Param) -> String {
     let mut meaning = param.summary.clone();
     if let Some(more) = &param.note {
         let _ = write!(meaning, " {more}");
     }
+    meaning.push_str(&also(&param.title, param.names()));
     if !param.commands.is_empty() {
         let _ = write!(meaning, " For: {}.", param.commands.join(", "));
     }
