@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::host::catalog::Target;
 use crate::host::secrets;
-use crate::manifest::CommandSpec;
+use crate::manifest::{CommandSpec, Permission};
 use crate::names::fold;
 use crate::net::transcript::Rehearsed;
 use crate::ops::Reply;
@@ -31,7 +31,7 @@ pub(super) struct Head {
     title: String,
     indicator: String,
     codes: Codes,
-    permissions: Vec<String>,
+    permissions: Vec<Permission>,
     state: Option<State>,
     reproduce: Option<Value>,
     started: Instant,
@@ -102,7 +102,7 @@ impl Head {
         self.title.clone_from(&command.title);
         self.indicator = command.indicator();
         self.codes.clone_from(&target.manifest.codes);
-        self.permissions = command.permissions.iter().map(|p| p.name.clone()).collect();
+        self.permissions.clone_from(&command.permissions);
         let is_secret = |key: &str| {
             let found = target
                 .manifest
@@ -147,19 +147,28 @@ impl Head {
         if failure.kind() != ErrorKind::Forbidden || self.permissions.is_empty() {
             return failure;
         }
-        let said: Vec<&str> = self
-            .permissions
-            .iter()
-            .map(String::as_str)
-            .filter(|name| failure.message().contains(name))
-            .collect();
-        let named = if said.is_empty() {
-            self.permissions.join(", ")
-        } else {
-            said.join(", ")
+        let said = |permission: &&Permission| failure.message().contains(&permission.name);
+        let mut meant: Vec<&Permission> = self.permissions.iter().filter(said).collect();
+        if meant.is_empty() {
+            meant = self.permissions.iter().collect();
+        }
+        let distinct = |texts: Vec<&str>, between: &str| {
+            let mut once: Vec<&str> = Vec::new();
+            for text in texts {
+                if !once.contains(&text) {
+                    once.push(text);
+                }
+            }
+            once.join(between)
         };
+        let names = meant.iter().map(|permission| permission.name.as_str());
+        let grants = meant.iter().map(|permission| permission.grant.word());
+        let (names, grants) = (
+            distinct(names.collect(), ", "),
+            distinct(grants.collect(), " or "),
+        );
         failure.advice(format!(
-            "Grant {named} (application) and give admin consent, then send the request again."
+            "Grant {names} ({grants}) and give admin consent, then send the request again."
         ))
     }
 

@@ -142,6 +142,16 @@ pub enum Grant {
     Delegated,
 }
 
+impl Grant {
+    /// The kind in one word, as Microsoft's portal has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Grant::Application => "application",
+            Grant::Delegated => "delegated",
+        }
+    }
+}
+
 /// Defaults of a command's options.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

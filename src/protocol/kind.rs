@@ -159,7 +159,7 @@ impl ErrorKind {
             ),
             Self::BadResponse => (
                 "The answer is not what the service documents.",
-                "Try again; if it stays, compare `raw_data` with the mapping's root.",
+                "Try again; if it stays, find out what stands between this host and the service: it may have answered instead.",
             ),
             Self::Throttled => (
                 "The service asks for fewer requests.",

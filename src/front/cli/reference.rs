@@ -81,8 +81,7 @@ fn command_section(
     if !command.permissions.is_empty() {
         page.push_str("\n| Permission | of | granted to |\n|---|---|---|\n");
         for permission in &command.permissions {
-            let grant = serde_json::to_value(permission.grant).unwrap_or_default();
-            let grant = grant.as_str().unwrap_or_default();
+            let grant = permission.grant.word();
             line(
                 page,
                 &format!("| {} | {} | {grant} |", permission.name, permission.api),
