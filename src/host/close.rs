@@ -144,7 +144,11 @@ impl Head {
 
     /// A missing permission is named from the manifest.
     fn advised(&self, failure: Failure) -> Failure {
-        if failure.kind() != ErrorKind::Forbidden || self.permissions.is_empty() {
+        // The login service's own codes have advice of their own: no permission was looked at yet.
+        let at_login = failure
+            .vendor_code()
+            .is_some_and(|code| code.starts_with("AADSTS"));
+        if failure.kind() != ErrorKind::Forbidden || at_login || self.permissions.is_empty() {
             return failure;
         }
         let said = |permission: &&Permission| failure.message().contains(&permission.name);

@@ -3,7 +3,10 @@
 //! Shapes, halves and contradictions are refused here, all at once and in the words of the request;
 //! nothing is read, built or sent. Whether a certificate can be used shows when it is.
 
+use std::ops::RangeInclusive;
+
 use serde_json::Value;
+use url::Url;
 
 use crate::host::Settings;
 use crate::host::secrets::{self, Secrets};
@@ -16,6 +19,9 @@ use crate::microsoft::connection::{
 use crate::microsoft::{Cloud, Connection};
 use crate::ops::Needs;
 use crate::protocol::{Failure, Redactor, Secret};
+
+/// How many seconds a call may take; 0 is the usual time.
+const LONGEST: RangeInclusive<f64> = 0.0..=86_400.0;
 
 /// What of a connection's secrets an operation needs, by slot.
 fn wants(needs: Needs, slot: &str) -> bool {
@@ -62,10 +68,20 @@ fn opened(
     let cloud = cloud(slots, settings)
         .map_err(|fault| faults.push(fault))
         .ok();
+    let wait = slots.bound.connection.get("call_timeout");
+    if wait
+        .and_then(Value::as_f64)
+        .is_some_and(|seconds| !LONGEST.contains(&seconds))
+    {
+        let words = "A call may take from 1 second to a day.";
+        let fault = Failure::invalid_input("/connection/call_timeout", words);
+        faults.push(fault.advice("Give seconds, or nothing for the usual time."));
+    }
     let publisher = slots.text("publisher").unwrap_or_default();
     let way = way(slots, needs, settings, &mut faults);
     let (tenant, client_id) = (slots.text("tenant_id"), slots.text("client_id"));
-    if !matches!(way, Some(Way::Machine(_))) {
+    // A machine has its tenant and its client of itself.
+    if slots.flag("managed_identity") != Some(true) {
         faults.splice(0..0, slots.missing(&["tenant_id", "client_id"]));
         let wrong = Connection::faults(tenant.unwrap_or_default(), client_id.unwrap_or_default());
         let given = |fault: &Failure| {
@@ -161,6 +177,7 @@ fn way(
     let wants_redirect = needs == Needs::LoginPage || code.is_some();
     if wants_redirect {
         faults.extend(slots.missing(&["redirect_uri"]));
+        keep(slots.text("redirect_uri").map_or(Ok(()), address), faults);
     }
     let client = proof(slots, faults)?;
     if !wants_redirect {
@@ -175,6 +192,16 @@ fn way(
     Some(Way::Application(Credential::AuthorizationCode(Box::new(
         code,
     ))))
+}
+
+/// A person must be able to come back to it.
+fn address(redirect_uri: &str) -> Result<(), Failure> {
+    if Url::parse(redirect_uri).is_ok_and(|url| !url.cannot_be_a_base()) {
+        return Ok(());
+    }
+    let words = "The redirect URI is not an address.";
+    Err(Failure::invalid_input("/connection/redirect_uri", words)
+        .advice("Give it exactly as it is registered, with https:// before it."))
 }
 
 fn machine(slots: &Slots<'_>, settings: &Settings) -> Result<ManagedIdentity, Failure> {

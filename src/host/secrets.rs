@@ -36,12 +36,9 @@ pub type Secrets = std::collections::BTreeMap<String, Secret>;
 pub fn register(manifest: &Manifest, given: &Map<String, Value>, redactor: &Redactor) {
     for (key, value) in given {
         let named = |param: &&Param| param.names().any(|name| fold(name) == fold(key));
-        let secret = manifest
-            .connection
-            .iter()
-            .find(named)
-            .is_some_and(|param| param.secret);
-        if let (true, Some(text)) = (secret, value.as_str())
+        let secret = manifest.connection.iter().find(named);
+        let secret = secret.filter(|param| param.secret);
+        if let Some(text) = secret.and_then(|param| param.unwrapped(value).as_str())
             && let SecretRef::Literal(secret) = SecretRef::parse(text)
         {
             redactor.register(&secret);

@@ -207,7 +207,7 @@ impl Keep {
 fn damaged(file: &Path, why: &str) -> Failure {
     let file = file.display();
     Failure::invalid_input(AT, format!("The kept state {file} cannot be used: {why}"))
-        .cause("Going on without it would deliver everything again without a word.")
+        .cause("Going on without it would deliver again, or leave out, without a word.")
         .advice("Restore the file, or delete it to start afresh; then send the request again.")
 }
 

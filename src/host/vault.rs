@@ -124,6 +124,14 @@ impl Vault {
         self.told(|warnings| warnings.push(Warning::new("vault_unusable", words).at("--state")));
     }
 
+    /// Notes that what renews the sign-in is gone with this process.
+    fn lost(&self, what: &str, why: &io::Error) {
+        let words = format!(
+            "{what}: {why}. The refresh token is lost with it: when that is mended a person has to sign in again."
+        );
+        self.told(|warnings| warnings.push(Warning::new("vault_unusable", words).at("--state")));
+    }
+
     /// Notes that something else than our token was found.
     fn ignored(&self, file: &Path) {
         let words = format!(
@@ -166,13 +174,14 @@ impl Vault {
 
     fn reset_now(&self, owner: &Owner) -> io::Result<usize> {
         let files = private_file::beginning(&self.folder, &prefix(owner))?;
-        let tokens = files
-            .iter()
-            .filter(|file| file.extension().is_some_and(|own| own == "json"));
         let mut removed = 0;
-        for file in tokens {
-            private_file::remove(file)?;
-            removed += 1;
+        for file in &files {
+            let is = |extension: &str| file.extension().is_some_and(|own| own == extension);
+            // A process that was killed may have left one that it was about to put in its place.
+            if is("json") || is("tmp") {
+                private_file::remove(file)?;
+                removed += usize::from(is("json"));
+            }
         }
         Ok(removed)
     }
@@ -295,7 +304,12 @@ impl Place for Locked<'_> {
     fn read(&self) -> Option<Kept> {
         let (granted, at) = self.vault.open(&self.file, &self.sealing)?;
         let age = self.vault.clock.now() - at;
-        let age = (age >= -SKEW).then(|| age.to_std().unwrap_or_default())?;
+        let mut granted = granted;
+        if age < -SKEW {
+            // A clock is wrong, so nobody knows how old the token is; what renews it has no age.
+            granted.lifetime = Duration::ZERO;
+        }
+        let age = age.to_std().unwrap_or_default();
         Some(Kept { granted, age })
     }
 
@@ -304,7 +318,10 @@ impl Place for Locked<'_> {
             .and_then(|bytes| private_file::replace(&self.file, &bytes, &self.lock));
         if let Err(error) = written {
             let what = format!("The token {} could not be kept", shown(&self.file));
-            self.vault.unusable(&what, &error);
+            match granted.refresh {
+                None => self.vault.unusable(&what, &error),
+                Some(_) => self.vault.lost(&what, &error),
+            }
         }
     }
 }

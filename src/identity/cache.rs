@@ -141,6 +141,10 @@ impl TokenCache {
             Some(store) => store.enter(entry).await,
             None => None,
         };
+        let remembers = held.as_ref().is_some_and(|held| held.refresh.is_some());
+        if entry.once && store.is_some() && place.is_none() && !remembers {
+            return Err(nowhere());
+        }
         let kept = place.as_ref().and_then(|place| place.read());
         if let Some(kept) = &kept
             && let Some(left) = left(kept.granted.lifetime, kept.age)
@@ -187,6 +191,14 @@ impl TokenCache {
     }
 }
 
+/// What is good once is not spent on nothing.
+fn nowhere() -> Failure {
+    let words = "The authorization code was not redeemed: what it gives could not be kept.";
+    Failure::invalid_input("--state", words)
+        .cause("The state folder could not be used; the warning says why.")
+        .advice("Mend the state folder, then send the same request: the code is still good for some minutes.")
+}
+
 /// How long a token of that lifetime and age is used before it is renewed; none: not at all.
 fn left(lifetime: Duration, age: Duration) -> Option<Duration> {
     let early = RENEW_EARLY.min(lifetime / 10);
@@ -214,6 +226,7 @@ mod tests {
             credential: "f".into(),
         };
         Entry {
+            once: false,
             key,
             material: Some(Secret::new("s")),
         }
@@ -240,6 +253,44 @@ mod tests {
             .build()
             .expect("a runtime")
             .block_on(work)
+    }
+
+    /// A store that is of no use.
+    #[derive(Debug)]
+    struct Broken;
+
+    impl TokenStore for Broken {
+        fn enter<'a>(&'a self, _: &'a Entry) -> Entering<'a> {
+            Box::pin(async { None })
+        }
+
+        fn forget(&self, _: &Entry, _: &Token) {}
+
+        fn reset(&self, _: &Owner) -> Result<usize, Failure> {
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn what_is_good_once_is_not_spent_where_nothing_can_be_kept() {
+        let cache = TokenCache::default();
+        let asked = Cell::new(0);
+        let ask = |once| {
+            let entry = Entry {
+                once,
+                ..entry("management")
+            };
+            let sign_in = |_| async {
+                asked.set(asked.get() + 1);
+                Ok(granted("t", 0))
+            };
+            run(cache.get_or(&entry, Some(&Broken), sign_in)).map(drop)
+        };
+        let refused = ask(true).expect_err("nothing is sent");
+        assert_eq!(refused.place(), Some("--state"));
+        assert_eq!(asked.get(), 0);
+        assert!(ask(false).is_ok());
+        assert_eq!(asked.get(), 1);
     }
 
     #[test]

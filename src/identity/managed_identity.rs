@@ -126,7 +126,7 @@ fn meaning(status: u16, refusal: &Refusal) -> (ErrorKind, &'static str, &'static
             "Send the same request again later.",
         ),
         (_, "invalid_resource") => (
-            ErrorKind::Forbidden,
+            ErrorKind::Rejected,
             "The service asked for is not present in the tenant of this machine.",
             "Check the cloud, and that the tenant has a licence for the service.",
         ),
@@ -146,9 +146,9 @@ fn meaning(status: u16, refusal: &Refusal) -> (ErrorKind, &'static str, &'static
             "Run the host on the machine itself, not in a network of its own.",
         ),
         (401 | 403, _) => (
-            ErrorKind::Forbidden,
-            "The managed identity is disabled or may not have a token for this service.",
-            "Check the identity, and grant it the application permissions of the service.",
+            ErrorKind::AuthFailed,
+            "The machine gives no token to this process: the identity is disabled, or IDENTITY_HEADER is not that of this application.",
+            "Check the identity, and that the host runs in the environment that IDENTITY_ENDPOINT and IDENTITY_HEADER were given to.",
         ),
         _ => (
             ErrorKind::Rejected,
@@ -228,12 +228,12 @@ mod tests {
     fn every_documented_answer_has_a_kind_and_advice() {
         use ErrorKind as K;
         for (status, error, kind, again) in [
-            (400, "invalid_resource", K::Forbidden, false),
+            (400, "invalid_resource", K::Rejected, false),
             (400, "bad_request_102", K::Rejected, false),
             (400, "invalid_request", K::AuthFailed, false),
             (401, "unknown_source", K::AuthFailed, false),
-            (401, "unauthorized_client", K::Forbidden, false),
-            (403, "access_denied", K::Forbidden, false),
+            (401, "unauthorized_client", K::AuthFailed, false),
+            (403, "access_denied", K::AuthFailed, false),
             (404, "", K::Unavailable, true),
             (410, "", K::Unavailable, true),
             (429, "", K::Throttled, true),

@@ -107,7 +107,9 @@ impl<'a> SignIn<'a> {
             audience: audience.clone(),
             credential: format!("{} {}", credential.kind(), credential.fingerprint()),
         };
+        let once = matches!(credential, Credential::AuthorizationCode(_));
         Entry {
+            once,
             key,
             material: credential.key_material(),
         }

@@ -20,6 +20,9 @@ pub struct Entry {
     pub key: Key,
     /// What it is to be sealed with: the credential's own secret; none: the store has to have one.
     pub material: Option<Secret>,
+    /// Is what the first sign-in is made with good for one alone? Then it is not made where what it
+    /// gives could not be kept.
+    pub once: bool,
 }
 
 /// A token that was kept, and how long ago it was granted.

@@ -289,11 +289,23 @@ const CODES: &[Row] = &[
     ),
     (
         &[
-            54_005, 70_000, 70_008, 700_082, 700_084, 50_173, 70_018, 70_019, 70_020, 501_481,
+            54_005, 70_000, 70_008, 700_082, 700_084, 50_173, 70_018, 70_019, 70_020,
         ],
         AuthFailed,
         "The code or token that was to be redeemed is used up, expired or not for this app.",
         "Sign in again.",
+    ),
+    (
+        &[501_481],
+        AuthFailed,
+        "The login URL that the code came by was made with another secret, certificate, client, tenant or redirect URI.",
+        "Generate a login URL with this connection, sign in with it, and give the new code.",
+    ),
+    (
+        &[50_011],
+        AuthFailed,
+        "The redirect URI is not the one that the code was got with, or is not registered.",
+        "Give the redirect URI exactly as it is registered for the application, and sign in again.",
     ),
     (
         &[65_001],
@@ -385,7 +397,7 @@ mod tests {
                     7_000_215, 7_000_222, 7_000_218, 7_000_112, 7_000_229, 700_016, 700_025,
                     700_027, 50_012, 50_013, 5_002_738, 90_002, 900_023, 50_194, 50_034, 50_126,
                     54_005, 70_000, 70_008, 700_082, 700_084, 50_173, 70_018, 70_019, 70_020,
-                    501_481,
+                    501_481, 50_011,
                 ][..],
                 AuthFailed,
             ),

@@ -161,6 +161,7 @@ fn read<'a>(
         match param {
             None => faults.push(unknown(params, key, place)),
             Some(param) => {
+                let value = param.unwrapped(value);
                 if let Some((other, _)) = found.insert(&param.id, (key, value)) {
                     let why =
                         format!("\"{other}\" and \"{key}\" are the same parameter; give it once.");

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use chrono::DateTime;
 use serde_json::Value;
 
+use crate::manifest::outputs::Context;
 use crate::manifest::param::Choices;
 use crate::manifest::{CommandSpec, Manifest, Param, ParamType};
 use crate::names::fold;
@@ -116,6 +117,13 @@ impl Faults {
                 &key_field.summary,
             );
         }
+        self.readable(at, command);
+        if let Some(Context::Rows(rows)) = &command.outputs.context
+            && rows.at.split('.').any(|name| name.trim().is_empty())
+        {
+            let why = "a row stands at names with one dot between each, such as `Product.Thing`";
+            self.add(format!("{at}/outputs/context/at"), why);
+        }
         if let Some(readable) = &command.outputs.readable
             && readable.table.is_empty() == readable.text.is_none()
         {
@@ -135,6 +143,27 @@ impl Faults {
                     &at,
                     "a command that keeps no state has nothing to look back to",
                 );
+            }
+        }
+    }
+
+    /// What a text is to be filled with is an input of the command, or stands in the raw data.
+    fn readable(&mut self, at: &str, command: &CommandSpec) {
+        let Some(readable) = &command.outputs.readable else {
+            return;
+        };
+        let texts = [&readable.title, &readable.text, &readable.unchanged];
+        for text in texts.into_iter().flatten() {
+            let places = text.split('{').skip(1);
+            for name in places
+                .filter_map(|rest| rest.split_once('}'))
+                .map(|(name, _)| name)
+            {
+                let known = command.inputs.iter().any(|input| input.id == name);
+                if !known && !name.starts_with('$') {
+                    let why = format!("there is no input \"{name}\" to fill the text with");
+                    self.add(format!("{at}/outputs/readable"), why);
+                }
             }
         }
     }

@@ -33,6 +33,10 @@ pub struct Param {
     /// Its type, a word.
     #[serde(rename = "type")]
     pub kind: ParamType,
+    /// Where a platform sends an object: the member that holds the value. The value itself is
+    /// accepted too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
     /// Must it be given?
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
@@ -178,6 +182,14 @@ impl Param {
         [self.id.as_str(), self.title.as_str()]
             .into_iter()
             .chain(self.aliases.iter().map(String::as_str))
+    }
+
+    /// The value, where it was wrapped in an object.
+    pub fn unwrapped<'a>(&self, value: &'a Value) -> &'a Value {
+        match (value, &self.member) {
+            (Value::Object(object), Some(member)) => object.get(member).unwrap_or(&Value::Null),
+            _ => value,
+        }
     }
 
     /// Is it for that command?

@@ -163,7 +163,8 @@ impl Cloud {
     pub fn at(base_url: &str) -> Result<Self, Failure> {
         let url = Url::parse(base_url.trim()).ok().filter(|url| {
             let path = url.path().to_ascii_lowercase();
-            let bare = url.query().is_none() && url.fragment().is_none();
+            let nobody = url.username().is_empty() && url.password().is_none();
+            let bare = nobody && url.query().is_none() && url.fragment().is_none();
             bare && matches!(path.trim_end_matches('/'), "" | "/api/v1.0")
         });
         let origin = url.map(|url| Url::origin(&url).ascii_serialization());

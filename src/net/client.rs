@@ -174,7 +174,7 @@ impl HttpClient {
     ) -> Result<ApiResponse, Failure> {
         refuse_plain(request, token.is_some())?;
         let broken = |error: reqwest::Error| {
-            broken(&request.url, &error)
+            self.broken(&request.url, &error)
                 .upstream(request.upstream(id))
                 .caused_by(error.without_url())
         };
@@ -333,17 +333,27 @@ fn not_built(error: reqwest::Error) -> Failure {
     .caused_by(error)
 }
 
-/// What a broken exchange means. The root of the error is kept word for word.
-fn broken(url: &Url, error: &reqwest::Error) -> Failure {
-    let host = url.origin().ascii_serialization();
-    let why = root_words(error);
-    // The resolver ends its words with the query as a programmer writes it.
-    let why = why.split(" for Query").next().unwrap_or_default();
-    let stage = Stage::of(error);
-    let (what, cause, advice) = stage.words();
-    Failure::new(stage.kind(), format!("{host}: {what}: {why}."))
-        .cause(cause)
-        .advice(advice)
+impl HttpClient {
+    /// What a broken exchange means. The root of the error is kept word for word.
+    fn broken(&self, url: &Url, error: &reqwest::Error) -> Failure {
+        let host = url.origin().ascii_serialization();
+        let why = root_words(error);
+        // The resolver ends its words with the query as a programmer writes it.
+        let why = why.split(" for Query").next().unwrap_or_default();
+        let stage = Stage::of(error);
+        let (what, cause, advice) = stage.words();
+        let what = match stage {
+            Stage::Silence => format!("{what} ({} s)", self.settings.read_timeout.as_secs()),
+            _ => what.to_owned(),
+        };
+        let failure = Failure::new(stage.kind(), format!("{host}: {what}: {why}."));
+        // Whom to trust does not change from one moment to the next.
+        let failure = match stage {
+            Stage::Tls if why.contains("certificate") => failure.rule(SAME_AGAIN),
+            _ => failure,
+        };
+        failure.cause(cause).advice(advice)
+    }
 }
 
 /// Where an exchange broke.

@@ -155,15 +155,16 @@ impl Caller {
         mut sink: Option<&mut (dyn Sink + '_)>,
     ) -> Result<ApiResponse, Failure> {
         let mut waits = Waits::new(self.client.pace);
-        let (mut renewed, mut last) = (false, None);
+        let (mut renewed, mut last, mut silent) = (false, None, None);
         loop {
             self.admitted(&request).await?;
             let (token, failure) = match self.attempt(&request, how, sink.as_deref_mut()).await {
                 Ok(response) => return Ok(response),
                 // What was answered last says more than that the time ran out.
                 Err(Stopped::Before(failure)) => {
-                    let told = last.filter(|_| failure.kind() == ErrorKind::Timeout);
-                    return Err(told.unwrap_or(failure));
+                    let late = failure.kind() == ErrorKind::Timeout;
+                    let told = last.filter(|_| late).unwrap_or(failure);
+                    return Err(with_reason(told, silent.filter(|_| late)));
                 }
                 Err(Stopped::After(token, failure)) => (token, failure),
             };
@@ -180,6 +181,7 @@ impl Caller {
             }
             let failure = explained(how.0, token.as_ref(), failure);
             last = failure.http_status().map(|_| failure.again());
+            silent = (last.is_none()).then(|| failure.message().to_owned());
             self.wait_for_another(&request, &mut waits, failure).await?;
             self.retries.fetch_add(1, Ordering::Relaxed);
         }
@@ -305,6 +307,16 @@ impl Caller {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         Transcript::end(&response, started);
         Ok(response)
+    }
+}
+
+/// Time that ran out, and why it did: what happened to the attempt before.
+fn with_reason(failure: Failure, silent: Option<String>) -> Failure {
+    match silent {
+        Some(words) => {
+            failure.reworded(format!("{} The attempt before: {words}", failure.message()))
+        }
+        None => failure,
     }
 }
 

@@ -65,6 +65,7 @@ pub fn is_passing(failure: &Failure, repeat: Repeat) -> bool {
     let safe = repeat != Repeat::AfterRefusal;
     match failure.kind() {
         ErrorKind::Network if repeat == Repeat::AfterAnswer => false,
+        ErrorKind::Network if failure.broken_rule() == Some(SAME_AGAIN) => false,
         // Slowed down means: not done.
         ErrorKind::Throttled => true,
         // 408 and 5xx, a connection that broke, an attempt that took too long.

@@ -116,20 +116,24 @@ struct Told {
 /// that says what is missing.
 pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> {
     let filter = input.filter()?;
-    let (mut points, mut warnings) = points::read(call, &filter)?;
+    let given = call.connection.tenant_guid();
+    let early = given.map(|tenant| points::read(call, tenant)).transpose()?;
     // A refused sign-in is refused for every content type, and counts against the account.
     let waiting = call
         .tokens
         .token(&call.connection.cloud.audiences.management);
-    call.http.deadline().race("the sign-in", waiting).await?;
+    let token = call.http.deadline().race("the sign-in", waiting).await?;
+    let named = token.tenant.unwrap_or(call.connection.tenant.clone());
+    let tenant = given.unwrap_or(&named);
+    let (mut points, mut warnings) = early.map_or_else(|| points::read(call, tenant), Ok)?;
     let mut types = input.content_types.clone();
     if types.is_empty() {
         let (enabled, said) = subscriptions::enabled(call).await?;
         types = enabled;
         warnings.extend(said);
     }
-    let mut named = HashSet::new();
-    types.retain(|content_type| named.insert(*content_type));
+    let mut known = HashSet::new();
+    types.retain(|content_type| known.insert(*content_type));
     let before = points.iter().flat_map(|(_, point)| point.records.clone());
     let met = Met::remembering(before.collect());
     let first = input.first(call.now)?;
@@ -147,7 +151,7 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
     reply.warnings.splice(0..0, warnings);
     reply.warnings.extend(filter.warnings());
     reply.incomplete = fault;
-    reply.state = Some(points::state(call, &filter, points));
+    reply.state = Some(points::state(call, tenant, points));
     Ok(reply)
 }
 

@@ -8,9 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::microsoft::ContentType;
+use crate::microsoft::feed::filter::{Filter, Wanted};
 use crate::net::Audience;
 use crate::ops::{Call, Input, Reply, span, subscriptions};
-use crate::protocol::{Document, ErrorKind, Failure};
+use crate::protocol::{Document, ErrorKind, Failure, Warning};
 
 /// Signs in for every service that is named, and lists the subscriptions if that is wanted.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +26,10 @@ pub struct Test {
     /// List the subscriptions after the sign-ins, which needs the permission to read the feed: so a
     /// missing permission is told apart from a wrong secret.
     pub subscriptions: bool,
+    /// Content types that a collecting command is to read: one that is not subscribed to is told.
+    pub content_types: Vec<ContentType>,
+    /// Record types that it is to keep; they are only judged.
+    pub record_types: Vec<String>,
 }
 
 /// A service that tokens are for.
@@ -42,6 +48,8 @@ impl Default for Test {
             services: vec![Service::Management, Service::Graph],
             first_fetch: None,
             subscriptions: false,
+            content_types: Vec::new(),
+            record_types: Vec::new(),
         }
     }
 }
@@ -50,6 +58,17 @@ impl Input for Test {
     const SUMMARY: &'static str = "Signs in for every service that is named.";
 
     fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
+        let filter = Filter::new(Wanted {
+            record_types: &self.record_types,
+            ..Wanted::default()
+        });
+        let faults = [self.within_a_week(now).err(), filter.err()];
+        Failure::join(faults.into_iter().flatten().collect()).map_or(Ok(()), Err)
+    }
+}
+
+impl Test {
+    fn within_a_week(&self, now: DateTime<Utc>) -> Result<(), Failure> {
         let Some(text) = &self.first_fetch else {
             return Ok(());
         };
@@ -87,10 +106,23 @@ pub async fn test(call: &Call<'_>, input: Test) -> Result<Reply, Failure> {
     })?;
     let mut reply = Reply::of(signed_in);
     if input.subscriptions {
-        let (_, warnings) = subscriptions::enabled(call).await?;
-        reply.warnings.extend(warnings);
+        let (enabled, warnings) = subscriptions::enabled(call).await?;
+        let mut missing = input.content_types;
+        if missing.is_empty() {
+            reply.warnings.extend(warnings);
+        }
+        missing.retain(|content_type| !enabled.contains(content_type));
+        reply.warnings.extend(missing.into_iter().map(unsubscribed));
     }
     Ok(reply)
+}
+
+fn unsubscribed(content_type: ContentType) -> Warning {
+    let words = format!(
+        "{} is to be collected and is not subscribed to; start its subscription.",
+        content_type.name()
+    );
+    Warning::new("no_subscription", words)
 }
 
 fn audience<'a>(call: &Call<'a>, service: Service) -> &'a Audience {

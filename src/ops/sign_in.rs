@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::microsoft::connection::Credential;
 use crate::ops::{Call, Input, Needs, Reply};
-use crate::protocol::{Document, ErrorKind, Failure};
+use crate::protocol::{Document, ErrorKind, Failure, Warning};
 
 /// Makes the address where a person signs in and consents.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -51,7 +51,12 @@ pub async fn url(call: &Call<'_>, _: LoginUrl) -> Result<Reply, Failure> {
 #[expect(clippy::unused_async, reason = "operations are asynchronous")]
 pub async fn reset(call: &Call<'_>, _: Reset) -> Result<Reply, Failure> {
     let removed = call.tokens.reset()?;
-    told(&json!({ "removed": removed }))
+    let mut reply = told(&json!({ "removed": removed }))?;
+    if removed == 0 {
+        let words = "Nothing was kept for this account, spelt like this, so nothing was thrown away. Tokens are kept where the host is given a state folder (--state DIR).";
+        reply.warnings.push(Warning::new("nothing_kept", words));
+    }
+    Ok(reply)
 }
 
 fn told(value: &Value) -> Result<Reply, Failure> {

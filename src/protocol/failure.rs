@@ -387,7 +387,13 @@ impl Failure {
             items,
             ..
         } = *self.0;
-        let (usual_cause, usual_advice) = kind.usual();
+        let (usual_cause, usual_advice) = match kind.usual() {
+            (cause, _) if kind == ErrorKind::InvalidInput && items.is_empty() => (
+                cause,
+                "Correct the value that `at` names; nothing was sent.",
+            ),
+            usual => usual,
+        };
         let code = StatusCode {
             kind,
             rule,

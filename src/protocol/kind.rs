@@ -150,7 +150,7 @@ impl ErrorKind {
                 "Check tenant, client and credential of the connection.",
             ),
             Self::Forbidden => (
-                "The token was accepted but does not carry the permission.",
+                "The service answered that this sign-in may not do it.",
                 "Grant the permission and give admin consent.",
             ),
             Self::Rejected => (

@@ -318,6 +318,124 @@ fn no_secret_is_found_in_anything_that_is_written() {
     }
 }
 
+/// Each way to sign in with what it has of secrets: none of them is written anywhere, nor is a token
+/// or what renews it; what the state folder keeps is sealed.
+#[test]
+fn no_secret_of_any_way_to_sign_in_is_written() {
+    let key = include_str!("../../src/identity/certificate/fixtures/key.pem");
+    let cert = include_str!("../../src/identity/certificate/fixtures/cert.pem");
+    let line = key.lines().nth(3).expect("a line of the key");
+    let code = "0.AXoA-canary-of-a-code-that-is-long-enough";
+    let header = "canary-of-an-identity-header";
+    let served = Served::start(
+        &json!({ "identity_header": header }).to_string(),
+        &["--plain"],
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state").display().to_string();
+    let endpoints = std::fs::read_to_string(served.endpoints.path()).expect("endpoints");
+    let endpoints: Value = serde_json::from_str(&endpoints).expect("JSON");
+    let platform = format!(
+        "{}/msi/token",
+        endpoints["metadata"].as_str().expect("an address")
+    );
+    let ids = json!({ "tenant_id": "11111111-2222-3333-4444-555555555555",
+        "client_id": "66666666-7777-8888-9999-000000000000", "self_deployed": true });
+    let with = |more: Value| {
+        let mut whole = ids.clone();
+        let members = more.as_object().expect("an object").clone();
+        whole.as_object_mut().expect("an object").extend(members);
+        whole
+    };
+    for (connection, platform) in [
+        (with(json!({ "enc_key": CANARY })), None),
+        (with(json!({ "certificate": format!("{cert}{key}") })), None),
+        (
+            with(
+                json!({ "enc_key": { "password": CANARY }, "auth_code": code, "redirect_uri": "https://r.test" }),
+            ),
+            None,
+        ),
+        (json!({ "use_managed_identities": true }), Some(&platform)),
+    ] {
+        for dry_run in [true, false, false] {
+            let request = json!({ "command": "test-module", "connection": connection,
+                "options": { "dry_run": dry_run } });
+            let args = served.args();
+            let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
+            args.extend(["--log-level", "trace", "--state", &state]);
+            let mut command = soarhost(&args);
+            if let Some(platform) = platform {
+                command
+                    .env("IDENTITY_ENDPOINT", platform)
+                    .env("IDENTITY_HEADER", header);
+            }
+            let output = feed(command, request.to_string().as_bytes());
+            let mut written = [output.stdout, output.stderr].concat();
+            assert_eq!(
+                output.status.code(),
+                Some(0),
+                "{}",
+                String::from_utf8_lossy(&written)
+            );
+            for entry in std::fs::read_dir(folder.path().join("state/tokens"))
+                .into_iter()
+                .flatten()
+            {
+                written.extend(std::fs::read(entry.expect("an entry").path()).expect("a file"));
+            }
+            let text = String::from_utf8_lossy(&written);
+            for secret in [CANARY, line, code, header, "eyJ"] {
+                assert!(!text.contains(secret), "{connection}: {text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_command_of_a_product_can_be_tried() {
+    let listed = feed(soarhost(&["list", "--json"]), b"").stdout;
+    let listed: Value = serde_json::from_slice(&listed).expect("JSON");
+    let faces = listed["integrations"].as_array().expect("integrations");
+    let mut tried = 0;
+    for face in faces.iter().filter(|face| face["id"] != "chaos") {
+        for command in face["commands"].as_array().expect("commands") {
+            let name = [&face["id"], &command["id"]].map(|id| id.as_str().expect("an id"));
+            let output = feed(soarhost(&["try", &name.join("."), "--now", NOW]), b"");
+            let told = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(output.status.code(), Some(0), "{name:?}: {told}");
+            assert!(told.contains("(simulator, invented data)"), "{told}");
+            tried += 1;
+        }
+    }
+    assert_eq!(tried, 14, "six commands and eight");
+}
+
+#[test]
+fn n13_the_zone_of_the_machine_changes_nothing() {
+    let request = json!({ "command": "ms-management-activity-list-content", "id": "same",
+        "connection": { "tenant_id": "11111111-2222-3333-4444-555555555555",
+            "client_id": "66666666-7777-8888-9999-000000000000", "enc_key": CANARY, "self_deployed": true },
+        "inputs": { "content_type": "Audit.Exchange", "start_time": "2026-01-14T02:00:00",
+            "end_time": "2026-01-14T03:00:00" },
+        "options": { "dry_run": true } });
+    let asked = |zone: &str| {
+        let mut command = soarhost(&["run", "--now", NOW]);
+        command.env("TZ", zone);
+        let output = feed(command, request.to_string().as_bytes());
+        let mut result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        result["metrics"] = Value::Null;
+        result
+    };
+    let (here, there) = (asked("UTC"), asked("XXX-9"));
+    assert!(
+        here.to_string()
+            .contains("startTime=2026-01-14T02%3A00%3A00"),
+        "{here}"
+    );
+    assert_eq!(here, there);
+}
+
 fn url_encoded(text: &str) -> String {
     text.bytes()
         .map(|b| match b {

@@ -210,8 +210,15 @@ fn a_content_type_that_is_away_for_a_while_goes_on_where_it_stood() {
         assert_eq!(numbers(&third), [1, 3], "what came meanwhile is there");
         let fourth = run("2026-01-20T12:00:00Z", &TYPES[..1], &third["state"]).await;
         let fifth = run("2026-01-24T12:00:00Z", &TYPES[..1], &fourth["state"]).await;
-        let held = fifth["state"]["resume"].as_object().expect("points");
-        assert_eq!(held.keys().collect::<Vec<_>>(), [TYPES[0]], "after 7 days");
+        // Longer away than the service keeps content: what it still has comes, the rest is told.
+        let blobs = [blob(TYPES[1], "2026-01-20T11:00:00Z", &[4])];
+        let request = request("10 minutes", &TYPES[..2], &fifth["state"]);
+        let sixth = at("2026-01-24T12:00:00Z", &world(&blobs), &request).await;
+        assert_eq!(sixth["return_data"], "Partially Successful");
+        assert_eq!(numbers(&sixth), [4]);
+        let gap = &sixth["coverage"]["gaps"][0];
+        assert_eq!(gap["cause"], "older_than_7_days");
+        assert_eq!(gap["from"], "2026-01-16T12:00:00Z");
     });
 }
 

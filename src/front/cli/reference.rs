@@ -13,6 +13,7 @@ use crate::host::catalog::Catalog;
 use crate::manifest::outputs::{Column, Context};
 use crate::manifest::param::Choices;
 use crate::manifest::{CommandSpec, Manifest, Param};
+use crate::mapping::Field;
 use crate::names::fold;
 use crate::ops;
 use crate::protocol::Failure;
@@ -219,7 +220,11 @@ fn outputs(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Resul
         for source in &mapping.sources {
             let _ = write!(page, "\n{}:\n\n| Field | Path |\n|---|---|\n", source.title);
             for field in &source.fields {
-                line(page, &format!("| {} | `{}` |", field.field, field.path));
+                let steps = steps(field);
+                line(
+                    page,
+                    &format!("| {} | `{}`{steps} |", field.field, field.path),
+                );
             }
         }
     }
@@ -232,6 +237,18 @@ fn outputs(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Resul
     }
     readable(page, command);
     Ok(())
+}
+
+/// What is done to the value on its way, as far as it is to be said.
+fn steps(field: &Field) -> String {
+    let kind = field
+        .kind
+        .map(|kind| serde_json::to_value(kind).unwrap_or_default());
+    let kind = kind.as_ref().and_then(Value::as_str);
+    let kind = kind.map(|kind| format!(" as {kind}"));
+    let format = field.format.as_ref();
+    let format = format.map(|format| format!(" in `{format}`"));
+    kind.into_iter().chain(format).collect()
 }
 
 fn context(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Result<(), Failure> {
@@ -259,8 +276,12 @@ fn context(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Resul
     page.push_str("\n| Context path | From | Holds |\n|---|---|---|\n");
     for field in mapping.sources.iter().flat_map(|source| &source.fields) {
         let note = field.note.as_deref().unwrap_or_default();
+        let steps = steps(field);
         let (at, name, path) = (&rows.at, &field.field, &field.path);
-        line(page, &format!("| `{at}.{name}` | `{path}` | {note} |"));
+        line(
+            page,
+            &format!("| `{at}.{name}` | `{path}`{steps} | {note} |"),
+        );
     }
     Ok(())
 }

@@ -91,7 +91,7 @@ fn what_is_given_decides_how_to_sign_in() {
         kind(&json!({ "client_secret": "s", "certificate": "pfx" })),
         "certificate"
     );
-    let code = json!({ "client_secret": "s", "authorization_code": " c ", "redirect_uri": "r" });
+    let code = json!({ "client_secret": "s", "authorization_code": " c ", "redirect_uri": "https://r.test" });
     assert_eq!(kind(&code), "authorization_code");
     let machine = json!({ "managed_identity": true, "client_secret": "s", "self_deployed": false });
     assert_eq!(kind(&machine), "managed_identity");
@@ -150,7 +150,7 @@ fn halves_and_what_is_missing_are_refused_all_at_once() {
 
 #[test]
 fn a_code_needs_a_place_to_keep_what_it_gives() {
-    let code = json!({ "client_secret": "s", "authorization_code": "c", "redirect_uri": "r" });
+    let code = json!({ "client_secret": "s", "authorization_code": "c", "redirect_uri": "https://r.test" });
     let failure = open(Needs::Credential, &code, false).expect_err("no folder");
     assert_eq!(failure.place(), Some("/connection/The authorization_code"));
     assert!(
@@ -168,7 +168,7 @@ fn a_code_needs_a_place_to_keep_what_it_gives() {
 fn a_login_url_needs_all_but_the_code_and_a_reset_nothing_but_the_account() {
     let page = open(
         Needs::LoginPage,
-        &json!({ "client_secret": "s", "redirect_uri": "r" }),
+        &json!({ "client_secret": "s", "redirect_uri": "https://r.test" }),
         false,
     );
     let page = page.expect("a connection");

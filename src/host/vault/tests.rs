@@ -23,6 +23,7 @@ fn entry(tenant: &str, secret: &str) -> Entry {
         credential: "client_secret f".into(),
     };
     Entry {
+        once: false,
         key,
         material: Some(Secret::new(secret)),
     }
@@ -121,16 +122,18 @@ fn what_was_written_is_read_with_its_age() {
 }
 
 #[test]
-fn a_token_from_the_future_is_not_believed() {
+fn a_token_from_the_future_is_not_believed_but_what_renews_it_is() {
     let bench = Bench::filled();
     let own = entry("t", SECRET);
-    for (now, age) in [
-        ("2026-01-14T11:59:30Z", Some(Duration::ZERO)),
-        ("2026-01-14T11:00:00Z", None),
+    for (now, lifetime) in [
+        ("2026-01-14T11:59:30Z", Duration::from_secs(3_599)),
+        ("2026-01-14T11:00:00Z", Duration::ZERO),
     ] {
         let earlier = Vault::new(bench.folder.path(), at(now));
         let place = run(earlier.enter(&own)).expect("a place");
-        assert_eq!(place.read().map(|kept| kept.age), age, "{now}");
+        let kept = place.read().expect("a token");
+        assert_eq!(kept.granted.lifetime, lifetime, "{now}");
+        assert_eq!(kept.age, Duration::ZERO);
     }
 }
 

@@ -87,7 +87,7 @@ const CODES: &[Row] = &[
     (
         &["AF20022"],
         Rejected,
-        "The content type was never subscribed to.",
+        "There is no subscription to the content type, or it was stopped.",
         "Start the subscription.",
     ),
     (

@@ -97,6 +97,7 @@ impl<'a> Feed<'a> {
     ) -> Result<Started, Failure> {
         let named = [("contentType", content_type.name())];
         let url = self.address("start", &named).await?;
+        self.signed_in().await?;
         let mut request = self.post(url).on(self.start_lane());
         if let Some(address) = webhook {
             let body = json!({ "webhook": { "address": address } });
@@ -115,8 +116,17 @@ impl<'a> Feed<'a> {
     pub async fn stop(&self, content_type: ContentType) -> Result<Document, Failure> {
         let named = [("contentType", content_type.name())];
         let url = self.address("stop", &named).await?;
+        self.signed_in().await?;
         let sent = self.send(self.post(url)).await;
         said(&sent.map_err(unclear)?).map_err(unclear)
+    }
+
+    /// Until there is a token nothing was changed, so that a sign-in which fails is not unclear.
+    async fn signed_in(&self) -> Result<(), Failure> {
+        let audience = &self.connection.cloud.audiences.management;
+        let waiting = self.tokens.token(audience);
+        let token = self.caller.deadline().race("the sign-in", waiting).await;
+        token.map(drop)
     }
 
     async fn send(&self, request: ApiRequest) -> Result<ApiResponse, Failure> {

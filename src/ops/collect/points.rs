@@ -2,21 +2,22 @@
 //!
 //! A state holds, for each content type, where it goes on. Which content types a run asks for is no
 //! part of what it continues: one that is new begins with its first fetch, and the point of one that
-//! is not asked for stays for 7 days, so that a subscription which is off for a while, or missing
-//! from one listing, loses nothing. After that there is nothing left to go on with. Where the first
-//! fetch begins is no part of it either; filter, tenant and application are.
+//! is not asked for stays, so that a subscription which is off for a while, or missing from one
+//! listing, goes on where it was, and what is too old by then is told. Nor is it where
+//! the first fetch begins, which records are wanted, or which application asks: whoever changes one
+//! of them wants to go on from here. Only another tenant's content is something else, however the
+//! tenant is written.
 
 use std::collections::HashMap;
 
-use chrono::{SubsecRound, TimeDelta};
+use chrono::TimeDelta;
 use serde_json::{Map, Value};
 
 use super::NAME;
+use crate::identity::sha256;
 use crate::microsoft::ContentType;
-use crate::microsoft::feed::filter::Filter;
 use crate::ops::content::point::{Packed, Point, not_ours};
-use crate::ops::content::resume::KEPT;
-use crate::ops::{Call, foreign, scope};
+use crate::ops::{Call, foreign};
 use crate::protocol::{Failure, State, Warning, state};
 
 /// Blobs that a content type carries at most; its listing goes back to what finds no room.
@@ -32,11 +33,11 @@ const RECORDS: usize = 2_800;
 pub(super) type Points = Vec<(ContentType, Point)>;
 
 /// The points that the call's state holds, and what a person should know.
-pub(super) fn read(call: &Call<'_>, filter: &Filter) -> Result<(Points, Vec<Warning>), Failure> {
+pub(super) fn read(call: &Call<'_>, tenant: &str) -> Result<(Points, Vec<Warning>), Failure> {
     let Some(state) = call.state else {
         return Ok((Vec::new(), Vec::new()));
     };
-    if state.state != state::VERSION || state.scope != scope(NAME, call.connection, filter) {
+    if state.state != state::VERSION || state.scope != scope(call, tenant) {
         return Ok((Vec::new(), vec![foreign(call)?]));
     }
     let point = |(name, packed): (&String, &Value)| {
@@ -53,15 +54,20 @@ pub(super) fn read(call: &Call<'_>, filter: &Filter) -> Result<(Points, Vec<Warn
     Ok((points, Vec::new()))
 }
 
+/// The fingerprint of what is collected: the content of one tenant.
+fn scope(call: &Call<'_>, tenant: &str) -> String {
+    let of = [
+        NAME,
+        &call.connection.cloud.id,
+        &tenant.to_ascii_lowercase(),
+    ];
+    sha256(&serde_json::to_vec(&of).unwrap_or_default())
+}
+
 /// The state that holds those points.
-pub(super) fn state(call: &Call<'_>, filter: &Filter, mut points: Points) -> State {
-    let kept_from = (call.now - KEPT).trunc_subsecs(0);
-    points.retain(|(_, point)| point.from >= kept_from);
+pub(super) fn state(call: &Call<'_>, tenant: &str, points: Points) -> State {
     let overlap = call.overlap.unwrap_or_default();
-    State::new(
-        scope(NAME, call.connection, filter),
-        members(points, overlap),
-    )
+    State::new(scope(call, tenant), members(points, overlap))
 }
 
 fn members(points: Points, overlap: TimeDelta) -> Map<String, Value> {

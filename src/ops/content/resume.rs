@@ -50,6 +50,8 @@ pub(in crate::ops) struct Plan {
     pub(super) warnings: Vec<Warning>,
     /// Does the next run go on where this one ends, whether anything is left or not?
     pub(super) rolls: bool,
+    /// Was the end asked for, so that it is worth coming back until the service's clock is there?
+    pub(super) has_end: bool,
 }
 
 /// A span is lost because nobody came in time.
@@ -97,6 +99,7 @@ pub(super) fn plan(call: &Call<'_>, input: &List) -> Result<Plan, Failure> {
         room: MAX_CARRIED,
         warnings,
         rolls,
+        has_end: input.end_time.is_some(),
     })
 }
 
@@ -154,6 +157,7 @@ pub(in crate::ops) fn go_on(
         room,
         warnings: Vec::new(),
         rolls: point.to.is_none(),
+        has_end: point.to.is_some(),
     }
 }
 

@@ -73,7 +73,8 @@ pub(in crate::ops) fn settle(mut reading: Reading<'_>, end: End, mut plan: Plan)
     }
     let broken = match end {
         End::Done => {
-            more |= reading.cursor < plan.end();
+            // What lies ahead of the service's clock is not there yet: nobody need come at once.
+            more |= reading.back_to.is_some();
             None
         }
         End::Enough => {
@@ -90,10 +91,11 @@ pub(in crate::ops) fn settle(mut reading: Reading<'_>, end: End, mut plan: Plan)
     let leads_on = broken.as_ref().is_some_and(|failure| !is_astray(failure));
     let account = reading.account.joined(reading.ledger.close());
     let to = (!plan.rolls).then(|| plan.end());
+    let waits = plan.has_end && reading.cursor < plan.end();
     Part {
         text: reading.text,
         more,
-        goes_on: plan.rolls || more || leads_on || !reading.carried.is_empty(),
+        goes_on: plan.rolls || more || leads_on || !reading.carried.is_empty() || waits,
         came: reading.came,
         changed: reading.changed,
         warnings: plan.warnings,
@@ -189,7 +191,9 @@ fn clocks_differ(skew: Option<TimeDelta>) -> Option<Warning> {
             "behind"
         },
     );
-    let words = format!("The clock of this machine is {minutes} minutes {which} the service's.");
+    let words = format!(
+        "The clock of this machine is {minutes} minutes {which} the service's. Set it right: it decides which windows are asked for."
+    );
     Some(Warning::new("clocks_differ", words))
 }
 
@@ -255,6 +259,8 @@ fn aged(
         );
     };
     let words = first.message();
+    // Those that are carried and not listed any more are counted too.
+    let listed = listed.max(u64::try_from(gaps).unwrap_or(u64::MAX));
     let what = format!(
         "{gaps} of {listed} content blobs are expired or missing at the service; the first: {words}"
     );
