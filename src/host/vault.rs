@@ -121,7 +121,7 @@ impl Vault {
         let words = format!(
             "{what}: {why}. The command does not need it, but each run signs in until that is mended."
         );
-        self.told(|warnings| warnings.push(Warning::new("vault_unusable", words).at("--state")));
+        self.told(|told| told.push(unusable(words)));
     }
 
     /// Notes that what renews the sign-in is gone with this process.
@@ -129,7 +129,7 @@ impl Vault {
         let words = format!(
             "{what}: {why}. The refresh token is lost with it: when that is mended a person has to sign in again."
         );
-        self.told(|warnings| warnings.push(Warning::new("vault_unusable", words).at("--state")));
+        self.told(|told| told.push(unusable(words)));
     }
 
     /// Notes that something else than our token was found.
@@ -262,18 +262,20 @@ impl Vault {
 impl TokenStore for Vault {
     fn enter<'a>(&'a self, entry: &'a Entry) -> Entering<'a> {
         Box::pin(async move {
-            match self.place(entry).await {
-                Ok(Some(place)) => Some(Box::new(place) as Box<dyn Place>),
-                Ok(None) => {
-                    let held = io::Error::other("another process has held it for 30 seconds");
-                    self.unusable("A kept token could not be waited for any longer", &held);
-                    None
-                }
-                Err(error) => {
-                    self.unusable("Tokens cannot be kept in the state folder", &error);
-                    None
-                }
+            let (what, why) = match self.place(entry).await {
+                Ok(Some(place)) => return Some(Box::new(place) as Box<dyn Place>),
+                Ok(None) => (
+                    "A kept token could not be waited for any longer",
+                    io::Error::other("another process has held it for 30 seconds"),
+                ),
+                Err(error) => ("Tokens cannot be kept in the state folder", error),
+            };
+            if entry.once {
+                self.told(|told| told.push(unusable(format!("{what}: {why}."))));
+            } else {
+                self.unusable(what, &why);
             }
+            None
         })
     }
 
@@ -342,6 +344,10 @@ fn prefix(owner: &Owner) -> String {
 struct Sealing {
     text: String,
     material: Secret,
+}
+
+fn unusable(words: String) -> Warning {
+    Warning::new("vault_unusable", words).at("--state")
 }
 
 /// The key of one file.

@@ -506,8 +506,8 @@ fn a_profile_carries_the_connection() {
     );
 }
 
-#[test]
-fn the_environments_proxy_is_asked_and_what_it_says_is_told() {
+/// What a proxy of the environment, which refuses, was asked for, and the result.
+fn through_a_proxy(request: &Value) -> (String, Value) {
     let proxy = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", proxy.local_addr().expect("an address"));
     let asked = std::thread::spawn(move || {
@@ -528,18 +528,31 @@ fn the_environments_proxy_is_asked_and_what_it_says_is_told() {
     file.write_all(lab.to_string().as_bytes())
         .expect("endpoints");
     let path = file.path().to_string_lossy().into_owned();
-    let request = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": 2 },
-                          "connection": connection() });
     let mut command = soarhost(&["run", "--endpoints", &path]);
     command.env("HTTPS_PROXY", &address);
     let output = feed(command, request.to_string().as_bytes());
-    let result: Value = serde_json::from_slice(&output.stdout).expect("one result");
-    assert_eq!(
-        asked.join().expect("the proxy"),
-        "CONNECT login.lab.test:443 HTTP/1.1\r\n"
+    let result = serde_json::from_slice(&output.stdout).expect("one result");
+    (asked.join().expect("the proxy"), result)
+}
+
+fn refused_by_the_proxy(request: &Value) {
+    let (asked, result) = through_a_proxy(request);
+    assert_eq!(asked, "CONNECT login.lab.test:443 HTTP/1.1\r\n");
+    assert_eq!(result["error"]["kind"], "network", "{result}");
+}
+
+#[test]
+fn the_environments_proxy_is_asked_and_what_it_says_is_told() {
+    refused_by_the_proxy(
+        &json!({ "command": "Fetch Event", "connection": connection(),
+        "inputs": { "Top Recent Event Number": 2 } }),
     );
-    assert_eq!(
-        (output.status.code(), &result["error"]["kind"]),
-        (Some(75), &json!("network"))
-    );
+}
+
+#[test]
+fn a_connection_can_switch_the_environments_proxy_on() {
+    let mut switched_on = connection();
+    switched_on["self_deployed"] = json!(true);
+    switched_on["Use system proxy settings"] = json!(true);
+    refused_by_the_proxy(&json!({ "command": "test-module", "connection": switched_on }));
 }
