@@ -432,7 +432,7 @@ impl Stage {
             Stage::Silence => (
                 "no answer within the time for one",
                 "The service took the request and then said nothing for too long.",
-                "Send the same request again.",
+                "Send the same request again, or give a call more time.",
             ),
             Stage::Exchange => (
                 "the connection broke before the whole answer had come",
