@@ -8,10 +8,20 @@
 /// `Fetch Event`, `fetch_event` and `fetchEvent` fold alike. Letters beyond ASCII are kept as they
 /// are, so that two different names never fold alike by losing them.
 pub fn fold(name: &str) -> String {
+    let mut folded = String::with_capacity(name.len());
+    folded.extend(letters(name));
+    folded
+}
+
+/// Do two names fold alike? Every start compares hundreds of them, so none is made for it.
+pub fn alike(one: &str, other: &str) -> bool {
+    letters(one).eq(letters(other))
+}
+
+fn letters(name: &str) -> impl Iterator<Item = char> + '_ {
     name.chars()
         .filter(|c| c.is_alphanumeric())
         .map(|c| c.to_ascii_lowercase())
-        .collect()
 }
 
 /// The known name nearest to `given`, if one is near enough to be what was meant.

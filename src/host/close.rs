@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::host::catalog::Target;
 use crate::host::secrets;
 use crate::manifest::{CommandSpec, Permission};
-use crate::names::fold;
+use crate::names::alike;
 use crate::net::transcript::Rehearsed;
 use crate::ops::Reply;
 use crate::output::{self, Presentation, Presented};
@@ -108,7 +108,7 @@ impl Head {
                 .manifest
                 .connection
                 .iter()
-                .find(|param| param.names().any(|name| fold(name) == fold(key)));
+                .find(|param| param.names().any(|name| alike(name, key)));
             found.is_none_or(|param| param.secret)
         };
         if let Some(kept) = &mut self.reproduce

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 
 use crate::manifest::{CommandSpec, Manifest};
-use crate::names::fold;
+use crate::names::alike;
 use crate::protocol::failure::{ErrorKind, Failure};
 
 /// A compiled-in manifest, cut up by the build script.
@@ -110,9 +110,8 @@ impl Face {
     }
 
     /// Positions of the commands that answer to the name.
-    pub(super) fn commands(&self, name: &str) -> impl Iterator<Item = usize> {
-        let folded = fold(name);
-        let answers = move |names: &Vec<&str>| names.iter().any(|known| fold(known) == folded);
+    pub(super) fn commands<'a>(&'a self, name: &'a str) -> impl Iterator<Item = usize> + 'a {
+        let answers = move |names: &Vec<&str>| names.iter().any(|known| alike(known, name));
         let numbered = self.names().into_iter().enumerate();
         numbered
             .filter(move |(_, names)| answers(names))

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::names::{fold, suggestion};
+use crate::names::{alike, suggestion};
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{decode_object, strict_object};
 
@@ -63,7 +63,7 @@ impl Profiles {
         let found = self
             .connections
             .iter()
-            .find(|(known, _)| fold(known) == fold(name));
+            .find(|(known, _)| alike(known, name));
         found.map(|(_, profile)| profile).ok_or_else(|| {
             let hint = suggestion(name, self.connections.keys().map(String::as_str));
             let message = format!("There is no stored connection \"{name}\". {hint}");

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::manifest::{Bound, Manifest, Param};
-use crate::names::fold;
+use crate::names::alike;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::secret::SecretRef;
 use crate::protocol::{Redactor, Secret};
@@ -35,7 +35,7 @@ pub type Secrets = std::collections::BTreeMap<String, Secret>;
 /// it: a request that is refused is talked about too.
 pub fn register(manifest: &Manifest, given: &Map<String, Value>, redactor: &Redactor) {
     for (key, value) in given {
-        let named = |param: &&Param| param.names().any(|name| fold(name) == fold(key));
+        let named = |param: &&Param| param.names().any(|name| alike(name, key));
         let secret = manifest.connection.iter().find(named);
         let secret = secret.filter(|param| param.secret);
         if let Some(text) = secret.and_then(|param| param.unwrapped(value).as_str())

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::manifest::{CommandSpec, Param};
-use crate::names::{fold, suggestion};
+use crate::names::{alike, suggestion};
 use crate::protocol::Failure;
 
 /// What a command was called with.
@@ -154,10 +154,9 @@ fn read<'a>(
     let mut found: BTreeMap<&str, (&str, &Value)> = BTreeMap::new();
     for (key, value) in given {
         let place = format!("{at}/{}", crate::protocol::escape(key));
-        let folded = fold(key);
         let param = params
             .iter()
-            .find(|param| param.names().any(|name| fold(name) == folded));
+            .find(|param| param.names().any(|name| alike(name, key)));
         match param {
             None => faults.push(unknown(params, key, place)),
             Some(param) => {

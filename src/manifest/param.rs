@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::names::{fold, suggestion};
+use crate::names::{alike, suggestion};
 use crate::when;
 
 /// A connection parameter or an input.
@@ -251,7 +251,7 @@ impl Param {
         let given = value.as_str().ok_or("expected text")?;
         choices
             .iter()
-            .find(|known| fold(known) == fold(given))
+            .find(|known| alike(known, given))
             .map(|known| Value::String((*known).to_owned()))
             .ok_or_else(|| {
                 format!(

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::identity::Resource;
-use crate::names::{fold, suggestion};
+use crate::names::{alike, suggestion};
 use crate::net::Audience;
 use crate::net::message::is_loopback;
 use crate::protocol::{ErrorKind, Failure, decode_object, strict_object};
@@ -145,7 +145,7 @@ impl Cloud {
     pub fn named(name: &str) -> Result<Self, Failure> {
         CLOUDS
             .iter()
-            .find(|row| fold(row.id) == fold(name))
+            .find(|row| alike(row.id, name))
             .and_then(Row::open)
             .ok_or_else(|| {
                 let hint = suggestion(name, Cloud::names());

@@ -8,7 +8,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::names::fold;
+use crate::names::alike;
 
 /// A content type of the activity feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,7 +50,7 @@ impl ContentType {
     pub fn parse(text: &str) -> Option<Self> {
         ContentType::ALL
             .into_iter()
-            .find(|known| fold(known.name()) == fold(text))
+            .find(|known| alike(known.name(), text))
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 
-use crate::names::{fold, nearest};
+use crate::names::{alike, nearest};
 
 /// One row of the table.
 struct Row {
@@ -55,7 +55,7 @@ pub fn numbers(wanted: &str) -> Result<Vec<i64>, String> {
     if let Ok(number) = wanted.parse() {
         return Ok(vec![number]);
     }
-    let goes_by_it = |row: &&Row| row.names.iter().any(|name| fold(name) == fold(wanted));
+    let goes_by_it = |row: &&Row| row.names.iter().any(|name| alike(name, wanted));
     let found: Vec<i64> = table()
         .iter()
         .filter(goes_by_it)
