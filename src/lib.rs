@@ -16,7 +16,7 @@
 //!  1 Envelope::parse        bytes → Envelope                  protocol
 //!  2 Catalog::find          → manifest, command, operation    host::catalog
 //!  3 CommandSpec::bind      what was written → typed input    manifest::bind, Operation::check
-//!  4 secrets, connection    references, cloud, credential     host::secrets, host::session
+//!  4 secrets, connection    references, cloud, credential     host::secrets, host::connect
 //!    kept state             a name's lock, where to go on     host::state_dir
 //!  ── a request that is refused stops here: no runtime, no client, nothing sent ──
 //!  5 Operation::run         → Reply                           ops → microsoft → identity → net
@@ -39,6 +39,10 @@
 //! * What crosses the pipe: [`protocol`]; its schemas lie in `snapshots/schema`.
 //! * How an answer becomes events: [`mapping`]; its automaton in
 //!   `src/mapping/plan.rs`.
+//! * How a connection signs in: `host::connect` picks the way, [`identity`] has a file for each;
+//!   `host::vault` keeps what they gave.
+//! * What a product shows in shapes of its own: `outputs` of a command in its manifest → [`output`].
+//! * What goes on from run to run: `src/ops/collect.rs`, `src/ops/content/point.rs`.
 //! * What goes wrong, and what that means: [`protocol::failure`]; each service's codes in one
 //!   `match` beside its client.
 //!

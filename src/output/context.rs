@@ -29,36 +29,43 @@ pub(super) fn at_path(raw: &Document, path: &str) -> Result<Option<Document>, Fa
 /// the mapping had to say.
 pub(super) fn rows(source: &Document, mapping: &Mapping) -> Result<(Document, Mapped), Failure> {
     let mut mapped = mapping.apply(source)?;
-    let rows: Vec<String> = mapped.events.drain(..).map(|event| row(&event)).collect();
-    let root = &mapping.definition().root;
-    let text = match rows.as_slice() {
-        [row] if is_object(source, root)? => row.clone(),
-        rows => format!("[{}]", rows.join(",")),
-    };
+    let single = mapped.events.len() == 1 && is_object(source, &mapping.definition().root)?;
+    let mut text = String::new();
+    for event in mapped.events.drain(..) {
+        if !single {
+            text.push(if text.is_empty() { '[' } else { ',' });
+        }
+        push_row(&event, &mut text);
+    }
+    if !single {
+        text.push_str(if text.is_empty() { "[]" } else { "]" });
+    }
     Ok((read(text)?, mapped))
 }
 
 /// The rows as a member of objects in each other, named with dots between.
 pub(super) fn standing_at(names: &str, rows: &Document) -> Result<Document, Failure> {
-    let whole = names
-        .rsplit('.')
-        .fold(rows.text().to_owned(), |inner, name| {
-            format!("{{{}:{inner}}}", serde_json::Value::from(name))
-        });
+    let mut whole = String::with_capacity(rows.text().len() + 2 * names.len());
+    for name in names.split('.') {
+        whole.extend(["{", &serde_json::Value::from(name).to_string(), ":"]);
+    }
+    whole.push_str(rows.text());
+    whole.extend(names.split('.').map(|_| '}'));
     read(whole)
 }
 
-/// The fields as one object, without what is empty.
-fn row(event: &Event) -> String {
+/// Appends the fields as one object, without what is empty.
+fn push_row(event: &Event, text: &mut String) {
     let is_empty = |value: &str| matches!(value, "null" | "\"\"" | "[]" | "{}");
-    let members = event.fields.0.iter().filter(|(_, value)| {
-        let value = value.get();
-        !is_empty(value)
-    });
-    let members: Vec<String> = members
-        .map(|(name, value)| format!("{}:{}", serde_json::Value::from(&**name), value.get()))
-        .collect();
-    format!("{{{}}}", members.join(","))
+    text.push('{');
+    let fields = event.fields.0.iter();
+    let fields = fields.map(|(name, value)| (name, value.get()));
+    let fields = fields.filter(|(_, value)| !is_empty(value));
+    for (n, (name, value)) in fields.enumerate() {
+        let name = serde_json::Value::from(&**name).to_string();
+        text.extend([if n > 0 { "," } else { "" }, &name, ":", value]);
+    }
+    text.push('}');
 }
 
 fn is_object(source: &Document, root: &str) -> Result<bool, Failure> {
