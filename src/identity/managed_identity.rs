@@ -148,7 +148,7 @@ fn meaning(status: u16, refusal: &Refusal) -> (ErrorKind, &'static str, &'static
         (401 | 403, _) => (
             ErrorKind::AuthFailed,
             "The machine gives no token to this process: the identity is disabled, or IDENTITY_HEADER is not that of this application.",
-            "Check the identity, and that the host runs in the environment that IDENTITY_ENDPOINT and IDENTITY_HEADER were given to.",
+            "Check that this is a machine of the cloud with an identity; on an application platform, that the host runs in the environment that IDENTITY_ENDPOINT and IDENTITY_HEADER were given to.",
         ),
         _ => (
             ErrorKind::Rejected,

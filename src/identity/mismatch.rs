@@ -1,14 +1,15 @@
 //! Why a service refused a token, where the token itself tells it: it is for another service, or
 //! from another authority than the connection's.
 //!
-//! A token that fits explains nothing; the service's own words stand then. What the token says is
+//! A token that fits explains nothing; the service's own reason stands then, or if it gives none,
+//! what was asked for. What the token says is
 //! not verified, so it is told and nothing is decided by it.
 
 use url::Url;
 
 use crate::identity::{Account, claims};
 use crate::net::{Audience, Token};
-use crate::protocol::Failure;
+use crate::protocol::{ErrorKind, Failure};
 
 /// A service as tokens name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub(super) fn explain(
         .iss
         .filter(|issuer| is_foreign(issuer, &account.login));
     if issued_for.is_none() && issuer.is_none() {
-        return failure;
+        return unexplained(account, wanted, failure);
     }
     let service = issued_for.as_deref().unwrap_or(&wanted.0);
     let authority = issuer
@@ -44,6 +45,19 @@ pub(super) fn explain(
             wanted.0, account.cloud
         ))
         .advice("Set the cloud (or the base URL) that the tenant belongs to; of an operator's --endpoints file check login and audiences.")
+}
+
+/// A token that is what was asked for and is refused without a reason: what was asked for may be wrong.
+fn unexplained(account: &Account, wanted: &Audience, failure: Failure) -> Failure {
+    if failure.kind() != ErrorKind::AuthFailed || failure.vendor_code().is_some() {
+        return failure;
+    }
+    failure
+        .cause(format!(
+            "The service refused, without a reason, a token for {} from {}, which is what the cloud \"{}\" asks for.",
+            wanted.0, account.login, account.cloud
+        ))
+        .advice("Check that the cloud (or the base URL) is the one of the tenant, and login and audiences of an operator's --endpoints file.")
 }
 
 /// Does the claim name the service that is wanted?
@@ -69,7 +83,7 @@ fn is_foreign(issuer: &str, login: &Url) -> bool {
 mod tests {
     use super::*;
     use crate::identity::Credential;
-    use crate::protocol::{ErrorKind, Secret};
+    use crate::protocol::Secret;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -101,8 +115,12 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_fits_explains_nothing() {
+    fn a_token_that_fits_tells_what_was_asked_for() {
         let usual = explained("{}");
+        assert!(
+            usual.contains("a token for https://manage.office.com from"),
+            "{usual}"
+        );
         for claims in [
             r#"{"aud":"https://manage.office.com/","iss":"https://sts.windows.net/t/"}"#,
             r#"{"aud":"C5393580-f805-4401-95e8-94b7a6ef2fc2"}"#,

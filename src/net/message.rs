@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use crate::net::retry::Repeat;
@@ -381,8 +382,22 @@ impl ApiResponse {
             _ if start.is_empty() => "an empty body".to_owned(),
             Some(title) if html => format!("an HTML page titled \"{title}\""),
             _ if html => "an HTML page".to_owned(),
+            // What stands before a service answers in JSON, too, but not in the service's shape.
+            _ if let Some(words) = self.words() => format!("the words \"{words}\""),
             _ => format!("a body of {} bytes", self.body.len()),
         }
+    }
+
+    /// The message of a JSON body of a shape that no service documents, on one line.
+    fn words(&self) -> Option<String> {
+        let body: Map<String, Value> = self.object()?;
+        let named = ["message", "Message", "error_description"];
+        let said = named
+            .into_iter()
+            .find_map(|name| body.get(name)?.as_str())?;
+        let words: Vec<&str> = said.split_whitespace().collect();
+        let words: String = words.join(" ").chars().take(300).collect();
+        (!words.is_empty()).then_some(words)
     }
 
     /// `GET https://host/path`, for messages.
@@ -428,6 +443,19 @@ pub(crate) mod tests {
                 ..Upstream::default()
             },
             read: None,
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_body_of_another_shape_are_told() {
+        let body = r#"{"Message":"Authorization has been denied\nfor this request."}"#;
+        assert_eq!(
+            answer(401, body, &[]).content(),
+            "the words \"Authorization has been denied for this request.\""
+        );
+        for body in [r#"{"message":7}"#, "[1, 2, 3, 4]"] {
+            let told = format!("a body of {} bytes", body.len());
+            assert_eq!(answer(401, body, &[]).content(), told);
         }
     }
 

@@ -91,8 +91,10 @@ pub(super) fn describe(args: &DescribeArgs, catalog: &Catalog, out: &mut Out) ->
             for permission in &command.permissions {
                 writeln!(
                     out,
-                    "  Permission: {} of {}",
-                    permission.name, permission.api
+                    "  Permission: {} of {} ({})",
+                    permission.name,
+                    permission.api,
+                    permission.grant.word()
                 )?;
             }
         }
