@@ -456,6 +456,22 @@ fn empty_and_odd_variables_stop_nothing() {
 }
 
 #[test]
+fn a_flag_wins_over_its_variable_on_either_side_of_the_sub_command() {
+    for args in [
+        &["--endpoints", "/flag", "run"][..],
+        &["run", "--endpoints", "/flag"],
+        &["--endpoints", "/flag"],
+    ] {
+        let mut command = soarhost(args);
+        command.env("SOARHOST_ENDPOINTS", "/variable");
+        let output = feed(command, br#"{"command":"Fetch Event"}"#);
+        let result: Value = serde_json::from_slice(&output.stdout).expect("one result");
+        let message = result["error"]["message"].as_str().expect("a message");
+        assert!(message.contains("/flag"), "{args:?}: {message}");
+    }
+}
+
+#[test]
 fn an_array_is_no_object() {
     let (_, result, _) = run(&["run"], br#"{"command":"x","options":[]}"#);
     assert_eq!(

@@ -4,10 +4,10 @@
     reason = "these comments are the help texts, where backticks are noise"
 )]
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
 
 /// Carries out one command of a SOAR integration: a JSON envelope in on stdin, a JSON result out on
 /// stdout.
@@ -55,10 +55,9 @@ impl Cli {
         let mut words = std::env::args_os();
         let first = words.by_ref().nth(1);
         if first.as_deref().is_some_and(|word| word != "run") {
-            return Cli::parse();
+            return parse(std::env::args_os());
         }
-        let alone = RunAlone::parse_from(std::iter::once("soarhost run".into()).chain(words));
-        let RunAlone { run, settings } = alone;
+        let RunAlone { run, settings } = parse(std::iter::once("soarhost run".into()).chain(words));
         Cli {
             command: Some(Command::Run(run)),
             settings,
@@ -67,39 +66,107 @@ impl Cli {
     }
 }
 
+/// Parses the words, or prints help or an error and exits.
+fn parse<T: Parser>(words: impl Iterator<Item = OsString>) -> T {
+    let mut command = T::command().mut_args(ignore_unusable_variable);
+    let parsed = command
+        .try_get_matches_from_mut(words)
+        .and_then(|matches| T::from_arg_matches(&matches));
+    parsed.unwrap_or_else(|error| error.format(&mut command).exit())
+}
+
+/// Ignores the flag's environment variable if it is empty or none of the possible values: unlike a
+/// flag, a variable can be set for other programs, so it must not stop a run.
+fn ignore_unusable_variable(arg: Arg) -> Arg {
+    let Some(value) = arg.get_env().and_then(variable) else {
+        return arg;
+    };
+    let possible = arg.get_possible_values();
+    let unknown = value
+        .to_str()
+        .is_none_or(|value| !possible.iter().any(|known| known.matches(value, true)));
+    if value.is_empty() || !possible.is_empty() && unknown {
+        return arg.env(None::<&'static str>);
+    }
+    arg
+}
+
 /// Operator settings: never settable by a request.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Operator settings")]
 pub(super) struct SettingsArgs {
-    /// An operator's own cloud instead of the built-in one that the request names (`soarhost schema endpoints`) [or SOARHOST_ENDPOINTS]
-    #[arg(long, global = true, value_name = "FILE")]
+    /// An operator's own cloud instead of the built-in one that the request names (`soarhost schema endpoints`)
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "SOARHOST_ENDPOINTS",
+        hide_env_values = true
+    )]
     pub(super) endpoints: Option<PathBuf>,
-    /// Additional trust roots, PEM [or SSL_CERT_FILE]
-    #[arg(long, global = true, value_name = "PEM")]
+    /// Additional trust roots, PEM
+    #[arg(
+        long,
+        global = true,
+        value_name = "PEM",
+        env = "SSL_CERT_FILE",
+        hide_env_values = true
+    )]
     pub(super) ca_file: Option<PathBuf>,
     /// Trust the machine's roots too
     #[arg(long, global = true)]
     pub(super) system_roots: bool,
-    /// Folder with manifests/ and mappings/ instead of the compiled-in ones [or SOARHOST_CATALOG]
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Folder with manifests/ and mappings/ instead of the compiled-in ones
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "SOARHOST_CATALOG",
+        hide_env_values = true
+    )]
     pub(super) catalog: Option<PathBuf>,
-    /// Stored connections, by name (`soarhost schema profiles`) [or SOARHOST_PROFILES]
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Stored connections, by name (`soarhost schema profiles`)
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "SOARHOST_PROFILES",
+        hide_env_values = true
+    )]
     pub(super) profiles: Option<PathBuf>,
-    /// Folder for what is kept between runs: tokens, encrypted, and the states that requests name [or SOARHOST_STATE_DIR]
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Folder for what is kept between runs: tokens, encrypted, and the states that requests name
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "SOARHOST_STATE_DIR",
+        hide_env_values = true
+    )]
     pub(super) state: Option<PathBuf>,
     /// A further environment variable that a secret reference may name (besides SOAR_*)
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) allow_env: Vec<String>,
-    /// The folder below which a secret reference may name files [or SOARHOST_SECRETS_DIR]
-    #[arg(long, global = true, value_name = "DIR")]
+    /// The folder below which a secret reference may name files
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "SOARHOST_SECRETS_DIR",
+        hide_env_values = true
+    )]
     pub(super) secrets_dir: Option<PathBuf>,
     /// A still clock
     #[arg(long, global = true, value_name = "RFC3339")]
     pub(super) now: Option<String>,
-    /// What to tell on stderr [or SOARHOST_LOG]
-    #[arg(long, global = true, value_name = "LEVEL")]
+    /// What to tell on stderr
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        ignore_case = true,
+        env = "SOARHOST_LOG",
+        hide_env_values = true
+    )]
     pub(super) log_level: Option<LogLevel>,
     /// How to tell it
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
@@ -190,38 +257,18 @@ pub(super) struct RunArgs {
     pub(super) flags: RunFlags,
 }
 
-impl SettingsArgs {
-    /// With what the environment says where no flag does. A variable that is set but empty says
-    /// nothing, and a log level that does not exist stops no run.
-    pub(super) fn with_environment(mut self) -> Self {
-        self.endpoints = self.endpoints.or_else(|| path("SOARHOST_ENDPOINTS"));
-        self.ca_file = self.ca_file.or_else(|| path("SSL_CERT_FILE"));
-        self.catalog = self.catalog.or_else(|| path("SOARHOST_CATALOG"));
-        self.profiles = self.profiles.or_else(|| path("SOARHOST_PROFILES"));
-        self.state = self.state.or_else(|| path("SOARHOST_STATE_DIR"));
-        self.secrets_dir = self.secrets_dir.or_else(|| path("SOARHOST_SECRETS_DIR"));
-        let level = || variable("SOARHOST_LOG").and_then(|word| word.into_string().ok());
-        let known = |word: String| LogLevel::from_str(&word, true).ok();
-        self.log_level = self.log_level.or_else(|| level().and_then(known));
-        self
-    }
-}
-
-fn path(name: &str) -> Option<PathBuf> {
-    variable(name).map(PathBuf::from)
-}
-
-/// A variable that is no flag's.
+/// An environment variable that no flag has. An empty one counts as not set.
 pub(super) fn text_variable(name: &str) -> Option<String> {
-    variable(name)?.into_string().ok()
+    let value = variable(OsStr::new(name))?.into_string().ok()?;
+    (!value.is_empty()).then_some(value)
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "flags and their variables are the front's business"
+    reason = "the command line reads its own variables"
 )]
-fn variable(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
+fn variable(name: &OsStr) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 impl RunArgs {

@@ -59,7 +59,6 @@ pub(super) type Ended = Result<u8, Stop>;
 /// The binary.
 pub fn main() -> ExitCode {
     let mut cli = Cli::read();
-    cli.settings = cli.settings.with_environment();
     let redactor = Redactor::default();
     // `try` tells a person all of it itself.
     #[cfg(feature = "sim")]
