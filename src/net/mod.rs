@@ -15,8 +15,11 @@ pub mod throttle;
 pub mod tls;
 pub mod transcript;
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
 
 pub use auth::{Audience, Auth, Pending, Token, TokenProvider};
 pub use client::{HttpClient, HttpSettings, Proxy};
@@ -60,6 +63,15 @@ pub struct Usage {
     pub token_source: &'static str,
 }
 
+/// The service's time, as the `Date` of the run's first answer gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServiceDate {
+    /// The `Date` header.
+    pub date: DateTime<Utc>,
+    /// How long after the start of the run the answer came.
+    pub after: Duration,
+}
+
 /// Makes the calls of one run.
 #[derive(Debug)]
 pub struct Caller {
@@ -71,6 +83,8 @@ pub struct Caller {
     retries: AtomicU64,
     bytes: AtomicU64,
     tokens: AtomicU8,
+    started: Instant,
+    service_date: OnceLock<ServiceDate>,
 }
 
 impl Caller {
@@ -91,7 +105,16 @@ impl Caller {
             retries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             tokens: AtomicU8::new(TokenSource::None as u8),
+            started: Instant::now(),
+            service_date: OnceLock::new(),
         }
+    }
+
+    /// The service's time: the `Date` of the first successful answer. `None` before that answer.
+    ///
+    /// Answers of a metadata endpoint do not count: they carry the time of this machine.
+    pub fn service_date(&self) -> Option<ServiceDate> {
+        self.service_date.get().copied()
     }
 
     /// When the run must stop.
@@ -239,7 +262,7 @@ impl Caller {
         }
     }
 
-    async fn sleep(&self, attempt: &str, wait: std::time::Duration) -> Result<(), Failure> {
+    async fn sleep(&self, attempt: &str, wait: Duration) -> Result<(), Failure> {
         let pause = async {
             tokio::time::sleep(wait).await;
             Ok(())
@@ -278,6 +301,7 @@ impl Caller {
         if let Some(failure) = classify(&response).or_else(|| by_status(&response)) {
             return Err(Stopped::After(token, failure));
         }
+        self.note_date(request, &response);
         // An array that was passed on was judged there.
         let passed_on = streamed && response.received > 0 && response.body.is_empty();
         if request.expects_json && !passed_on {
@@ -285,6 +309,14 @@ impl Caller {
             response.read = Some(read.map_err(|failure| Stopped::After(token, failure))?);
         }
         Ok(response)
+    }
+
+    fn note_date(&self, request: &ApiRequest, response: &ApiResponse) {
+        if let Some(date) = response.date().filter(|_| request.service != "metadata") {
+            let after = self.started.elapsed();
+            self.service_date
+                .get_or_init(|| ServiceDate { date, after });
+        }
     }
 
     async fn exchange(

@@ -22,7 +22,8 @@ use crate::microsoft::graph::alerts::{self, ApiVersion, Body, Query, TimeField};
 use crate::microsoft::ledger::Ledger;
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::Links;
-use crate::ops::{Call, Input, Reply, foreign, in_future, instant, scope};
+use crate::ops::resume::state::foreign;
+use crate::ops::{Call, Input, Reply, in_future, instant, scope};
 use crate::protocol::document::Pages;
 use crate::protocol::{ErrorKind, Failure, State, Warning, state};
 

@@ -9,6 +9,7 @@ pub mod chaos;
 pub mod collect;
 pub mod connection;
 pub mod content;
+mod resume;
 pub mod sign_in;
 pub mod subscriptions;
 
@@ -20,7 +21,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::identity::sha256;
 use crate::microsoft::{Connection, TimeWindow};
 use crate::net::{Caller, Pending, TokenProvider};
 use crate::protocol::{
@@ -225,14 +225,13 @@ fn decode<T: Input>(input: &Value) -> Result<T, Failure> {
 
 /// The fingerprint of what a state continues: the operation, the connection and the inputs.
 fn scope(operation: &str, connection: &Connection, input: &impl Serialize) -> String {
-    let of = (
+    resume::state::scope_of(&(
         operation,
         &connection.cloud.id,
         connection.tenant.to_ascii_lowercase(),
         connection.client_id.to_ascii_lowercase(),
         input,
-    );
-    sha256(&serde_json::to_vec(&of).unwrap_or_default())
+    ))
 }
 
 /// A time among the inputs, in any of the accepted forms.
@@ -268,18 +267,6 @@ fn in_future(window: &TimeWindow, now: DateTime<Utc>) -> Option<Warning> {
         _ => return None,
     };
     Some(Warning::new("window_in_future", words))
-}
-
-/// What becomes of a state of another connection or of other inputs: it is ignored with a warning,
-/// unless the host keeps it under a name, where going on would overwrite it.
-fn foreign(call: &Call<'_>) -> Result<Warning, Failure> {
-    let words = "The state belongs to another connection or to other inputs";
-    if call.kept {
-        return Err(Failure::invalid_input("/state", format!("{words}."))
-            .advice("Use another name for other inputs; each position has its own."));
-    }
-    let words = format!("{words}; it was ignored, and this run starts afresh.");
-    Ok(Warning::new("state_ignored", words).at("/state"))
 }
 
 #[cfg(test)]

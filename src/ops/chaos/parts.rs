@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use super::{document, failure, pause, rehearsed};
 use crate::microsoft::TimeWindow;
 use crate::microsoft::ledger::Ledger;
+use crate::ops::resume::state::{Resumed, invalid_state, members, read, resume};
 use crate::ops::{Call, Input, Needs, Reply, scope};
-use crate::protocol::{ErrorKind, Failure, State, Warning, state};
+use crate::protocol::{ErrorKind, Failure, State, Warning};
 use crate::when::rfc3339;
 
 /// How many records are made at most; `chaos.huge` is for more.
@@ -196,23 +197,20 @@ impl<'a> Parts<'a> {
         let scope = scope(name, call.connection, input);
         let mut window = TimeWindow::new(None, None, call.now)?;
         let (mut next, mut warnings) = (0, Vec::new());
-        match call.state {
-            None => {}
-            Some(state) if state.state == state::VERSION && state.scope == scope => {
-                let resume = resume(state)?;
+        match resume(call, std::slice::from_ref(&scope))? {
+            Resumed::None => {}
+            Resumed::Own(state) => {
+                let resume: Resume = read(Value::Object(state.resume.clone()))?;
                 next = resume.next;
                 if next > span(next).0 {
                     (window.start, window.end) = (resume.from, resume.to);
                 }
             }
-            Some(_) => {
-                let words = "The state was made for other inputs; it was ignored.";
-                warnings.push(Warning::new("state_ignored", words).at("/state"));
-            }
+            Resumed::Ignored(warning) => warnings.push(warning),
         }
         let (first, total) = span(next);
         if next >= total {
-            return Err(not_ours());
+            return Err(invalid_state());
         }
         Ok(Parts {
             call,
@@ -268,7 +266,7 @@ impl<'a> Parts<'a> {
         } else if owes {
             self.ledger.limited();
         }
-        let state = (owes || keeps).then(|| self.state()).transpose()?;
+        let state = (owes || keeps).then(|| self.state());
         Ok(Reply {
             raw: document(&self.rows)?,
             changed: None,
@@ -281,24 +279,12 @@ impl<'a> Parts<'a> {
         })
     }
 
-    fn state(&self) -> Result<State, Failure> {
+    fn state(&self) -> State {
         let resume = Resume {
             next: self.next,
             from: self.window.start,
             to: self.window.end,
         };
-        match serde_json::to_value(resume) {
-            Ok(Value::Object(resume)) => Ok(State::new(self.scope.clone(), resume)),
-            _ => Err(super::unmade()),
-        }
+        State::new(self.scope.clone(), members(&resume))
     }
-}
-
-fn resume(state: &State) -> Result<Resume, Failure> {
-    serde_json::from_value(Value::Object(state.resume.clone())).map_err(|_| not_ours())
-}
-
-fn not_ours() -> Failure {
-    Failure::invalid_input("/state/resume", "The state is not one of ours.")
-        .advice("Send the state of the last result unchanged, or none.")
 }

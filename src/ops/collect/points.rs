@@ -16,8 +16,9 @@ use serde_json::{Map, Value};
 use super::NAME;
 use crate::identity::sha256;
 use crate::microsoft::ContentType;
+use crate::ops::Call;
 use crate::ops::content::point::{Packed, Point, not_ours};
-use crate::ops::{Call, foreign};
+use crate::ops::resume::state::foreign;
 use crate::protocol::{Failure, State, Warning, state};
 
 /// Blobs that a content type carries at most; its listing goes back to what finds no room.

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
 use tokio::sync::Semaphore;
 
@@ -63,8 +63,6 @@ pub(in crate::ops) struct Reading<'a> {
     pub(super) changed: u64,
     /// Blobs that came.
     pub(super) came: u64,
-    /// How far this machine's clock is ahead of the service's.
-    pub(super) skew: Option<TimeDelta>,
     /// The service's clock when the window at hand was listed.
     pub(super) clock: Option<DateTime<Utc>>,
     /// The earliest moment of the page at hand.
@@ -114,7 +112,6 @@ impl<'a> Reading<'a> {
             carried: Vec::new(),
             changed: 0,
             came: 0,
-            skew: None,
             clock: None,
             page_from: window.start,
             refused: 0,
@@ -223,7 +220,6 @@ impl<'a> Reading<'a> {
         self.links.visited(&first);
         let mut page = feed.content(first).await?;
         self.clock = page.date;
-        self.skew = self.skew.or(page.date.map(|date| call.now - date));
         loop {
             self.ledger.listing();
             self.page_from = self.earliest(&page.blobs);

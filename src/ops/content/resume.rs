@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use super::point::{Carried, Mark, Packed, Point, not_ours};
 use super::{List, NAME};
 use crate::microsoft::TimeWindow;
-use crate::ops::{Call, foreign, in_future, scope};
+use crate::ops::resume::state::foreign;
+use crate::ops::{Call, in_future, scope};
 use crate::protocol::{Failure, State, Warning, state};
 use crate::when::rfc3339;
 

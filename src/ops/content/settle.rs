@@ -3,14 +3,13 @@
 //! The rule: everything that came is delivered; the run fails only when nothing came for a cause
 //! other than age. What several readings come to together is `collect`'s part.
 
-use chrono::TimeDelta;
-
 use super::List;
 use super::met::Met;
 use super::point::Point;
 use super::reading::{End, Reading};
 use super::resume::{Plan, state};
 use crate::net::retry::SAME_AGAIN;
+use crate::ops::resume::time::clocks_differ;
 use crate::ops::{Call, Reply};
 use crate::protocol::{Coverage, Document, ErrorKind, Failure, Warning};
 use crate::when::rfc3339;
@@ -63,7 +62,7 @@ impl Part {
 /// Closes a reading.
 pub(in crate::ops) fn settle(mut reading: Reading<'_>, end: End, mut plan: Plan) -> Part {
     let mut more = reading.carried.iter().any(|blob| blob.tries < AT_ONCE);
-    plan.warnings.extend(clocks_differ(reading.skew));
+    plan.warnings.extend(clocks_differ(reading.call));
     if !matches!(end, End::Done) || reading.cursor < plan.from || plan.keeps_marks {
         // Not everything was listed again, so earlier marks may still be needed.
         let (unmet, at) = (std::mem::take(&mut reading.unmet), reading.cursor);
@@ -178,23 +177,6 @@ fn broken_off(reading: &mut Reading<'_>, failure: &Failure, plan: &Plan) {
 
 fn is_astray(failure: &Failure) -> bool {
     failure.kind() == ErrorKind::BadResponse && failure.broken_rule() == Some(SAME_AGAIN)
-}
-
-/// A clock that is off is told: it decides which windows are asked for.
-fn clocks_differ(skew: Option<TimeDelta>) -> Option<Warning> {
-    let skew = skew.filter(|skew| skew.abs() > TimeDelta::minutes(5))?;
-    let (minutes, which) = (
-        skew.num_minutes().abs(),
-        if skew > TimeDelta::zero() {
-            "ahead of"
-        } else {
-            "behind"
-        },
-    );
-    let words = format!(
-        "The clock of this machine is {minutes} minutes {which} the service's. Set it right: it decides which windows are asked for."
-    );
-    Some(Warning::new("clocks_differ", words))
 }
 
 impl Faults {

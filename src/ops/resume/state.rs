@@ -1,0 +1,81 @@
+//! Which state a request continues, and how its members are read.
+//!
+//! A scope is the digest of everything that a state is bound to. What belongs to it is decided by
+//! the operation.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::identity::sha256;
+use crate::ops::Call;
+use crate::protocol::{Failure, State, Warning};
+
+/// The scope of these parts.
+pub(in crate::ops) fn scope_of(parts: &impl Serialize) -> String {
+    sha256(&serde_json::to_vec(parts).unwrap_or_default())
+}
+
+/// What the request's state means for this run.
+pub(in crate::ops) enum Resumed<'a> {
+    /// There is no state.
+    None,
+    /// The state belongs to this request.
+    Own(&'a State),
+    /// The state belongs to another request; it is ignored with this warning.
+    Ignored(Warning),
+}
+
+/// Whether the state of the call belongs to one of these scopes.
+///
+/// Errors: the state belongs to another request and is stored under a name, where this run would
+/// overwrite it.
+pub(in crate::ops) fn resume<'a>(
+    call: &Call<'a>,
+    scopes: &[String],
+) -> Result<Resumed<'a>, Failure> {
+    match call.state {
+        None => Ok(Resumed::None),
+        Some(state) if scopes.contains(&state.scope) => Ok(Resumed::Own(state)),
+        Some(_) => foreign(call).map(Resumed::Ignored),
+    }
+}
+
+/// A state of another connection or of other inputs is ignored with this warning.
+///
+/// Errors: the state is stored under a name.
+pub(in crate::ops) fn foreign(call: &Call<'_>) -> Result<Warning, Failure> {
+    let words = "The state belongs to another connection or to other inputs";
+    if call.kept {
+        return Err(Failure::invalid_input("/state", format!("{words}."))
+            .advice("Use another name for other inputs; each position has its own."));
+    }
+    let words = format!("{words}; it was ignored, and this run starts afresh.");
+    Ok(Warning::new("state_ignored", words).at("/state"))
+}
+
+/// Reads the members of a state or of a part of it.
+pub(in crate::ops) fn read<T: DeserializeOwned>(members: Value) -> Result<T, Failure> {
+    serde_json::from_value(members).map_err(|_| invalid_state())
+}
+
+/// The members of a state.
+pub(in crate::ops) fn members(of: &impl Serialize) -> Map<String, Value> {
+    match serde_json::to_value(of) {
+        Ok(Value::Object(members)) => members,
+        _ => Map::new(),
+    }
+}
+
+/// Whether a run can have written that time: clocks differ, but not by years.
+pub(in crate::ops) fn is_plausible(time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    (time - now).abs() < TimeDelta::days(3660)
+}
+
+/// A state that no run has written.
+pub(in crate::ops) fn invalid_state() -> Failure {
+    let words = "The state is not one of ours: its members are not those that were written.";
+    Failure::invalid_input("/state/resume", words)
+        .advice("Send the state of the last result unchanged, or none.")
+}

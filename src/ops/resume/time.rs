@@ -1,0 +1,38 @@
+//! The service's time, and the warning about a clock that differs from it.
+//!
+//! Runs that keep a state take the time from the service: a clock of this machine that is wrong by
+//! hours must not decide what is listed. The host's clock bounds waits and deadlines only.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::ops::Call;
+use crate::protocol::Warning;
+
+/// The largest difference between the clocks that is not worth a warning.
+const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
+
+/// The service's time at the run's first answer; the host's where no answer has given one, as in a
+/// dry run.
+pub(in crate::ops) fn service_time(call: &Call<'_>) -> DateTime<Utc> {
+    call.http.service_date().map_or(call.now, |seen| seen.date)
+}
+
+/// The warning of a run in which the clocks are more than five minutes apart.
+pub(in crate::ops) fn clocks_differ(call: &Call<'_>) -> Option<Warning> {
+    let seen = call.http.service_date()?;
+    let after = TimeDelta::from_std(seen.after).unwrap_or_default();
+    let skew = call.now + after - seen.date;
+    if skew.abs() <= TOLERANCE {
+        return None;
+    }
+    let which = if skew > TimeDelta::zero() {
+        "ahead of"
+    } else {
+        "behind"
+    };
+    let minutes = skew.num_minutes().abs();
+    let words = format!(
+        "The clock of this machine is {minutes} minutes {which} the service's. The service's time was used; set the clock right."
+    );
+    Some(Warning::new("clocks_differ", words))
+}
