@@ -43,8 +43,8 @@ use secrets::AllowList;
 use state_dir::Position;
 use vault::Vault;
 
-pub use crate::net::Pace;
 pub use crate::net::deadline::CancelSignal as Cancel;
+pub use crate::net::{MemoryBudget, Pace};
 pub use state_dir::Keep;
 
 /// How long a command may take where neither request nor manifest says.
@@ -80,6 +80,8 @@ pub struct Settings {
     pub direct: bool,
     /// How patiently requests are repeated.
     pub pace: Pace,
+    /// The memory that each run may use for what services send.
+    pub memory: MemoryBudget,
 }
 
 impl Default for Settings {
@@ -98,6 +100,7 @@ impl Default for Settings {
             clock: Clock::System,
             direct: false,
             pace: Pace::default(),
+            memory: MemoryBudget::default(),
         }
     }
 }

@@ -94,7 +94,8 @@ impl Opened {
             deadline,
             checked.head.id(),
             transcript,
-        );
+        )
+        .with_memory(self.settings.memory.renewed());
         Ok(Session {
             caller,
             means: Means {

@@ -13,8 +13,9 @@ use reqwest::redirect;
 use url::Url;
 
 use crate::net::auth::Token;
+use crate::net::memory::{Held, MemoryBudget};
 use crate::net::message::{
-    ApiRequest, ApiResponse, Body, Method, Sink, is_link_local, is_loopback,
+    ApiRequest, ApiResponse, Body, Method, Sink, SinkError, is_link_local, is_loopback,
 };
 use crate::net::retry::{Pace, SAME_AGAIN};
 use crate::net::throttle::Throttle;
@@ -136,12 +137,12 @@ impl HttpClient {
     pub async fn exchange(
         &self,
         request: &ApiRequest,
-        id: &str,
-        token: Option<&Token>,
+        (id, token): (&str, Option<&Token>),
+        memory: &MemoryBudget,
     ) -> Result<ApiResponse, Failure> {
-        let mut body = Collected::default();
+        let mut body = Collected::new(memory);
         let mut response = self.drain((request, id, token), &mut body).await?;
-        response.body = body.0;
+        body.hand_over(&mut response);
         Ok(response)
     }
 
@@ -151,19 +152,19 @@ impl HttpClient {
         &self,
         request: &ApiRequest,
         (id, token): (&str, Option<&Token>),
-        sink: &mut dyn Sink,
+        (sink, memory): (&mut dyn Sink, &MemoryBudget),
     ) -> Result<ApiResponse, Failure> {
         let mut body = Forked {
             sink,
-            collected: Vec::new(),
+            collected: Collected::new(memory),
             is_array: None,
         };
         body.sink.restart();
         let mut response = self.drain((request, id, token), &mut body).await?;
         if body.is_array == Some(true) {
-            body.sink.end().map_err(|what| response.bad(&what))?;
+            body.sink.end().map_err(|stop| failed(&response, stop))?;
         }
-        response.body = body.collected;
+        body.collected.hand_over(&mut response);
         Ok(response)
     }
 
@@ -189,7 +190,7 @@ impl HttpClient {
                 return Err(response.bad(&words).rule(SAME_AGAIN));
             }
             body.receive(response.status, &chunk)
-                .map_err(|what| response.bad(&what))?;
+                .map_err(|stop| failed(&response, stop))?;
         }
         Ok(response)
     }
@@ -228,18 +229,43 @@ fn builder(settings: &HttpSettings, tls: rustls::ClientConfig) -> reqwest::Clien
         .read_timeout(settings.read_timeout)
 }
 
-/// What becomes of a body as it comes.
-trait Receive: Send {
-    fn receive(&mut self, status: u16, bytes: &[u8]) -> Result<(), String>;
+/// The failure of an answer whose body was not received to its end.
+fn failed(response: &ApiResponse, stop: SinkError) -> Failure {
+    match stop {
+        SinkError::Body(what) => response.bad(&what),
+        SinkError::Memory(failure) => failure.upstream(response.upstream(None)),
+    }
 }
 
-/// It is kept.
-#[derive(Default)]
-struct Collected(Vec<u8>);
+/// What becomes of a body as it comes.
+trait Receive: Send {
+    fn receive(&mut self, status: u16, bytes: &[u8]) -> Result<(), SinkError>;
+}
+
+/// It is stored, and counted as long as the answer exists.
+struct Collected {
+    body: Vec<u8>,
+    held: Held,
+}
+
+impl Collected {
+    fn new(memory: &MemoryBudget) -> Self {
+        Collected {
+            body: Vec::new(),
+            held: memory.hold(),
+        }
+    }
+
+    fn hand_over(self, response: &mut ApiResponse) {
+        response.body = self.body;
+        response.held = Some(Arc::new(self.held));
+    }
+}
 
 impl Receive for Collected {
-    fn receive(&mut self, _: u16, bytes: &[u8]) -> Result<(), String> {
-        self.0.extend_from_slice(bytes);
+    fn receive(&mut self, _: u16, bytes: &[u8]) -> Result<(), SinkError> {
+        self.held.grow(bytes.len())?;
+        self.body.extend_from_slice(bytes);
         Ok(())
     }
 }
@@ -247,26 +273,30 @@ impl Receive for Collected {
 /// A successful answer's array is passed on, anything else is kept.
 struct Forked<'a> {
     sink: &'a mut dyn Sink,
-    collected: Vec<u8>,
+    collected: Collected,
     /// Not known before the first byte that says something.
     is_array: Option<bool>,
 }
 
 impl Receive for Forked<'_> {
-    fn receive(&mut self, status: u16, bytes: &[u8]) -> Result<(), String> {
+    fn receive(&mut self, status: u16, bytes: &[u8]) -> Result<(), SinkError> {
         if self.is_array == Some(true) {
             return self.sink.take(bytes);
         }
-        self.collected.extend_from_slice(bytes);
+        self.collected.receive(status, bytes)?;
         if self.is_array.is_none() {
-            let text = self.collected.strip_prefix(b"\xef\xbb\xbf");
-            let text = text.unwrap_or(&self.collected).trim_ascii_start();
+            let body = &self.collected.body;
+            let text = body.strip_prefix(b"\xef\xbb\xbf");
+            let text = text.unwrap_or(body).trim_ascii_start();
             self.is_array = text
                 .first()
                 .map(|first| *first == b'[' && (200..300).contains(&status));
         }
         match self.is_array {
-            Some(true) => self.sink.take(&std::mem::take(&mut self.collected)),
+            Some(true) => {
+                self.collected.held.clear();
+                self.sink.take(&std::mem::take(&mut self.collected.body))
+            }
             _ => Ok(()),
         }
     }
@@ -304,6 +334,7 @@ fn head(request: &ApiRequest, id: &str, answer: &reqwest::Response) -> ApiRespon
         received: 0,
         call: request.upstream(id),
         read: None,
+        held: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Both know how to describe themselves in a failure. Neither is sent or judged here: sending is
 //! [`client`](super::client)'s work, judging is the services'.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
+use crate::net::memory::Held;
 use crate::net::retry::Repeat;
 use crate::net::throttle::Lane;
 use crate::protocol::document::Unreadable;
@@ -260,11 +262,32 @@ pub trait Sink: Send {
     fn restart(&mut self);
 
     /// The body has ended. Errors as in [`take`](Sink::take).
-    fn end(&mut self) -> Result<(), String>;
+    fn end(&mut self) -> Result<(), SinkError>;
 
-    /// The next bytes of the body, however it was cut on the way. Errors are words that say what is
-    /// wrong with the body; nothing further is then read.
-    fn take(&mut self, bytes: &[u8]) -> Result<(), String>;
+    /// The next bytes of the body, however it was cut on the way. After an error nothing further is
+    /// read.
+    fn take(&mut self, bytes: &[u8]) -> Result<(), SinkError>;
+}
+
+/// Why a [`Sink`] takes no more.
+#[derive(Debug)]
+pub enum SinkError {
+    /// What is wrong with the body, in words.
+    Body(String),
+    /// The run has no room for it.
+    Memory(Failure),
+}
+
+impl From<String> for SinkError {
+    fn from(words: String) -> Self {
+        SinkError::Body(words)
+    }
+}
+
+impl From<Failure> for SinkError {
+    fn from(failure: Failure) -> Self {
+        SinkError::Memory(failure)
+    }
 }
 
 /// An answer, read to its end.
@@ -284,6 +307,8 @@ pub struct ApiResponse {
     pub call: Upstream,
     /// The body as a document, once it was read as one.
     pub(super) read: Option<Document>,
+    /// The memory that the body takes up.
+    pub(super) held: Option<Arc<Held>>,
 }
 
 impl ApiResponse {
@@ -443,6 +468,7 @@ pub(crate) mod tests {
                 ..Upstream::default()
             },
             read: None,
+            held: None,
         }
     }
 

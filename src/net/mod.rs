@@ -9,6 +9,7 @@ pub mod auth;
 pub mod client;
 pub mod deadline;
 pub mod links;
+pub mod memory;
 pub mod message;
 pub mod retry;
 pub mod throttle;
@@ -25,7 +26,8 @@ pub use auth::{Audience, Auth, Pending, Token, TokenProvider};
 pub use client::{HttpClient, HttpSettings, Proxy};
 pub use deadline::{CancelSignal, Deadline};
 pub use links::Links;
-pub use message::{ApiRequest, ApiResponse, Body, Sink};
+pub use memory::{Held, MemoryBudget};
+pub use message::{ApiRequest, ApiResponse, Body, Sink, SinkError};
 pub use retry::Pace;
 pub use transcript::Transcript;
 
@@ -79,6 +81,7 @@ pub struct Caller {
     deadline: Deadline,
     id: String,
     transcript: Transcript,
+    memory: MemoryBudget,
     calls: AtomicU64,
     retries: AtomicU64,
     bytes: AtomicU64,
@@ -101,6 +104,7 @@ impl Caller {
             deadline,
             id: id.into(),
             transcript,
+            memory: MemoryBudget::default(),
             calls: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -115,6 +119,17 @@ impl Caller {
     /// Answers of a metadata endpoint do not count: they carry the time of this machine.
     pub fn service_date(&self) -> Option<ServiceDate> {
         self.service_date.get().copied()
+    }
+
+    /// With that much memory for what the services send.
+    #[must_use]
+    pub fn with_memory(self, memory: MemoryBudget) -> Self {
+        Caller { memory, ..self }
+    }
+
+    /// The memory for what the services send, shared by all requests of the run.
+    pub fn memory(&self) -> &MemoryBudget {
+        &self.memory
     }
 
     /// When the run must stop.
@@ -328,11 +343,12 @@ impl Caller {
         self.transcript.begin(request, token.is_some())?;
         self.calls.fetch_add(1, Ordering::Relaxed);
         let started = Instant::now();
+        let with = (self.id.as_str(), token);
         let response = match sink {
-            None => self.client.exchange(request, &self.id, token).await?,
+            None => self.client.exchange(request, with, &self.memory).await?,
             Some(sink) => {
-                let with = (self.id.as_str(), token);
-                self.client.stream(request, with, sink).await?
+                let to = (sink as &mut dyn Sink, &self.memory);
+                self.client.stream(request, with, to).await?
             }
         };
         let bytes = u64::try_from(response.received).unwrap_or(u64::MAX);

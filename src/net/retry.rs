@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 
+use crate::net::memory::is_memory;
 use crate::protocol::{ErrorKind, Failure};
 
 /// The rule of a failure that would be the same every time.
@@ -74,7 +75,8 @@ pub fn is_passing(failure: &Failure, repeat: Repeat) -> bool {
         ErrorKind::BadResponse => {
             let status = failure.http_status();
             let whole = status.is_none_or(|status| (200..300).contains(&status));
-            safe && whole && failure.broken_rule() != Some(SAME_AGAIN)
+            let same = failure.broken_rule() == Some(SAME_AGAIN) || is_memory(failure);
+            safe && whole && !same
         }
         _ => false,
     }

@@ -19,6 +19,7 @@ mod completeness;
 mod contracts;
 mod corpus;
 mod fuzz;
+mod limits;
 mod process;
 mod properties;
 mod protocol;

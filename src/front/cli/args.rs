@@ -155,6 +155,15 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) secrets_dir: Option<PathBuf>,
+    /// Memory for what the service sends in one run: a number and KiB, MiB or GiB; a run that needs more ends early and can be resumed [default: 512MiB]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SIZE",
+        env = "SOARHOST_MAX_MEMORY",
+        hide_env_values = true
+    )]
+    pub(super) max_memory: Option<String>,
     /// A still clock
     #[arg(long, global = true, value_name = "RFC3339")]
     pub(super) now: Option<String>,

@@ -6,7 +6,7 @@
 use crate::clock::Clock;
 use crate::front::cli::args::{SettingsArgs, text_variable};
 use crate::host::secrets::AllowList;
-use crate::host::{Host, Pace, Settings, read};
+use crate::host::{Host, MemoryBudget, Pace, Settings, read};
 use crate::identity::IdentityEndpoint;
 use crate::protocol::{Failure, Redactor, Secret};
 use crate::when;
@@ -47,6 +47,7 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
         clock: clock(args.now.as_deref())?,
         direct: false,
         pace: Pace::default(),
+        memory: memory(args.max_memory.as_deref())?,
     })
 }
 
@@ -58,6 +59,18 @@ fn identity_endpoint() -> Option<IdentityEndpoint> {
     Some(IdentityEndpoint {
         address: address.parse().ok()?,
         header: Secret::new(header),
+    })
+}
+
+/// The memory that the operator allows for what the service sends in one run.
+fn memory(size: Option<&str>) -> Result<MemoryBudget, Failure> {
+    let Some(text) = size else {
+        return Ok(MemoryBudget::default());
+    };
+    MemoryBudget::parse(text).ok_or_else(|| {
+        let message = format!("`--max-memory` must be a size of at least 1MiB; got \"{text}\".");
+        Failure::invalid_input("--max-memory", message)
+            .advice("Give a whole number and KiB, MiB or GiB, such as 512MiB.")
     })
 }
 

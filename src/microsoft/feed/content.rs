@@ -17,7 +17,8 @@ use crate::microsoft::feed::record::Record;
 use crate::microsoft::feed::splitter::Splitter;
 use crate::microsoft::feed::{Feed, PUBLISHER, error};
 use crate::microsoft::{ContentType, TimeWindow};
-use crate::net::{ApiResponse, Auth, Sink};
+use crate::net::memory::is_memory;
+use crate::net::{ApiResponse, Auth, Held, MemoryBudget, Sink, SinkError};
 use crate::protocol::document::squeezed;
 use crate::protocol::{ErrorKind, Failure};
 use crate::when::{instant, rfc3339};
@@ -97,14 +98,11 @@ impl Feed<'_> {
         let url = self.published(url).await?;
         let request = self.get(url);
         let auth = Auth::Bearer(self.tokens, &self.connection.cloud.audiences.management);
-        let mut sieve = Sieve {
-            filter,
-            splitter: Splitter::default(),
-            kept: Kept::default(),
-        };
+        let mut sieve = Sieve::new(filter, self.caller.memory());
         let how = (auth, error::classify as crate::net::Classify);
         match self.caller.stream(request, how, &mut sieve).await {
             Ok(response) => sieve.close(&response),
+            Err(failure) if is_memory(&failure) => Err(failure),
             Err(failure) if failure.kind() == ErrorKind::BadResponse => Err(unreadable(failure)),
             Err(failure) => Err(failure),
         }
@@ -145,13 +143,14 @@ pub(super) fn page(response: &ApiResponse) -> Result<Page, Failure> {
     })
 }
 
-/// What was kept of one blob.
-#[derive(Debug, Default)]
+/// What was kept of one blob; it counts as memory of the run until it is dropped.
+#[derive(Debug)]
 pub struct Kept {
     /// Records in the blob.
     pub records: u64,
     text: String,
     rows: Vec<Row>,
+    held: Held,
 }
 
 /// A kept record.
@@ -165,6 +164,20 @@ pub struct Row {
 }
 
 impl Kept {
+    fn new(memory: &MemoryBudget) -> Self {
+        Kept {
+            records: 0,
+            text: String::new(),
+            rows: Vec::new(),
+            held: memory.hold(),
+        }
+    }
+
+    /// The memory that it takes up, for who takes its records over.
+    pub fn into_held(self) -> Held {
+        self.held
+    }
+
     /// The kept records with their texts, in the blob's order.
     pub fn rows(&self) -> impl Iterator<Item = (&Row, &str)> {
         let mut from = 0;
@@ -187,9 +200,32 @@ struct Sieve<'a> {
     filter: &'a Filter,
     splitter: Splitter,
     kept: Kept,
+    memory: &'a MemoryBudget,
+    /// Bytes that were counted; what is filtered out makes room for what comes.
+    counted: usize,
 }
 
-impl Sieve<'_> {
+impl<'a> Sieve<'a> {
+    fn new(filter: &'a Filter, memory: &'a MemoryBudget) -> Self {
+        Sieve {
+            filter,
+            splitter: Splitter::default(),
+            kept: Kept::new(memory),
+            memory,
+            counted: 0,
+        }
+    }
+
+    /// Counts what is stored by now.
+    fn count(&mut self) -> Result<(), Failure> {
+        let rows = self.kept.rows.len() * size_of::<Row>();
+        let stored = self.kept.text.len() + rows + self.splitter.held();
+        let more = stored.saturating_sub(self.counted);
+        self.kept.held.grow(more)?;
+        self.counted += more;
+        Ok(())
+    }
+
     fn close(self, response: &ApiResponse) -> Result<Kept, Failure> {
         // An array was taken to its end already; anything else is still there.
         if self.splitter.finish().is_ok() {
@@ -204,15 +240,15 @@ impl Sieve<'_> {
 
 impl Sink for Sieve<'_> {
     fn restart(&mut self) {
-        self.splitter = Splitter::default();
-        self.kept = Kept::default();
+        *self = Sieve::new(self.filter, self.memory);
     }
 
-    fn end(&mut self) -> Result<(), String> {
-        self.splitter.finish().map_err(|words| format!("{words}."))
+    fn end(&mut self) -> Result<(), SinkError> {
+        let finished = self.splitter.finish();
+        Ok(finished.map_err(|words| format!("{words}."))?)
     }
 
-    fn take(&mut self, bytes: &[u8]) -> Result<(), String> {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
         let (filter, kept) = (self.filter, &mut self.kept);
         self.splitter
             .push(bytes, &mut |text| {
@@ -231,7 +267,8 @@ impl Sink for Sieve<'_> {
                 }
                 Ok(())
             })
-            .map_err(|words| format!("{words}."))
+            .map_err(|words| format!("{words}."))?;
+        Ok(self.count()?)
     }
 }
 
@@ -269,15 +306,16 @@ mod tests {
 
     fn sift(pieces: &[&str]) -> Result<Kept, String> {
         let filter = Filter::default();
-        let mut sieve = Sieve {
-            filter: &filter,
-            splitter: Splitter::default(),
-            kept: Kept::default(),
+        let memory = MemoryBudget::default();
+        let mut sieve = Sieve::new(&filter, &memory);
+        let words = |stop| match stop {
+            SinkError::Body(words) => words,
+            SinkError::Memory(failure) => failure.message().to_owned(),
         };
         for piece in pieces {
-            sieve.take(piece.as_bytes())?;
+            sieve.take(piece.as_bytes()).map_err(words)?;
         }
-        sieve.end()?;
+        sieve.end().map_err(words)?;
         let closed = sieve.close(&answer(200, "", &[]));
         closed.map_err(|failure| failure.message().to_owned())
     }
@@ -319,11 +357,8 @@ mod tests {
         );
         let page = answer(200, "<html><title>Hello</title></html>", &[]);
         let filter = Filter::default();
-        let sieve = Sieve {
-            filter: &filter,
-            splitter: Splitter::default(),
-            kept: Kept::default(),
-        };
+        let memory = MemoryBudget::default();
+        let sieve = Sieve::new(&filter, &memory);
         let failure = sieve.close(&page).expect_err("a page");
         assert_eq!(failure.kind(), ErrorKind::BadResponse);
         assert!(failure.message().contains("titled \"Hello\""), "{failure}");

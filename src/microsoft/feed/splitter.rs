@@ -75,6 +75,11 @@ impl Splitter {
         Ok(())
     }
 
+    /// Bytes of the element that is not complete yet.
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
     /// There is no more; fails if the array is not complete.
     pub(super) fn finish(&self) -> Result<(), String> {
         match self.place {

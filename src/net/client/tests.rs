@@ -421,3 +421,29 @@ fn of_many_requests_side_by_side_none_begins_during_a_pause() {
         assert!(within <= 14, "{within} of 81 came during the pause");
     });
 }
+
+#[test]
+fn body_beyond_the_memory_budget_is_refused_and_not_requested_again() {
+    run(async {
+        let server = Server::start(|_| Some(http(200, "", "x".repeat(1500)))).await;
+        let memory = MemoryBudget::new(2000);
+        let caller = caller(Duration::from_secs(5), Transcript::default());
+        let caller = caller.with_memory(memory.clone());
+        let get = || {
+            caller.send(
+                ApiRequest::get("graph", server.at("/x")),
+                Auth::Open,
+                |_| None,
+            )
+        };
+        let first = get().await.expect("1,500 of 2,000 bytes");
+        assert_eq!(memory.used(), 1500);
+        let refused = get().await.expect_err("3,000 of 2,000 bytes");
+        assert!(crate::net::memory::is_memory(&refused) && memory.is_exhausted());
+        assert_eq!(server.seen().len(), 2, "a repeat would not fit either");
+        drop(first);
+        assert_eq!(memory.used(), 0);
+        memory.retry();
+        assert!(get().await.is_ok());
+    });
+}
