@@ -32,7 +32,7 @@ macro_rules! integrations {
 integrations! {
     #[cfg(feature = "sim")] "chaos": ["record"];
     "management_activity": ["content_record", "enabled_subscription", "incident", "subscription"];
-    "purview_audit_alert_v2": ["fetch_event"];
+    "purview_audit_alert_v2": ["fetch_event", "fetch_event_extended"];
 }
 
 const VOCABULARY: &str = include_str!("../../mappings/fields.json");
@@ -168,6 +168,12 @@ impl Catalog {
         Definition::parse(&file.content, &file.name)
     }
 
+    /// The names of the mappings that extend that one, for requests to choose.
+    pub fn variants(&self, mapping: &str) -> impl Iterator<Item = &str> {
+        let names = self.mappings.keys().map(String::as_str);
+        names.filter(move |name| *name != mapping && extends(name, mapping))
+    }
+
     /// The command a request addresses. `integration` is an id, or an id with a version prefix.
     pub fn find(&self, integration: Option<&str>, command: &str) -> Result<Target<'_>, Failure> {
         let among: Vec<&Face> = match integration {
@@ -256,8 +262,9 @@ impl Catalog {
         faults
     }
 
-    /// Mappings that no manifest names and that belong to no standard vocabulary. An operator's may
-    /// be there for requests to name; a compiled-in one is dead data, and a test says so.
+    /// Mappings that no manifest names, that extend no named one (`fetch_event_extended` extends
+    /// `fetch_event` and is there for requests to choose), and that belong to no standard
+    /// vocabulary. A compiled-in one is dead data, and a test fails.
     pub fn unused(&self) -> Vec<Failure> {
         let named = |name: &str| {
             self.faces
@@ -269,7 +276,7 @@ impl Catalog {
                         command.mapping.as_deref(),
                         command.outputs.context_mapping(),
                     ];
-                    made.contains(&Some(name))
+                    made.into_iter().flatten().any(|known| extends(name, known))
                 })
         };
         self.mappings
@@ -282,6 +289,12 @@ impl Catalog {
             })
             .collect()
     }
+}
+
+/// Is it that mapping, or a variant of it: the same name with a suffix after an underscore?
+fn extends(name: &str, known: &str) -> bool {
+    let suffix = name.strip_prefix(known);
+    suffix.is_some_and(|suffix| suffix.is_empty() || suffix.starts_with('_'))
 }
 
 fn target(face: &Face, number: usize) -> Result<Target<'_>, Failure> {

@@ -13,7 +13,7 @@ use crate::host::catalog::Catalog;
 use crate::manifest::outputs::{Column, Context};
 use crate::manifest::param::Choices;
 use crate::manifest::{CommandSpec, Manifest, Param};
-use crate::mapping::Field;
+use crate::mapping::{Field, Take};
 use crate::names::fold;
 use crate::ops;
 use crate::protocol::Failure;
@@ -204,28 +204,13 @@ fn operation(page: &mut String, command: &CommandSpec) {
 
 fn outputs(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Result<(), Failure> {
     if let Some(name) = &command.mapping {
-        let mapping = catalog.mapping(name)?;
-        let _ = write!(
-            page,
-            "\nEvents: mapping `{name}`, one event for each record at `{}`.\n",
-            mapping.root
-        );
-        match &mapping.key {
-            Some(key) => line(page, &format!("Unique Event Key: `{key}`.")),
-            None => line(
+        events(page, name, catalog)?;
+        for variant in catalog.variants(name) {
+            let _ = write!(
                 page,
-                "No Unique Event Key: the key is a hash of the record's content.",
-            ),
-        }
-        for source in &mapping.sources {
-            let _ = write!(page, "\n{}:\n\n| Field | Path |\n|---|---|\n", source.title);
-            for field in &source.fields {
-                let steps = steps(field);
-                line(
-                    page,
-                    &format!("| {} | `{}`{steps} |", field.field, field.path),
-                );
-            }
+                "\nWith `\"mapping\": \"{variant}\"` in the request:\n"
+            );
+            events(page, variant, catalog)?;
         }
     }
     context(page, command, catalog)?;
@@ -239,6 +224,34 @@ fn outputs(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Resul
     Ok(())
 }
 
+/// The fields of the events that a mapping makes.
+fn events(page: &mut String, name: &str, catalog: &Catalog) -> Result<(), Failure> {
+    let mapping = catalog.mapping(name)?;
+    let _ = write!(
+        page,
+        "\nEvents: mapping `{name}`, one event for each record at `{}`.\n",
+        mapping.root
+    );
+    match &mapping.key {
+        Some(key) => line(page, &format!("Unique Event Key: `{key}`.")),
+        None => line(
+            page,
+            "No Unique Event Key: the key is a hash of the record's content.",
+        ),
+    }
+    for source in &mapping.sources {
+        let _ = write!(page, "\n{}:\n\n| Field | Path |\n|---|---|\n", source.title);
+        for field in &source.fields {
+            let (name, path, steps) = (&field.field, &field.path, steps(field));
+            let path = path.replace('|', "\\|");
+            let note = field.note.as_ref();
+            let note = note.map_or(String::new(), |note| format!(". {note}"));
+            line(page, &format!("| {name} | `{path}`{steps}{note} |"));
+        }
+    }
+    Ok(())
+}
+
 /// What is done to the value on its way, as far as it is to be said.
 fn steps(field: &Field) -> String {
     let kind = field
@@ -248,7 +261,8 @@ fn steps(field: &Field) -> String {
     let kind = kind.map(|kind| format!(" as {kind}"));
     let format = field.format.as_ref();
     let format = format.map(|format| format!(" in `{format}`"));
-    kind.into_iter().chain(format).collect()
+    let unique = (field.take == Some(Take::Unique)).then(|| ", each value once".to_owned());
+    kind.into_iter().chain(format).chain(unique).collect()
 }
 
 fn context(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Result<(), Failure> {
