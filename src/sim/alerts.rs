@@ -4,6 +4,9 @@
 //! Types of evidence go round robin, so that two dozen alerts show all 48. It deliberately knows
 //! nothing of HTTP, and alerts that a world gives literally never pass through here.
 
+use std::iter::Cycle;
+use std::vec::IntoIter;
+
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 
@@ -21,40 +24,63 @@ struct Moments {
 pub(super) struct Setting<'a> {
     /// Seed of the world.
     pub(super) seed: u64,
-    /// The world's clock.
-    pub(super) now: DateTime<Utc>,
+    /// The world's clock when it began.
+    pub(super) begin: DateTime<Utc>,
     /// The tenant whose alerts they are.
     pub(super) tenant: &'a str,
 }
 
-/// So many alerts as JSON texts. A longer list begins with the shorter one.
-pub(super) fn generate(setting: &Setting<'_>, count: usize) -> Vec<String> {
-    let types = evidence::names();
-    let mut wheel = types.iter().copied().cycle();
-    (0..count as u64)
-        .map(|number| {
-            let mut dice = Dice::new(setting.seed, number, setting.tenant);
-            alert(setting, number, &mut dice, &mut wheel).to_string()
-        })
-        .collect()
+/// Generates alerts as JSON texts, one after the other.
+pub(super) struct Generator {
+    types: Cycle<IntoIter<&'static str>>,
+    number: u64,
+}
+
+impl Generator {
+    /// A generator that begins with the first alert.
+    pub(super) fn new() -> Self {
+        Self {
+            types: evidence::names().into_iter().cycle(),
+            number: 0,
+        }
+    }
+
+    /// The next alert, which came up at a moment, or at some time before the beginning.
+    pub(super) fn next(&mut self, setting: &Setting<'_>, arrived: Option<DateTime<Utc>>) -> String {
+        let mut dice = Dice::new(setting.seed, self.number, setting.tenant);
+        let earlier = moments(setting.begin, self.number, &mut dice);
+        let moments = arrived.map_or(earlier, Moments::new);
+        dice.set_moment(moments.created);
+        let alert = alert(setting, (self.number, &moments), &mut dice, &mut self.types);
+        self.number += 1;
+        alert.to_string()
+    }
+}
+
+impl Moments {
+    /// Those of an alert that is new.
+    fn new(arrived: DateTime<Utc>) -> Self {
+        Self {
+            created: arrived,
+            updated: arrived,
+        }
+    }
 }
 
 fn alert(
     setting: &Setting<'_>,
-    number: u64,
+    (number, moments): (u64, &Moments),
     dice: &mut Dice,
     wheel: &mut impl Iterator<Item = &'static str>,
 ) -> Value {
     // Every fourth alert is one of data loss prevention.
     let leak = number % 4 == 3;
-    let moments = moments(setting.now, number, dice);
-    dice.set_moment(moments.created);
     let mut object = Map::new();
     object.extend(identity(setting, number, dice));
     object.extend(judgement(dice));
     object.extend(story(leak, dice));
     object.extend(people(dice));
-    object.extend(times(&moments, &object, dice));
+    object.extend(times(moments, &object, dice));
     object.extend(remarks(dice));
     object.insert("evidence".to_owned(), pieces(leak, dice, wheel));
     in_documented_order(object)
@@ -62,10 +88,10 @@ fn alert(
 
 /// Most alerts changed within the last day, one in five within eight days; one in three is much
 /// older than its last change.
-fn moments(now: DateTime<Utc>, number: u64, dice: &mut Dice) -> Moments {
+fn moments(begin: DateTime<Utc>, number: u64, dice: &mut Dice) -> Moments {
     let span = if number % 5 == 4 { 8 * 86_400 } else { 86_400 };
     // One second at least: written fractions come on top.
-    let updated = now - TimeDelta::seconds(1 + i64::from(dice.below(span - 1)));
+    let updated = begin - TimeDelta::seconds(1 + i64::from(dice.below(span - 1)));
     let age = if number % 3 == 1 { 30 * 86_400 } else { 3_600 };
     let created = updated - TimeDelta::seconds(1 + i64::from(dice.below(age)));
     Moments { created, updated }
@@ -244,16 +270,16 @@ mod tests {
     use super::*;
 
     fn sample(count: usize) -> Vec<String> {
-        let now = "2026-01-14T12:00:00Z".parse().unwrap();
+        let begin = "2026-01-14T12:00:00Z".parse().unwrap();
         let tenant = "11111111-2222-3333-4444-555555555555";
-        generate(
-            &Setting {
-                seed: 1,
-                now,
-                tenant,
-            },
-            count,
-        )
+        let setting = Setting {
+            seed: 1,
+            begin,
+            tenant,
+        };
+        let mut generator = Generator::new();
+        let texts = (0..count).map(|_| generator.next(&setting, None));
+        texts.collect()
     }
 
     #[test]

@@ -18,8 +18,8 @@ use crate::sim::shelf::created;
 pub(super) struct Reader<'a> {
     /// The identifiers of the world.
     pub(super) ids: &'a Ids,
-    /// Its hour.
-    pub(super) now: DateTime<Utc>,
+    /// When it began.
+    pub(super) begin: DateTime<Utc>,
     /// The tenant's GUID, lower case.
     pub(super) tenant: &'a str,
     /// The tenant's domain.
@@ -95,7 +95,7 @@ impl<'a> Records<'a> {
     /// Repeats are spread evenly over all places after the first blob.
     fn original(&self, place: usize) -> usize {
         let records = self.entry.records;
-        let later = (self.entry.blobs * records).saturating_sub(records);
+        let later = (self.entry.blobs * records).saturating_sub(records).max(1);
         let before = |at: usize| at as u128 * self.entry.repeats() as u128 / later as u128;
         let mut place = place;
         while let Some(at) = place.checked_sub(records) {
@@ -113,7 +113,7 @@ impl<'a> Records<'a> {
     /// blob is never in the order of time.
     fn moment(&self, place: usize, draws: &mut Draws) -> DateTime<Utc> {
         let records = self.entry.records;
-        let available = created(self.entry, place / records, self.reader.now);
+        let available = created(self.entry, place / records, self.reader.begin);
         let minutes = if (place % records).is_multiple_of(2) {
             5
         } else {
@@ -146,7 +146,7 @@ mod tests {
     fn reader<'a>(ids: &'a Ids, tenant: &'a str) -> Reader<'a> {
         Reader {
             ids,
-            now: NOW.parse().unwrap(),
+            begin: NOW.parse().unwrap(),
             tenant,
             domain: "contoso.onmicrosoft.com",
             detected: false,
@@ -199,7 +199,7 @@ mod tests {
                 let time = |value: &Value| value["CreationTime"].as_str().unwrap()[..19].to_owned();
                 let times: Vec<String> = values.iter().map(time).collect();
                 assert!(!times.is_sorted(), "{times:?}");
-                let available = created(&entry, number, reader.now).to_rfc3339();
+                let available = created(&entry, number, reader.begin).to_rfc3339();
                 assert!(times.iter().all(|time| *time < available), "{times:?}");
             }
         }

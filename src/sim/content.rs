@@ -11,6 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::sim::clock::Rate;
+
 /// The content types, in their only spelling.
 pub(super) const CONTENT_TYPES: [&str; 5] = [
     "Audit.AzureActiveDirectory",
@@ -58,7 +60,7 @@ pub struct GeneratedContent {
     /// How many records are in each blob. Default 5.
     #[serde(default = "five")]
     pub records: usize,
-    /// Over how many hours before now the blobs are spread, evenly and strictly inside. 1 to 168,
+    /// Over how many hours before the start the blobs are spread, evenly and strictly inside. 1 to 168,
     /// default 24: a listing without bounds finds all.
     #[serde(default = "day")]
     pub hours: u32,
@@ -74,6 +76,10 @@ pub struct GeneratedContent {
     /// To about how many bytes a record is padded. Left out or null: not at all.
     #[serde(default)]
     pub record_bytes: Option<usize>,
+    /// How many further blobs become available in an hour, evenly, while the clock runs
+    /// (`soarhost simulate`). 0 to 36,000, default 60: the first one a minute after the start.
+    #[serde(default)]
+    pub per_hour: Option<u32>,
 }
 
 /// A blob that is written out.
@@ -83,7 +89,8 @@ pub struct LiteralBlob {
     /// One of the five content types.
     #[serde(rename = "type")]
     pub content_type: String,
-    /// When it became available. Left out: an hour before now.
+    /// When it becomes available. Left out: an hour before the start. Before that time, no listing
+    /// names it.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub created: Option<DateTime<Utc>>,
@@ -129,6 +136,7 @@ impl Content {
             expired: 0,
             missing: 0,
             record_bytes: None,
+            per_hour: None,
         };
         Self {
             generated: CONTENT_TYPES.iter().map(entry).collect(),
@@ -175,6 +183,7 @@ impl GeneratedContent {
             0,
             MOST_BYTES,
         )?;
+        Rate::check(self.per_hour)?;
         let lost = self.expired.saturating_add(self.missing);
         ensure!(
             lost <= self.blobs,

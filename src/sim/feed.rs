@@ -2,8 +2,8 @@
 //!
 //! Checks go in this order: token, tenant of the address, permission, parameters. The parts are in
 //! `feed/`: [`subscriptions`] and their [`webhook`]s, which [`messenger`] calls; [`content`] with
-//! its [`window`] of time; [`blobs`]. The clock stands still, so content that became available
-//! while a subscription was stopped is deliberately not lost.
+//! its [`window`] of time; [`blobs`]. Content that became available while a
+//! subscription was stopped is deliberately not lost, and a webhook is notified once, at its start.
 
 mod blobs;
 mod content;
@@ -56,7 +56,7 @@ impl Feed {
         let content = site.world.content.clone();
         let content = content.unwrap_or_else(Content::usual);
         Self {
-            shelf: Shelf::new(content, &site.ids, site.now),
+            shelf: Shelf::new(content, &site.ids, site.begin),
             subscribed: Subscribed::default(),
             messenger: Messenger::new(authority),
             site,

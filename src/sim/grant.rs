@@ -49,7 +49,7 @@ pub(super) struct Issued {
 impl Grant {
     /// The access token that a call has earned.
     pub(super) fn issue(&self, site: &Site, call: &Call) -> Issued {
-        let now = site.now.timestamp();
+        let now = site.now().timestamp();
         let lifetime = i64::from(site.world.token_lifetime_seconds);
         // A real token lives a second longer than the answer says.
         let lasting = lifetime > 0 && !call.expired;
@@ -70,7 +70,7 @@ impl Grant {
     }
 
     fn claims(&self, site: &Site, call: &Call, exp: i64) -> Value {
-        let begin = site.now.timestamp() - 300;
+        let begin = site.now().timestamp() - 300;
         let issuer = format!("https://sts.windows.net/{}/", self.tenant);
         let principal = self.principal(site);
         let mut claims = Map::new();

@@ -108,7 +108,7 @@ impl Graph {
             "code": code,
             "message": message,
             "innerError": {
-                "date": self.site.now.format("%Y-%m-%dT%H:%M:%S").to_string(),
+                "date": self.site.now().format("%Y-%m-%dT%H:%M:%S").to_string(),
                 "request-id": own,
                 "client-request-id": call.header("client-request-id").unwrap_or(&own),
             },

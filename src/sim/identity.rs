@@ -112,7 +112,7 @@ impl Identity {
     }
 
     fn begin(&self) -> String {
-        (self.site.now.timestamp() - 300).to_string()
+        (self.site.now().timestamp() - 300).to_string()
     }
 
     fn grant(&self, call: &Call, versions: &[&str]) -> Result<Grant, Refused> {

@@ -1,9 +1,11 @@
 //! The door: a listener on 127.0.0.1, TLS with an authority of its own, and a switch per
 //! connection.
 //!
-//! There is deliberately no way to bind another address. Handshakes run on the side, so that a
+//! The server writes header names in lower case. [`Wire`] restores the case of the one that the
+//! services are known for. There is deliberately no way to bind another address. Handshakes run on the side, so that a
 //! peer who says nothing keeps nobody waiting.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -97,6 +99,23 @@ impl Lines {
 pub(super) struct Wire {
     stream: Box<dyn Stream>,
     cut: Arc<Cut>,
+    /// `NextPageUri`, as the world writes it.
+    header: Arc<str>,
+}
+
+/// The bytes with a header's name in another case. Only a head of HTTP/1.1 contains it in this form;
+/// JSON has no line breaks of this kind.
+fn recased<'a>(bytes: &'a [u8], header: &str) -> Cow<'a, [u8]> {
+    let sent = format!("\r\n{}: ", header.to_ascii_lowercase());
+    let found = bytes
+        .windows(sent.len())
+        .position(|part| part == sent.as_bytes());
+    let Some(at) = found else {
+        return Cow::Borrowed(bytes);
+    };
+    let mut bytes = bytes.to_vec();
+    bytes[at + 2..at + 2 + header.len()].copy_from_slice(header.as_bytes());
+    Cow::Owned(bytes)
 }
 
 impl AsyncRead for Wire {
@@ -117,7 +136,8 @@ impl AsyncWrite for Wire {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.cut.check(&self.cut.writer, cx)?;
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let bytes = recased(bytes, &self.header);
+        Pin::new(&mut self.stream).poll_write(cx, &bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -139,16 +159,24 @@ pub(super) struct Loopback {
 }
 
 impl Loopback {
-    /// Listens on a port of 127.0.0.1; 0 takes a free one.
+    /// Listens on a port of 127.0.0.1; 0 takes a free one. `header` is `NextPageUri` as it is to be
+    /// written.
     pub(super) async fn bind(
         port: u16,
         tls: Option<TlsAcceptor>,
         lines: Lines,
+        header: &str,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
         let (sender, ready) = mpsc::channel(16);
-        let acceptor = tokio::spawn(accept_all(listener, Opener { tls, lines, sender }));
+        let opener = Opener {
+            tls,
+            lines,
+            header: header.into(),
+            sender,
+        };
+        let acceptor = tokio::spawn(accept_all(listener, opener));
         Ok(Self {
             address,
             ready,
@@ -190,6 +218,7 @@ impl Listener for Loopback {
 struct Opener {
     tls: Option<TlsAcceptor>,
     lines: Lines,
+    header: Arc<str>,
     sender: mpsc::Sender<(Wire, SocketAddr)>,
 }
 
@@ -206,6 +235,7 @@ impl Opener {
             let wire = Wire {
                 stream,
                 cut: self.lines.add(),
+                header: self.header,
             };
             // It fails only when the server is gone.
             let _ = self.sender.send((wire, peer)).await;

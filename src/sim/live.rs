@@ -4,6 +4,8 @@
 //! What services answer is tested beside them, without connections; webhooks, which are
 //! connections, in `feed/live.rs`.
 
+mod running;
+
 use std::time::{Duration, Instant};
 
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Sign-in: `OpenID` discovery, the authorization endpoint and the token endpoints (v1 and v2).
+//! Sign-in: instance and `OpenID` discovery, the authorization endpoint and the token endpoints (v1 and v2).
 //!
 //! The order of the checks for an app that signs in as itself: method, tenant, grant, app id,
 //! resource, app, secret or certificate, principals. The parts are in `login/`: who asks
@@ -24,7 +24,7 @@ use crate::sim::grant::{Grant, Rights, owned};
 use crate::sim::ids::is_guid;
 use crate::sim::login_errors::{Refused, refused};
 use crate::sim::registered::App;
-use crate::sim::routes::{Route, Service};
+use crate::sim::routes::Route;
 use crate::sim::site::Site;
 use crate::sim::tokens::Resource;
 use crate::sim::wire::{Answer, Call};
@@ -58,6 +58,7 @@ impl Login {
     pub(super) fn answer(&self, call: &Call) -> Answer {
         let json = |answer: Answer| answer.with("Content-Type", "application/json; charset=utf-8");
         let answer = match call.route {
+            Route::LoginInstance => json(self.instance(call)),
             Route::LoginDiscovery => json(self.discovery(call)),
             Route::LoginAuthorize => self.authorize(call),
             Route::LoginToken => json(self.token(call)),
@@ -101,30 +102,36 @@ impl Login {
             self.tenant(&name)
         };
         match tenant {
-            Ok(tenant) => Answer::new(200, self.metadata(&name, &tenant).to_string()),
+            Ok(tenant) => {
+                let root = format!("{}{}", self.site.base(), call.prefix);
+                Answer::new(200, metadata(&root, &name, &tenant).to_string())
+            }
             Err(error) => error.at_discovery().answer(&self.site, call),
         }
     }
 
-    fn metadata(&self, name: &str, tenant: &str) -> Value {
-        let root = format!("{}/{name}", self.site.address(Service::Login));
-        json!({
-            "token_endpoint": format!("{root}/oauth2/v2.0/token"),
-            "token_endpoint_auth_methods_supported":
-                ["client_secret_post", "private_key_jwt", "client_secret_basic"],
-            "jwks_uri": format!("{root}/discovery/v2.0/keys"),
-            "response_modes_supported": ["query", "fragment"],
-            "subject_types_supported": ["pairwise"],
-            "id_token_signing_alg_values_supported": ["RS256"],
-            "response_types_supported": ["code"],
-            "scopes_supported": ["openid", "profile", "email", "offline_access"],
-            "issuer": format!("{}/{tenant}/v2.0", self.site.address(Service::Login)),
-            "authorization_endpoint": format!("{root}/oauth2/v2.0/authorize"),
-            "device_authorization_endpoint": format!("{root}/oauth2/v2.0/devicecode"),
-            "tenant_region_scope": "EU",
-            "cloud_instance_name": "microsoftonline.com",
-            "msgraph_host": "graph.microsoft.com",
-        })
+    /// Tells a client library that asks whether this is a login host. The only known one is here.
+    fn instance(&self, call: &Call) -> Answer {
+        let base = self.site.base();
+        let (_, host) = base.split_once("://").unwrap_or_default();
+        let asked = call.parameter("authorization_endpoint").unwrap_or_default();
+        // MSAL leaves the port out.
+        let portless = base.trim_end_matches(|c: char| c.is_ascii_digit());
+        let known = asked
+            .strip_prefix(base)
+            .or_else(|| asked.strip_prefix(portless.trim_end_matches(':')))
+            .and_then(|path| path.strip_suffix("/oauth2/v2.0/authorize"))
+            .filter(|path| path.starts_with('/'));
+        let Some(path) = known else {
+            return refused(50049, &[]).at_discovery().answer(&self.site, call);
+        };
+        let discovery = "v2.0/.well-known/openid-configuration";
+        let body = json!({
+            "tenant_discovery_endpoint": format!("{}{path}/{discovery}", self.site.base()),
+            "api-version": "1.1",
+            "metadata": [{"preferred_network": host, "preferred_cache": host, "aliases": [host]}],
+        });
+        Answer::new(200, body.to_string())
     }
 
     fn token(&self, call: &Call) -> Answer {
@@ -215,12 +222,34 @@ impl Login {
         });
         if !second {
             body["expires_on"] = number(issued.exp);
-            body["not_before"] = number(self.site.now.timestamp() - 300);
+            body["not_before"] = number(self.site.now().timestamp() - 300);
             body["resource"] = json!(grant.audience);
         }
         body["access_token"] = json!(issued.token);
         body
     }
+}
+
+/// The `OpenID` metadata of the tenant that a path names, below the address of sign-in.
+fn metadata(address: &str, name: &str, tenant: &str) -> Value {
+    let root = format!("{address}/{name}");
+    json!({
+        "token_endpoint": format!("{root}/oauth2/v2.0/token"),
+        "token_endpoint_auth_methods_supported":
+            ["client_secret_post", "private_key_jwt", "client_secret_basic"],
+        "jwks_uri": format!("{root}/discovery/v2.0/keys"),
+        "response_modes_supported": ["query", "fragment"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "response_types_supported": ["code"],
+        "scopes_supported": ["openid", "profile", "email", "offline_access"],
+        "issuer": format!("{address}/{tenant}/v2.0"),
+        "authorization_endpoint": format!("{root}/oauth2/v2.0/authorize"),
+        "device_authorization_endpoint": format!("{root}/oauth2/v2.0/devicecode"),
+        "tenant_region_scope": "EU",
+        "cloud_instance_name": "microsoftonline.com",
+        "msgraph_host": "graph.microsoft.com",
+    })
 }
 
 /// Whether a call is to an endpoint of version 2.

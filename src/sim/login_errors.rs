@@ -22,7 +22,7 @@ pub(super) struct Refused {
 }
 
 /// The errors by number: HTTP status, OAuth error, text with `{0}`, `{1}` for the arguments.
-const TABLE: [(u32, u16, &str, &str); 40] = [
+const TABLE: [(u32, u16, &str, &str); 41] = [
     (
         28000,
         400,
@@ -52,6 +52,12 @@ const TABLE: [(u32, u16, &str, &str); 40] = [
         401,
         "invalid_client",
         "JWT token is invalid or malformed.",
+    ),
+    (
+        50049,
+        400,
+        "invalid_instance",
+        "Unknown or invalid instance.",
     ),
     (
         50149,
@@ -340,7 +346,7 @@ impl Refused {
 }
 
 fn stamp(site: &Site) -> String {
-    site.now.format("%Y-%m-%d %H:%M:%SZ").to_string()
+    site.now().format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 /// What the service calls the exchange: the caller's `client-request-id`, or one of its own.

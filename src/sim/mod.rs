@@ -7,8 +7,9 @@
 //! demand. [`Sim::endpoints`] is what a client needs to find it, [`Sim::hook`] a receiver for
 //! webhooks, [`Sim::requests`] what the client did.
 //!
-//! The same world gives the same answers, byte for byte (links carry the port): ids are derived
-//! from the seed, and the clock stands still.
+//! The same world gives the same answers at the same time of day, byte for byte (links carry the
+//! port): ids are derived from the seed. The [`Clock`] stands still, or it runs and new content
+//! arrives.
 //!
 //! The simulator is a stranger here. It imports nothing of the rest of the crate and shares no
 //! constant with it, so that a mistake of the client is not repeated on the other side. It
@@ -21,6 +22,7 @@ mod audit_records;
 mod audit_template;
 mod authority;
 mod base64;
+mod clock;
 mod content;
 mod dice;
 mod evidence;
@@ -58,6 +60,7 @@ use axum::Router;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+pub use clock::Clock;
 pub use content::{Content, GeneratedContent, LiteralBlob};
 pub use faults::{Fault, Nth, Replace};
 pub use log::Seen;
@@ -100,8 +103,17 @@ impl Sim {
     ///
     /// It fails when the world is wrong or has no [`World::now`], and when the port is taken.
     pub async fn start(world: World, options: Listen) -> anyhow::Result<Self> {
+        Self::start_with_clock(world, options, Clock::Still).await
+    }
+
+    /// Starts a simulator like [`start`](Self::start), with a clock that can run.
+    pub async fn start_with_clock(
+        world: World,
+        options: Listen,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
         world.check()?;
-        let now = world
+        let begin = world
             .now
             .context("the world has no time of day; its starter sets `now`")?;
         let (tls, authority) = if options.tls {
@@ -110,11 +122,11 @@ impl Sim {
             (None, None)
         };
         let lines = Lines::default();
-        let door = Loopback::bind(options.port, tls, lines.clone()).await;
+        let door = Loopback::bind(options.port, tls, lines.clone(), &world.next_page_header).await;
         let door = door.with_context(|| format!("cannot listen on 127.0.0.1:{}", options.port))?;
         let scheme = if options.tls { "https" } else { "http" };
         let base = format!("{scheme}://{}", door.address());
-        let site = Arc::new(Site::new(world, now, &base));
+        let site = Arc::new(Site::new(world, (begin, clock), &base));
         let server = Arc::new(Server::new(Arc::clone(&site), authority.as_deref()));
         let task = tokio::spawn(serve(door, Arc::clone(&server)));
         Ok(Self {

@@ -8,11 +8,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::sim::alerts::{Setting, generate};
+use crate::sim::alerts::{Generator, Setting};
+use crate::sim::clock::Rate;
 use crate::sim::evidence::newer_members;
 use crate::sim::filter::{Fields, Literal, Property, moment};
 use crate::sim::site::Site;
@@ -28,24 +29,25 @@ const NEWER: [(&str, &str); 3] = [
 const USUAL: usize = 40;
 
 /// One alert.
+#[derive(Clone)]
 pub(super) struct Record {
-    text: String,
+    text: Arc<str>,
     literal: bool,
-    fields: HashMap<String, String>,
+    fields: Arc<HashMap<String, String>>,
 }
 
 impl Record {
     fn new(text: String, literal: bool) -> Self {
         let wanted = |name: &str| name == "id" || NAMES.contains(&name);
-        let fields = members(&text)
+        let fields: HashMap<_, _> = members(&text)
             .into_iter()
             .filter(|(name, _)| wanted(name))
             .filter_map(|(name, value)| Some((name, serde_json::from_str(value.get()).ok()?)))
             .collect();
         Self {
-            text,
+            text: text.into(),
             literal,
-            fields,
+            fields: Arc::new(fields),
         }
     }
 
@@ -62,7 +64,7 @@ impl Record {
     /// What is sent of it: all or the chosen members, newer members of enumerations shown or not.
     pub(super) fn sent(&self, select: Option<&[String]>, newer: bool) -> Cow<'_, str> {
         let whole = if newer || self.literal {
-            Cow::Borrowed(self.text.as_str())
+            Cow::Borrowed(&*self.text)
         } else {
             Cow::Owned(hidden(&self.text))
         };
@@ -152,7 +154,14 @@ impl<'de> Deserialize<'de> for Members<'de> {
 /// The alerts of every tenant, made when first asked for.
 #[derive(Default)]
 pub(super) struct Records {
-    tenants: Mutex<HashMap<String, Arc<Vec<Record>>>>,
+    tenants: Mutex<HashMap<String, Known>>,
+}
+
+/// The alerts of a tenant so far, and what makes more of them.
+struct Known {
+    records: Arc<Vec<Record>>,
+    generator: Generator,
+    arrived: usize,
 }
 
 impl Records {
@@ -160,28 +169,56 @@ impl Records {
     pub(super) fn of(&self, site: &Site, tenant: &str) -> Arc<Vec<Record>> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let known = tenants.entry(tenant.to_owned());
-        Arc::clone(known.or_insert_with(|| Arc::new(make(site, tenant))))
+        let known = known.or_insert_with(|| make(site, tenant));
+        known.grow(site, tenant);
+        Arc::clone(&known.records)
     }
 }
 
-fn make(site: &Site, tenant: &str) -> Vec<Record> {
-    let alerts = &site.world.alerts;
-    if let Some(literal) = &alerts.literal {
-        return literal
-            .iter()
-            .map(|raw| Record::new(raw.get().to_owned(), true))
-            .collect();
+impl Known {
+    /// Adds the alerts that have come up since the last call.
+    fn grow(&mut self, site: &Site, tenant: &str) {
+        if site.world.alerts.literal.is_some() {
+            return;
+        }
+        let rate = Rate::of(site.world.alerts.per_hour);
+        // Written times have a fraction of a second more.
+        let passed = site.now() - site.begin - TimeDelta::seconds(1);
+        for number in self.arrived..rate.arrived_before(passed) {
+            let at = site.begin + rate.arrival(number);
+            let text = self.generator.next(&setting(site, tenant), Some(at));
+            Arc::make_mut(&mut self.records).push(Record::new(text, false));
+            self.arrived = number + 1;
+        }
     }
-    let setting = Setting {
+}
+
+fn setting<'a>(site: &Site, tenant: &'a str) -> Setting<'a> {
+    Setting {
         seed: site.world.seed,
-        now: site.now,
+        begin: site.begin,
         tenant,
+    }
+}
+
+/// The alerts with which a tenant begins.
+fn make(site: &Site, tenant: &str) -> Known {
+    let alerts = &site.world.alerts;
+    let mut generator = Generator::new();
+    let records = match &alerts.literal {
+        Some(literal) => {
+            let texts = literal.iter().map(|raw| raw.get().to_owned());
+            texts.map(|text| Record::new(text, true)).collect()
+        }
+        None => (0..alerts.count.unwrap_or(USUAL))
+            .map(|_| Record::new(generator.next(&setting(site, tenant), None), false))
+            .collect(),
     };
-    let generated = generate(&setting, alerts.count.unwrap_or(USUAL));
-    generated
-        .into_iter()
-        .map(|text| Record::new(text, false))
-        .collect()
+    Known {
+        records: Arc::new(records),
+        generator,
+        arrived: 0,
+    }
 }
 
 #[cfg(test)]

@@ -40,17 +40,27 @@ impl Service {
     }
 
     /// Splits the service's segment off a path.
-    pub(super) fn split(path: &str) -> Option<(Self, &str)> {
+    fn split(path: &str) -> Option<(Self, &str)> {
         Self::ALL.into_iter().find_map(|service| {
             let rest = path.strip_prefix('/')?.strip_prefix(service.name())?;
             (rest.is_empty() || rest.starts_with('/')).then_some((service, rest))
         })
+    }
+
+    /// The service of a path and the path below it. Sign-in answers at the root, too: many client
+    /// libraries take an authority without a path.
+    pub(super) fn of(path: &str) -> Option<(Self, &str)> {
+        let at_root =
+            || (Route::of(Self::Login, path) != Route::Unknown).then_some((Self::Login, path));
+        Self::split(path).or_else(at_root)
     }
 }
 
 /// A kind of call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Route {
+    /// Which hosts are login hosts: what client libraries ask before they trust one.
+    LoginInstance,
     /// The `OpenID` metadata of a tenant.
     LoginDiscovery,
     /// The authorization endpoint, v1 and v2, where a person signs in.
@@ -83,7 +93,8 @@ pub(super) enum Route {
 
 impl Route {
     /// The routes that a fault may name.
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
+        Self::LoginInstance,
         Self::LoginDiscovery,
         Self::LoginAuthorize,
         Self::LoginToken,
@@ -102,6 +113,7 @@ impl Route {
     /// The name in world files.
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::LoginInstance => "login.instance",
             Self::LoginDiscovery => "login.discovery",
             Self::LoginAuthorize => "login.authorize",
             Self::LoginToken => "login.token",
@@ -124,6 +136,7 @@ impl Route {
         let lower = path.to_ascii_lowercase();
         let segments: Vec<&str> = lower.split('/').skip(1).collect();
         match (service, segments.as_slice()) {
+            (Service::Login, [_, "discovery", "instance"]) => Self::LoginInstance,
             (
                 Service::Login,
                 [_, "v2.0", ".well-known", "openid-configuration"]
@@ -195,6 +208,7 @@ mod tests {
                 Route::FeedBlob,
             ),
             ("/hook/feed", Route::HookReceive),
+            ("/login/common/discovery/instance", Route::LoginInstance),
             ("/login/t/oauth2/v2.0/authorize", Route::LoginAuthorize),
             (
                 "/metadata/metadata/identity/oauth2/token",
@@ -205,10 +219,13 @@ mod tests {
             ("/hook/feed/more", Route::Unknown),
         ];
         for (path, wanted) in cases {
-            let (service, rest) = Service::split(path).unwrap();
+            let (service, rest) = Service::of(path).unwrap();
             assert_eq!(Route::of(service, rest), wanted, "{path}");
         }
-        assert_eq!(Service::split("/logins/x"), None);
-        assert_eq!(Service::split("/"), None);
+        for path in ["/logins/x", "/", "/t/oauth2/v2.0/logout"] {
+            assert_eq!(Service::of(path), None, "{path}");
+        }
+        let root = "/t/oauth2/v2.0/token";
+        assert_eq!(Service::of(root), Some((Service::Login, root)));
     }
 }

@@ -122,7 +122,7 @@ impl Server {
         // Without one the server would write the system's date.
         let date = self
             .site
-            .now
+            .now()
             .format("%a, %d %b %Y %H:%M:%S GMT")
             .to_string();
         if let Ok(date) = HeaderValue::try_from(date) {
@@ -261,7 +261,7 @@ async fn read(request: Request) -> (Option<Service>, Call) {
         .uri
         .path_and_query()
         .map_or(whole, |target| target.as_str());
-    let found = Service::split(whole);
+    let found = Service::of(whole);
     let path = found.map_or(whole, |(_, path)| path).to_owned();
     let route = found.map_or(Route::Unknown, |(service, path)| Route::of(service, path));
     // A body that cannot be read is as good as none: the service will miss something in it.
@@ -270,6 +270,7 @@ async fn read(request: Request) -> (Option<Service>, Call) {
         route,
         number: 0,
         expired: false,
+        prefix: whole[..whole.len() - path.len()].to_owned(),
         method: parts.method.as_str().to_owned(),
         target: target
             .get(whole.len() - path.len()..)

@@ -1,13 +1,18 @@
 //! All blobs of a world in the order in which they became available, each with its id and its
 //! fate.
 //!
-//! A blob is a few numbers here: what stands in it is made when it is fetched. Nothing in this
-//! file knows tenants, subscriptions or answers.
+//! A blob is a few numbers here: what stands in it is made when it is fetched. Blobs that arrive
+//! while the clock runs are computed from their number, and not stored. Nothing in this file knows
+//! tenants, subscriptions or answers.
 
-use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound as _, NaiveDateTime, TimeDelta, Utc};
 
+use crate::sim::clock::Rate;
 use crate::sim::content::{Content, GeneratedContent, LiteralBlob};
 use crate::sim::ids::Ids;
+
+/// A moment as ids write it: seventeen digits, down to the millisecond.
+const STAMP: &str = "%Y%m%d%H%M%S%3f";
 
 /// How long a blob can be had.
 const LIFETIME: TimeDelta = TimeDelta::days(7);
@@ -22,8 +27,8 @@ pub(super) struct Blob {
     pub(super) created: DateTime<Utc>,
     /// Until when it can be had.
     pub(super) expires: DateTime<Utc>,
-    /// What fetching it brings.
-    pub(super) fate: Fate,
+    /// What fetching it brings, until it expires.
+    fate: Fate,
     /// Where it comes from.
     pub(super) origin: Origin,
 }
@@ -46,7 +51,7 @@ pub(super) enum Origin {
     Generated {
         /// The number of the entry, from 0.
         entry: usize,
-        /// The number of the blob in it, from 0.
+        /// The number of the blob in it, from 0; those that arrive later come after all others.
         number: usize,
     },
     /// A literal blob, by its number from 0.
@@ -56,12 +61,24 @@ pub(super) enum Origin {
 /// All blobs of a world.
 pub(super) struct Shelf {
     content: Content,
+    begin: DateTime<Utc>,
+    /// The blobs that the world has from the start.
     blobs: Vec<Blob>,
 }
 
+impl Blob {
+    /// What fetching it brings at a moment.
+    pub(super) fn fate_at(&self, now: DateTime<Utc>) -> Fate {
+        match self.fate {
+            Fate::Whole if self.expires <= now => Fate::Expired,
+            fate => fate,
+        }
+    }
+}
+
 impl Shelf {
-    /// Lays out the content of a world at its hour.
-    pub(super) fn new(content: Content, ids: &Ids, now: DateTime<Utc>) -> Self {
+    /// Lays out the content of a world that begins at a moment.
+    pub(super) fn new(content: Content, ids: &Ids, begin: DateTime<Utc>) -> Self {
         let mut blobs = vec![];
         for (at, entry) in content.generated.iter().enumerate() {
             let start = ids.digest(&["lost blobs", &at.to_string()]);
@@ -70,12 +87,16 @@ impl Shelf {
                 .iter()
                 .take(4)
                 .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
-            blobs.extend((0..entry.blobs).map(|number| made(entry, (at, number), start, now)));
+            blobs.extend((0..entry.blobs).map(|number| made(entry, (at, number), start, begin)));
         }
         let literal = content.blobs.iter().enumerate();
-        blobs.extend(literal.map(|(at, blob)| written(blob, at, now)));
+        blobs.extend(literal.map(|(at, blob)| written(blob, at, begin)));
         blobs.sort_by_key(|blob| blob.created);
-        Self { content, blobs }
+        Self {
+            content,
+            begin: whole(begin),
+            blobs,
+        }
     }
 
     /// The blobs of a content type that became available from a moment up to, not including,
@@ -83,35 +104,63 @@ impl Shelf {
     pub(super) fn between<'a>(
         &'a self,
         content_type: &'a str,
-        (start, end): (DateTime<Utc>, DateTime<Utc>),
-    ) -> impl Iterator<Item = &'a Blob> {
-        let from = self.blobs.partition_point(|blob| blob.created < start);
-        let to = self.blobs.partition_point(|blob| blob.created < end);
-        self.blobs
-            .get(from..to)
-            .unwrap_or_default()
-            .iter()
+        bounds: (DateTime<Utc>, DateTime<Utc>),
+    ) -> impl Iterator<Item = Blob> {
+        self.all_between(bounds)
             .filter(move |blob| self.content_type(blob) == content_type)
-            .flat_map(|blob| std::iter::repeat_n(blob, self.listed(blob)))
+            .flat_map(|blob| {
+                let times = self.listed(&blob);
+                std::iter::repeat_n(blob, times)
+            })
     }
 
-    /// The blob with an id.
-    pub(super) fn find(&self, id: &str) -> Option<&Blob> {
+    /// All blobs that became available in a span of time, in that order.
+    fn all_between(
+        &self,
+        (start, end): (DateTime<Utc>, DateTime<Utc>),
+    ) -> impl Iterator<Item = Blob> {
+        let at = |moment: DateTime<Utc>| self.blobs.partition_point(|blob| blob.created < moment);
+        let (from, to) = (at(start), at(end).max(at(start)));
+        let turn = at(self.begin).clamp(from, to);
+        let mut later = self.blobs[turn..to].to_vec();
+        later.extend(self.arrived(start, end));
+        later.sort_by_key(|blob| blob.created);
+        self.blobs[from..turn].iter().cloned().chain(later)
+    }
+
+    /// The blobs that arrived in a span of time.
+    fn arrived(&self, start: DateTime<Utc>, end: DateTime<Utc>) -> impl Iterator<Item = Blob> {
+        let entries = self.content.generated.iter().enumerate();
+        entries.flat_map(move |(at, entry)| {
+            let rate = Rate::of(entry.per_hour);
+            let [from, to] = [start, end].map(|bound| rate.arrived_before(bound - self.begin));
+            (from..to).map(move |ordinal| {
+                let number = entry.blobs + ordinal;
+                let created = created(entry, number, self.begin);
+                Blob {
+                    created,
+                    expires: created + LIFETIME,
+                    fate: Fate::Whole,
+                    origin: Origin::Generated { entry: at, number },
+                }
+            })
+        })
+    }
+
+    /// The blob with an id, if it is available at a moment.
+    pub(super) fn find(&self, id: &str, now: DateTime<Utc>) -> Option<Blob> {
         let named = |blob: &LiteralBlob| blob.id.as_deref() == Some(id);
         if let Some(at) = self.content.blobs.iter().position(named) {
             return self
                 .blobs
                 .iter()
-                .find(|blob| blob.origin == Origin::Literal(at));
+                .find(|blob| blob.origin == Origin::Literal(at))
+                .cloned();
         }
         let digits = id.split('$').nth(1)?.get(..17)?;
-        let from = self
-            .blobs
-            .partition_point(|blob| *stamp(blob.created) < *digits);
-        self.blobs[from..]
-            .iter()
-            .take_while(|blob| stamp(blob.created) == digits)
-            .find(|blob| self.id(blob) == id)
+        let created = NaiveDateTime::parse_from_str(digits, STAMP).ok()?.and_utc();
+        self.all_between((created, created + TimeDelta::milliseconds(1)))
+            .find(|blob| blob.created <= now && self.id(blob) == id)
     }
 
     /// The content type of a blob.
@@ -173,29 +222,31 @@ pub(super) enum Source<'a> {
     Literal(&'a LiteralBlob),
 }
 
-/// When the blob with a number became available: `hours * (number + 1) / (blobs + 1)` after the
-/// beginning of the entry's hours.
+/// When the blob with a number becomes available: `hours * (number + 1) / (blobs + 1)` after the
+/// beginning of the entry's hours, which end at the start; from number `blobs` on, after the start,
+/// at the entry's rate.
 pub(super) fn created(
     entry: &GeneratedContent,
     number: usize,
-    now: DateTime<Utc>,
+    begin: DateTime<Utc>,
 ) -> DateTime<Utc> {
+    let begin = whole(begin);
+    if let Some(ordinal) = number.checked_sub(entry.blobs) {
+        return begin + Rate::of(entry.per_hour).arrival(ordinal);
+    }
     let span = i64::from(entry.hours) * 3_600_000;
     let part = i64::try_from(number + 1).unwrap_or(i64::MAX);
     let parts = i64::try_from(entry.blobs + 1).unwrap_or(i64::MAX);
-    let whole = now
-        .duration_trunc(TimeDelta::milliseconds(1))
-        .unwrap_or(now);
-    whole - TimeDelta::milliseconds(span) + TimeDelta::milliseconds(span * part / parts)
+    begin - TimeDelta::milliseconds(span) + TimeDelta::milliseconds(span * part / parts)
 }
 
 fn made(
     entry: &GeneratedContent,
     (at, number): (usize, usize),
     start: usize,
-    now: DateTime<Utc>,
+    begin: DateTime<Utc>,
 ) -> Blob {
-    let created = created(entry, number, now);
+    let created = created(entry, number, begin);
     Blob {
         created,
         expires: created + LIFETIME,
@@ -219,10 +270,10 @@ fn fate(entry: &GeneratedContent, number: usize, start: usize) -> Fate {
     }
 }
 
-fn written(blob: &LiteralBlob, at: usize, now: DateTime<Utc>) -> Blob {
-    let created = blob.created.unwrap_or(now - TimeDelta::hours(1));
+fn written(blob: &LiteralBlob, at: usize, begin: DateTime<Utc>) -> Blob {
+    let created = blob.created.unwrap_or(begin - TimeDelta::hours(1));
     let expires = blob.expires.unwrap_or(created + LIFETIME);
-    let fate = match (blob.expired || expires <= now, blob.missing) {
+    let fate = match (blob.expired, blob.missing) {
         (_, true) => Fate::Missing,
         (true, false) => Fate::Expired,
         (false, false) => Fate::Whole,
@@ -235,9 +286,14 @@ fn written(blob: &LiteralBlob, at: usize, now: DateTime<Utc>) -> Blob {
     }
 }
 
-/// A moment as ids write it: seventeen digits, down to the millisecond.
+/// A moment in whole milliseconds, as ids write it.
+fn whole(moment: DateTime<Utc>) -> DateTime<Utc> {
+    let whole = moment.duration_trunc(TimeDelta::milliseconds(1));
+    whole.unwrap_or(moment)
+}
+
 fn stamp(moment: DateTime<Utc>) -> String {
-    moment.format("%Y%m%d%H%M%S%3f").to_string()
+    moment.format(STAMP).to_string()
 }
 
 #[cfg(test)]
@@ -252,7 +308,7 @@ mod tests {
         (Shelf::new(content, &Ids::new(1), now), now)
     }
 
-    fn day(shelf: &Shelf, now: DateTime<Utc>) -> Vec<&Blob> {
+    fn day(shelf: &Shelf, now: DateTime<Utc>) -> Vec<Blob> {
         let start = now - TimeDelta::days(1);
         shelf.between("Audit.Exchange", (start, now)).collect()
     }
@@ -268,12 +324,15 @@ mod tests {
         let ids: HashSet<String> = blobs.iter().map(|blob| shelf.id(blob)).collect();
         assert_eq!(ids.len(), 2000);
         for blob in &blobs {
-            assert_eq!(shelf.find(&shelf.id(blob)).unwrap().origin, blob.origin);
+            assert_eq!(
+                shelf.find(&shelf.id(blob), now).unwrap().origin,
+                blob.origin
+            );
         }
         let last = now - TimeDelta::milliseconds(1);
         let most = blobs.iter().all(|blob| blob.created < last);
         assert!(most && blobs.is_sorted_by_key(|blob| blob.created));
-        assert!(shelf.find("20260114$20260114").is_none() && shelf.find("").is_none());
+        assert!(shelf.find("20260114$20260114", now).is_none() && shelf.find("", now).is_none());
     }
 
     #[test]
@@ -281,7 +340,7 @@ mod tests {
         let (shelf, now) =
             shelf(r#"{"blobs":[{"type":"Audit.Exchange","created":"2026-01-14T09:31:12.345Z"}]}"#);
         assert_eq!(
-            shelf.id(day(&shelf, now)[0]),
+            shelf.id(&day(&shelf, now)[0]),
             "202601140930123455000$202601140931123455000$audit_exchange$Audit_Exchange$na0017"
         );
     }
@@ -310,10 +369,34 @@ mod tests {
                 {"type":"Audit.Exchange","listed":0,"expires":"2026-01-14T11:00:00Z"},
                 {"type":"Audit.Exchange","missing":true}]}"#,
         );
-        let fates: Vec<Fate> = day(&shelf, now).iter().map(|blob| blob.fate).collect();
+        let blobs = day(&shelf, now);
+        let fates: Vec<Fate> = blobs.iter().map(|blob| blob.fate_at(now)).collect();
         assert_eq!(fates, [Fate::Whole, Fate::Whole, Fate::Missing]);
-        let found = shelf.find("odd").unwrap();
+        let found = shelf.find("odd", now).unwrap();
         assert_eq!(found.created, now - TimeDelta::hours(1));
         assert_eq!(found.expires, found.created + LIFETIME);
+    }
+
+    #[test]
+    fn blobs_arrive_after_the_start_and_expire_seven_days_later() {
+        let (shelf, begin) = shelf(
+            r#"{"generated":[{"type":"Audit.Exchange","blobs":2,"expired":1,"per_hour":120},
+                    {"type":"Audit.Exchange","blobs":0,"per_hour":60},
+                    {"type":"Audit.Exchange","blobs":1,"per_hour":0}],
+                "blobs":[{"type":"Audit.Exchange","created":"2026-01-14T12:00:45Z"}]}"#,
+        );
+        let begin = whole(begin);
+        let minute = begin + TimeDelta::seconds(60);
+        let listed = |to| shelf.between("Audit.Exchange", (begin, to));
+        let passed: Vec<i64> = listed(minute + TimeDelta::milliseconds(1))
+            .map(|blob| (blob.created - begin).num_seconds())
+            .collect();
+        assert_eq!(passed, [30, 45, 60, 60]);
+        let last = listed(minute).next().unwrap();
+        let id = shelf.id(&last);
+        assert!(shelf.find(&id, begin).is_none(), "it is not available yet");
+        assert_eq!(shelf.find(&id, minute).unwrap().origin, last.origin);
+        assert_eq!(last.fate_at(minute), Fate::Whole);
+        assert_eq!(last.fate_at(minute + LIFETIME), Fate::Expired);
     }
 }

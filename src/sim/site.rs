@@ -1,9 +1,10 @@
 //! What all services share: the world, its clock, its identifiers, the addresses, the tokens.
 //!
-//! It deliberately holds nothing that changes.
+//! Only the time of day changes, and only if the clock runs.
 
 use chrono::{DateTime, Utc};
 
+use crate::sim::clock::Clock;
 use crate::sim::ids::Ids;
 use crate::sim::routes::Service;
 use crate::sim::tokens::Tokens;
@@ -14,8 +15,9 @@ use crate::sim::world::World;
 pub(super) struct Site {
     /// The world.
     pub(super) world: World,
-    /// Its clock, which stands still.
-    pub(super) now: DateTime<Utc>,
+    /// The time of day when the simulator was started.
+    pub(super) begin: DateTime<Utc>,
+    clock: Clock,
     /// Its identifiers.
     pub(super) ids: Ids,
     /// Issues and reads tokens.
@@ -25,16 +27,22 @@ pub(super) struct Site {
 
 impl Site {
     /// The site of a world, reachable at a base address such as `https://127.0.0.1:4711`.
-    pub(super) fn new(world: World, now: DateTime<Utc>, base: &str) -> Self {
+    pub(super) fn new(world: World, (begin, clock): (DateTime<Utc>, Clock), base: &str) -> Self {
         let ids = Ids::new(world.seed);
         let tokens = Tokens::new(&ids, base);
         Self {
             world,
-            now,
+            begin,
+            clock,
             ids,
             tokens,
             base: base.to_owned(),
         }
+    }
+
+    /// The time of day.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.time(self.begin)
     }
 
     /// The address of everything.
@@ -58,7 +66,8 @@ impl Site {
     /// A site of a world given as JSON, at noon of a fixed day.
     pub(super) fn sample(world: &str) -> std::sync::Arc<Self> {
         let world = World::from_json(world).unwrap();
-        let now = "2026-01-14T12:00:00Z".parse().unwrap();
-        std::sync::Arc::new(Self::new(world, now, "https://127.0.0.1:1"))
+        let begin = "2026-01-14T12:00:00Z".parse().unwrap();
+        let base = "https://127.0.0.1:1";
+        std::sync::Arc::new(Self::new(world, (begin, Clock::Still), base))
     }
 }

@@ -200,7 +200,7 @@ pub(super) fn check(site: &Site, call: &Call, resource: Resource) -> Result<Clai
         return Err(Refusal::Empty);
     }
     let claims = site.tokens.read(token).ok_or(Refusal::Malformed)?;
-    if call.expired || claims.exp <= site.now.timestamp() {
+    if call.expired || claims.exp <= site.now().timestamp() {
         return Err(Refusal::Expired);
     }
     if site.tokens.resource(&claims.aud) != Some(resource) {
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_token_is_judged_by_signature_hour_and_audience() {
         let site = Site::sample("{}");
-        let later = site.now.timestamp() + 1;
+        let later = site.now().timestamp() + 1;
         let with = |audience: &str, exp| format!("Bearer {}", issue(&site, audience, exp));
         let graph = "https://graph.microsoft.us/";
         assert_eq!(

@@ -19,6 +19,8 @@ pub(super) struct Call {
     pub(super) expired: bool,
     /// The method, upper case.
     pub(super) method: String,
+    /// The path of the service: empty for sign-in at the root.
+    pub(super) prefix: String,
     /// The path below the service.
     pub(super) path: String,
     /// The path below the service with the query, as they came.
@@ -106,6 +108,7 @@ impl Call {
             route: Route::of(service, path),
             number: 1,
             expired: false,
+            prefix: format!("/{}", service.name()),
             method: "GET".to_owned(),
             path: path.to_owned(),
             target: target.to_owned(),

@@ -29,6 +29,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::sim::clock::Rate;
 use crate::sim::content::{CONTENT_TYPES, Content};
 use crate::sim::faults::Fault;
 use crate::sim::ids::is_guid;
@@ -36,6 +37,9 @@ use crate::sim::registered::{App, ManagedIdentity};
 
 /// The tenant of the default world.
 const CONTOSO: &str = "11111111-2222-3333-4444-555555555555";
+
+/// The header with the link to the next page of a listing, as the service writes it.
+const NEXT_PAGE: &str = "NextPageUri";
 
 /// What the default preset has subscribed to.
 const SUBSCRIBED: [&str; 3] = ["Audit.Exchange", "Audit.SharePoint", "Audit.General"];
@@ -46,7 +50,8 @@ const SUBSCRIBED: [&str; 3] = ["Audit.Exchange", "Audit.SharePoint", "Audit.Gene
 pub struct World {
     /// Every made-up id, token and alert follows from it. Default 1.
     pub seed: u64,
-    /// The time of day; it stands still. Left out or null: the starter of the simulator sets it.
+    /// The time of day when the simulator is started; it stands still or, in `soarhost simulate`,
+    /// runs from there. Left out or null: the starter of the simulator sets it.
     #[schemars(with = "Option<String>")]
     pub now: Option<DateTime<Utc>>,
     /// Known tenants. Default: one, Contoso, with the domain `contoso.onmicrosoft.com`.
@@ -91,6 +96,9 @@ pub struct World {
     /// `{management}` in it stands for the simulator's own address of the service, `{request}` for
     /// the address just asked. A last page still has none.
     pub next_page_uri: Option<String>,
+    /// How the name of the header `NextPageUri` is written, in HTTP/1.1: header names mean the
+    /// same in every case, and HTTP/2 sends all of them in lower case. Default `NextPageUri`.
+    pub next_page_header: String,
     /// Whether HTTP/2 is offered. Default true. Without it every request under way has a
     /// connection of its own, so that cutting one leaves the others alone.
     pub http2: bool,
@@ -241,6 +249,10 @@ pub struct Alerts {
     /// So many generated alerts.
     #[serde(default)]
     pub count: Option<usize>,
+    /// How many further alerts are generated in an hour, evenly, while the clock runs (`soarhost
+    /// simulate`). 0 to 36,000, default 60. Literal alerts get no company.
+    #[serde(default)]
+    pub per_hour: Option<u32>,
     /// Alert objects as the wire shall hold them, byte for byte. They are filtered, ordered and
     /// paged like generated ones; `Prefer: include-unknown-enum-members` changes nothing in them.
     #[serde(default)]
@@ -274,6 +286,7 @@ impl Default for World {
             content: None,
             content_page_size: 200,
             next_page_uri: None,
+            next_page_header: NEXT_PAGE.to_owned(),
             http2: true,
             faults: vec![],
         }
@@ -327,6 +340,7 @@ impl World {
             self.alerts.count.is_none() || self.alerts.literal.is_none(),
             "alerts: give either \"count\" or \"literal\""
         );
+        Rate::check(self.alerts.per_hour).context("alerts")?;
         for raw in self.alerts.literal.iter().flatten() {
             ensure!(
                 raw.get().starts_with('{'),
@@ -345,6 +359,11 @@ impl World {
         ensure!(
             self.content_page_size != 0,
             "content_page_size: a page holds at least one blob"
+        );
+        let header = &self.next_page_header;
+        ensure!(
+            header.eq_ignore_ascii_case(NEXT_PAGE),
+            "next_page_header: {header:?} is not {NEXT_PAGE:?} in upper or lower case"
         );
         let content = self.content.iter().try_for_each(Content::check);
         content.context("content")?;
@@ -493,6 +512,14 @@ mod tests {
             ),
             (r#"{"page_size":0}"#, "page_size"),
             (r#"{"content_page_size":0}"#, "content_page_size"),
+            (
+                r#"{"next_page_header":"NextPage"}"#,
+                "next_page_header: \"NextPage\" is not",
+            ),
+            (
+                r#"{"alerts":{"per_hour":36001}}"#,
+                "alerts: per_hour is from 0 to 36000",
+            ),
             (
                 r#"{"content":{"generated":[{"type":"DLP.All","blobs":1,"hours":0}]}}"#,
                 "content: generated: number 1 in the list: hours",

@@ -377,4 +377,17 @@ pub(super) struct SimulateArgs {
     /// http instead of https
     #[arg(long)]
     pub(super) plain: bool,
+    /// Let time pass, so that new content arrives and tokens expire, or not
+    #[arg(long, value_enum, default_value_t = ClockMode::Running)]
+    pub(super) clock: ClockMode,
+}
+
+/// Whether the simulator's time of day moves.
+#[cfg(feature = "sim")]
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum ClockMode {
+    /// It runs from `now` of the world, from `--now` or from the current time.
+    Running,
+    /// It stands still, so that every answer can be repeated.
+    Still,
 }

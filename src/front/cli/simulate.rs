@@ -1,16 +1,18 @@
 //! `simulate`: the simulator as a server on loopback; prints an endpoints file for it.
 
 use std::io::Write;
+use std::time::Instant;
 
+use chrono::TimeDelta;
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
 
-use crate::front::cli::args::{SettingsArgs, SimulateArgs};
+use crate::front::cli::args::{ClockMode, SettingsArgs, SimulateArgs};
 use crate::front::cli::out::Out;
 use crate::front::cli::{Ended, run, settings};
 use crate::protocol::document::indented;
 use crate::protocol::failure::{ErrorKind, Failure};
-use crate::sim::{Listen, Sim, World};
+use crate::sim::{Clock, Listen, Sim, World};
 
 /// The schema of a world file.
 pub(super) fn world_schema() -> Schema {
@@ -35,7 +37,7 @@ pub(super) fn simulate(args: &SimulateArgs, operator: &SettingsArgs, out: &mut O
             tls: !args.plain,
             port: args.port,
         };
-        let sim = Sim::start(world, listen)
+        let sim = Sim::start_with_clock(world, listen, clock(args.clock))
             .await
             .map_err(|error| failed("--port", &error))?;
         writeln!(out, "{}", indented(&sim.endpoints().to_string()))?;
@@ -48,6 +50,17 @@ pub(super) fn simulate(args: &SimulateArgs, operator: &SettingsArgs, out: &mut O
         sim.stop().await;
         Ok(0)
     })
+}
+
+fn clock(mode: ClockMode) -> Clock {
+    match mode {
+        ClockMode::Still => Clock::Still,
+        ClockMode::Running => {
+            let start = Instant::now();
+            // More than a duration can hold does not pass.
+            Clock::running(move || TimeDelta::from_std(start.elapsed()).unwrap_or(TimeDelta::MAX))
+        }
+    }
 }
 
 fn failed(at: &str, error: &anyhow::Error) -> Failure {

@@ -21,7 +21,7 @@ impl Feed {
     /// The records of the blob that a call names.
     pub(super) fn blob(&self, call: &Call, claims: &Claims) -> Result<Answer, Refused> {
         let id = call.segment(6);
-        let found = self.shelf.find(&id);
+        let found = self.shelf.find(&id, self.site.now());
         let blob = found.ok_or_else(|| {
             if id.contains('$') {
                 missing(&id)
@@ -29,11 +29,11 @@ impl Feed {
                 malformed(&id)
             }
         })?;
-        self.running(claims, self.shelf.content_type(blob))?;
-        match blob.fate {
+        self.running(claims, self.shelf.content_type(&blob))?;
+        match blob.fate_at(self.site.now()) {
             Fate::Missing => Err(missing(&id)),
             Fate::Expired => Err(expired(&id)),
-            Fate::Whole => Ok(Answer::new(200, self.body(blob, claims))),
+            Fate::Whole => Ok(Answer::new(200, self.body(&blob, claims))),
         }
     }
 
@@ -46,7 +46,7 @@ impl Feed {
                 let domain = known.and_then(|tenant| tenant.domains.first());
                 let reader = Reader {
                     ids: &self.site.ids,
-                    now: self.site.now,
+                    begin: self.site.begin,
                     tenant: &tenant,
                     domain: domain.map_or(DOMAIN, String::as_str),
                     detected: claims.permissions().any(|held| held == VALUES),

@@ -4,6 +4,7 @@
 //! tenant, content type and span. It deliberately does not carry the publisher: the service does
 //! not say that it would.
 
+use chrono::TimeDelta;
 use serde::Serialize;
 use url::form_urlencoded;
 
@@ -43,7 +44,8 @@ impl Feed {
         claims: &Claims,
         content_type: &str,
     ) -> Result<Answer, Refused> {
-        let window = Window::read(call, self.site.now)?;
+        let now = self.site.now();
+        let window = Window::read(call, now)?;
         self.running(claims, content_type)?;
         let sealed = Sealed {
             feed: self,
@@ -53,8 +55,11 @@ impl Feed {
         };
         let start = sealed.offset(call.parameter("nextPage"))?;
         let size = self.site.world.content_page_size;
-        let mut blobs = self.shelf.between(content_type, window.bounds).skip(start);
-        let page: Vec<&Blob> = blobs.by_ref().take(size).collect();
+        let (from, to) = window.bounds;
+        // Content that arrives at this very moment is available, but not earlier than that.
+        let to = to.min(now + TimeDelta::milliseconds(1));
+        let mut blobs = self.shelf.between(content_type, (from, to)).skip(start);
+        let page: Vec<Blob> = blobs.by_ref().take(size).collect();
         let entries: Vec<Entry<'_>> = page.iter().map(|blob| self.entry(claims, blob)).collect();
         let body = serde_json::to_string(&entries).unwrap_or_default();
         let answer = Answer::new(200, body);

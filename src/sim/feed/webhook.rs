@@ -69,7 +69,7 @@ impl Feed {
         };
         let wrong = "Invalid parameter type: webhook.expiration. Expected type: datetime";
         let end: Result<DateTime<Utc>, _> = text.parse();
-        if end.map_err(|_| refused(400, "AF20002", wrong))? > self.site.now {
+        if end.map_err(|_| refused(400, "AF20002", wrong))? > self.site.now() {
             return Ok(());
         }
         let text = format!("Expiration {text} provided is set to past date and time.");
@@ -95,10 +95,10 @@ impl Feed {
     /// Tells a webhook of the blobs of the last day, the oldest first. How it takes that changes
     /// nothing.
     pub(super) async fn notify(&self, claims: &Claims, content_type: &str, webhook: &Webhook) {
-        let day = (self.site.now - TimeDelta::days(1), self.site.now);
+        let day = (self.site.now() - TimeDelta::days(1), self.site.now());
         let blobs = self.shelf.between(content_type, day).take(BATCH);
         let told: Vec<Value> = blobs
-            .map(|blob| notification(claims, &self.entry(claims, blob)))
+            .map(|blob| notification(claims, &self.entry(claims, &blob)))
             .collect();
         if told.is_empty() {
             return;

@@ -118,7 +118,7 @@ impl Login {
             plain,
             scope: visit.scope.clone(),
             nonce: form.get("nonce").map(str::to_owned),
-            at: self.site.now.timestamp(),
+            at: self.site.now().timestamp(),
             number: call.number,
         }))
     }

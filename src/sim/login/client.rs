@@ -8,7 +8,6 @@ use crate::sim::login::assertion::{self, Expected};
 use crate::sim::login::form::Form;
 use crate::sim::login_errors::{Refused, refused};
 use crate::sim::registered::App;
-use crate::sim::routes::Service;
 use crate::sim::wire::Call;
 use crate::sim::world::World;
 
@@ -70,11 +69,11 @@ impl Login {
         if form.need("client_assertion_type")? != JWT_BEARER {
             return Err(refused(50012, &[]));
         }
-        let endpoint = format!("{}{}", self.site.address(Service::Login), call.path);
+        let endpoint = format!("{}{}{}", self.site.base(), call.prefix, call.path);
         let expected = Expected {
             client: client.id,
             endpoint: &endpoint,
-            now: seconds(self.site.now.timestamp()),
+            now: seconds(self.site.now().timestamp()),
             certificates: client.app.map(|app| app.certificates.as_slice()),
         };
         assertion::check(given, &expected).map(|()| "2")
@@ -101,7 +100,7 @@ impl Login {
         let Some(app) = client.app else { return Ok(()) };
         match app.secrets.iter().find(|secret| secret.value == given) {
             None => Err(refused(7_000_215, &[client.id])),
-            Some(secret) if secret.expires.is_some_and(|end| end <= self.site.now) => {
+            Some(secret) if secret.expires.is_some_and(|end| end <= self.site.now()) => {
                 Err(refused(7_000_222, &[client.id]))
             }
             Some(_) => Ok(()),

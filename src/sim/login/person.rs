@@ -51,7 +51,7 @@ impl Login {
             id: known.client.id,
             app: known.client.app,
             tenant: &known.tenant,
-            now: self.site.now.timestamp(),
+            now: self.site.now().timestamp(),
         };
         let code = self.codes.judge(form, &bearer)?;
         let sign_in = SignIn {
@@ -99,11 +99,11 @@ impl Login {
 
     fn still_good(&self, known: &Refresh, app: Option<&App>) -> Result<(), Refused> {
         let days = app.map_or(90 * 86_400, |app| i64::from(app.refresh_lifetime_seconds));
-        let age = self.site.now.timestamp() - known.at;
+        let age = self.site.now().timestamp() - known.at;
         if age < days {
             return Ok(());
         }
-        let issued = self.site.now - chrono::TimeDelta::seconds(age);
+        let issued = self.site.now() - chrono::TimeDelta::seconds(age);
         let issued = issued.format("%Y-%m-%dT%H:%M:%S.0000000Z").to_string();
         let (hours, minutes, seconds) = (days / 3600 % 24, days / 60 % 60, days % 60);
         let span = format!("{}.{hours:02}:{minutes:02}:{seconds:02}", days / 86_400);
@@ -131,7 +131,7 @@ impl Login {
             } else {
                 sign_in.scope
             },
-            at: self.site.now.timestamp(),
+            at: self.site.now().timestamp(),
             number: call.number,
         });
         let grant = Grant {
@@ -172,7 +172,7 @@ impl Login {
 
     fn identity(&self, admission: &Admission) -> Value {
         let grant = &admission.grant;
-        let now = self.site.now.timestamp();
+        let now = self.site.now().timestamp();
         let Rights::Lent { person, .. } = &grant.rights else {
             return Value::Null;
         };
