@@ -11,6 +11,7 @@ use crate::host::catalog::Target;
 use crate::host::secrets;
 use crate::manifest::{CommandSpec, Permission};
 use crate::names::alike;
+use crate::net::refusal::OTHER_REASON;
 use crate::net::transcript::Rehearsed;
 use crate::ops::Reply;
 use crate::output::{self, Presentation, Presented};
@@ -148,10 +149,13 @@ impl Head {
         let at_login = failure
             .vendor_code()
             .is_some_and(|code| code.starts_with("AADSTS"));
-        if failure.kind() != ErrorKind::Forbidden || at_login || self.permissions.is_empty() {
+        let other = at_login || failure.broken_rule() == Some(OTHER_REASON);
+        if failure.kind() != ErrorKind::Forbidden || other || self.permissions.is_empty() {
             return failure;
         }
-        let said = |permission: &&Permission| failure.message().contains(&permission.name);
+        let texts = [failure.message(), failure.assistance().unwrap_or_default()];
+        let said =
+            |permission: &&Permission| texts.iter().any(|text| text.contains(&permission.name));
         let mut meant: Vec<&Permission> = self.permissions.iter().filter(said).collect();
         if meant.is_empty() {
             meant = self.permissions.iter().collect();

@@ -2,8 +2,7 @@
 //! from another authority than the connection's.
 //!
 //! A token that fits explains nothing; the service's own reason stands then, or if it gives none,
-//! what was asked for. What the token says is
-//! not verified, so it is told and nothing is decided by it.
+//! what was asked for. What the token says is not verified, so it is reported and decides nothing.
 
 use url::Url;
 
@@ -49,12 +48,13 @@ pub(super) fn explain(
 
 /// A token that is what was asked for and is refused without a reason: what was asked for may be wrong.
 fn unexplained(account: &Account, wanted: &Audience, failure: Failure) -> Failure {
-    if failure.kind() != ErrorKind::AuthFailed || failure.vendor_code().is_some() {
+    let explained = failure.vendor_code().is_some() || failure.assistance().is_some();
+    if failure.kind() != ErrorKind::AuthFailed || explained {
         return failure;
     }
     failure
         .cause(format!(
-            "The service refused, without a reason, a token for {} from {}, which is what the cloud \"{}\" asks for.",
+            "The service refused a token for {} from {}, which is what the cloud \"{}\" asks for.",
             wanted.0, account.login, account.cloud
         ))
         .advice("Check that the cloud (or the base URL) is the one of the tenant, and login and audiences of an operator's --endpoints file.")

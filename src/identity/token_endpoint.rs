@@ -12,7 +12,7 @@ use url::Url;
 use crate::identity::cache::Granted;
 use crate::identity::{Account, claims};
 use crate::net::message::{Text, below};
-use crate::net::{ApiRequest, ApiResponse, Auth, Body, Caller, Token};
+use crate::net::{ApiRequest, ApiResponse, Auth, Body, Caller, Reason, Token};
 use crate::protocol::ErrorKind::{self, AuthFailed, Forbidden, Rejected, Throttled};
 use crate::protocol::{Failure, Secret};
 
@@ -171,10 +171,14 @@ fn classify(response: &ApiResponse) -> Option<Failure> {
         500.. => plain(ErrorKind::Unavailable),
         _ => number.and_then(meaning).unwrap_or_else(|| by_error(name)),
     };
-    let words = if words.is_empty() { &code } else { words };
-    let failure = response.refusal(meaning.kind, Some(&code), words);
+    let nothing = format!("HTTP {} without a message.", response.status);
+    let said = [words, &code, &nothing]
+        .into_iter()
+        .find(|text| !text.is_empty());
+    let failure = response.refusal(meaning.kind, Some(&code), said.unwrap_or_default());
     Some(match meaning.why {
         Some((cause, advice)) => failure.cause(cause).advice(advice),
+        None if words.is_empty() => Reason::Missing.explain(failure),
         None => failure,
     })
 }

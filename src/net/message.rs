@@ -1,14 +1,14 @@
 //! A request and an answer, as plain values.
 //!
 //! Both know how to describe themselves in a failure. Neither is sent or judged here: sending is
-//! [`client`](super::client)'s work, judging is the services'.
+//! [`client`](super::client)'s work, judging is the services'; what no service explains is read in
+//! [`refusal`](super::refusal).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 use url::{Host, Url};
 
 use crate::net::memory::Held;
@@ -398,49 +398,11 @@ impl ApiResponse {
             .then(|| serde_json::from_str(text).ok())?
     }
 
-    /// What came, in words: `an HTML page titled "502 Bad Gateway"`, `an empty body`, ….
-    pub fn content(&self) -> String {
-        let start = String::from_utf8_lossy(&self.body[..self.body.len().min(16 * 1024)]);
-        let start = start.trim_start();
-        let html = start.starts_with("<!") || start.to_ascii_lowercase().starts_with("<html");
-        match title(start) {
-            _ if start.is_empty() => "an empty body".to_owned(),
-            Some(title) if html => format!("an HTML page titled \"{title}\""),
-            _ if html => "an HTML page".to_owned(),
-            // What stands before a service answers in JSON, too, but not in the service's shape.
-            _ if let Some(words) = self.words() => format!("the words \"{words}\""),
-            _ => format!("a body of {} bytes", self.body.len()),
-        }
-    }
-
-    /// The message of a JSON body of a shape that no service documents, on one line.
-    fn words(&self) -> Option<String> {
-        let body: Map<String, Value> = self.object()?;
-        let named = ["message", "Message", "error_description"];
-        let said = named
-            .into_iter()
-            .find_map(|name| body.get(name)?.as_str())?;
-        let words: Vec<&str> = said.split_whitespace().collect();
-        let words: String = words.join(" ").chars().take(300).collect();
-        (!words.is_empty()).then_some(words)
-    }
-
     /// `GET https://host/path`, for messages.
     fn attempt(&self) -> String {
         let bare = self.call.url.split('?').next().unwrap_or_default();
         format!("{} {bare}", self.call.method)
     }
-}
-
-/// The title of an HTML page, on one line and not longer than a line.
-fn title(html: &str) -> Option<String> {
-    let lower = html.to_ascii_lowercase();
-    let open = lower.find("<title")?;
-    let from = open + lower[open..].find('>')? + 1;
-    let to = from + lower[from..].find("</title")?;
-    let words: Vec<&str> = html[from..to].split_whitespace().collect();
-    let title: String = words.join(" ").chars().take(100).collect();
-    (!title.is_empty()).then_some(title)
 }
 
 fn http_date(text: &str) -> Option<DateTime<Utc>> {
@@ -473,19 +435,6 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_words_of_a_body_of_another_shape_are_told() {
-        let body = r#"{"Message":"Authorization has been denied\nfor this request."}"#;
-        assert_eq!(
-            answer(401, body, &[]).content(),
-            "the words \"Authorization has been denied for this request.\""
-        );
-        for body in [r#"{"message":7}"#, "[1, 2, 3, 4]"] {
-            let told = format!("a body of {} bytes", body.len());
-            assert_eq!(answer(401, body, &[]).content(), told);
-        }
-    }
-
-    #[test]
     fn the_wait_is_read_as_seconds_or_as_a_date() {
         let wait = |headers: &[(&str, &str)]| answer(429, "", headers).retry_after();
         assert_eq!(
@@ -511,17 +460,6 @@ pub(crate) mod tests {
         assert_eq!(upstream.request_id.as_deref(), Some("r-1"));
         assert_eq!(upstream.date.as_deref(), Some("2026-09-20T01:00:03Z"));
         assert_eq!(upstream.http_status, Some(403));
-    }
-
-    #[test]
-    fn an_html_page_is_named_and_not_quoted() {
-        let page = "<!DOCTYPE html>\n<html><head><TITLE>502\n  Bad Gateway</TITLE></head></html>";
-        assert_eq!(
-            answer(502, page, &[]).content(),
-            "an HTML page titled \"502 Bad Gateway\""
-        );
-        assert_eq!(answer(502, "<html></html>", &[]).content(), "an HTML page");
-        assert_eq!(answer(502, "", &[]).content(), "an empty body");
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod deadline;
 pub mod links;
 pub mod memory;
 pub mod message;
+pub mod refusal;
 pub mod retry;
 pub mod throttle;
 pub mod tls;
@@ -28,9 +29,11 @@ pub use deadline::{CancelSignal, Deadline};
 pub use links::Links;
 pub use memory::{Held, MemoryBudget};
 pub use message::{ApiRequest, ApiResponse, Body, Sink, SinkError};
+pub use refusal::Reason;
 pub use retry::Pace;
 pub use transcript::Transcript;
 
+use refusal::by_status;
 use retry::{Waits, is_passing};
 use throttle::Wait;
 
@@ -384,69 +387,4 @@ enum Stopped {
     Before(Failure),
     /// The attempt itself failed, with that token.
     After(Option<Token>, Failure),
-}
-
-/// What an answer means that no service explains.
-fn by_status(response: &ApiResponse) -> Option<Failure> {
-    let status = response.status;
-    let kind = match status {
-        200..=299 => return None,
-        401 => ErrorKind::AuthFailed,
-        403 => ErrorKind::Forbidden,
-        429 => ErrorKind::Throttled,
-        408 | 500.. => ErrorKind::Unavailable,
-        400..=499 => ErrorKind::Rejected,
-        _ => ErrorKind::BadResponse,
-    };
-    let words = match response.header("location") {
-        Some(to) if (300..400).contains(&status) => {
-            format!("HTTP {status}, a redirect to {to}, which is not followed.")
-        }
-        _ => format!("HTTP {status} with {}.", response.content()),
-    };
-    Some(response.refusal(kind, None, &words))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::net::message::tests::answer;
-
-    fn judged(status: u16, body: &str, headers: &[(&str, &str)]) -> (ErrorKind, String) {
-        let failure = by_status(&answer(status, body, headers)).expect("a failure");
-        (failure.kind(), failure.message().to_owned())
-    }
-
-    #[test]
-    fn a_status_that_nobody_explains_has_a_kind() {
-        use ErrorKind as K;
-        for (status, kind) in [
-            (400, K::Rejected),
-            (401, K::AuthFailed),
-            (403, K::Forbidden),
-            (404, K::Rejected),
-            (408, K::Unavailable),
-            (429, K::Throttled),
-            (500, K::Unavailable),
-            (503, K::Unavailable),
-            (304, K::BadResponse),
-        ] {
-            assert_eq!(judged(status, "", &[]).0, kind, "{status}");
-        }
-        assert!(by_status(&answer(204, "", &[])).is_none());
-    }
-
-    #[test]
-    fn pages_and_redirects_are_named() {
-        let page = "<html><head><title>502 Bad Gateway</title></head></html>";
-        assert_eq!(
-            judged(502, page, &[]).1,
-            "HTTP 502 with an HTML page titled \"502 Bad Gateway\"."
-        );
-        let elsewhere = ("Location", "https://evil.test/");
-        assert_eq!(
-            judged(302, "", &[elsewhere]).1,
-            "HTTP 302, a redirect to https://evil.test/, which is not followed."
-        );
-    }
 }

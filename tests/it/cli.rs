@@ -277,7 +277,9 @@ fn the_first_signal_ends_with_a_result_and_its_own_exit_code() {
 
 #[test]
 fn no_secret_is_found_in_anything_that_is_written() {
-    let world = r#"{"faults":[{"route":"graph.alerts","status":400,"body":{"error":{"code":"BadRequest","message":"You sent CANARY."}}}]}"#;
+    // An error of the service for two runs, a plain text for the other two.
+    let world = r#"{"faults":[{"route":"graph.alerts","nth":[1,2],"status":400,"body":{"error":{"code":"BadRequest","message":"You sent CANARY."}}},
+        {"route":"graph.alerts","nth":[3,4],"status":400,"body":"You sent CANARY."}]}"#;
     let world = world.replace("CANARY", CANARY);
     let served = Served::start(&world, &[]);
     let folder = tempfile::tempdir().expect("a folder");

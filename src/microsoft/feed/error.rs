@@ -1,12 +1,13 @@
 //! What the feed's error bodies mean: every documented code, and the odd bodies seen in the field.
 //!
-//! The service gives no HTTP status a code, so the code decides; words are the service's own.
+//! The service gives no HTTP status a code, so the code decides; words are the service's own. A
+//! refused permission can come without a body.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::net::ApiResponse;
+use crate::net::{ApiResponse, Reason};
 use crate::protocol::ErrorKind::{self, Forbidden, Rejected, Throttled, Unavailable};
 use crate::protocol::Failure;
 
@@ -154,7 +155,9 @@ const CODES: &[Row] = &[
 
 /// What the feed's own error body means; an error in a 200 answer counts, too.
 pub(super) fn classify(response: &ApiResponse) -> Option<Failure> {
-    let Error { code, message } = read(response)?;
+    let Some(Error { code, message }) = read(response) else {
+        return unexplained(response);
+    };
     if let Some(words) = auditing_off(&message) {
         return Some(
             response
@@ -164,17 +167,20 @@ pub(super) fn classify(response: &ApiResponse) -> Option<Failure> {
         );
     }
     let words = match message.trim() {
+        "" if code.is_empty() => format!("HTTP {} without a message.", response.status),
         "" => format!("HTTP {} ({code}) without a message.", response.status),
         words => words.to_owned(),
     };
     let wait = response.retry_after().or_else(|| cool_down(&words));
     let Some(row) = CODES.iter().find(|row| row.0.contains(&code.as_str())) else {
         let kind = by_status(response.status);
-        return Some(
-            response
-                .refusal(kind, Some(&code), &words)
-                .retry_after(wait),
-        );
+        let code = Some(code.as_str()).filter(|code| !code.is_empty());
+        let failure = response.refusal(kind, code, &words).retry_after(wait);
+        let reason = match message.trim() {
+            "" => Reason::Missing,
+            _ => Reason::Message,
+        };
+        return Some(reason.explain(failure));
     };
     let failure = response.refusal(row.1, Some(&code), &words);
     let failure = failure.cause(row.2).advice(row.3);
@@ -182,6 +188,40 @@ pub(super) fn classify(response: &ApiResponse) -> Option<Failure> {
         Throttled => failure.retry_after(wait),
         _ => failure,
     })
+}
+
+/// A refusal without the documented body. Without any body, the usual reason is a permission that the
+/// content type needs. The service answers a token that it cannot read with a sentence alone.
+fn unexplained(response: &ApiResponse) -> Option<Failure> {
+    let kind = by_status(response.status);
+    let content = response.content();
+    let words = format!("HTTP {} with {content}.", response.status);
+    let failure = || response.refusal(kind, None, &words);
+    match response.status {
+        401 if content.contains(UNREADABLE_TOKEN) => Some(failure()),
+        401 | 403 if response.reason() == Reason::Missing => Some(
+            failure()
+                .cause("The service refused the request without a reason. The usual reason is a missing permission.")
+                .advice(format!(
+                    "Check that the application has {} of Office 365 Management APIs with admin consent, and that the cloud of the connection is the tenant's.",
+                    permissions(response)
+                )),
+        ),
+        _ => None,
+    }
+}
+
+/// The service's sentence about a token that is not for it.
+const UNREADABLE_TOKEN: &str = "Authorization has been denied for this request";
+
+/// What an application must be allowed for the content type that the call is about.
+fn permissions(response: &ApiResponse) -> &'static str {
+    let url = response.call.url.to_ascii_lowercase();
+    if url.contains("dlp.all") || url.contains("dlp_all") {
+        "ActivityFeed.Read and, for DLP.All, ActivityFeed.ReadDlp"
+    } else {
+        "ActivityFeed.Read"
+    }
 }
 
 /// The error in a body; the published sample of AF429 is written with single quotes.

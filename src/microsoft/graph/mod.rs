@@ -10,7 +10,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::microsoft::Cloud;
-use crate::net::{ApiRequest, ApiResponse, Auth, Caller, TokenProvider};
+use crate::net::{ApiRequest, ApiResponse, Auth, Caller, Reason, TokenProvider};
 use crate::protocol::{ErrorKind, Failure};
 
 /// Graph, as one run asks it.
@@ -78,7 +78,9 @@ fn classify(response: &ApiResponse) -> Option<Failure> {
     if response.is_success() {
         return None;
     }
-    let body: ErrorBody = response.object()?;
+    let Some(body) = response.object::<ErrorBody>() else {
+        return without_body(response);
+    };
     let layers = body.error.layers();
     let filled = |text: &Option<String>| text.clone().filter(|text| !text.trim().is_empty());
     let codes: Vec<String> = layers
@@ -87,6 +89,7 @@ fn classify(response: &ApiResponse) -> Option<Failure> {
         .collect();
     let code = codes.first().map(String::as_str);
     let words = layers.iter().find_map(|layer| filled(&layer.message));
+    let reason = words.is_some();
     let words = words.unwrap_or_else(|| {
         let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
         format!("HTTP {}{code} without a message.", response.status)
@@ -96,7 +99,17 @@ fn classify(response: &ApiResponse) -> Option<Failure> {
         .rev()
         .find_map(|code| by_code(code))
         .unwrap_or_else(|| by_status(response.status));
-    Some(explained(response.refusal(kind, code, words.trim())))
+    let failure = response.refusal(kind, code, words.trim());
+    Some(explained(response, failure, reason))
+}
+
+/// A refusal of the token without any body.
+fn without_body(response: &ApiResponse) -> Option<Failure> {
+    let empty = response.reason() == Reason::Missing;
+    let kind = by_status(response.status);
+    let words = format!("HTTP {} with an empty body.", response.status);
+    let failure = || explained(response, response.refusal(kind, None, &words), false);
+    (empty && matches!(response.status, 401 | 403)).then(failure)
 }
 
 /// Codes that say more than the status they come with.
@@ -124,29 +137,55 @@ fn by_status(status: u16) -> ErrorKind {
     }
 }
 
-/// Adds why and what to do, where the kind alone says enough.
-fn explained(failure: Failure) -> Failure {
+/// Adds why and what to do, where the kind alone says enough. `reason`: the service gave one, which
+/// is the message.
+fn explained(response: &ApiResponse, failure: Failure, reason: bool) -> Failure {
     match failure.kind() {
         ErrorKind::AuthFailed => failure
             .cause("Graph did not accept the token: expired, or issued for another service.")
             .advice("Check that login and Graph belong to one cloud, and this machine's clock; then try again."),
         ErrorKind::Forbidden => {
             let role = required_role(failure.message()).map(str::to_owned);
-            let advice = match role {
-                Some(role) => format!(
-                    "Grant {role} (application) to the app registration and give admin consent."
-                ),
-                None => "Grant the permission that the message names, and check the licence.".to_owned(),
+            // A message about something else, such as a policy or a licence, is not about roles.
+            if reason && role.is_none() && !is_about_permissions(failure.message()) {
+                return Reason::Message.explain(failure);
+            }
+            let alerts = response.call.url.contains("/security/alerts_v2");
+            let role = role.or_else(|| alerts.then(|| LEAST_ROLE.to_owned()));
+            let role = role.as_deref().unwrap_or("the permission for this call");
+            let cause = if reason {
+                "The token was accepted but carries no role that allows this."
+            } else {
+                "Graph refused the request without a reason. The usual reason is a missing role."
             };
             failure
-                .cause("The token was accepted but carries no role that allows this.")
-                .advice(advice)
+                .cause(cause)
+                .advice(format!(
+                    "Grant {role} (application) to the app registration and give admin consent."
+                ))
         }
-        ErrorKind::Rejected => failure
+        ErrorKind::Rejected if reason => failure
             .cause("Graph does not support this query as it was asked.")
             .advice("Correct what the message names; of a filter Graph supports only some properties and operators."),
+        ErrorKind::Rejected => Reason::Missing.explain(failure),
         _ => failure,
     }
+}
+
+/// The least role for reading alerts.
+const LEAST_ROLE: &str = "SecurityAlert.Read.All";
+
+/// Does a refusal say that a role, a scope or a privilege is missing, or nothing in particular?
+fn is_about_permissions(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    let named = ["role", "scope", "scp", "permission", "privilege"];
+    let bare = [
+        "forbidden",
+        "access denied",
+        "access is denied",
+        "unauthorized",
+    ];
+    named.iter().any(|name| words.contains(name)) || bare.contains(&words.trim_end_matches('.'))
 }
 
 /// The least of the roles that a refusal lists: the first.
