@@ -75,8 +75,8 @@ pub fn is_passing(failure: &Failure, repeat: Repeat) -> bool {
         ErrorKind::BadResponse => {
             let status = failure.http_status();
             let whole = status.is_none_or(|status| (200..300).contains(&status));
-            let same = failure.broken_rule() == Some(SAME_AGAIN) || is_memory(failure);
-            safe && whole && !same
+            let unchanged = failure.broken_rule() == Some(SAME_AGAIN) || is_memory(failure);
+            safe && whole && !unchanged
         }
         _ => false,
     }
