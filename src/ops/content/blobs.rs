@@ -12,6 +12,7 @@ use crate::microsoft::feed::Feed;
 use crate::microsoft::feed::content::{Blob, Kept};
 use crate::microsoft::feed::filter::Filter;
 use crate::microsoft::ledger::{Absence, Counted};
+use crate::net::memory::is_memory;
 use crate::net::retry::{Repeat, SAME_AGAIN, is_passing};
 use crate::protocol::{ErrorKind, Failure};
 
@@ -92,6 +93,7 @@ impl Reading<'_> {
     fn ends_all(&mut self, failure: &Failure) -> bool {
         use ErrorKind::{AuthFailed, Cancelled, Forbidden, Rejected, Throttled, Timeout};
         match failure.kind() {
+            _ if is_memory(failure) => true,
             Cancelled | Throttled | Timeout => true,
             AuthFailed | Forbidden => {
                 self.refused += 1;
