@@ -42,21 +42,32 @@ pub(super) fn connection(
     bound: &Bound,
     settings: &Settings,
     redactor: &Redactor,
-) -> Result<Connection, Failure> {
+) -> Result<Connection, Vec<Failure>> {
     let wanted = |slot: &str| wants(needs, slot);
-    let secrets = secrets::resolve(bound, wanted, &settings.allowed, redactor)
-        .map_err(|found| Failure::join(found).unwrap_or_else(super::internal))?;
-    if needs == Needs::Nothing {
-        return Connection::nobody();
+    let (secrets, mut faults) = secrets::resolve(bound, wanted, &settings.allowed, redactor);
+    let opened = match needs {
+        Needs::Nothing => Connection::nobody().map_err(|failure| vec![failure]),
+        _ => opened(&Slots { bound, secrets }, needs, settings),
+    };
+    match opened {
+        Ok(connection) if faults.is_empty() => Ok(connection),
+        Ok(_) => Err(faults),
+        Err(found) => {
+            // What is missing because it could not be resolved is told of once.
+            let placed = found
+                .into_iter()
+                .map(|fault| fault.relocated(&bound.places));
+            let known: Vec<String> = faults
+                .iter()
+                .filter_map(Failure::place)
+                .map(str::to_owned)
+                .collect();
+            faults.extend(
+                placed.filter(|fault| !known.iter().any(|at| Some(at.as_str()) == fault.place())),
+            );
+            Err(faults)
+        }
     }
-    let slots = Slots { bound, secrets };
-    opened(&slots, needs, settings).map_err(|faults| {
-        let placed = faults
-            .into_iter()
-            .map(|fault| fault.relocated(&bound.places))
-            .collect();
-        Failure::join(placed).unwrap_or_else(super::internal)
-    })
 }
 
 fn opened(

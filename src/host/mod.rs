@@ -222,26 +222,45 @@ impl Host {
         request: &[u8],
         started: Instant,
     ) -> Result<Checked<'_>, Box<(Head, Failure)>> {
-        let envelope = Envelope::parse(request).map_err(|refused| {
-            let mut head = Head::unread(started);
-            (head.id, head.meta) = (refused.id, refused.meta);
-            Box::new((head, refused.failure))
-        })?;
+        let (envelope, refused) = match Envelope::parse(request) {
+            Ok(envelope) => (envelope, None),
+            Err(mut refused) => match refused.rest.take() {
+                Some(rest) => (*rest, Some(refused)),
+                None => {
+                    let mut head = Head::unread(started);
+                    (head.id, head.meta) = (refused.id, refused.meta);
+                    return Err(Box::new((head, refused.failure)));
+                }
+            },
+        };
         let mut head = Head::new(&envelope, started);
-        match self.prepare(envelope, &mut head) {
+        let mut faults = Vec::new();
+        if let Some(refused) = refused {
+            (head.id, head.meta) = (refused.id, refused.meta);
+            faults.push(refused.failure);
+        }
+        match self.prepare(envelope, &mut head, faults) {
             Ok(prepared) => Ok(Checked { head, ..prepared }),
             Err(failure) => Err(Box::new((head, failure))),
         }
     }
 
-    fn prepare(&self, envelope: Envelope, head: &mut Head) -> Result<Checked<'_>, Failure> {
+    /// Judges the envelope; `faults` are those that its shape has already.
+    fn prepare(
+        &self,
+        envelope: Envelope,
+        head: &mut Head,
+        mut faults: Vec<Failure>,
+    ) -> Result<Checked<'_>, Failure> {
         let opened = self.opened()?;
-        let given = opened.connection(&envelope)?;
+        let (given, target) = match opened.addressed(&envelope) {
+            Ok(addressed) => addressed,
+            Err(failure) => {
+                faults.push(failure);
+                return Err(Failure::join(faults).unwrap_or_else(internal));
+            }
+        };
         let (parameters, at) = (given.parameters, given.at);
-        let integration = given.integration;
-        let target = opened
-            .catalog
-            .find(integration.as_deref(), &envelope.command)?;
         // Before anything else can be said about the request.
         secrets::register(target.manifest, parameters, &self.redactor);
         secrets::register(target.manifest, &envelope.inputs, &self.redactor);
@@ -253,23 +272,23 @@ impl Host {
             inputs: &envelope.inputs,
             now,
         };
-        let mut faults = Vec::new();
-        let bound = bind(&target, request).unwrap_or_else(|found| {
+        let (bound, found) = bind(&target, request);
+        faults.extend(found);
+        let needs = target.operation.needs;
+        let connection = connect::connection(needs, &bound, &opened.settings, &self.redactor);
+        let connection = connection.map_err(|found| {
+            let news = |fault: &Failure| faults.iter().all(|known| known.place() != fault.place());
+            let found: Vec<Failure> = found.into_iter().filter(news).collect();
             faults.extend(found);
-            Bound::default()
         });
-        let definition = keep(
-            choice::requested(&opened.catalog, &envelope, target.command),
-            &mut faults,
-        )
-        .flatten();
+        let requested = choice::requested(&opened.catalog, &envelope, target.command);
+        let definition = keep(requested, &mut faults).flatten();
         let state = keep(envelope.read_state(), &mut faults).flatten();
         keep(state_dir::check(&opened.settings, &envelope), &mut faults);
-        if let Some(failure) = Failure::join(faults) {
-            return Err(failure);
-        }
-        let needs = target.operation.needs;
-        let connection = connect::connection(needs, &bound, &opened.settings, &self.redactor)?;
+        let connection = match (Failure::join(faults), connection) {
+            (Some(failure), _) => return Err(failure),
+            (None, connection) => connection.map_err(|()| internal())?,
+        };
         let definition = match definition {
             Some(requested) => Some(requested),
             None => choice::own(&opened.catalog, target.command)?,
@@ -375,6 +394,17 @@ impl Opened {
         })
     }
 
+    /// The connection that was given, and the command that it is for.
+    fn addressed<'a: 'e, 'e>(
+        &'a self,
+        envelope: &'e Envelope,
+    ) -> Result<(Given<'e>, Target<'a>), Failure> {
+        let given = self.connection(envelope)?;
+        let integration = given.integration.as_deref();
+        let target = self.catalog.find(integration, &envelope.command)?;
+        Ok((given, target))
+    }
+
     /// The integration that was named, the parameters, and where they stand.
     fn connection<'a>(&'a self, envelope: &'a Envelope) -> Result<Given<'a>, Failure> {
         match &envelope.connection {
@@ -405,17 +435,29 @@ pub(crate) fn read(flag: &str, file: &Path) -> Result<String, Failure> {
     })
 }
 
-/// Binds, and lets the operation refuse what it can before anything is sent.
-fn bind(target: &Target<'_>, request: Request<'_>) -> Result<Bound, Vec<Failure>> {
+/// Binds, and lets the operation refuse what it can before anything is sent. Where inputs have
+/// faults of their own, the others are judged all the same; what needs several of them is not.
+fn bind(target: &Target<'_>, request: Request<'_>) -> (Bound, Vec<Failure>) {
     let accepts = |input: &str| target.operation.has_input(input);
-    let bound = target
-        .command
-        .bind(&target.manifest.connection, request, accepts)?;
+    let parameters = &target.manifest.connection;
+    let (bound, mut faults) = target.command.bind(parameters, request, accepts);
     let input = Value::Object(bound.input.clone());
-    match target.operation.check(&input, request.now) {
-        Ok(()) => Ok(bound),
-        Err(failure) => Err(vec![failure.relocated(&bound.places)]),
+    if let Err(failure) = target.operation.check(&input, request.now) {
+        let found = failure.relocated(&bound.places).split().into_iter();
+        let of_input = |fault: &Failure| fault.place().is_some_and(|at| at.starts_with("/inputs"));
+        let whole = !faults.iter().any(of_input);
+        let news = |fault: &Failure| {
+            whole || fault.broken_rule().is_none() && fault.place() != Some("/inputs")
+        };
+        let known: Vec<String> = faults
+            .iter()
+            .filter_map(Failure::place)
+            .map(String::from)
+            .collect();
+        let told = |fault: &Failure| !known.iter().any(|at| Some(at.as_str()) == fault.place());
+        faults.extend(found.filter(news).filter(told));
     }
+    (bound, faults)
 }
 
 fn keep<T>(outcome: Result<T, Failure>, faults: &mut Vec<Failure>) -> Option<T> {

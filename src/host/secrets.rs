@@ -46,13 +46,14 @@ pub fn register(manifest: &Manifest, given: &Map<String, Value>, redactor: &Reda
     }
 }
 
-/// Resolves every secret of a binding whose slot is wanted; all faults at once.
+/// Resolves every secret of a binding whose slot is wanted: those that there are, and a fault for
+/// each of the others.
 pub fn resolve(
     bound: &Bound,
     wanted: impl Fn(&str) -> bool,
     allowed: &AllowList,
     redactor: &Redactor,
-) -> Result<Secrets, Vec<Failure>> {
+) -> (Secrets, Vec<Failure>) {
     let mut faults = Vec::new();
     let mut secrets = Secrets::new();
     for (slot, given) in bound.secrets.iter().filter(|(slot, _)| wanted(slot)) {
@@ -65,11 +66,7 @@ pub fn resolve(
             Err(failure) => faults.push(failure.at(at)),
         }
     }
-    if faults.is_empty() {
-        Ok(secrets)
-    } else {
-        Err(faults)
-    }
+    (secrets, faults)
 }
 
 fn one(text: &str, allowed: &AllowList) -> Result<Secret, Failure> {

@@ -51,14 +51,14 @@ pub struct Request<'a> {
 }
 
 impl CommandSpec {
-    /// Binds connection and inputs; every fault at once. `accepts` tells whether the operation has
-    /// an input of that name.
+    /// Binds connection and inputs: what could be bound, and every fault. `accepts` tells whether
+    /// the operation has an input of that name.
     pub fn bind(
         &self,
         connection: &[Param],
         request: Request<'_>,
         accepts: impl Fn(&str) -> bool,
-    ) -> Result<Bound, Vec<Failure>> {
+    ) -> (Bound, Vec<Failure>) {
         let mut faults = Vec::new();
         let mut bound = Bound {
             input: self.fixed.clone(),
@@ -98,11 +98,7 @@ impl CommandSpec {
                 None => bound.take(given.param.target(), value, &given),
             }
         }
-        if faults.is_empty() {
-            Ok(bound)
-        } else {
-            Err(faults)
-        }
+        (bound, faults)
     }
 }
 
@@ -161,10 +157,20 @@ fn read<'a>(
             None => faults.push(unknown(params, key, place)),
             Some(param) => {
                 let value = param.unwrapped(value);
-                if let Some((other, _)) = found.insert(&param.id, (key, value)) {
+                // A form sends every spelling that it has a field for, most of them blank.
+                let other = found.get(param.id.as_str());
+                if other.is_some() && absent(value) {
+                    continue;
+                }
+                let other = other
+                    .filter(|(_, value)| !absent(value))
+                    .map(|(key, _)| *key);
+                if let Some(other) = other {
                     let why =
                         format!("\"{other}\" and \"{key}\" are the same parameter; give it once.");
                     faults.push(Failure::invalid_input(place, why));
+                } else {
+                    found.insert(&param.id, (key, value));
                 }
             }
         }
@@ -228,13 +234,8 @@ fn unknown(params: &[Param], key: &str, place: String) -> Failure {
 fn coerced(given: &Given<'_>, now: DateTime<Utc>, faults: &mut Vec<Failure>) -> Option<Value> {
     match given.param.coerce(given.value, now) {
         Ok(value) => Some(value),
-        Err(expected) => {
-            let end = if expected.ends_with(['.', '?']) {
-                ""
-            } else {
-                "."
-            };
-            let message = format!("\"{}\": {expected}{end}", given.param.title);
+        Err(why) => {
+            let message = format!("\"{}\" {why}", given.param.title);
             faults.push(Failure::invalid_input(given.place.clone(), message));
             None
         }
@@ -258,7 +259,7 @@ mod tests {
             "manifest": 1, "id": "sample", "title": "Sample", "version": "1.0.0", "summary": "A sample.",
             "connection": [
                 { "id": "tenant_id", "title": "Tenant ID", "type": "string", "required": true, "summary": "The tenant." },
-                { "id": "client_secret", "title": "Client Secret", "type": "string", "required": true, "secret": true, "summary": "The secret." },
+                { "id": "client_secret", "title": "Client Secret", "type": "string", "aliases": ["secret"], "member": "password", "required": true, "secret": true, "summary": "The secret." },
                 { "id": "timeout", "title": "Timeout", "to": "call_timeout", "type": "integer", "default": 15, "summary": "Seconds." },
                 { "id": "api_version", "title": "API Version", "to": "input.api_version", "type": "choice",
                   "choices": ["v1.0", "beta"], "default": "v1.0", "summary": "The version." } ],
@@ -284,11 +285,14 @@ mod tests {
             inputs: &inputs,
             now: DateTime::UNIX_EPOCH,
         };
-        manifest.commands[0]
-            .bind(&manifest.connection, request, |input| {
-                input == "api_version"
-            })
-            .map_err(|faults| faults.iter().map(ToString::to_string).collect())
+        let accepts = |input: &str| input == "api_version";
+        let (bound, faults) = manifest.commands[0].bind(&manifest.connection, request, accepts);
+        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        if told.is_empty() {
+            Ok(bound)
+        } else {
+            Err(told)
+        }
     }
 
     #[test]
@@ -307,6 +311,35 @@ mod tests {
             json!({ "client_secret": "env:SOAR_X" })
         );
         assert_eq!(bound.places["top"], "/inputs/topnumber");
+    }
+
+    #[test]
+    fn blank_spelling_beside_given_one_does_not_count() {
+        let blank = [
+            json!(null),
+            json!(""),
+            json!(" "),
+            json!({ "identifier": "x" }),
+        ];
+        for blank in blank
+            .iter()
+            .chain([&json!({ "identifier": "x", "password": "" })])
+        {
+            for (first, second) in [
+                ("Client Secret", "client_secret"),
+                ("client_secret", "secret"),
+            ] {
+                let given = json!({ "password": "s" });
+                for (one, other) in [(blank, &given), (&given, blank)] {
+                    let connection = json!({ "Tenant ID": "t", first: one, second: other });
+                    let bound = bind(connection, json!({})).expect("one spelling is given");
+                    assert_eq!(bound.secrets["client_secret"], "s");
+                }
+                let connection = json!({ "Tenant ID": "t", first: "s", second: &given });
+                let faults = bind(connection, json!({})).expect_err("two are given");
+                assert!(faults[0].contains("are the same parameter"), "{faults:?}");
+            }
+        }
     }
 
     #[test]
@@ -347,9 +380,10 @@ mod tests {
                 "/connection/Tenent: There is no parameter \"Tenent\". Did you mean \"Tenant ID\"?",
                 "/connection/Tenant ID: \"Tenant ID\" is required.",
                 "/connection/Client Secret: \"Client Secret\" is required.",
-                "/connection/Api Version: \"API Version\": not one of the choices. Known: v1.0, beta.",
+                "/connection/Api Version: \"API Version\" must be one of v1.0, beta; got \"v3\".",
                 "/inputs/top_number: \"Top Number\" and \"top_number\" are the same parameter; give it once.",
-                "/inputs/Users: \"Users\": expected a list.",
+                "/inputs/Top Number: \"Top Number\" must be a whole number; got \"ten\".",
+                "/inputs/Users: \"Users\" must be a list; got an object.",
             ]
         );
     }

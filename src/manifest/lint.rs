@@ -198,7 +198,7 @@ impl Faults {
         for (name, value) in [("default", &param.default), ("example", &param.example)] {
             let Some(value) = value else { continue };
             if let Err(expected) = param.coerce(value, DateTime::UNIX_EPOCH) {
-                self.add(format!("{at}/{name}"), expected);
+                self.add(format!("{at}/{name}"), format!("the {name} {expected}"));
             }
         }
         let is_reference = |value: &Value| value.as_str().is_some_and(|v| v.starts_with("env:"));
@@ -246,7 +246,7 @@ mod tests {
                 "/connection/1: \"tenant\" folds like a name of entry 0.",
                 "/connection/0: A choice needs `choices`.",
                 "/connection/1/summary: The text is empty; say what it is in one sentence.",
-                "/connection/1/default: Expected a whole number.",
+                "/connection/1/default: The default must be a whole number; got \"x\".",
             ]
         );
     }
@@ -258,7 +258,7 @@ mod tests {
         let error = Manifest::parse(text, "bad.json").expect_err("no summary");
         assert_eq!(
             error.to_string(),
-            "bad.json:/connection/0: Missing field \"summary\"."
+            "bad.json:/connection/0: `connection[0].summary` is missing; it must be text."
         );
     }
 }

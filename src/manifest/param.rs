@@ -7,7 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::names::{alike, suggestion};
+use crate::names::{alike, nearest, suggestion};
+use crate::protocol::{quoted, type_name};
 use crate::when;
 
 /// A connection parameter or an input.
@@ -202,9 +203,32 @@ impl Param {
         self.to.as_deref().unwrap_or(&self.id)
     }
 
-    /// Turns a value as written into one of its type; the error says what was expected.
+    /// Turns a value as written into one of its type. The error says what it must be and what was
+    /// given, after the name of the parameter.
     pub fn coerce(&self, value: &Value, now: DateTime<Utc>) -> Result<Value, String> {
-        self.coerce_as(&self.kind, value, now)
+        let ParamType::List(element) = &self.kind else {
+            return self
+                .coerce_as(&self.kind, value, now)
+                .map_err(|wanted| self.refusal(&wanted, value));
+        };
+        let items = list(value).map_err(|wanted| self.refusal(&wanted, value))?;
+        let numbered = items.iter().enumerate().map(|(n, item)| {
+            self.coerce_as(element, item, now).map_err(|wanted| {
+                let refusal = self.refusal(&wanted, item);
+                format!("has an invalid element {}: it {refusal}", n + 1)
+            })
+        });
+        numbered.collect::<Result<_, _>>().map(Value::Array)
+    }
+
+    fn refusal(&self, wanted: &Wanted, value: &Value) -> String {
+        let given = match value {
+            _ if self.secret => type_name(value).to_owned(),
+            other => quoted(other),
+        };
+        let Wanted { what, hint } = wanted;
+        let space = if hint.is_empty() { "" } else { " " };
+        format!("must be {what}; got {given}.{space}{hint}")
     }
 
     fn coerce_as(
@@ -212,7 +236,7 @@ impl Param {
         kind: &ParamType,
         value: &Value,
         now: DateTime<Utc>,
-    ) -> Result<Value, String> {
+    ) -> Result<Value, Wanted> {
         match kind {
             ParamType::String => text(value),
             ParamType::Integer => integer(value),
@@ -222,66 +246,80 @@ impl Param {
             ParamType::Duration => duration(value, now),
             ParamType::Choice => self.choice(value),
             ParamType::Json => json(value),
-            ParamType::List(element) => list(value)?
-                .iter()
-                .map(|item| self.coerce_as(element, item, now))
-                .collect::<Result<Vec<_>, _>>()
-                .map(Value::Array),
+            ParamType::List(_) => Err(Wanted::of("a list of simple values")),
         }
     }
 
-    fn datetime(&self, value: &Value, now: DateTime<Utc>) -> Result<Value, String> {
+    fn datetime(&self, value: &Value, now: DateTime<Utc>) -> Result<Value, Wanted> {
         let span = self.formats.iter().any(|format| format == "span");
         let read = value.as_str().and_then(|text| {
             when::instant(text, &self.formats)
                 .or_else(|| if span { when::ago(text, now) } else { None })
         });
+        let or_span = if span {
+            " or a span such as \"3 days\""
+        } else {
+            ""
+        };
+        let what =
+            format!("a time such as 2022-03-15T00:00:00Z or 2022-03-15 00:00 (UTC){or_span}");
         read.map(|time| Value::String(when::rfc3339(time)))
-            .ok_or_else(|| {
-                "expected a time such as 2022-03-15 00:00 (UTC) or 2022-03-15T00:00:00Z".to_owned()
+            .ok_or(Wanted {
+                what,
+                hint: String::new(),
             })
     }
 
-    fn choice(&self, value: &Value) -> Result<Value, String> {
-        let choices = self
-            .choices
-            .as_ref()
-            .map(Choices::values)
-            .unwrap_or_default();
-        let given = value.as_str().ok_or("expected text")?;
-        choices
+    fn choice(&self, value: &Value) -> Result<Value, Wanted> {
+        let choices = self.choices.as_ref();
+        let choices = choices.map(Choices::values).unwrap_or_default();
+        let given = value.as_str();
+        let known = choices
             .iter()
-            .find(|known| alike(known, given))
-            .map(|known| Value::String((*known).to_owned()))
-            .ok_or_else(|| {
-                format!(
-                    "not one of the choices. {}",
-                    suggestion(given, choices.clone())
-                )
-            })
+            .find(|known| given.is_some_and(|given| alike(known, given)));
+        known.map(|known| Value::from(*known)).ok_or_else(|| {
+            let near = given.and_then(|given| nearest(given, choices.iter().copied()));
+            Wanted {
+                what: format!("one of {}", choices.join(", ")),
+                hint: near.map_or(String::new(), |near| format!("Did you mean \"{near}\"?")),
+            }
+        })
     }
 }
 
-fn text(value: &Value) -> Result<Value, String> {
+/// What a value must be, and a hint for the one that was given.
+struct Wanted {
+    what: String,
+    hint: String,
+}
+
+impl Wanted {
+    fn of(what: &str) -> Self {
+        let (what, hint) = (what.to_owned(), String::new());
+        Wanted { what, hint }
+    }
+}
+
+fn text(value: &Value) -> Result<Value, Wanted> {
     match value {
         Value::String(_) => Ok(value.clone()),
         Value::Number(number) => Ok(Value::String(number.to_string())),
         Value::Bool(truth) => Ok(Value::String(truth.to_string())),
-        _ => Err("expected text".to_owned()),
+        _ => Err(Wanted::of("text")),
     }
 }
 
-fn integer(value: &Value) -> Result<Value, String> {
+fn integer(value: &Value) -> Result<Value, Wanted> {
     let read = match value {
         Value::Number(number) => number.as_i64(),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
     read.map(Value::from)
-        .ok_or_else(|| "expected a whole number".to_owned())
+        .ok_or_else(|| Wanted::of("a whole number"))
 }
 
-fn number(value: &Value) -> Result<Value, String> {
+fn number(value: &Value) -> Result<Value, Wanted> {
     let read = match value {
         Value::Number(_) => return Ok(value.clone()),
         Value::String(text) => text.trim().parse::<f64>().ok(),
@@ -289,49 +327,47 @@ fn number(value: &Value) -> Result<Value, String> {
     };
     read.filter(|number| number.is_finite())
         .map(Value::from)
-        .ok_or_else(|| "expected a number".to_owned())
+        .ok_or_else(|| Wanted::of("a number"))
 }
 
-fn boolean(value: &Value) -> Result<Value, String> {
+fn boolean(value: &Value) -> Result<Value, Wanted> {
     match value {
         Value::Bool(_) => Ok(value.clone()),
         Value::String(text) if text.trim().eq_ignore_ascii_case("true") => Ok(Value::Bool(true)),
         Value::String(text) if text.trim().eq_ignore_ascii_case("false") => Ok(Value::Bool(false)),
-        _ => Err("expected true or false".to_owned()),
+        _ => Err(Wanted::of("true or false")),
     }
 }
 
-fn duration(value: &Value, now: DateTime<Utc>) -> Result<Value, String> {
+fn duration(value: &Value, now: DateTime<Utc>) -> Result<Value, Wanted> {
     value
         .as_str()
         .filter(|text| when::ago(text, now).is_some())
         .map(|text| Value::String(text.trim().to_owned()))
-        .ok_or_else(|| "expected a span such as \"3 days\" or \"12 hours\"".to_owned())
+        .ok_or_else(|| Wanted::of("a span such as \"3 days\" or \"12 hours\""))
 }
 
-fn json(value: &Value) -> Result<Value, String> {
+fn json(value: &Value) -> Result<Value, Wanted> {
     match value {
         Value::String(text) => serde_json::from_str(text).map_err(|error| {
-            format!(
-                "expected JSON; line {}, column {}",
-                error.line(),
-                error.column()
-            )
+            let (line, column) = (error.line(), error.column());
+            Wanted {
+                what: "JSON or JSON text".to_owned(),
+                hint: format!("The text breaks at line {line}, column {column}."),
+            }
         }),
         other => Ok(other.clone()),
     }
 }
 
 /// A JSON array, JSON text of one, or comma-separated text.
-fn list(value: &Value) -> Result<Vec<Value>, String> {
+fn list(value: &Value) -> Result<Vec<Value>, Wanted> {
     match value {
         Value::Array(items) => Ok(items.clone()),
         Value::String(text) if text.trim_start().starts_with('[') => serde_json::from_str(text)
-            .map_err(|error| {
-                format!(
-                    "expected a list; its JSON breaks at column {}",
-                    error.column()
-                )
+            .map_err(|error| Wanted {
+                what: "a list".to_owned(),
+                hint: format!("The JSON text breaks at column {}.", error.column()),
             }),
         Value::String(text) => Ok(text
             .split(',')
@@ -340,6 +376,6 @@ fn list(value: &Value) -> Result<Vec<Value>, String> {
             .map(|item| Value::String(item.to_owned()))
             .collect()),
         Value::Number(_) | Value::Bool(_) => Ok(vec![value.clone()]),
-        _ => Err("expected a list".to_owned()),
+        _ => Err(Wanted::of("a list")),
     }
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::protocol::{ErrorKind, Failure, decode_object, field_names, strict_object};
+use crate::protocol::{ErrorKind, Failure, decode_object, strict_object};
 
 /// A mapping file: how records become events or context rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -169,78 +169,18 @@ impl Definition {
     /// Reads a mapping that stands inside another document. An `origin` that is a JSON Pointer is
     /// where it stands; any other names a file.
     pub fn from_object(object: &Map<String, Value>, origin: &str) -> Result<Self, Failure> {
-        let mut faults = Vec::new();
-        let (bare, sources) = without(object, "sources");
-        let definition = read::<Definition>(&bare, &place(origin, ""), &mut faults);
-        let sources = each(sources, &place(origin, "/sources"), |source, at| {
-            read_source(source, at, &mut faults)
-        });
-        if let Some(mapping) = object.get("mapping").and_then(Value::as_u64)
-            && mapping != 1
-        {
-            let said = format!("A mapping file of version {mapping} was given; 1 is read here.");
-            faults.push(refusal(said, place(origin, "/mapping")));
-        }
-        match (definition, Failure::join(faults)) {
-            (_, Some(failure)) => Err(failure),
-            (Some(mut definition), None) => {
-                definition.sources = sources;
-                Ok(definition)
+        let read: Result<Definition, _> =
+            decode_object(object, &place(origin, ""), ErrorKind::InvalidMapping);
+        let unreadable = || refusal("The mapping cannot be read.", origin.to_owned());
+        let definition = read.map_err(|faults| Failure::join(faults).unwrap_or_else(unreadable))?;
+        match definition.mapping {
+            1 => Ok(definition),
+            other => {
+                let said = format!("`mapping` must be 1, the version of the format; got {other}.");
+                Err(refusal(said, place(origin, "/mapping")))
             }
-            (None, None) => Err(refusal("The mapping cannot be read.", origin.to_owned())),
         }
     }
-}
-
-fn read_source(source: &Map<String, Value>, at: &str, faults: &mut Vec<Failure>) -> Option<Source> {
-    let (bare, fields) = without(source, "fields");
-    let read_bare = read::<Source>(&bare, at, faults);
-    let fields = each(fields, &format!("{at}/fields"), |field, at| {
-        read::<Field>(field, at, faults)
-    });
-    read_bare.map(|source| Source { fields, ..source })
-}
-
-/// The object with an empty list in place of the objects under `name`, and those objects.
-///
-/// Each is read by itself, so that a fault in one does not hide those in the others.
-fn without<'a>(
-    object: &'a Map<String, Value>,
-    name: &str,
-) -> (Map<String, Value>, Vec<&'a Map<String, Value>>) {
-    let mut bare = object.clone();
-    let items = object.get(name).and_then(Value::as_array);
-    let objects: Option<Vec<_>> =
-        items.and_then(|items| items.iter().map(Value::as_object).collect());
-    match objects {
-        Some(objects) => {
-            bare.insert(name.to_owned(), Value::Array(Vec::new()));
-            (bare, objects)
-        }
-        None => (bare, Vec::new()),
-    }
-}
-
-fn each<T>(
-    objects: Vec<&Map<String, Value>>,
-    at: &str,
-    mut read: impl FnMut(&Map<String, Value>, &str) -> Option<T>,
-) -> Vec<T> {
-    let numbered = objects.into_iter().enumerate();
-    numbered
-        .filter_map(|(n, object)| read(object, &format!("{at}/{n}")))
-        .collect()
-}
-
-fn read<T: serde::de::DeserializeOwned>(
-    object: &Map<String, Value>,
-    at: &str,
-    faults: &mut Vec<Failure>,
-) -> Option<T> {
-    debug_assert!(!field_names::<T>().is_empty(), "only structs are read");
-    decode_object(object, at, ErrorKind::InvalidMapping)
-        .map_err(|found| faults.extend(found))
-        .ok()
 }
 
 /// A fault of a mapping at a place.
@@ -271,8 +211,8 @@ mod tests {
             "4 faults",
             "Unknown key \"souces\". Did you mean \"sources\"?",
             "Unknown key \"regx\". Did you mean \"regex\"?",
-            "expected a string",
-            "version 2",
+            "`sources[0].fields[1].field` must be text; got 1.",
+            "`mapping` must be 1; got 2.",
         ] {
             assert!(told.contains(part), "{part} in {told}");
         }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::protocol::document::{Member, members};
 use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::shape::{quoted, type_name};
 use crate::protocol::strict::{decode_object, strict_object};
 use crate::protocol::{Document, PROTOCOL, State, state};
 
@@ -174,6 +175,8 @@ pub struct Refused {
     pub id: Option<String>,
     /// The free-form place, if it could be made out.
     pub meta: Meta,
+    /// The request without what is faulty, where the rest of it can be judged all the same.
+    pub rest: Option<Box<Envelope>>,
 }
 
 impl Envelope {
@@ -184,6 +187,7 @@ impl Envelope {
                 failure,
                 id: None,
                 meta: Meta::default(),
+                rest: None,
             })
         };
         let text = text_of(bytes).map_err(unreadable)?;
@@ -193,65 +197,64 @@ impl Envelope {
                 meta_as_sent: Meta::sent(text),
                 ..envelope
             }),
-            Err(failure) => {
+            Err((failure, rest)) => {
                 let id = object.get("id").and_then(Value::as_str);
                 let id = id.filter(|id| visible(id)).map(str::to_owned);
                 Err(Box::new(Refused {
                     failure,
                     id,
                     meta: Meta::sent(text),
+                    rest,
                 }))
             }
         }
     }
 
-    fn of(object: &Map<String, Value>) -> Result<Self, Failure> {
-        check_protocol(object)?;
-        let mut faults = check_options(object.get("options"));
-        match decode_object::<Envelope>(object, "", ErrorKind::MalformedRequest) {
-            Ok(envelope) if faults.is_empty() => envelope.check(),
-            Ok(_) => Err(one(faults)),
-            Err(mut found) => {
-                // A fault inside `options` was found above already, with its own place.
-                found.retain(|fault| {
-                    !fault
-                        .place()
-                        .is_some_and(|at| at == "/options" || at.starts_with("/options/"))
-                });
-                found.append(&mut faults);
-                Err(one(found))
+    /// Reads the members. With the faults comes the envelope without what is faulty, where the
+    /// rest of it can be judged all the same.
+    fn of(object: &Map<String, Value>) -> Result<Self, (Failure, Option<Box<Self>>)> {
+        check_protocol(object).map_err(|failure| (failure, None))?;
+        let read = decode_object::<Envelope>(object, "", ErrorKind::MalformedRequest);
+        let (mut faults, rest) = match read {
+            Ok(envelope) => (options_fault(object), Some(envelope)),
+            Err(faults) => {
+                let rest = readable_rest(object, &faults);
+                (faults, rest)
             }
+        };
+        faults.extend(rest.iter().flat_map(Envelope::faults));
+        match (Failure::join(faults), rest) {
+            (None, Some(envelope)) => Ok(envelope),
+            (None, None) => {
+                let message = "The request is malformed.";
+                Err((Failure::new(ErrorKind::MalformedRequest, message), None))
+            }
+            (Some(failure), rest) => Err((failure, rest.map(Box::new))),
         }
     }
 
-    fn check(self) -> Result<Self, Failure> {
-        if self.id.as_deref().is_some_and(|id| !visible(id)) {
-            let message = "\"id\" must be 1 to 128 visible ASCII characters.";
-            return Err(Failure::new(ErrorKind::MalformedRequest, message).at("/id"));
-        }
+    /// What the types cannot say.
+    fn faults(&self) -> Vec<Failure> {
         let mut faults = Vec::new();
+        if let Some(id) = self.id.as_deref().filter(|id| !visible(id)) {
+            let message = name_fault("id", id);
+            faults.push(Failure::new(ErrorKind::MalformedRequest, message).at("/id"));
+        }
         for (name, value) in [
             ("timeout_ms", self.options.timeout_ms),
             ("max_events", self.options.max_events),
         ] {
             if value == Some(0) {
-                let message = format!("\"{name}\" must be at least 1.");
+                let message = format!("`options.{name}` must be a whole number, 1 or more; got 0.");
                 faults.push(Failure::invalid_input(format!("/options/{name}"), message));
             }
         }
-        if self
-            .options
-            .state_key
-            .as_deref()
-            .is_some_and(|key| !visible(key))
-        {
-            let message = "\"state_key\" must be 1 to 128 visible ASCII characters.";
+        let key = self.options.state_key.as_deref();
+        if let Some(key) = key.filter(|key| !visible(key)) {
+            let message = name_fault("options.state_key", key);
             faults.push(Failure::invalid_input("/options/state_key", message));
         }
-        if let Some(fault) = Failure::join(faults) {
-            return Err(fault);
-        }
-        Ok(self)
+        faults
     }
 
     /// The request's state, read.
@@ -275,9 +278,36 @@ impl Envelope {
     }
 }
 
-fn one(faults: Vec<Failure>) -> Failure {
-    Failure::join(faults)
-        .unwrap_or_else(|| Failure::new(ErrorKind::MalformedRequest, "The request is malformed."))
+/// serde reads an array as a struct, too.
+fn options_fault(object: &Map<String, Value>) -> Vec<Failure> {
+    let options = object.get("options").filter(|given| !given.is_object());
+    let told = |given: &Value| {
+        let message = format!("`options` must be an object; got {}.", type_name(given));
+        Failure::new(ErrorKind::MalformedRequest, message).at("/options")
+    };
+    options.map(told).into_iter().collect()
+}
+
+/// The envelope without its faulty members, if those say nothing about what is to be done.
+fn readable_rest(object: &Map<String, Value>, faults: &[Failure]) -> Option<Envelope> {
+    let mut rest = object.clone();
+    for fault in faults {
+        let member = fault.place()?.split('/').nth(1)?;
+        if !["id", "mapping", "state", "options", "meta"].contains(&member) {
+            return None;
+        }
+        rest.remove(member);
+    }
+    decode_object(&rest, "", ErrorKind::MalformedRequest).ok()
+}
+
+fn name_fault(name: &str, given: &str) -> String {
+    let length = given.chars().count();
+    let given = match length {
+        0..=12 => quoted(&given.into()),
+        _ => format!("{length} characters"),
+    };
+    format!("`{name}` must be 1 to 128 visible ASCII characters; got {given}.")
 }
 
 fn visible(name: &str) -> bool {
@@ -294,20 +324,6 @@ fn check_protocol(object: &Map<String, Value>) -> Result<(), Failure> {
         .at("/protocol")),
         _ => Ok(()),
     }
-}
-
-fn check_options(options: Option<&Value>) -> Vec<Failure> {
-    let options = match options {
-        None => return Vec::new(),
-        Some(Value::Object(options)) => options,
-        Some(_) => {
-            let message = "Wrong type or value: expected an object.";
-            return vec![Failure::new(ErrorKind::MalformedRequest, message).at("/options")];
-        }
-    };
-    decode_object::<Options>(options, "/options", ErrorKind::MalformedRequest)
-        .err()
-        .unwrap_or_default()
 }
 
 /// The request's text: a byte order mark is skipped, UTF-16 is named as such.

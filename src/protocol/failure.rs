@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use crate::protocol::kind::ErrorKind;
+use crate::protocol::shape::name_of;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
@@ -221,7 +222,7 @@ impl Failure {
     /// Joins faults that were found together. One alone stays itself; several become one failure
     /// of the first one's kind with every fault in `items`.
     pub fn join(faults: Vec<Failure>) -> Option<Self> {
-        let mut faults = faults;
+        let mut faults: Vec<Failure> = faults.into_iter().flat_map(Failure::split).collect();
         if faults.len() <= 1 {
             return faults.pop().map(Failure::listed);
         }
@@ -271,20 +272,14 @@ impl Failure {
     }
 
     /// The failure with its place, and its items' places, in the words of the request: `places`
-    /// tells where the author gives each input and each slot of the connection.
+    /// tells where the author gives each input and each slot of the connection. Where a message
+    /// names the place, it names the new one.
     #[must_use]
     pub fn relocated(mut self, places: &BTreeMap<String, String>) -> Failure {
-        let told = |at: &mut Option<String>| {
-            let own = at.as_deref().and_then(|at| {
-                at.strip_prefix("/inputs/")
-                    .or_else(|| at.strip_prefix("/connection/"))
-            });
-            if let Some(place) = own.and_then(|own| places.get(own)) {
-                *at = Some(place.clone());
-            }
-        };
-        told(&mut self.0.at);
-        self.0.items.iter_mut().for_each(|item| told(&mut item.at));
+        relocate(&mut self.0.at, &mut self.0.message, places);
+        for item in &mut self.0.items {
+            relocate(&mut item.at, &mut item.message, places);
+        }
         self
     }
 
@@ -294,11 +289,9 @@ impl Failure {
             return vec![self];
         }
         let single = |fault: Fault| {
-            let failure = Failure::new(fault.kind, fault.message);
-            match fault.at {
-                Some(at) => failure.at(at),
-                None => failure,
-            }
+            let mut failure = Failure::new(fault.kind, fault.message);
+            (failure.0.at, failure.0.rule) = (fault.at, fault.rule);
+            failure
         };
         self.0.items.into_iter().map(single).collect()
     }
@@ -481,6 +474,24 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+fn relocate(at: &mut Option<String>, message: &mut String, places: &BTreeMap<String, String>) {
+    let Some(old) = at.as_deref() else { return };
+    let own = old.strip_prefix("/inputs/");
+    let own = own.or_else(|| old.strip_prefix("/connection/"));
+    let Some((name, below)) = own.map(|own| own.split_at(own.find('/').unwrap_or(own.len())))
+    else {
+        return;
+    };
+    if let Some(place) = places.get(name) {
+        let new = format!("{place}{below}");
+        *message = message.replace(
+            &format!("`{}`", name_of(old)),
+            &format!("`{}`", name_of(&new)),
+        );
+        *at = Some(new);
     }
 }
 

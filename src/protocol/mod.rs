@@ -18,6 +18,7 @@ pub mod state;
 pub(crate) mod scan;
 
 mod kind;
+mod shape;
 mod strict;
 
 pub use coverage::Coverage;
@@ -27,9 +28,10 @@ pub use event::Event;
 pub use failure::{ErrorKind, Failure};
 pub use result::{ResultEnvelope, Warning};
 pub use secret::{Redactor, Secret};
+pub(crate) use shape::{quoted, type_name};
 pub use state::State;
 pub(crate) use strict::escape;
-pub use strict::{decode_object, field_names, strict_object};
+pub use strict::{decode_object, field_names, member_faults, strict_object};
 
 /// The version of the protocol that this host speaks.
 pub const PROTOCOL: u64 = 1;

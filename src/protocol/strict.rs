@@ -1,10 +1,11 @@
 //! Strict reading: no key twice, no key unknown, every fault with its place.
 //!
 //! The names a type knows are asked of the type itself, so no list of fields is written twice.
-//! Messages name places and keys and never quote a value: it may be a secret.
+//! What is expected comes from the type's schema (`shape`).
 
 use std::fmt;
 
+use schemars::{JsonSchema, schema_for};
 use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor,
 };
@@ -13,6 +14,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::names;
 use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::shape::{Difference, differences, name_of, type_name};
 
 /// Reads one JSON object; a key that stands twice in any object is refused with its place.
 pub fn strict_object(text: &str) -> Result<Map<String, Value>, Failure> {
@@ -49,18 +51,6 @@ fn malformed(error: &serde_json::Error) -> Failure {
         ErrorKind::MalformedRequest,
         format!("Not readable as JSON at {place}: {reason}."),
     )
-}
-
-/// What a value is, in words.
-fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
 }
 
 /// Builds a `Value`, refusing repeated keys.
@@ -144,8 +134,11 @@ pub fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
     names
 }
 
-/// Reads a `T` from an object at `pointer`; every unknown key and every wrong type is a fault.
-pub fn decode_object<T: DeserializeOwned>(
+/// Reads a `T` from an object at `pointer`; every unknown key, every missing one and every wrong
+/// type is a fault.
+///
+/// `pointer` is a JSON Pointer, or the name of a file or flag before one.
+pub fn decode_object<T: DeserializeOwned + JsonSchema>(
     object: &Map<String, Value>,
     pointer: &str,
     kind: ErrorKind,
@@ -161,15 +154,58 @@ pub fn decode_object<T: DeserializeOwned>(
         .filter(|(key, _)| known.contains(&key.as_str()))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    match serde_path_to_error::deserialize(Value::Object(understood)) {
+    let understood = Value::Object(understood);
+    match serde_path_to_error::deserialize(&understood) {
         Ok(read) if faults.is_empty() => Ok(read),
         Ok(_) => Err(faults),
         Err(error) => {
-            let inner = pointer_of(error.path());
-            let message = sentence(&error.into_inner().to_string());
-            faults.push(Failure::new(kind, message).at(format!("{pointer}{inner}")));
+            let base = inside(pointer);
+            let mut found = differences(&Value::from(schema_for!(T)), &understood, base, kind);
+            if found.is_empty() {
+                let inner = pointer_of(error.path());
+                let name = name_of(&format!("{base}{inner}"));
+                let message = sentence(&name, &error.into_inner().to_string());
+                found.push(Difference {
+                    pointer: inner,
+                    missing: false,
+                    message,
+                });
+            }
+            let placed = |one: Difference| {
+                let at = format!("{pointer}{}", one.pointer);
+                Failure::new(kind, one.message).at(at)
+            };
+            faults.extend(found.into_iter().map(placed));
             Err(faults)
         }
+    }
+}
+
+/// What of some members of a `T` is not as its type wants it; that others are missing is none.
+pub fn member_faults<T: DeserializeOwned + JsonSchema>(
+    members: &Map<String, Value>,
+    kind: ErrorKind,
+) -> Vec<Failure> {
+    let found = differences(
+        &Value::from(schema_for!(T)),
+        &Value::Object(members.clone()),
+        "",
+        kind,
+    );
+    let found = found.into_iter().filter(|one| !one.missing);
+    found
+        .map(|one| Failure::new(kind, one.message).at(one.pointer))
+        .collect()
+}
+
+/// The JSON Pointer of a place, without the file or flag before it.
+fn inside(place: &str) -> &str {
+    match place.find('/') {
+        Some(0) => place,
+        _ => match place.rsplit_once(":/") {
+            Some((before, _)) => &place[before.len() + 1..],
+            None => "",
+        },
     }
 }
 
@@ -196,42 +232,18 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
         .collect()
 }
 
-/// serde's words without the value they quote: what was expected is enough, the value may be a
-/// secret.
-fn sentence(said: &str) -> String {
-    let said = said
+/// serde's words with the field's name, and without the value that they quote: it may be a secret.
+fn sentence(name: &str, said: &str) -> String {
+    let expected = said
         .strip_prefix("unknown variant `")
-        .and_then(|rest| rest.split_once("`, "))
-        .map_or_else(
-            || said.to_owned(),
-            |(_, expected)| format!("invalid value, {expected}"),
-        );
-    let text = match said
-        .strip_prefix("invalid ")
-        .and_then(|rest| rest.rsplit_once("expected "))
-    {
-        Some((_, expected)) => format!("Wrong type or value: expected {}", plain(expected)),
-        None => said.replace('`', "\""),
-    };
-    let mut letters = text.chars();
-    let capital = letters
-        .next()
-        .map(|first| first.to_uppercase().collect::<String>());
-    format!(
-        "{}{}.",
-        capital.unwrap_or_default(),
-        letters.as_str().trim_end_matches('.')
-    )
-}
-
-/// What was expected, in words that need no Rust.
-fn plain(expected: &str) -> &str {
+        .or_else(|| said.strip_prefix("invalid "))
+        .and_then(|rest| rest.rsplit_once("expected "));
     match expected {
-        "a nonzero u64" => "a whole number of at least 1",
-        "u64" | "u32" | "usize" => "a whole number of at least 0",
-        "a map" => "an object",
-        "a sequence" => "an array",
-        other => other,
+        Some((_, expected)) => format!("`{name}` must be {}.", expected.replace('`', "")),
+        None => format!(
+            "`{name}`: {}.",
+            said.replace('`', "\"").trim_end_matches('.')
+        ),
     }
 }
 
@@ -240,7 +252,7 @@ mod tests {
     use super::*;
     use serde::Deserialize;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Deserialize, JsonSchema)]
     #[serde(deny_unknown_fields)]
     struct Sample {
         #[allow(dead_code, reason = "only its name and type matter here")]
@@ -255,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_has_its_place_and_no_value_is_quoted() {
+    fn every_fault_has_its_place_and_no_document_is_quoted() {
         let object = strict_object(r#"{"cuont":1,"names":["a",{"s":"hidden"}]}"#).expect("JSON");
         let faults = decode_object::<Sample>(&object, "/options", ErrorKind::MalformedRequest)
             .expect_err("two faults");
@@ -264,7 +276,7 @@ mod tests {
             told,
             [
                 "/options/cuont: Unknown key \"cuont\". Did you mean \"count\"?",
-                "/options/names/1: Wrong type or value: expected a string.",
+                "/options/names/1: `options.names[1]` must be text; got an object.",
             ]
         );
     }

@@ -89,19 +89,19 @@ fn every_bad_input_gets_a_proper_result() {
         odd(
             r#"{"inputs":{}}"#,
             malformed,
-            "Missing field \"command\"",
+            "`command` is missing; it must be text.",
             None,
         ),
         odd(
             r#"{"command":7}"#,
             malformed,
-            "expected a string",
+            "`command` must be text; got 7.",
             Some("/command"),
         ),
         odd(
             r#"{"command":"x","inputs":[]}"#,
             malformed,
-            "expected an object",
+            "`inputs` must be an object; got an array.",
             Some("/inputs"),
         ),
         odd(
@@ -144,7 +144,7 @@ fn every_bad_input_gets_a_proper_result() {
         odd(
             r#"{"command":"Fetch Event","options":{"max_events":0}}"#,
             "invalid_input",
-            "at least 1",
+            "`options.max_events` must be a whole number, 1 or more; got 0.",
             Some("/options/max_events"),
         ),
     ];
