@@ -23,6 +23,9 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
+/// How much of an answer is searched for a header: more than the services send.
+const LONGEST_HEAD: usize = 4096;
+
 /// How long a peer may take for its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
@@ -103,14 +106,16 @@ pub(super) struct Wire {
     header: Arc<str>,
 }
 
-/// The bytes with a header's name in another case. Only a head of HTTP/1.1 contains it in this form;
-/// JSON has no line breaks of this kind.
+/// The bytes with a header's name in another case. Only the head of an answer of HTTP/1.1, which is
+/// written from its first byte on, contains the name in this form.
 fn recased<'a>(bytes: &'a [u8], header: &str) -> Cow<'a, [u8]> {
+    if !bytes.starts_with(b"HTTP/1.") {
+        return Cow::Borrowed(bytes);
+    }
     let sent = format!("\r\n{}: ", header.to_ascii_lowercase());
-    let found = bytes
-        .windows(sent.len())
-        .position(|part| part == sent.as_bytes());
-    let Some(at) = found else {
+    let head = &bytes[..bytes.len().min(LONGEST_HEAD)];
+    let mut places = head.windows(sent.len());
+    let Some(at) = places.position(|part| part == sent.as_bytes()) else {
         return Cow::Borrowed(bytes);
     };
     let mut bytes = bytes.to_vec();
