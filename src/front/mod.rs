@@ -1,4 +1,6 @@
-//! Doors: ways in to the host. Each one only carries bytes and settings; what a command does is
-//! decided behind them.
+//! Entry points: each turns something into a request, calls the host, and delivers the result.
+//!
+//! What a command does is decided below.
 
 pub mod cli;
+pub mod poll;

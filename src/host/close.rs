@@ -16,11 +16,14 @@ use crate::net::transcript::Rehearsed;
 use crate::ops::Reply;
 use crate::output::{self, Presentation, Presented};
 use crate::protocol::envelope::{Envelope, Meta, Options, Section};
-use crate::protocol::failure::{Codes, ErrorBlock, ErrorKind, Failure};
+use crate::protocol::failure::{Codes, ErrorBlock, ErrorKind, Failure, FaultItem};
 use crate::protocol::result::{Metrics, ReturnData};
 use crate::protocol::{Document, PROTOCOL, Redactor, ResultEnvelope, State};
 
 use super::Checked;
+
+/// At most this many single faults of a failure are logged.
+const LOGGED_FAULTS: usize = 20;
 
 /// What is known of a request for its answer, filled in stage by stage.
 #[derive(Clone, Debug)]
@@ -35,6 +38,8 @@ pub(super) struct Head {
     permissions: Vec<Permission>,
     state: Option<State>,
     reproduce: Option<Value>,
+    /// The operator's settings as flags for a shell, each after a blank.
+    pub(super) flags: String,
     started: Instant,
 }
 
@@ -63,6 +68,7 @@ impl Head {
             permissions: Vec::new(),
             state: None,
             reproduce: None,
+            flags: String::new(),
             started,
         }
     }
@@ -226,27 +232,53 @@ impl Head {
         }
     }
 
-    /// On Failed, one line says how to reproduce the call.
+    /// Logs the outcome: its warnings, and what failed with cause, advice, places, and the command
+    /// line that reproduces it.
     pub(super) fn report(&self, result: &ResultEnvelope) {
-        let told = one_line(&result.result);
         for warning in &result.warnings {
             tracing::warn!("{}: {}", warning.code, one_line(&warning.message));
         }
-        match result.return_data {
-            ReturnData::Successful => return tracing::info!("{told}"),
-            ReturnData::PartiallySuccessful => return tracing::warn!("{told}"),
-            ReturnData::Failed => {}
+        let outcome = one_line(&result.result);
+        let Some(error) = &result.error else {
+            return tracing::info!("{outcome}");
+        };
+        let cause = one_line(&error.cause);
+        let advice = one_line(&error.assistance);
+        let (at, faults) = (error.at.as_deref().map(one_line), faults(error));
+        let (at, faults) = (at.as_deref(), faults.as_deref());
+        let at = at.filter(|_| faults.is_none());
+        if result.return_data != ReturnData::Failed {
+            return tracing::warn!(cause, advice, at, fault = faults, "{outcome}");
         }
-        match &self.reproduce {
-            Some(request) if self.command.is_some() => {
-                let quoted = request.to_string().replace('\'', "'\\''");
-                tracing::error!(
-                    "{told} Reproduce, with the same flags: echo '{quoted}' | soarhost run"
-                );
-            }
-            _ => tracing::error!("{told}"),
-        }
+        let reproduce = self.reproduction();
+        let reproduce = reproduce.as_deref();
+        tracing::error!(cause, advice, at, fault = faults, reproduce, "{outcome}");
     }
+
+    /// The command line that runs the request again.
+    fn reproduction(&self) -> Option<String> {
+        let request = self.reproduce.as_ref().filter(|_| self.command.is_some())?;
+        let quoted = request.to_string().replace('\'', "'\\''");
+        Some(format!("echo '{quoted}' | soarhost run{}", self.flags))
+    }
+}
+
+/// The single faults, one per line, if the failure does not say the same already.
+fn faults(error: &ErrorBlock) -> Option<String> {
+    let own = |item: &FaultItem| item.at == error.at && item.message == error.message;
+    if error.items.is_empty() || matches!(error.items.as_slice(), [item] if own(item)) {
+        return None;
+    }
+    let line = |item: &FaultItem| {
+        let at = item.at.as_deref().map(|at| format!("{at}: "));
+        one_line(&format!("{}{}", at.unwrap_or_default(), item.message))
+    };
+    let mut lines: Vec<String> = error.items.iter().take(LOGGED_FAULTS).map(line).collect();
+    let rest = error.items.len() - lines.len();
+    if rest > 0 {
+        lines.push(format!("{rest} more; see `error.items` of the result"));
+    }
+    Some(lines.join("\n"))
 }
 
 /// One line, whatever a service's words hold.

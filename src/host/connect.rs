@@ -139,9 +139,9 @@ fn cloud(slots: &Slots<'_>, settings: &Settings) -> Result<Cloud, Failure> {
             at
         }
     };
-    match settings.endpoints.as_deref() {
+    match &settings.endpoints {
         None => Ok(named),
-        Some(text) => Ok(Cloud::from_operator(text, &named)?.cloud),
+        Some(file) => Ok(Cloud::from_operator(&file.text, &named)?.cloud),
     }
 }
 

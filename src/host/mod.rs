@@ -11,6 +11,7 @@ mod choice;
 mod close;
 mod connect;
 mod face;
+mod operator_file;
 mod private_file;
 pub mod profiles;
 pub mod secrets;
@@ -19,7 +20,7 @@ mod state_dir;
 mod vault;
 
 use std::panic::AssertUnwindSafe;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -45,7 +46,8 @@ use vault::Vault;
 
 pub use crate::net::deadline::CancelSignal as Cancel;
 pub use crate::net::{MemoryBudget, Pace};
-pub use state_dir::Keep;
+pub use operator_file::OperatorFile;
+pub use state_dir::{Held, Keep};
 
 /// How long a command may take where neither request nor manifest says.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -53,16 +55,16 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// What the operator decides; no request can.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// An operator's own cloud, the file's text.
-    pub endpoints: Option<String>,
+    /// The service addresses to use instead of Microsoft's.
+    pub endpoints: Option<OperatorFile>,
     /// Additional trust roots: a PEM file, read when a client is first needed.
     pub roots: Option<PathBuf>,
     /// Trust the machine's roots too.
     pub system_roots: bool,
     /// A catalog folder instead of what is compiled in.
     pub catalog: Option<PathBuf>,
-    /// Stored connections, the file's text.
-    pub profiles: Option<String>,
+    /// Stored connections.
+    pub profiles: Option<OperatorFile>,
     /// The folder for what is kept between runs; none: nothing is. Made when it is first needed.
     pub state: Option<PathBuf>,
     /// Keep tokens there too, not only the states that requests name.
@@ -82,6 +84,8 @@ pub struct Settings {
     pub pace: Pace,
     /// The memory that each run may use for what services send.
     pub memory: MemoryBudget,
+    /// The settings as flags for a shell, each after a blank, to reproduce a run.
+    pub flags: String,
 }
 
 impl Default for Settings {
@@ -101,6 +105,7 @@ impl Default for Settings {
             direct: false,
             pace: Pace::default(),
             memory: MemoryBudget::default(),
+            flags: String::new(),
         }
     }
 }
@@ -194,9 +199,25 @@ impl Host {
         Head::unread(Instant::now()).refuse(failure, &self.redactor)
     }
 
+    /// Holds the state of that key for a caller that runs several requests on it.
+    ///
+    /// Errors: `busy` if another caller holds it; `invalid_input` without a usable state folder.
+    pub fn hold(&self, key: &str) -> Result<Held, Failure> {
+        state_dir::hold(&self.opened()?.settings, key)
+    }
+
     /// What there is.
     pub fn catalog(&self) -> Result<&Catalog, Failure> {
         self.opened().map(|opened| &opened.catalog)
+    }
+
+    /// The failure; a fault of a stored connection names the file and the line.
+    fn placed(&self, failure: Failure) -> Failure {
+        let opened = self.opened.as_ref().ok();
+        match opened.and_then(|opened| opened.settings.profiles.as_ref()) {
+            Some(file) => file.fault("--profiles:", failure),
+            None => failure,
+        }
     }
 
     fn opened(&self) -> Result<&Opened, Failure> {
@@ -241,7 +262,7 @@ impl Host {
         }
         match self.prepare(envelope, &mut head, faults) {
             Ok(prepared) => Ok(Checked { head, ..prepared }),
-            Err(failure) => Err(Box::new((head, failure))),
+            Err(failure) => Err(Box::new((head, self.placed(failure)))),
         }
     }
 
@@ -253,6 +274,7 @@ impl Host {
         mut faults: Vec<Failure>,
     ) -> Result<Checked<'_>, Failure> {
         let opened = self.opened()?;
+        head.flags.clone_from(&opened.settings.flags);
         let (given, target) = match opened.addressed(&envelope) {
             Ok(addressed) => addressed,
             Err(failure) => {
@@ -373,13 +395,17 @@ impl Opened {
         let operator_ca = match &settings.endpoints {
             None => None,
             // Which cloud a request names matters only for audiences; any shows whether it reads.
-            Some(text) => Cloud::from_operator(text, &Cloud::named("commercial")?)?.ca,
+            Some(file) => {
+                let cloud = Cloud::from_operator(&file.text, &Cloud::named("commercial")?);
+                cloud
+                    .map_err(|failure| file.fault("--endpoints", failure))?
+                    .ca
+            }
         };
-        let profiles = settings
-            .profiles
-            .as_deref()
-            .map(Profiles::parse)
-            .transpose()?;
+        let profiles = settings.profiles.as_ref().map(|file| {
+            Profiles::parse(&file.text).map_err(|failure| file.fault("--profiles", failure))
+        });
+        let profiles = profiles.transpose()?;
         let catalog = match &settings.catalog {
             None => Catalog::builtin()?,
             Some(folder) => Catalog::load(folder)?,
@@ -425,14 +451,6 @@ impl Opened {
             }
         }
     }
-}
-
-/// Reads an operator's file; a fault stands at its flag.
-pub(crate) fn read(flag: &str, file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file).map_err(|error| {
-        let message = format!("{} cannot be read: {error}.", file.display());
-        Failure::invalid_input(flag, message).advice("Correct the operator's setting.")
-    })
 }
 
 /// Binds, and lets the operation refuse what it can before anything is sent. Where inputs have

@@ -36,24 +36,20 @@ pub struct Profile {
 impl Profiles {
     /// Reads the operator's file.
     pub fn parse(text: &str) -> Result<Self, Failure> {
-        let at = |failure: Failure| {
-            Failure::invalid_input(
-                "--profiles",
-                format!("The profiles file is wrong: {failure}"),
-            )
-            .advice("Correct the file; its form is {\"profiles\": 1, \"connections\": {…}}.")
+        let placed = |failure: Failure| {
+            let at = format!("--profiles{}", failure.place().unwrap_or_default());
+            Failure::invalid_input(at, failure.message())
+                .advice("Correct the file; its form is {\"profiles\": 1, \"connections\": {…}}.")
         };
-        let object = strict_object(text).map_err(at)?;
-        let read: Profiles =
-            decode_object(&object, "", ErrorKind::InvalidInput).map_err(|faults| {
-                at(Failure::join(faults)
-                    .unwrap_or_else(|| Failure::invalid_input("", "It is not readable.")))
+        let object = strict_object(text).map_err(placed)?;
+        let read: Profiles = decode_object(&object, "--profiles", ErrorKind::InvalidInput)
+            .map_err(|faults| {
+                let unreadable = || Failure::invalid_input("--profiles", "It is not readable.");
+                Failure::join(faults).unwrap_or_else(unreadable)
             })?;
         if read.profiles != 1 {
-            return Err(at(Failure::invalid_input(
-                "/profiles",
-                "The format version must be 1.",
-            )));
+            let message = "The format version must be 1.";
+            return Err(Failure::invalid_input("--profiles/profiles", message));
         }
         Ok(read)
     }

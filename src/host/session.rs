@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::host::close::Counts;
+use crate::host::operator_file::read;
 use crate::host::vault::Vault;
 use crate::host::{Cancel, Checked, Opened, TIMEOUT};
 use crate::identity::cache::TokenCache;
@@ -122,9 +123,26 @@ impl Opened {
         if let Some(client) = clients.get(&variant) {
             return Ok(client.clone());
         }
-        let client = HttpClient::new(&self.reach(variant)?)?;
+        let client = HttpClient::new(&self.reach(variant)?);
+        let client = client.map_err(|failure| self.placed(failure))?;
         clients.insert(variant, client.clone());
         Ok(client)
+    }
+
+    /// The failure; a fault of the operator's certificates names their file.
+    fn placed(&self, failure: Failure) -> Failure {
+        let settings = &self.settings;
+        let roots = settings.roots.as_deref();
+        failure.reworded_each(|at, message| match (at, roots, &settings.endpoints) {
+            (Some("--ca-file"), Some(path), _) => {
+                format!(
+                    "The file of --ca-file is invalid: {}: {message}",
+                    path.display()
+                )
+            }
+            (Some("--endpoints"), _, Some(file)) => file.worded("--endpoints", "/ca", message),
+            _ => message.to_owned(),
+        })
     }
 
     fn reach(&self, variant: Variant) -> Result<HttpSettings, Failure> {
@@ -154,7 +172,7 @@ impl Opened {
         let settings = &self.settings;
         let mut extra = Vec::new();
         if let Some(file) = &settings.roots {
-            let pem = super::read("--ca-file", file)?;
+            let pem = read("--ca-file", file)?;
             extra.push(ExtraRoots {
                 pem,
                 setting: "--ca-file",

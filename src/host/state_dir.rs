@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::host::Settings;
 use crate::host::private_file::{self, Lock};
+use crate::host::{Checked, Settings};
 use crate::identity::sha256;
 use crate::protocol::envelope::Options;
 use crate::protocol::result::ReturnData;
@@ -56,6 +56,54 @@ enum Move {
     To(State),
     /// The next run starts afresh.
     Away,
+}
+
+/// A state that one caller holds for several runs, until this is dropped.
+#[derive(Debug)]
+#[must_use = "it holds the state until it is dropped"]
+pub struct Held(#[expect(dead_code, reason = "being open, it holds the lock")] Lock);
+
+/// Takes that state for several runs. The lock of a single run is another: it is taken by each run.
+pub(super) fn hold(settings: &Settings, key: &str) -> Result<Held, Failure> {
+    let Some(folder) = &settings.state else {
+        return Err(Failure::invalid_input(
+            "--state",
+            "This host has no state folder.",
+        ));
+    };
+    let unusable = |error| unusable(folder, &error);
+    let folder = folder.join("state");
+    private_file::folder(&folder).map_err(unusable)?;
+    let file = folder.join(format!("{}-held", sha256(key.as_bytes())));
+    let taken = Lock::try_take(&file).map_err(unusable)?;
+    taken.map(Held).ok_or_else(|| busy(key))
+}
+
+impl Checked<'_> {
+    /// True if the command maps records to events.
+    pub fn makes_events(&self) -> bool {
+        self.mapping.is_some()
+    }
+
+    /// The request's `state_key`, or one made of integration, command, the connection's identity and
+    /// the content types. Filters and credentials can change without changing the key.
+    pub fn state_key(&self) -> String {
+        if let Some(key) = &self.envelope.options.state_key {
+            return key.clone();
+        }
+        let (connection, input) = (&self.connection, &self.bound.input);
+        let identity = serde_json::json!([
+            self.target.manifest.id,
+            self.target.command.id,
+            connection.cloud.id,
+            connection.tenant.to_ascii_lowercase(),
+            connection.client_id.to_ascii_lowercase(),
+            input.get("content_type"),
+            input.get("content_types"),
+        ]);
+        let hash = sha256(identity.to_string().as_bytes());
+        format!("poll-{}", hash.get(..32).unwrap_or(&hash))
+    }
 }
 
 /// Refuses what can be refused without looking at the folder.

@@ -12,6 +12,11 @@ const RULE: &str = "Start time and end time must both be specified (or both omit
 less than or equal to 24 hours apart, with the start time prior to end time and start time no more \
 than 7 days in the past.";
 
+const MAX_LENGTH: TimeDelta = TimeDelta::hours(24);
+const MAX_AGE: TimeDelta = TimeDelta::days(7);
+/// This machine's clock can be behind the one that the caller read the start time from.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
+
 /// A span of time: the start belongs to it, the end does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeWindow {
@@ -39,20 +44,14 @@ impl TimeWindow {
                     None => Ok(window),
                 }
             }
-            (Some(start), None) => Err(broken(
-                "end_time",
-                format!(
-                    "The start time is {}, the end time is missing.",
-                    rfc3339(start)
-                ),
-            )),
-            (None, Some(end)) => Err(broken(
-                "start_time",
-                format!(
-                    "The end time is {}, the start time is missing.",
-                    rfc3339(end)
-                ),
-            )),
+            (Some(start), None) => {
+                let cause = format!("Only the start time is given: {}.", rfc3339(start));
+                Err(broken("end_time", cause))
+            }
+            (None, Some(end)) => {
+                let cause = format!("Only the end time is given: {}.", rfc3339(end));
+                Err(broken("start_time", cause))
+            }
         }
     }
 
@@ -67,25 +66,48 @@ impl TimeWindow {
 
     /// The input that breaks the rule, and how.
     fn breach(&self, now: DateTime<Utc>) -> Option<(&'static str, String)> {
-        let (start, end) = (rfc3339(self.start), rfc3339(self.end));
-        if self.start >= self.end {
+        let (start, end, length) = (
+            rfc3339(self.start),
+            rfc3339(self.end),
+            self.end - self.start,
+        );
+        if length <= TimeDelta::zero() {
             let cause = format!("The start time {start} is not before the end time {end}.");
             return Some(("start_time", cause));
         }
-        if self.end - self.start > TimeDelta::hours(24) {
-            let over = self.end - self.start - TimeDelta::hours(24);
-            let (minutes, seconds) = (over.num_minutes(), over.num_seconds() % 60);
-            let over = format!("{minutes} minutes {seconds} seconds more than 24 hours");
-            let cause = format!("From {start} to {end} it is {over}.");
+        if length > MAX_LENGTH {
+            let (long, most) = (in_words(length), in_words(MAX_LENGTH));
+            let cause = format!("The window is {long} long. The maximum is {most}.");
             return Some(("end_time", cause));
         }
-        if now - self.start > TimeDelta::days(7) {
-            let now = rfc3339(now);
-            let cause = format!("The start time {start} is more than 7 days before now, {now}.");
-            return Some(("start_time", cause));
-        }
-        None
+        let age = now - self.start;
+        let fault = if age > MAX_AGE {
+            "more than 7 days ago"
+        } else if age < -CLOCK_TOLERANCE {
+            "in the future"
+        } else {
+            return None;
+        };
+        let now = rfc3339(now);
+        let cause = format!("The start time {start} is {fault}. It is now {now}.");
+        Some(("start_time", cause))
     }
+}
+
+/// A duration in hours, minutes and seconds.
+fn in_words(duration: TimeDelta) -> String {
+    let seconds = duration.num_seconds();
+    let parts = [
+        (seconds / 3600, "hour"),
+        (seconds / 60 % 60, "minute"),
+        (seconds % 60, "second"),
+    ];
+    let words: Vec<String> = parts
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| format!("{count} {unit}{}", if count == 1 { "" } else { "s" }))
+        .collect();
+    words.join(" ")
 }
 
 fn broken(input: &str, cause: String) -> Failure {
@@ -126,19 +148,19 @@ mod tests {
     }
 
     #[test]
-    fn every_breach_has_the_services_words_and_says_which_part() {
+    fn refused_window_has_the_services_message_and_names_the_rule_it_breaks() {
         for (start, end, at, cause) in [
             (
                 "2026-09-20",
                 "",
                 "/inputs/end_time",
-                "The start time is 2026-09-20T00:00:00Z, the end time is missing.",
+                "Only the start time is given: 2026-09-20T00:00:00Z.",
             ),
             (
                 "",
                 "2026-09-20",
                 "/inputs/start_time",
-                "The end time is 2026-09-20T00:00:00Z, the start time is missing.",
+                "Only the end time is given: 2026-09-20T00:00:00Z.",
             ),
             (
                 "2026-09-20",
@@ -150,13 +172,19 @@ mod tests {
                 "2026-09-18",
                 "2026-09-19 00:01",
                 "/inputs/end_time",
-                "From 2026-09-18T00:00:00Z to 2026-09-19T00:01:00Z it is 1 minutes 0 seconds more than 24 hours.",
+                "The window is 24 hours 1 minute long. The maximum is 24 hours.",
             ),
             (
                 "2026-09-13 00:59:59",
                 "2026-09-13 02:00",
                 "/inputs/start_time",
-                "The start time 2026-09-13T00:59:59Z is more than 7 days before now, 2026-09-20T01:00:00Z.",
+                "The start time 2026-09-13T00:59:59Z is more than 7 days ago. It is now 2026-09-20T01:00:00Z.",
+            ),
+            (
+                "2026-09-20 01:06",
+                "2026-09-20 02:00",
+                "/inputs/start_time",
+                "The start time 2026-09-20T01:06:00Z is in the future. It is now 2026-09-20T01:00:00Z.",
             ),
         ] {
             let failure = window(start, end).expect_err(cause);

@@ -283,6 +283,23 @@ impl Failure {
         self
     }
 
+    /// The failure with the message of each fault, whose place is `words`' first argument, replaced.
+    #[must_use]
+    pub fn reworded_each(mut self, words: impl Fn(Option<&str>, &str) -> String) -> Failure {
+        let own = &mut *self.0;
+        for item in &mut own.items {
+            item.message = words(item.at.as_deref(), &item.message);
+        }
+        own.message = match own.items.as_slice() {
+            [] | [_] => words(own.at.as_deref(), &own.message),
+            items => {
+                let all: Vec<&str> = items.iter().map(|item| item.message.as_str()).collect();
+                format!("{} faults: {}", all.len(), all.join(" "))
+            }
+        };
+        self
+    }
+
     /// The single faults of a joined failure; of any other, itself.
     pub fn split(self) -> Vec<Failure> {
         if self.0.items.len() < 2 {

@@ -42,7 +42,12 @@ const CONTOSO: &str = "11111111-2222-3333-4444-555555555555";
 const NEXT_PAGE: &str = "NextPageUri";
 
 /// What the default preset has subscribed to.
-const SUBSCRIBED: [&str; 3] = ["Audit.Exchange", "Audit.SharePoint", "Audit.General"];
+const SUBSCRIBED: [&str; 4] = [
+    "Audit.Exchange",
+    "Audit.SharePoint",
+    "Audit.General",
+    "DLP.All",
+];
 
 /// Everything that the simulated services know.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

@@ -78,7 +78,7 @@ impl Bench {
             .expect("the simulator starts");
         let endpoints = sim.endpoints();
         let settings = Settings {
-            endpoints: Some(endpoints.to_string()),
+            endpoints: Some(endpoints.to_string().into()),
             clock: Clock::Fixed(now),
             direct: true,
             pace,

@@ -28,6 +28,9 @@ fn help_and_errors_are_snapshots() {
     settings.bind(|| {
         insta::assert_snapshot!("help", said(&["--help"]));
         insta::assert_snapshot!("run_help", said(&["run", "--help"]));
+        insta::assert_snapshot!("poll_help", said(&["poll", "--help"]));
+        insta::assert_snapshot!("settings_help", said(&["help", "settings"]));
+        insta::assert_snapshot!("list_help", said(&["list", "--help"]));
         insta::assert_snapshot!("list", said(&["list"]));
         insta::assert_snapshot!(
             "describe",
@@ -48,6 +51,99 @@ fn help_and_errors_are_snapshots() {
         insta::assert_snapshot!("validate", said(&["validate"]));
         insta::assert_snapshot!("validate_faults", said(&["validate", "tests/it/faulty"]));
     });
+}
+
+#[test]
+fn fault_injection_is_listed_last_and_only_on_request() {
+    assert!(!said(&["list"]).contains("chaos"));
+    assert!(!said(&["describe"]).contains("chaos"));
+    let all = said(&["list", "--all"]);
+    assert!(
+        all.find("chaos@") > all.find("purview_audit_alert_v2@"),
+        "{all}"
+    );
+    assert!(
+        said(&["describe", "chaos"]).contains("chaos@"),
+        "it is named"
+    );
+    assert_eq!(said(&["settings"]), said(&["help", "settings"]));
+}
+
+#[test]
+fn failure_is_logged_with_cause_advice_places_and_the_operators_flags() {
+    let request = json!({ "command": "Fetch Event", "connection": connection(),
+        "inputs": { "Top Recent Event Number": 1, "Start Time": "2026-09-17", "End Time": "2026-09-19" } });
+    let args = ["run", "--sandbox", "--now", NOW];
+    let (_, result, told) = run(&args, request.to_string().as_bytes());
+    let lines: Vec<&str> = told.lines().collect();
+    let message = result["error"]["message"].as_str().expect("a message");
+    assert!(lines[0].starts_with("error: Fetch Event failed.") && lines[0].ends_with(message));
+    assert_eq!(
+        lines[1],
+        "  cause: The window is 48 hours long. The maximum is 24 hours."
+    );
+    assert!(lines[2].starts_with("  advice: Give both times"), "{told}");
+    assert_eq!(lines[3], "  at: /inputs/End Time");
+    let flags = format!(" | soarhost run --sandbox --now {NOW}");
+    assert!(lines[4].ends_with(&flags), "{told}");
+
+    let faulty = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": "x" } });
+    let (_, result, told) = run(&["run"], faulty.to_string().as_bytes());
+    for item in result["error"]["items"].as_array().expect("items") {
+        let (at, message) = (item["at"].as_str(), item["message"].as_str());
+        let line = format!(
+            "\n  fault: {}: {}\n",
+            at.expect("a place"),
+            message.expect("words")
+        );
+        assert!(told.contains(&line), "{line} in {told}");
+    }
+    let (_, _, told) = run(
+        &["run", "--log-format", "json"],
+        faulty.to_string().as_bytes(),
+    );
+    let line: Value = serde_json::from_str(&told).expect("one JSON line");
+    assert_eq!(
+        (&line["level"], line["advice"].is_string()),
+        (&json!("ERROR"), true)
+    );
+}
+
+#[test]
+fn fault_of_an_operators_file_names_the_file_and_the_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let profiles = file(
+        "profiles.json",
+        r#"{"profiles":1,
+"connections":{"prod":
+{"integration":"purview_audit_alert_v2","params":{"Tenant ID":"t",
+"Tenant":"t"}}}}"#,
+    );
+    let endpoints = file(
+        "endpoints.json",
+        "{\"cloud\":1,\n\"id\":\"x\",\n\"grph\":1}",
+    );
+    let roots = file("roots.pem", "nothing");
+    let request = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": 1 },
+                          "connection": connection() });
+    let stored = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": 1 },
+                         "connection": "prod" });
+    for (flag, file, request, line) in [
+        ("--endpoints", &endpoints, &request, ":3"),
+        ("--profiles", &profiles, &stored, ":4"),
+        ("--ca-file", &roots, &request, ""),
+    ] {
+        let (code, result, _) = run(&["run", flag, file], request.to_string().as_bytes());
+        let message = result["error"]["message"].as_str().expect("a message");
+        let expected = format!("The file of {flag} is invalid: {file}{line}: ");
+        assert!(message.contains(&expected), "{expected} in {message}");
+        assert_eq!(code, 2, "{message}");
+    }
 }
 
 #[test]
@@ -74,24 +170,15 @@ fn every_schema_is_printed_as_its_snapshot() {
 
 #[test]
 fn try_shows_a_request_and_events_of_all_twenty_fields() {
-    let output = feed(soarhost(&["try", "Fetch Event", "--now", NOW]), b"");
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
+    let output = feed(
+        soarhost(&["try", "Fetch Event", "--now", NOW, "--json"]),
+        b"",
     );
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    let (request, rest) = text
-        .split_once("\n\nResult:\n")
-        .expect("request, then result");
-    let request: Value =
-        serde_json::from_str(request.trim_start_matches("Request:\n")).expect("JSON");
-    assert_eq!(request["command"], "Fetch Event");
-    let mut results = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
-    let result = results.next().expect("a result").expect("JSON");
-    let events = result["events"].as_array().expect("events");
-    assert_eq!(events.len(), 10);
+    assert_eq!(output.status.code(), Some(0));
+    let shown: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(shown["request"]["command"], "Fetch Event");
+    assert_eq!(shown["result"]["warnings"], json!([]));
+    let events = shown["result"]["events"].as_array().expect("events");
     let mut fields: Vec<&String> = events
         .iter()
         .flat_map(|event| event["fields"].as_object().expect("fields").keys())
@@ -99,9 +186,17 @@ fn try_shows_a_request_and_events_of_all_twenty_fields() {
     fields.sort();
     fields.dedup();
     assert_eq!(fields.len(), 20, "{fields:?}");
+    let output = feed(soarhost(&["try", "Fetch Event", "--now", NOW]), b"");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let rows: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("| 2"))
+        .collect();
+    assert_eq!(rows.len(), events.len(), "{text}");
+    assert!(rows.is_sorted_by(|one, next| one >= next), "{text}");
     assert!(
-        rest.contains("\n### Fetch Event: 10 results\n"),
-        "the table, for a person"
+        text.contains("Fetch Event succeeded: ") && text.contains(" Complete: "),
+        "{text}"
     );
     for spelling in [
         "fetch_event",
@@ -173,13 +268,13 @@ fn two_runs_differ_only_under_metrics() {
 }
 
 /// A simulator as a process of its own; it is told to stop when this goes.
-struct Served {
+pub struct Served {
     child: Child,
     endpoints: tempfile::NamedTempFile,
 }
 
 impl Served {
-    fn start(world: &str, more: &[&str]) -> Self {
+    pub fn start(world: &str, more: &[&str]) -> Self {
         let mut file = tempfile::NamedTempFile::new().expect("a file");
         file.write_all(world.as_bytes()).expect("a world");
         let path = file.path().to_string_lossy().into_owned();
@@ -194,6 +289,11 @@ impl Served {
         let mut endpoints = tempfile::NamedTempFile::new().expect("a file");
         endpoints.write_all(printed.as_bytes()).expect("endpoints");
         Served { child, endpoints }
+    }
+
+    /// The endpoints file.
+    pub fn endpoints(&self) -> &Path {
+        self.endpoints.path()
     }
 
     fn args(&self) -> Vec<String> {
@@ -406,7 +506,7 @@ fn every_command_of_a_product_can_be_tried() {
             let output = feed(soarhost(&["try", &name.join("."), "--now", NOW]), b"");
             let told = String::from_utf8_lossy(&output.stdout);
             assert_eq!(output.status.code(), Some(0), "{name:?}: {told}");
-            assert!(told.contains("(simulator, invented data)"), "{told}");
+            assert!(told.contains("(Simulated data.)"), "{told}");
             tried += 1;
         }
     }

@@ -20,6 +20,7 @@ mod contracts;
 mod corpus;
 mod fuzz;
 mod limits;
+mod poll;
 mod process;
 mod properties;
 mod protocol;

@@ -282,6 +282,33 @@ fn a_closed_pipe_ends_silently_and_a_full_disk_says_so() {
 }
 
 #[test]
+fn stdout_discarded_or_closed_before_the_start_exits_as_the_result_says() {
+    let shell = |redirection: &str| {
+        let line = format!("\"$0\" list {redirection}");
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &line, env!("CARGO_BIN_EXE_soarhost")]);
+        command.status().expect("a shell").code()
+    };
+    for redirection in [
+        ">&-",
+        ">/dev/null",
+        "1<>/dev/null",
+        "</dev/null 1<>/dev/null",
+    ] {
+        assert_eq!(shell(redirection), Some(0), "{redirection}");
+    }
+    // As Python's subprocess.DEVNULL and Node's 'ignore' open it.
+    let discard = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null");
+    let mut command = soarhost(&["run"]);
+    command.stdout(discard.expect("/dev/null"));
+    let output = feed(command, b"{\"command\":\"x\"}");
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
 fn a_failed_run_tells_how_to_reproduce_it_with_references_intact() {
     let request = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": "x" },
         "connection": { "Tenant ID": "t", "Client ID": "c", "Client Secret": "canary-secret" } });

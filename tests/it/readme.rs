@@ -1,9 +1,9 @@
 //! The README cannot lie: every console block in it is run, and its output compared.
 //!
 //! In expected output a line `...` stands for any number of lines, and `[..]` inside a line for any
-//! text. `cargo run -q --release --` and `soarhost` both mean the binary under test.
+//! text. `cargo run --` and `soarhost` both mean the binary under test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 struct Block {
@@ -72,11 +72,9 @@ fn fits(expected: &[String], said: &[&str]) -> bool {
     }
 }
 
-fn run(command: &str) -> String {
+fn run(command: &str, folder: &Path) -> String {
     let binary = env!("CARGO_BIN_EXE_soarhost");
-    let command = command
-        .replace("cargo run -q --release -- ", &format!("{binary} "))
-        .replace("cargo run -q -- ", &format!("{binary} "));
+    let command = command.replace("cargo run -- ", &format!("{binary} "));
     let path = format!(
         "{}:{}",
         PathBuf::from(binary).parent().expect("a folder").display(),
@@ -84,8 +82,9 @@ fn run(command: &str) -> String {
     );
     let output = Command::new("sh")
         .args(["-c", &command])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(folder)
         .env("PATH", path)
+        .env("XDG_STATE_HOME", folder.join("state"))
         .env_remove("HTTPS_PROXY")
         .env_remove("https_proxy")
         .env_remove("SSL_CERT_FILE")
@@ -101,6 +100,13 @@ fn run(command: &str) -> String {
 fn every_console_block_does_what_it_says() {
     let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md"))
         .expect("a README");
+    // Commands may write files: they run in a folder that only links to the repository.
+    let folder = tempfile::tempdir().expect("a folder");
+    for entry in std::fs::read_dir(env!("CARGO_MANIFEST_DIR")).expect("the repository") {
+        let path = entry.expect("an entry").path();
+        let link = folder.path().join(path.file_name().expect("a name"));
+        std::os::unix::fs::symlink(path, link).expect("a link");
+    }
     let mut ran = 0;
     let mut faults = Vec::new();
     for block in blocks(&text) {
@@ -110,7 +116,7 @@ fn every_console_block_does_what_it_says() {
                 continue;
             }
             ran += 1;
-            let said = run(&command);
+            let said = run(&command, folder.path());
             let lines: Vec<&str> = said.trim_end().lines().collect();
             if !fits(&expected, &lines) {
                 faults.push(format!(

@@ -74,7 +74,7 @@ async fn lab(world: &Value) -> (Sim, tempfile::TempDir, Settings) {
     let folder = tempfile::tempdir().expect("a folder");
     catalog(folder.path());
     let settings = Settings {
-        endpoints: Some(sim.endpoints().to_string()),
+        endpoints: Some(sim.endpoints().to_string().into()),
         catalog: Some(folder.path().to_path_buf()),
         state: Some(folder.path().join("kept")),
         clock: Clock::Fixed(now),
@@ -229,7 +229,7 @@ fn any_certificate_is_trusted_on_request_alone_and_told() {
         let authority = endpoints.as_object_mut().expect("an object").remove("ca");
         assert!(authority.is_some_and(|ca| ca.is_string()));
         let settings = Settings {
-            endpoints: Some(endpoints.to_string()),
+            endpoints: Some(endpoints.to_string().into()),
             catalog: Some(folder.path().to_path_buf()),
             clock: Clock::Fixed(now),
             pace: Pace {

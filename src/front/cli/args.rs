@@ -7,18 +7,19 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::{Arg, Args, Parser, Subcommand, ValueEnum};
+use crate::front::cli::poll::PollArgs;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Carries out one command of a SOAR integration: a JSON envelope in on stdin, a JSON result out on
-/// stdout.
+/// Runs SOAR integration commands against Microsoft 365 security and audit APIs.
 ///
-/// Without a sub-command and with stdin not a terminal it does what `run` does.
+/// Without a sub-command, reads a request from stdin as `run` does.
 #[derive(Debug, Parser)]
 #[command(
     name = "soarhost",
     version,
     max_term_width = 100,
-    args_conflicts_with_subcommands = false
+    args_conflicts_with_subcommands = false,
+    after_help = SETTINGS_HINT,
 )]
 pub(super) struct Cli {
     /// What to do.
@@ -37,7 +38,8 @@ pub(super) struct Cli {
 #[derive(Debug, Parser)]
 #[command(name = "soarhost run", bin_name = "soarhost run", max_term_width = 100)]
 #[command(
-    about = "Carry out a request: from FILE or stdin, result on stdout",
+    after_help = SETTINGS_HINT,
+    about = "Run one request from FILE or stdin; print the result on stdout",
     version
 )]
 pub(super) struct RunAlone {
@@ -49,53 +51,27 @@ pub(super) struct RunAlone {
     pub(super) settings: SettingsArgs,
 }
 
-impl Cli {
-    /// Reads the command line.
-    pub(super) fn read() -> Self {
-        let mut words = std::env::args_os();
-        let first = words.by_ref().nth(1);
-        if first.as_deref().is_some_and(|word| word != "run") {
-            return parse(std::env::args_os());
-        }
-        let RunAlone { run, settings } = parse(std::iter::once("soarhost run".into()).chain(words));
-        Cli {
-            command: Some(Command::Run(run)),
-            settings,
-            run: RunFlags::default(),
-        }
-    }
-}
+const POLL_HINT: &str = "\
+The state is stored in --state, else in $STATE_DIRECTORY, else in $XDG_STATE_HOME/soarhost, else in
+~/.local/state/soarhost. A failure that can pass is retried. Exit codes: those of `run`; 75 also if
+another poll uses the same state or file, 74 if the sink cannot be written.
 
-/// Parses the words, or prints help or an error and exits.
-fn parse<T: Parser>(words: impl Iterator<Item = OsString>) -> T {
-    let mut command = T::command().mut_args(ignore_unusable_variable);
-    let parsed = command
-        .try_get_matches_from_mut(words)
-        .and_then(|matches| T::from_arg_matches(&matches));
-    parsed.unwrap_or_else(|error| error.format(&mut command).exit())
-}
+Operator settings, such as --profiles: `soarhost help settings`.";
 
-/// Ignores the flag's environment variable if it is empty or none of the possible values: unlike a
-/// flag, a variable can be set for other programs, so it must not stop a run.
-fn ignore_unusable_variable(arg: Arg) -> Arg {
-    let Some(value) = arg.get_env().and_then(variable) else {
-        return arg;
-    };
-    let possible = arg.get_possible_values();
-    let unknown = value
-        .to_str()
-        .is_none_or(|value| !possible.iter().any(|known| known.matches(value, true)));
-    if value.is_empty() || !possible.is_empty() && unknown {
-        return arg.env(None::<&'static str>);
-    }
-    arg
-}
+const SETTINGS_HINT: &str =
+    "Operator settings, such as --profiles and --state: `soarhost help settings`.";
+
+/// The heading of operator settings in help.
+pub(super) const SETTINGS: &str = "Operator settings";
 
 /// Operator settings: never settable by a request.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Operator settings")]
+#[command(next_help_heading = SETTINGS)]
 pub(super) struct SettingsArgs {
-    /// An operator's own cloud instead of the built-in one that the request names (`soarhost schema endpoints`)
+    /// What of the settings was given, as flags for a shell, to reproduce a run.
+    #[arg(skip)]
+    pub(super) given: String,
+    /// Use the service addresses in this file instead of Microsoft's (`soarhost schema endpoints`)
     #[arg(
         long,
         global = true,
@@ -104,7 +80,7 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) endpoints: Option<PathBuf>,
-    /// Additional trust roots, PEM
+    /// Trust the certificates in this PEM file too
     #[arg(
         long,
         global = true,
@@ -113,10 +89,10 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) ca_file: Option<PathBuf>,
-    /// Trust the machine's roots too
+    /// Trust the machine's certificates too
     #[arg(long, global = true)]
     pub(super) system_roots: bool,
-    /// Folder with manifests/ and mappings/ instead of the compiled-in ones
+    /// Use the manifests/ and mappings/ in this folder instead of the built-in ones
     #[arg(
         long,
         global = true,
@@ -125,7 +101,7 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) catalog: Option<PathBuf>,
-    /// Stored connections, by name (`soarhost schema profiles`)
+    /// Stored connections, which requests refer to by name (`soarhost schema profiles`)
     #[arg(
         long,
         global = true,
@@ -134,7 +110,7 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) profiles: Option<PathBuf>,
-    /// Folder for what is kept between runs: tokens, encrypted, and the states that requests name
+    /// Store encrypted tokens, and the states of requests with a `state_key`, in this folder
     #[arg(
         long,
         global = true,
@@ -143,10 +119,10 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) state: Option<PathBuf>,
-    /// A further environment variable that a secret reference may name (besides SOAR_*)
+    /// Let `env:` references read this environment variable too (SOAR_* are always allowed)
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) allow_env: Vec<String>,
-    /// The folder below which a secret reference may name files
+    /// Let `file:` references read files in this folder
     #[arg(
         long,
         global = true,
@@ -164,10 +140,10 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) max_memory: Option<String>,
-    /// A still clock
+    /// Use this fixed time instead of the system clock (for tests)
     #[arg(long, global = true, value_name = "RFC3339")]
     pub(super) now: Option<String>,
-    /// What to tell on stderr
+    /// How much to log on stderr
     #[arg(
         long,
         global = true,
@@ -177,80 +153,86 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) log_level: Option<LogLevel>,
-    /// How to tell it
+    /// How to write log lines
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,
 }
 
-/// How much is told on stderr.
+/// How much is logged on stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogLevel {
-    /// Nothing.
+    /// Nothing
     Off,
-    /// What failed.
+    /// Errors
     Error,
-    /// And what a person should know.
+    /// Errors and warnings
     #[default]
     Warn,
-    /// And what was done.
+    /// Also the outcome of each run and each retry
     Info,
-    /// And how.
+    /// Also each request to a service
     Debug,
-    /// And every call, redacted.
+    /// Everything, with secrets redacted
     Trace,
 }
 
-/// How it is told.
+/// The form of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
-    /// Lines for a person.
+    /// Lines for people
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line
     Json,
 }
 
 /// Sub-commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Carry out a request: from FILE or stdin, result on stdout
+    /// Run one request from FILE or stdin; print the result on stdout
+    #[command(after_help = SETTINGS_HINT)]
     Run(RunArgs),
-    /// Show a sample request of a command and its result, carried out in the built-in simulator
+    /// Run a request until there is nothing more to fetch; append what comes to a file or stdout
+    #[command(after_help = POLL_HINT)]
+    Poll(PollArgs),
+    /// Run a sample request of a command in the built-in simulator
     #[cfg(feature = "sim")]
     Try(TryArgs),
     /// List integrations and commands
-    List(ReadArgs),
-    /// Tell everything that a caller may ask of an integration or of one command
+    List(ListArgs),
+    /// Show an integration's or a command's parameters, permissions and outputs
     Describe(DescribeArgs),
-    /// Print a request that validates, with references for secrets
+    /// Print a valid sample request of a command
     Sample(SampleArgs),
     /// Print a JSON Schema (2020-12)
     Schema(SchemaArgs),
-    /// Check manifests and mappings: every fault with file, line, pointer and fix
+    /// Check manifests and mappings; print every fault with file and line
     Validate(ValidateArgs),
-    /// Apply a mapping to saved raw data, offline: one event a line
+    /// Map saved raw data to events, offline
     Map(MapArgs),
-    /// Print the reference page of an integration, in Markdown
+    /// Print the reference page of an integration in Markdown
     Reference(ReferenceArgs),
-    /// Run the simulator as a server on loopback and print an endpoints file for it
+    /// Run the simulator as a server on 127.0.0.1; print an endpoints file for it
     #[cfg(feature = "sim")]
     Simulate(SimulateArgs),
+    /// Show the operator settings, which apply to every sub-command
+    Settings,
 }
 
 /// Flags of a run.
 #[derive(Args, Clone, Copy, Debug, Default)]
 #[command(next_help_heading = "Running a request")]
 pub(super) struct RunFlags {
-    /// One request a line in, one result a line out, in input order
+    /// Read one request per line; print one result per line, in the same order
     #[arg(long)]
     pub(super) batch: bool,
-    /// How many requests of a batch run at once
+    /// Run this many requests of a batch at the same time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(super) jobs: u16,
-    /// The result indented, for a person
+    /// Indent the result
     #[arg(long, conflicts_with = "batch")]
     pub(super) pretty: bool,
-    /// Against the built-in simulator instead of any --endpoints: no account, no network
+    /// Use the built-in simulator: no account and no network needed
     #[cfg(feature = "sim")]
     #[arg(long)]
     pub(super) sandbox: bool,
@@ -259,7 +241,7 @@ pub(super) struct RunFlags {
 /// Arguments of `run`.
 #[derive(Args, Debug)]
 pub(super) struct RunArgs {
-    /// The request; without it, stdin
+    /// The request [default: stdin]
     pub(super) file: Option<PathBuf>,
     /// How to run it.
     #[command(flatten)]
@@ -276,7 +258,7 @@ pub(super) fn text_variable(name: &str) -> Option<String> {
     clippy::disallowed_methods,
     reason = "the command line reads its own variables"
 )]
-fn variable(name: &OsStr) -> Option<OsString> {
+pub(super) fn variable(name: &OsStr) -> Option<OsString> {
     std::env::var_os(name)
 }
 
@@ -299,14 +281,20 @@ impl RunArgs {
 #[cfg(feature = "sim")]
 #[derive(Args, Debug)]
 pub(super) struct TryArgs {
-    /// The command, in any spelling; INTEGRATION.COMMAND where it is not unique
+    /// The command; INTEGRATION.COMMAND if the name is not unique
     pub(super) command: String,
+    /// Print the request and the result as JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
-/// Arguments of commands that read.
+/// Arguments of `list`.
 #[derive(Args, Debug)]
-pub(super) struct ReadArgs {
-    /// As JSON
+pub(super) struct ListArgs {
+    /// Include `chaos`, which produces faults on purpose
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -314,9 +302,12 @@ pub(super) struct ReadArgs {
 /// Arguments of `describe`.
 #[derive(Args, Debug)]
 pub(super) struct DescribeArgs {
-    /// INTEGRATION or INTEGRATION.COMMAND; without it, all
+    /// INTEGRATION or INTEGRATION.COMMAND [default: all]
     pub(super) name: Option<String>,
-    /// As JSON
+    /// Include `chaos`, which produces faults on purpose
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -324,7 +315,7 @@ pub(super) struct DescribeArgs {
 /// Arguments of `sample`.
 #[derive(Args, Debug)]
 pub(super) struct SampleArgs {
-    /// The command, in any spelling; INTEGRATION.COMMAND where it is not unique
+    /// The command; INTEGRATION.COMMAND if the name is not unique
     pub(super) command: String,
 }
 
@@ -338,9 +329,9 @@ pub(super) struct SchemaArgs {
 /// Arguments of `validate`.
 #[derive(Args, Debug)]
 pub(super) struct ValidateArgs {
-    /// Manifest and mapping files, or catalog folders; without any, the catalog in use
+    /// Manifest and mapping files, or catalog folders [default: the catalog in use]
     pub(super) paths: Vec<PathBuf>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -348,11 +339,11 @@ pub(super) struct ValidateArgs {
 /// Arguments of `map`.
 #[derive(Args, Debug)]
 pub(super) struct MapArgs {
-    /// A mapping of the catalog by name, or a mapping file
+    /// The name of a mapping, or a mapping file
     pub(super) mapping: String,
-    /// The raw data; without it, stdin
+    /// The raw data [default: stdin]
     pub(super) file: Option<PathBuf>,
-    /// One document with events, warnings and how many events each field matched in
+    /// Print one JSON document with events, warnings and the number of matches per field
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -360,7 +351,7 @@ pub(super) struct MapArgs {
 /// Arguments of `reference`.
 #[derive(Args, Debug)]
 pub(super) struct ReferenceArgs {
-    /// The integration; without it, all
+    /// The integration [default: all]
     pub(super) integration: Option<String>,
 }
 
@@ -368,13 +359,13 @@ pub(super) struct ReferenceArgs {
 #[cfg(feature = "sim")]
 #[derive(Args, Debug)]
 pub(super) struct SimulateArgs {
-    /// A world file: tenants, apps, alerts, faults (`soarhost schema world`)
+    /// A file that describes tenants, applications, data and faults (`soarhost schema world`)
     #[arg(long, value_name = "FILE")]
     pub(super) world: Option<PathBuf>,
-    /// The port on 127.0.0.1; 0 takes a free one
+    /// The port on 127.0.0.1; 0 selects a free port
     #[arg(long, default_value_t = 0)]
     pub(super) port: u16,
-    /// http instead of https
+    /// Serve http instead of https
     #[arg(long)]
     pub(super) plain: bool,
     /// Let time pass, so that new content arrives and tokens expire, or not

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use crate::front::cli::Ended;
-use crate::front::cli::args::{DescribeArgs, ReadArgs, SampleArgs};
+use crate::front::cli::args::{DescribeArgs, ListArgs, SampleArgs};
 use crate::front::cli::out::Out;
 use crate::front::cli::reference::{also, marks, meaning};
 use crate::host::catalog::Catalog;
@@ -15,11 +15,22 @@ use crate::manifest::{CommandSpec, Manifest, Param};
 use crate::protocol::document::indented;
 use crate::protocol::{Failure, PROTOCOL};
 
-/// One line a command.
-pub(super) fn list(args: &ReadArgs, catalog: &Catalog, out: &mut Out) -> Ended {
+/// The integrations; those that only produce faults on purpose come last, and only with `--all`.
+fn integrations(catalog: &Catalog, all: bool) -> Result<Vec<&Manifest>, Failure> {
+    let is_test = |manifest: &&Manifest| {
+        let mut commands = manifest.commands.iter();
+        commands.all(|command| command.operation.starts_with("chaos."))
+    };
+    let (tests, mut shown): (Vec<_>, Vec<_>) = catalog.manifests()?.into_iter().partition(is_test);
+    shown.extend(tests.into_iter().filter(|_| all));
+    Ok(shown)
+}
+
+/// One line per command.
+pub(super) fn list(args: &ListArgs, catalog: &Catalog, out: &mut Out) -> Ended {
+    let shown = integrations(catalog, args.all)?;
     if args.json {
-        let all: Vec<Value> = catalog
-            .manifests()?
+        let all: Vec<Value> = shown
             .into_iter()
             .map(|manifest| {
                 let commands: Vec<Value> = manifest
@@ -36,7 +47,7 @@ pub(super) fn list(args: &ReadArgs, catalog: &Catalog, out: &mut Out) -> Ended {
             out,
         );
     }
-    for manifest in catalog.manifests()? {
+    for manifest in shown {
         writeln!(out, "{}  {}", manifest.full_id(), manifest.title)?;
         let titles = manifest
             .commands
@@ -52,11 +63,12 @@ pub(super) fn list(args: &ReadArgs, catalog: &Catalog, out: &mut Out) -> Ended {
 
 /// Everything a caller may ask of what is named.
 pub(super) fn describe(args: &DescribeArgs, catalog: &Catalog, out: &mut Out) -> Ended {
-    let chosen = chosen(args.name.as_deref(), catalog)?;
+    let chosen = chosen(args, catalog)?;
+
     if args.json {
         let all: Vec<Value> = chosen
             .iter()
-            .map(|(manifest, commands)| described(manifest, commands))
+            .map(|(manifest, commands)| described(manifest, *commands))
             .collect();
         return print_json(
             &json!({ "protocols": [PROTOCOL], "integrations": all }),
@@ -64,63 +76,91 @@ pub(super) fn describe(args: &DescribeArgs, catalog: &Catalog, out: &mut Out) ->
         );
     }
     for (manifest, commands) in chosen {
-        writeln!(
-            out,
-            "{} ({})\n{}\n",
-            manifest.title,
-            manifest.full_id(),
-            manifest.summary
-        )?;
+        if let Commands::One(command) = commands {
+            one(command, out)?;
+            connection_names(manifest, out)?;
+            continue;
+        }
+        let (title, id) = (&manifest.title, manifest.full_id());
+        writeln!(out, "{title} ({id})\n{}\n", manifest.summary)?;
         params("Connection", &manifest.connection, out)?;
-        for command in commands {
-            writeln!(
-                out,
-                "\n{} ({})\n{}{}",
-                command.title,
-                command.id,
-                command.summary,
-                also(&command.title, command.names().skip(1))
-            )?;
-            for note in &command.notes {
-                writeln!(out, "  {note}")?;
-            }
-            params("  Inputs", &command.inputs, out)?;
-            if let Some(Context::Rows(rows)) = &command.outputs.context {
-                writeln!(out, "  Context: {}", rows.merge_key())?;
-            }
-            for permission in &command.permissions {
-                writeln!(
-                    out,
-                    "  Permission: {} of {} ({})",
-                    permission.name,
-                    permission.api,
-                    permission.grant.word()
-                )?;
-            }
+        for command in &manifest.commands {
+            writeln!(out)?;
+            one(command, out)?;
         }
     }
     Ok(0)
 }
 
-type Chosen<'a> = Vec<(&'a Manifest, Vec<&'a CommandSpec>)>;
+/// A command's inputs, outputs and permissions.
+fn one(command: &CommandSpec, out: &mut Out) -> std::io::Result<()> {
+    let also = also(&command.title, command.names().skip(1));
+    let (title, id, summary) = (&command.title, &command.id, &command.summary);
+    writeln!(out, "{title} ({id})\n{summary}{also}")?;
+    for note in &command.notes {
+        writeln!(out, "  {note}")?;
+    }
+    params("  Inputs", &command.inputs, out)?;
+    if let Some(Context::Rows(rows)) = &command.outputs.context {
+        writeln!(out, "  Context: {}", rows.merge_key())?;
+    }
+    for permission in &command.permissions {
+        let (name, api, grant) = (&permission.name, &permission.api, permission.grant.word());
+        writeln!(out, "  Permission: {name} of {api} ({grant})")?;
+    }
+    Ok(())
+}
+
+/// The names of the connection's parameters, and where they are described.
+fn connection_names(manifest: &Manifest, out: &mut Out) -> std::io::Result<()> {
+    let (required, optional): (Vec<&Param>, Vec<&Param>) =
+        manifest.connection.iter().partition(|param| param.required);
+    for (heading, params) in [("required", required), ("optional", optional)] {
+        let names: Vec<&str> = params.iter().map(|param| param.title.as_str()).collect();
+        if !names.is_empty() {
+            writeln!(out, "  Connection, {heading}: {}", names.join(", "))?;
+        }
+    }
+    writeln!(
+        out,
+        "  `soarhost describe {}` describes the connection.",
+        manifest.id
+    )
+}
+
+type Chosen<'a> = Vec<(&'a Manifest, Commands<'a>)>;
+
+/// Which commands of an integration are described.
+#[derive(Clone, Copy)]
+enum Commands<'a> {
+    All,
+    One(&'a CommandSpec),
+}
 
 /// All, one integration, or one command of it.
-fn chosen<'a>(name: Option<&str>, catalog: &'a Catalog) -> Result<Chosen<'a>, Failure> {
-    let whole = |manifest: &'a Manifest| (manifest, manifest.commands.iter().collect());
-    match name {
-        None => Ok(catalog.manifests()?.into_iter().map(whole).collect()),
+fn chosen<'a>(args: &DescribeArgs, catalog: &'a Catalog) -> Result<Chosen<'a>, Failure> {
+    let whole = |manifest: &'a Manifest| (manifest, Commands::All);
+    match args.name.as_deref() {
+        None => {
+            let shown = integrations(catalog, args.all)?;
+            Ok(shown.into_iter().map(whole).collect())
+        }
         Some(name) => match catalog.integration(name) {
             Ok(manifest) => Ok(vec![whole(manifest)]),
             Err(unknown) => match catalog.find_dotted(name) {
-                Ok(target) => Ok(vec![(target.manifest, vec![target.command])]),
+                Ok(target) => Ok(vec![(target.manifest, Commands::One(target.command))]),
                 Err(other) => Err(if name.contains('.') { other } else { unknown }),
             },
         },
     }
 }
 
-fn described(manifest: &Manifest, commands: &[&CommandSpec]) -> Value {
+fn described(manifest: &Manifest, commands: Commands<'_>) -> Value {
     let mut whole = serde_json::to_value(manifest).unwrap_or_default();
+    let commands = match commands {
+        Commands::All => manifest.commands.as_slice(),
+        Commands::One(command) => std::slice::from_ref(command),
+    };
     let commands: Vec<Value> = commands
         .iter()
         .map(|command| {

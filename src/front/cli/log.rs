@@ -1,16 +1,24 @@
 //! Talk on stderr, through the redactor. It never decides anything.
 
+use std::fmt;
 use std::io::{self, Write};
 
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::front::cli::args::{LogFormat, LogLevel};
 use crate::protocol::Redactor;
 
-/// Starts the log. A second call in one process changes nothing.
-pub(super) fn start(level: LogLevel, format: LogFormat, redactor: Redactor) {
-    let level = match level {
+/// Starts the log; without a level, errors, warnings and the one line of each run of `poll`. A second
+/// call in one process changes nothing.
+pub(super) fn start(level: Option<LogLevel>, format: LogFormat, redactor: Redactor) {
+    let default = match level.unwrap_or_default() {
         LogLevel::Off => return,
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
@@ -18,16 +26,84 @@ pub(super) fn start(level: LogLevel, format: LogFormat, redactor: Redactor) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
+    let of_poll = level.map_or(LevelFilter::INFO, |_| default);
+    let targets = Targets::new()
+        .with_default(default)
+        .with_target("poll", of_poll);
     let builder = tracing_subscriber::fmt()
-        .with_max_level(level)
+        .with_max_level(default.max(of_poll))
         .with_ansi(false)
         .with_target(false)
         .with_writer(Stderr(redactor));
     // An error means that a log was started already.
     let _ = match format {
-        LogFormat::Text => builder.without_time().try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder
+            .event_format(Lines)
+            .finish()
+            .with(targets)
+            .try_init(),
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true);
+            builder.finish().with(targets).try_init()
+        }
     };
+}
+
+/// Events as people read them: `level: message`, then each field on a line of its own.
+struct Lines;
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let level = match *event.metadata().level() {
+            Level::ERROR => "error",
+            Level::WARN => "warning",
+            Level::INFO => "info",
+            Level::DEBUG => "debug",
+            Level::TRACE => "trace",
+        };
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        write!(writer, "{level}: {}{}", fields.message, fields.others)?;
+        writeln!(writer)
+    }
+}
+
+/// The fields of an event as text.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: String,
+}
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: &str) {
+        if field.name() == "message" {
+            value.clone_into(&mut self.message);
+            return;
+        }
+        for line in value.lines() {
+            self.others.extend(["\n  ", field.name(), ": ", line]);
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, &format!("{value:?}"));
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -8,6 +8,8 @@ mod describe;
 mod log;
 mod map;
 mod out;
+mod parse;
+mod poll;
 mod reference;
 mod run;
 #[cfg(feature = "sim")]
@@ -58,7 +60,8 @@ pub(super) type Ended = Result<u8, Stop>;
 
 /// The binary.
 pub fn main() -> ExitCode {
-    let mut cli = Cli::read();
+    #[cfg_attr(not(feature = "sim"), expect(unused_mut))]
+    let mut cli = parse::read();
     let redactor = Redactor::default();
     // `try` tells a person all of it itself.
     #[cfg(feature = "sim")]
@@ -66,7 +69,7 @@ pub fn main() -> ExitCode {
         cli.settings.log_level.get_or_insert(args::LogLevel::Off);
     }
     log::start(
-        cli.settings.log_level.unwrap_or_default(),
+        cli.settings.log_level,
         cli.settings.log_format,
         redactor.clone(),
     );
@@ -81,7 +84,7 @@ pub fn main() -> ExitCode {
     match ended {
         Ok(code) => ExitCode::from(code),
         Err(Stop::Stdout(error)) => out::unwritable(&error),
-        Err(Stop::Failure(failure)) => tell(&failure),
+        Err(Stop::Failure(failure)) => tell(failure),
     }
 }
 
@@ -95,6 +98,7 @@ fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> Ended {
     let open = || settings::host(&settings, redactor.clone());
     match command {
         None => run::run(&RunArgs { file: None, flags }, &settings, redactor, out),
+        Some(Command::Poll(args)) => poll::poll(&args, &settings, redactor, out),
         Some(Command::Run(args)) => run::run(&args.after(flags), &settings, redactor, out),
         #[cfg(feature = "sim")]
         Some(Command::Try(args)) => sandbox::show(&args, &settings, redactor, out),
@@ -107,15 +111,28 @@ fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> Ended {
         Some(Command::Reference(args)) => reference::print(&args, open().catalog()?, out),
         #[cfg(feature = "sim")]
         Some(Command::Simulate(args)) => simulate::simulate(&args, &settings, out),
+        Some(Command::Settings) => {
+            out.write_all(parse::settings_help().as_bytes())?;
+            Ok(0)
+        }
     }
 }
 
-/// Tells a failure to a person.
-fn tell(failure: &Failure) -> ExitCode {
-    let mut text = format!("soarhost: {failure}\n");
-    if let Some(assistance) = failure.assistance() {
-        text = format!("{text}  {assistance}\n");
+/// Prints a failure on stderr, with its place, its advice and its single faults.
+fn tell(failure: Failure) -> ExitCode {
+    let mut text = format!("error: {}\n", failure.message());
+    let place = failure.place().map(|place| format!("  at: {place}\n"));
+    let advice = failure
+        .assistance()
+        .map(|advice| format!("  advice: {advice}\n"));
+    let faults = failure.split();
+    if let [_] = faults.as_slice() {
+        text.extend(place);
+    } else {
+        let told = |fault: &Failure| format!("  fault: {fault}\n");
+        text.extend(faults.iter().map(told));
     }
+    text.extend(advice);
     // Nothing can be done if stderr cannot be written either.
     let _ = io::stderr().write_all(text.as_bytes());
     ExitCode::from(MEND)

@@ -6,15 +6,14 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
-use std::path::Path;
 use std::process::ExitCode;
 
 use crate::protocol::Redactor;
 
 /// The reader went away.
 const BROKEN_PIPE: u8 = 141;
-/// Stdout could not be written.
-const UNWRITABLE: u8 = 74;
+/// Stdout, or a poll's file, could not be written.
+pub(super) const UNWRITABLE: u8 = 74;
 
 /// As much is looked at in one go, in bytes.
 const PIECE: usize = 64 * 1024;
@@ -25,18 +24,23 @@ pub(super) struct Out(BufWriter<Redacting>);
 
 impl Out {
     /// Opens stdout, unbuffered below our own buffer.
+    ///
+    /// A stdout that was closed before the start counts as discarded: the standard library has
+    /// replaced it by `/dev/null`, opened as Python's `subprocess.DEVNULL` and Node's `'ignore'` are.
     #[expect(clippy::disallowed_methods, reason = "the one writer to stdout")]
     pub(super) fn open(redactor: Redactor) -> io::Result<Self> {
-        if was_closed() {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
         let to = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        Ok(Out::over(to, redactor))
+    }
+
+    /// The same for another file.
+    pub(super) fn over(to: File, redactor: Redactor) -> Self {
         let redacting = Redacting {
             to,
             redactor,
             held: Vec::new(),
         };
-        Ok(Out(BufWriter::with_capacity(32 * 1024, redacting)))
+        Out(BufWriter::with_capacity(32 * 1024, redacting))
     }
 
     /// Writes what is buffered, to the last byte.
@@ -54,17 +58,6 @@ impl Write for Out {
     fn flush(&mut self) -> io::Result<()> {
         self.finish()
     }
-}
-
-/// Was stdout closed when the process began? Then the runtime has put the null device there, for
-/// reading and writing, as nobody who wants to discard a result would.
-fn was_closed() -> bool {
-    let null = std::fs::read_link("/proc/self/fd/1").is_ok_and(|to| to == Path::new("/dev/null"));
-    null && std::fs::read_to_string("/proc/self/fdinfo/1").is_ok_and(|info| {
-        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
-        // The access mode is in the lowest bits; 2 is reading and writing.
-        flags.is_some_and(|flags| flags.trim().ends_with('2'))
-    })
 }
 
 /// Strikes secrets out of a stream of JSON; holds back a string that has not ended.

@@ -57,7 +57,7 @@ pub(super) fn with_host(args: &RunArgs, host: &Host, out: &mut Out) -> Ended {
     deliver(ran, flags.pretty, out)
 }
 
-fn request(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
+pub(super) fn request(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
     let mut request = Vec::new();
     let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX) + 1;
     let read = input(file)?.take(limit).read_to_end(&mut request);

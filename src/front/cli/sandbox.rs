@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::clock::Clock;
 use crate::front::cli::args::{RunArgs, SettingsArgs, TryArgs};
@@ -16,23 +16,29 @@ use crate::protocol::document::indented;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{Redactor, Secret};
 use crate::sim::{Alerts, Listen, Sim, World};
+use crate::when;
 
 /// What stands for a secret reference that is not set: the simulator takes any.
 const ANY_SECRET: &str = "any-secret-will-do-in-the-sandbox";
 
+/// Enough alerts for a page of results in any window of the week.
+const MANY_ALERTS: usize = 200;
+/// Fewer alerts in a day than the sample request fetches.
+const FEW_ALERTS: usize = 40;
+
 /// A simulator on a thread of its own; it ends when this is dropped.
-struct Sandbox {
+pub(super) struct Sandbox {
     endpoints: String,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Sandbox {
-    fn start(clock: Clock) -> Result<Self, Failure> {
+    fn start(clock: Clock, alerts: usize) -> Result<Self, Failure> {
         let (started, starting) = std::sync::mpsc::channel();
         let (stop, stopping) = tokio::sync::oneshot::channel();
         let now = clock.now();
-        let thread = std::thread::spawn(move || serve(now, &started, stopping));
+        let thread = std::thread::spawn(move || serve((now, alerts), &started, stopping));
         let endpoints = starting
             .recv()
             .map_err(|_| failed("it ended before it listened"))
@@ -67,7 +73,7 @@ fn failed(why: &str) -> Failure {
 type Started = std::sync::mpsc::Sender<anyhow::Result<String>>;
 
 fn serve(
-    now: chrono::DateTime<chrono::Utc>,
+    (now, alerts): (chrono::DateTime<chrono::Utc>, usize),
     started: &Started,
     stopping: tokio::sync::oneshot::Receiver<()>,
 ) {
@@ -75,9 +81,8 @@ fn serve(
     runtime.block_on(async {
         let sim = match World::preset("default") {
             Ok(world) => {
-                // Enough for a page of results in any window of the week.
                 let alerts = Alerts {
-                    count: Some(200),
+                    count: Some(alerts),
                     ..Alerts::default()
                 };
                 let world = World {
@@ -102,10 +107,19 @@ fn serve(
     });
 }
 
-fn host(args: &SettingsArgs, redactor: &Redactor) -> Result<(Sandbox, Host), Failure> {
+/// A host that uses a simulator, which ends with the first of the two.
+pub(super) fn host(args: &SettingsArgs, redactor: &Redactor) -> Result<(Sandbox, Host), Failure> {
+    open(args, redactor, MANY_ALERTS)
+}
+
+fn open(
+    args: &SettingsArgs,
+    redactor: &Redactor,
+    alerts: usize,
+) -> Result<(Sandbox, Host), Failure> {
     let mut settings: Settings = settings::settings(args)?;
-    let sandbox = Sandbox::start(settings.clock)?;
-    settings.endpoints = Some(sandbox.endpoints.clone());
+    let sandbox = Sandbox::start(settings.clock, alerts)?;
+    settings.endpoints = Some(sandbox.endpoints.clone().into());
     settings.direct = true;
     // Each sandbox is another simulator: its tokens are worth nothing to the next.
     settings.keeps_tokens = false;
@@ -124,35 +138,72 @@ pub(super) fn run(
     run::with_host(args, &host, out)
 }
 
-/// `try`: the sample request and its result, both shown to a person.
+/// `try`: runs the sample request; prints the readable result and the outcome, or both as JSON.
 pub(super) fn show(
     args: &TryArgs,
     settings: &SettingsArgs,
     redactor: &Redactor,
     out: &mut Out,
 ) -> Ended {
-    let (_sandbox, host) = host(settings, redactor)?;
+    let (_sandbox, host) = open(settings, redactor, FEW_ALERTS)?;
     let target = host.catalog()?.find_dotted(&args.command)?;
     let mut request = sample_request(target.manifest, target.command);
-    // The raw data of a sample is long, and is what the rest was made from.
+    // Without the raw data: the other sections show the same, and it is long.
     let made = match target.command.mapping {
         Some(_) => "events",
         None => "context_data",
     };
     request["options"] = json!({ "include": [made, "key_fields", "readable"] });
-    writeln!(out, "Request:\n{}\n", indented(&request.to_string()))?;
-    // The sample names no state, so there is nothing to keep.
+    // The sample names no state, so there is nothing to commit.
     let result = run::single(request.to_string().as_bytes(), &host)?.result;
-    let mut shown = serde_json::to_value(&result).unwrap_or_default();
-    let readable = shown["readable"].take();
-    let whole = serde_json::to_string(&result).unwrap_or_default();
-    writeln!(out, "Result:\n{}", indented(&whole))?;
-    if let Value::String(text) = readable {
-        writeln!(out, "\n{text}")?;
+    if args.json {
+        let code = result.exit_code();
+        let result = serde_json::to_string(&result).unwrap_or_default();
+        let whole = format!("{{\"request\":{request},\"result\":{result}}}");
+        writeln!(out, "{}", indented(&whole))?;
+        return Ok(code);
     }
-    writeln!(out, "\n{} (simulator, invented data)", result.result)?;
+    if let Some(text) = &result.readable {
+        writeln!(out, "{}\n", table(text))?;
+    }
+    let complete = match &result.coverage {
+        Some(coverage) if coverage.complete => " Complete: nothing is missing.",
+        Some(_) => " Incomplete: see `coverage` with --json.",
+        None => "",
+    };
+    writeln!(out, "{}{complete} (Simulated data.)", result.result)?;
     for warning in &result.warnings {
-        writeln!(out, "Warning: {}", warning.message)?;
+        writeln!(out, "warning: {}", warning.message)?;
     }
     Ok(result.exit_code())
+}
+
+/// The text with the rows of its table sorted by their first column, the latest first, and times to
+/// the minute.
+fn table(text: &str) -> String {
+    let fraction = |cell: &str| match when::instant(cell.trim(), &[]) {
+        Some(time) if cell.trim().len() > 10 => {
+            let short = time.format("%Y-%m-%d %H:%M").to_string();
+            format!(" {short:<width$}", width = cell.chars().count() - 1)
+        }
+        _ => cell.to_owned(),
+    };
+    let is_row = |line: &&str| line.starts_with("| ");
+    let mut rows: Vec<String> = text
+        .lines()
+        .filter(is_row)
+        .skip(1)
+        .map(|row| row.split('|').map(fraction).collect::<Vec<_>>().join("|"))
+        .collect();
+    if rows.iter().any(|row| row.starts_with("| 2")) {
+        rows.sort_by(|one, other| other.cmp(one));
+    }
+    let head = text.lines().take_while(|line| !is_row(line));
+    let headings = text.lines().skip_while(|line| !is_row(line)).take(2);
+    let lines: Vec<String> = head
+        .chain(headings)
+        .map(str::to_owned)
+        .chain(rows)
+        .collect();
+    lines.join("\n")
 }

@@ -6,7 +6,7 @@
 use crate::clock::Clock;
 use crate::front::cli::args::{SettingsArgs, text_variable};
 use crate::host::secrets::AllowList;
-use crate::host::{Host, MemoryBudget, Pace, Settings, read};
+use crate::host::{Host, MemoryBudget, OperatorFile, Pace, Settings};
 use crate::identity::IdentityEndpoint;
 use crate::protocol::{Failure, Redactor, Secret};
 use crate::when;
@@ -25,7 +25,7 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
         endpoints: args
             .endpoints
             .as_deref()
-            .map(|file| read("--endpoints", file))
+            .map(|file| OperatorFile::read("--endpoints", file))
             .transpose()?,
         roots: args.ca_file.clone(),
         system_roots: args.system_roots,
@@ -33,7 +33,7 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
         profiles: args
             .profiles
             .as_deref()
-            .map(|file| read("--profiles", file))
+            .map(|file| OperatorFile::read("--profiles", file))
             .transpose()?,
         state: args.state.clone(),
         keeps_tokens: true,
@@ -48,6 +48,7 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
         direct: false,
         pace: Pace::default(),
         memory: memory(args.max_memory.as_deref())?,
+        flags: args.given.clone(),
     })
 }
 

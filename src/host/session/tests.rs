@@ -105,7 +105,7 @@ impl Lab {
 
     fn settings(&self) -> Settings {
         Settings {
-            endpoints: Some(self.endpoints.clone()),
+            endpoints: Some(self.endpoints.clone().into()),
             catalog: Some(self.folder.path().to_path_buf()),
             state: Some(self.state()),
             clock: Clock::Fixed("2026-01-14T12:00:00Z".parse().expect("a time")),

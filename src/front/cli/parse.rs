@@ -1,0 +1,177 @@
+//! The command line becomes flags: parsing, environment variables, and which help shows what.
+//!
+//! Operator settings are accepted by every sub-command, before and after its name. The help of a
+//! sub-command shows those that it uses; `soarhost help settings` shows them all.
+
+use std::ffi::OsString;
+
+use clap::{Arg, ArgMatches, Command as Clap, CommandFactory, Parser};
+
+use crate::front::cli::args::{Cli, Command, RunAlone, RunFlags, SETTINGS, variable};
+
+/// THE TABLE of the few settings that a sub-command's own help shows.
+const SHOWN: &[(&str, &[&str])] = &[
+    #[cfg(feature = "sim")]
+    ("try", &["catalog", "now"]),
+    ("poll", &["state"]),
+    ("list", &["catalog"]),
+    ("describe", &["catalog"]),
+    ("sample", &["catalog"]),
+    ("schema", &["catalog"]),
+    ("validate", &["catalog"]),
+    ("map", &["catalog"]),
+    ("reference", &["catalog"]),
+    #[cfg(feature = "sim")]
+    ("simulate", &["now"]),
+];
+
+/// Reads the command line, or prints help or an error and exits.
+pub(super) fn read() -> Cli {
+    let mut words = std::env::args_os();
+    let first = words.by_ref().nth(1);
+    if first.as_deref().is_some_and(|word| word != "run") {
+        let (mut cli, given): (Cli, String) = parse(command_line(), std::env::args_os());
+        cli.settings.given = given;
+        return cli;
+    }
+    // `run` alone is parsed without building the other sub-commands: a platform starts the process
+    // once per command.
+    let words = std::iter::once("soarhost run".into()).chain(words);
+    let (alone, given): (RunAlone, String) = parse(usable(RunAlone::command()), words);
+    let RunAlone { run, mut settings } = alone;
+    settings.given = given;
+    Cli {
+        command: Some(Command::Run(run)),
+        settings,
+        run: RunFlags::default(),
+    }
+}
+
+/// The whole command line.
+fn command_line() -> Clap {
+    let mut command = usable(Cli::command());
+    for (name, shown) in SHOWN {
+        command = show(command, name, |arg| shown.contains(&arg.get_id().as_str()));
+    }
+    show(command, "settings", |_| true)
+}
+
+/// Shows these operator settings in the help of that sub-command.
+fn show(command: Clap, name: &str, shown: impl Fn(&Arg) -> bool) -> Clap {
+    let settings = command.get_arguments().filter(|arg| is_setting(arg));
+    let own: Vec<Arg> = settings
+        .filter(|arg| shown(arg))
+        .map(|arg| arg.clone().hide(false))
+        .collect();
+    command.mut_subcommand(name, |sub| sub.args(own))
+}
+
+/// The text of `soarhost settings`.
+pub(super) fn settings_help() -> String {
+    let mut command = command_line();
+    command.build();
+    let settings = command.find_subcommand_mut("settings");
+    settings.map_or_else(String::new, |settings| {
+        settings.render_long_help().to_string()
+    })
+}
+
+/// The command, its operator settings hidden from the help and unusable variables ignored.
+fn usable(command: Clap) -> Clap {
+    command.mut_args(|arg| {
+        let hidden = is_setting(&arg) || arg.is_hide_set();
+        ignore_unusable_variable(arg).hide(hidden)
+    })
+}
+
+fn is_setting(arg: &Arg) -> bool {
+    arg.get_help_heading() == Some(SETTINGS)
+}
+
+/// Parses the words: the flags, and the operator settings as they were given.
+fn parse<T: Parser>(mut command: Clap, words: impl Iterator<Item = OsString>) -> (T, String) {
+    let parsed = command.try_get_matches_from_mut(words).and_then(|matches| {
+        let given = given(&command, &matches);
+        Ok((T::from_arg_matches(&matches)?, given))
+    });
+    parsed.unwrap_or_else(|error| error.format(&mut command).exit())
+}
+
+/// The operator settings that flags or variables set, as flags for a shell, each after a blank.
+fn given(command: &Clap, matches: &ArgMatches) -> String {
+    let (command, matches) = match matches.subcommand() {
+        Some((name, matches)) => (command.find_subcommand(name).unwrap_or(command), matches),
+        None => (command, matches),
+    };
+    let mut given = String::new();
+    for arg in command.get_arguments() {
+        let name = arg.get_id().as_str();
+        let set = matches!(
+            matches.value_source(name),
+            Some(clap::parser::ValueSource::CommandLine | clap::parser::ValueSource::EnvVariable)
+        );
+        let Some(long) = arg.get_long().filter(|_| set) else {
+            continue;
+        };
+        if !is_setting(arg) && name != "sandbox" {
+            continue;
+        }
+        if !arg.get_action().takes_values() {
+            given.push_str(&format!(" --{long}"));
+            continue;
+        }
+        for value in matches.get_raw(name).into_iter().flatten() {
+            let value = quoted(&value.to_string_lossy());
+            given.push_str(&format!(" --{long} {value}"));
+        }
+    }
+    given
+}
+
+/// The word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=@+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// Ignores the flag's environment variable if it is empty or none of the possible values: unlike a
+/// flag, a variable can be set for other programs, so it must not stop a run.
+fn ignore_unusable_variable(arg: Arg) -> Arg {
+    let Some(value) = arg.get_env().and_then(variable) else {
+        return arg;
+    };
+    let possible = arg.get_possible_values();
+    let unknown = value
+        .to_str()
+        .is_none_or(|value| !possible.iter().any(|known| known.matches(value, true)));
+    if value.is_empty() || !possible.is_empty() && unknown {
+        return arg.env(None::<&'static str>);
+    }
+    arg
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_given_as_flags_are_repeated_for_a_shell() {
+        let words = ["soarhost", "--now", "2026-09-20", "run", "--sandbox"];
+        let more = ["--catalog", "it's a folder", "--system-roots", "--pretty"];
+        let words = words.into_iter().chain(more).map(OsString::from);
+        let (_, given): (Cli, String) = parse(command_line(), words);
+        let expected = [
+            " --catalog 'it'\\''s a folder'",
+            " --now 2026-09-20",
+            " --sandbox",
+            " --system-roots",
+        ];
+        for flag in expected {
+            assert!(given.contains(flag), "{given}");
+        }
+        assert!(!given.contains("--pretty"), "not a setting: {given}");
+    }
+}

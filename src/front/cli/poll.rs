@@ -1,0 +1,182 @@
+//! `poll`: flags become a request's poll and its sink.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::mem::ManuallyDrop;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::front::cli::args::{SettingsArgs, text_variable};
+use crate::front::cli::out::{Out, UNWRITABLE};
+use crate::front::cli::{Ended, host, run, settings};
+use crate::front::poll::{self, Limits, Poll, Sink};
+use crate::host::Host;
+use crate::protocol::{Failure, Redactor};
+
+/// Arguments of `poll`.
+#[derive(Args, Debug)]
+pub(super) struct PollArgs {
+    /// The request
+    file: PathBuf,
+    /// Where to write one JSON object per line: `-` (stdout) or `file:PATH` (append)
+    #[arg(long, value_name = "SINK", value_parser = target)]
+    to: Target,
+    /// What to write [default: events if the command makes events, else records]
+    #[arg(long)]
+    emit: Option<Emit>,
+    /// Stop after this many runs, even if there is more to fetch
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_runs: Option<u64>,
+    /// Use the built-in simulator: no account and no network needed
+    #[cfg(feature = "sim")]
+    #[arg(long)]
+    sandbox: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Emit {
+    /// Mapped events: {"key", "source", "fields"}
+    Events,
+    /// The service's records, as it sent them
+    Records,
+}
+
+impl From<Emit> for poll::Emit {
+    fn from(emit: Emit) -> Self {
+        match emit {
+            Emit::Events => poll::Emit::Events,
+            Emit::Records => poll::Emit::Records,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Target {
+    Stdout,
+    File(PathBuf),
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    match text.split_once(':') {
+        None if text == "-" => Ok(Target::Stdout),
+        Some(("file", path)) if !path.is_empty() => Ok(Target::File(path.into())),
+        _ => Err("a sink is `-` or `file:PATH`".to_owned()),
+    }
+}
+
+/// Stdout: stored once it is written.
+impl Sink for Out {
+    fn acknowledge(&mut self) -> io::Result<()> {
+        self.finish()
+    }
+}
+
+/// A file: stored once it is on the disk.
+struct FileSink {
+    out: Out,
+    file: File,
+}
+
+impl Write for FileSink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl Sink for FileSink {
+    fn acknowledge(&mut self) -> io::Result<()> {
+        self.out.finish()?;
+        match self.file.metadata()?.is_file() {
+            true => self.file.sync_all(),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Runs the request until there is nothing more to fetch.
+pub(super) fn poll(
+    args: &PollArgs,
+    operator: &SettingsArgs,
+    redactor: &Redactor,
+    out: &mut Out,
+) -> Ended {
+    let mut operator = operator.clone();
+    if operator.state.is_none() {
+        operator.state = Some(state_folder()?);
+    }
+    #[cfg(feature = "sim")]
+    if args.sandbox {
+        let (_sandbox, host) = super::sandbox::host(&operator, redactor)?;
+        return with_host(args, &operator, &host, (redactor, out));
+    }
+    let host = ManuallyDrop::new(host(&operator, redactor));
+    with_host(args, &operator, &host, (redactor, out))
+}
+
+fn with_host(
+    args: &PollArgs,
+    operator: &SettingsArgs,
+    host: &Host,
+    (redactor, out): (&Redactor, &mut Out),
+) -> Ended {
+    let refuse = |failure| host.refuse(failure).exit_code();
+    let opened = run::request(Some(&args.file))
+        .map_err(refuse)
+        .and_then(|request| Poll::open(host, &request, args.emit.map(poll::Emit::from)));
+    let poll = match opened {
+        Ok(poll) => poll,
+        Err(code) => return Ok(code),
+    };
+    let limits = Limits {
+        max_runs: args.max_runs,
+        clock: settings::clock(operator.now.as_deref())?,
+    };
+    let cancel = run::listen();
+    let Target::File(path) = &args.to else {
+        return Ok(run::runtime()?.block_on(poll.run(out, limits, &cancel))?);
+    };
+    let opened = poll::file::open(path).and_then(|file| FileSink::new(file, redactor));
+    let mut sink = match opened {
+        Ok(sink) => sink,
+        Err(failure) => return Ok(refuse(failure)),
+    };
+    let ended = run::runtime()?.block_on(poll.run(&mut sink, limits, &cancel));
+    ended.or_else(|error| {
+        let path = path.display();
+        tracing::error!(
+            advice = "Make room or correct --to, then start the poll again.",
+            "{path} could not be written: {error}. The state was not committed: the next poll \
+             delivers these lines again."
+        );
+        Ok(UNWRITABLE)
+    })
+}
+
+impl FileSink {
+    fn new(file: File, redactor: &Redactor) -> Result<Self, Failure> {
+        let unusable = |error| Failure::invalid_input("--to", format!("Cannot write: {error}."));
+        let own = file.try_clone().map_err(unusable)?;
+        let out = Out::over(own, redactor.clone());
+        Ok(FileSink { out, file })
+    }
+}
+
+/// The state folder without `--state`.
+fn state_folder() -> Result<PathBuf, Failure> {
+    // A service manager can give several folders, separated by colons.
+    let managed = text_variable("STATE_DIRECTORY");
+    let managed = managed.and_then(|all| all.split(':').next().map(PathBuf::from));
+    let below = |name: &str, path: &str| Some(PathBuf::from(text_variable(name)?).join(path));
+    managed
+        .or_else(|| below("XDG_STATE_HOME", "soarhost"))
+        .or_else(|| below("HOME", ".local/state/soarhost"))
+        .ok_or_else(|| {
+            Failure::invalid_input("--state", "No state folder: HOME is not set.")
+                .advice("Name a folder with --state.")
+        })
+}

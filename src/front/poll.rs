@@ -1,0 +1,267 @@
+//! `poll`: runs a request until there is nothing more to fetch, and delivers what came to a sink.
+//!
+//! Each run delivers to the sink, waits until the sink has stored it, and only then commits the
+//! state: a crash in between repeats events and loses none. The host holds the state under a key
+//! that one poll at a time can use.
+//!
+//! Decides nothing about services, mappings or coverage.
+
+pub mod file;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use serde_json::{Value, json};
+
+use crate::clock::Clock;
+use crate::host::{Cancel, Held, Host, Ran};
+use crate::protocol::document::{elements, members};
+use crate::protocol::{Coverage, Failure, ResultEnvelope};
+use crate::when;
+
+/// The shortest wait after a failure that can pass.
+const MIN_WAIT: Duration = Duration::from_secs(1);
+/// The longest wait after a failure that can pass, unless the service asks for more.
+const MAX_WAIT: Duration = Duration::from_mins(5);
+
+/// Where a poll delivers lines.
+pub trait Sink: Write {
+    /// Returns when everything that was written is stored.
+    fn acknowledge(&mut self) -> io::Result<()>;
+}
+
+/// What a poll delivers, one per line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Emit {
+    /// Mapped events: `{"key", "source", "fields"}`.
+    Events,
+    /// The service's records, as it sent them.
+    Records,
+}
+
+/// A checked request and the state it holds.
+#[derive(Debug)]
+pub struct Poll<'a> {
+    host: &'a Host,
+    request: Vec<u8>,
+    emit: Emit,
+    _held: Held,
+}
+
+/// How far a poll goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Stop after this many runs.
+    pub max_runs: Option<u64>,
+    /// Measures the lag.
+    pub clock: Clock,
+}
+
+impl<'a> Poll<'a> {
+    /// Checks the request and takes its state; the error is the exit code of a logged failure.
+    pub fn open(host: &'a Host, request: &[u8], emit: Option<Emit>) -> Result<Self, u8> {
+        let refuse = |failure| host.refuse(failure).exit_code();
+        let (key, makes_events) = match host.check(request) {
+            Ok(checked) => (checked.state_key(), checked.makes_events()),
+            Err(refused) => return Err(refused.exit_code()),
+        };
+        let emit = match emit {
+            Some(Emit::Events) if !makes_events => {
+                let message = "`--emit events` needs a command that makes events.";
+                let failure = Failure::invalid_input("--emit", message);
+                return Err(refuse(failure.advice("Use `--emit records`.")));
+            }
+            Some(emit) => emit,
+            None if makes_events => Emit::Events,
+            None => Emit::Records,
+        };
+        let held = host.hold(&key).map_err(refuse)?;
+        Ok(Poll {
+            host,
+            request: with_options(request, &key, emit),
+            emit,
+            _held: held,
+        })
+    }
+
+    /// Runs the request until there is nothing more to fetch, a person is needed or a signal comes;
+    /// returns the exit code. An error is the sink's: nothing of that run was committed.
+    pub async fn run(
+        &self,
+        sink: &mut dyn Sink,
+        limits: Limits,
+        cancel: &Cancel,
+    ) -> io::Result<u8> {
+        let (mut runs, mut lost, mut waits) = (0, false, back_off());
+        loop {
+            let Ran { result, keep } = self.once(cancel).await;
+            let delivered = self.deliver(&result, sink)?;
+            keep.commit();
+            runs += 1;
+            log(runs, delivered, &result, limits.clock);
+            lost |= loses(&result);
+            if let Some(code) = stopped(cancel) {
+                return Ok(code);
+            }
+            let code = match result.exit_code() {
+                0 if lost => 3,
+                code => code,
+            };
+            let over = matches!(code, 0 | 3) && !result.more;
+            if over || !matches!(code, 0 | 3 | 75) || limits.max_runs == Some(runs) {
+                return Ok(code);
+            }
+            if delivered > 0 || result.error.is_none() {
+                waits = back_off();
+            }
+            if let Some(wait) = wait_before_next(&result, delivered, &mut waits) {
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    () = cancel.wait() => return Ok(stopped(cancel).unwrap_or_default()),
+                }
+            }
+        }
+    }
+
+    async fn once(&self, cancel: &Cancel) -> Ran {
+        match self.host.check(&self.request) {
+            Ok(checked) => self.host.run(checked, cancel).await,
+            Err(refused) => (*refused).into(),
+        }
+    }
+
+    /// Writes one line per event or record; returns how many, once the sink has stored them.
+    fn deliver(&self, result: &ResultEnvelope, sink: &mut dyn Sink) -> io::Result<usize> {
+        let mut lines = 0;
+        match self.emit {
+            Emit::Events => {
+                for event in result.events.iter().flatten() {
+                    serde_json::to_writer(&mut *sink, event)?;
+                    sink.write_all(b"\n")?;
+                    lines += 1;
+                }
+            }
+            Emit::Records => {
+                let raw = result.raw_data.as_ref().map_or("null", |raw| raw.text());
+                for record in records(raw) {
+                    sink.write_all(record.as_bytes())?;
+                    sink.write_all(b"\n")?;
+                    lines += 1;
+                }
+            }
+        }
+        if lines > 0 {
+            sink.acknowledge()?;
+        }
+        Ok(lines)
+    }
+}
+
+/// The request with the state's key, and only the section that is delivered.
+fn with_options(request: &[u8], key: &str, emit: Emit) -> Vec<u8> {
+    let text = request.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(request);
+    // The host has read it as an object already.
+    let mut request: Value = serde_json::from_slice(text).unwrap_or_default();
+    let section = match emit {
+        Emit::Events => "events",
+        Emit::Records => "raw_data",
+    };
+    request["options"]["state_key"] = json!(key);
+    request["options"]["include"] = json!([section]);
+    request.to_string().into_bytes()
+}
+
+/// The records of raw data: its elements, those of its first list, or the whole of it.
+fn records(raw: &str) -> Vec<&str> {
+    let list = |text| elements(text).unwrap_or_default();
+    match raw.as_bytes().first() {
+        Some(b'[') => list(raw),
+        Some(b'{') => {
+            let members = members(raw).unwrap_or_default();
+            let found = members.iter().map(|member| member.value());
+            let found = found.into_iter().find(|value| value.starts_with('['));
+            found.map_or_else(|| vec![raw], list)
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn back_off() -> ExponentialBackoff {
+    ExponentialBuilder::default()
+        .with_min_delay(MIN_WAIT)
+        .with_max_delay(MAX_WAIT)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}
+
+/// How long to wait if the run failed for a reason that can pass: as long as the service asks, or
+/// longer after each failure that delivered nothing.
+fn wait_before_next(
+    result: &ResultEnvelope,
+    delivered: usize,
+    waits: &mut ExponentialBackoff,
+) -> Option<Duration> {
+    let error = result.error.as_ref().filter(|error| error.retryable)?;
+    let asked = error.retry_after_ms.map(Duration::from_millis);
+    if delivered > 0 {
+        return asked;
+    }
+    let wait = waits.next().unwrap_or(MAX_WAIT);
+    Some(asked.map_or(wait, |asked| asked.max(wait)))
+}
+
+/// The exit code if a signal was raised.
+fn stopped(cancel: &Cancel) -> Option<u8> {
+    let name = cancel.raised()?;
+    Some(if name == "SIGINT" { 130 } else { 143 })
+}
+
+/// True if something is missing for good.
+fn loses(result: &ResultEnvelope) -> bool {
+    let coverage = result.coverage.as_ref();
+    coverage.is_some_and(|coverage| coverage.gaps.iter().any(|gap| gap.lost))
+}
+
+/// One line per run.
+fn log(run: u64, delivered: usize, result: &ResultEnvelope, clock: Clock) {
+    let metrics = &result.metrics;
+    let gaps = result.coverage.as_ref().map_or(0, |all| all.gaps.len());
+    let lag = result.coverage.as_ref().and_then(|all| lag(all, clock));
+    let lag = lag
+        .map(|seconds| format!(", lag {seconds} s"))
+        .unwrap_or_default();
+    let (records, bytes) = (metrics.records, metrics.bytes_received);
+    tracing::info!(
+        target: "poll",
+        "run {run}: {records} records received, {delivered} delivered, {bytes} bytes{lag}, {gaps} gaps"
+    );
+}
+
+/// How many seconds ago the scope that is furthest behind was read to.
+fn lag(coverage: &Coverage, clock: Clock) -> Option<i64> {
+    let mut read_to = BTreeMap::new();
+    for window in &coverage.windows {
+        let to = when::instant(&window.to, &[])?;
+        let latest = read_to.entry(&window.scope).or_insert(to);
+        *latest = to.max(*latest);
+    }
+    let oldest = read_to.into_values().min()?;
+    Some((clock.now() - oldest).num_seconds().max(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_the_elements_of_the_list_as_sent() {
+        assert_eq!(records(r#"[{"a":1.0},2]"#), [r#"{"a":1.0}"#, "2"]);
+        let page = r#"{"@odata.context":"c","value":[{"id":1}],"other":[2]}"#;
+        assert_eq!(records(page), [r#"{"id":1}"#]);
+        assert_eq!(records(r#"{"id":1}"#), [r#"{"id":1}"#]);
+        assert!(records("null").is_empty());
+    }
+}

@@ -1,0 +1,68 @@
+//! Files that operator settings name: reading them, and faults that name the file and the line.
+
+use std::path::{Path, PathBuf};
+
+use crate::protocol::Failure;
+use crate::protocol::document::line_of;
+
+/// The text of an operator's file.
+#[derive(Clone, Debug)]
+pub struct OperatorFile {
+    /// Where it is, if it is a file.
+    path: Option<PathBuf>,
+    /// What is in it.
+    pub(super) text: String,
+}
+
+impl From<String> for OperatorFile {
+    /// Text that is in no file.
+    fn from(text: String) -> Self {
+        OperatorFile { path: None, text }
+    }
+}
+
+impl OperatorFile {
+    /// Reads the file that the setting names.
+    pub fn read(setting: &str, path: &Path) -> Result<Self, Failure> {
+        Ok(OperatorFile {
+            path: Some(path.to_owned()),
+            text: read(setting, path)?,
+        })
+    }
+
+    /// The failure as one of this file: each message names the file and, if a fault has a place
+    /// below `setting`, its line.
+    pub(super) fn fault(&self, setting: &str, failure: Failure) -> Failure {
+        let own = failure.place().is_some_and(|at| at.starts_with(setting));
+        let failure = match own {
+            true => failure.cause("A file that the operator gave to this host is invalid."),
+            false => failure,
+        };
+        failure.reworded_each(
+            |at, message| match at.and_then(|at| at.strip_prefix(setting)) {
+                Some(pointer) => self.worded(setting, pointer, message),
+                None => message.to_owned(),
+            },
+        )
+    }
+
+    /// The message with the file and the line of the pointer.
+    pub(super) fn worded(&self, setting: &str, pointer: &str, message: &str) -> String {
+        let Some(path) = &self.path else {
+            return message.to_owned();
+        };
+        let line = line_of(&self.text, pointer).filter(|_| !pointer.is_empty());
+        let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+        let (setting, path) = (setting.trim_end_matches(':'), path.display());
+        format!("The file of {setting} is invalid: {path}{line}: {message}")
+    }
+}
+
+/// Reads an operator's file; a fault stands at its flag.
+pub(super) fn read(setting: &str, path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let path = path.display();
+        let message = format!("The file of {setting} cannot be read: {path}: {error}.");
+        Failure::invalid_input(setting, message).advice(format!("Correct {setting} or the file."))
+    })
+}
