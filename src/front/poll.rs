@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::host::{Cancel, Held, Host, Ran};
-use crate::protocol::document::{elements, members};
+use crate::protocol::document::{Member, elements, members};
 use crate::protocol::{Coverage, Failure, ResultEnvelope};
 use crate::when;
 
@@ -180,7 +180,7 @@ fn records(raw: &str) -> Vec<&str> {
         Some(b'[') => list(raw),
         Some(b'{') => {
             let members = members(raw).unwrap_or_default();
-            let found = members.iter().map(|member| member.value());
+            let found = members.iter().map(Member::value);
             let found = found.into_iter().find(|value| value.starts_with('['));
             found.map_or_else(|| vec![raw], list)
         }

@@ -255,6 +255,9 @@ impl Host {
             },
         };
         let mut head = Head::new(&envelope, started);
+        if let Ok(opened) = &self.opened {
+            head.flags.clone_from(&opened.settings.flags);
+        }
         let mut faults = Vec::new();
         if let Some(refused) = refused {
             (head.id, head.meta) = (refused.id, refused.meta);
@@ -274,7 +277,6 @@ impl Host {
         mut faults: Vec<Failure>,
     ) -> Result<Checked<'_>, Failure> {
         let opened = self.opened()?;
-        head.flags.clone_from(&opened.settings.flags);
         let (given, target) = match opened.addressed(&envelope) {
             Ok(addressed) => addressed,
             Err(failure) => {

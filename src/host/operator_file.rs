@@ -34,9 +34,10 @@ impl OperatorFile {
     /// below `setting`, its line.
     pub(super) fn fault(&self, setting: &str, failure: Failure) -> Failure {
         let own = failure.place().is_some_and(|at| at.starts_with(setting));
-        let failure = match own {
-            true => failure.cause("A file that the operator gave to this host is invalid."),
-            false => failure,
+        let failure = if own {
+            failure.cause("A file that the operator gave to this host is invalid.")
+        } else {
+            failure
         };
         failure.reworded_each(
             |at, message| match at.and_then(|at| at.strip_prefix(setting)) {

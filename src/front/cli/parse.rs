@@ -117,12 +117,12 @@ fn given(command: &Clap, matches: &ArgMatches) -> String {
             continue;
         }
         if !arg.get_action().takes_values() {
-            given.push_str(&format!(" --{long}"));
+            given.extend([" --", long]);
             continue;
         }
         for value in matches.get_raw(name).into_iter().flatten() {
             let value = quoted(&value.to_string_lossy());
-            given.push_str(&format!(" --{long} {value}"));
+            given.extend([" --", long, " ", value.as_str()]);
         }
     }
     given

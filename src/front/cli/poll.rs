@@ -91,10 +91,10 @@ impl Write for FileSink {
 impl Sink for FileSink {
     fn acknowledge(&mut self) -> io::Result<()> {
         self.out.finish()?;
-        match self.file.metadata()?.is_file() {
-            true => self.file.sync_all(),
-            false => Ok(()),
+        if self.file.metadata()?.is_file() {
+            self.file.sync_all()?;
         }
+        Ok(())
     }
 }
 
