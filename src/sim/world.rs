@@ -451,7 +451,7 @@ mod tests {
         assert_eq!(world.tenant("CONTOSO.onmicrosoft.com").unwrap().id, CONTOSO);
         assert_eq!(world.subscriptions_of(CONTOSO).len(), 0);
         let preset = World::preset("default").unwrap();
-        assert_eq!(preset.subscriptions_of(CONTOSO).len(), 3);
+        assert_eq!(preset.subscriptions_of(CONTOSO).len(), 4);
         assert!(World::preset("other").is_err());
     }
 
