@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::host::catalog::Catalog;
 use crate::manifest::CommandSpec;
 use crate::mapping::{self, Definition, Mapping, MappingPatch};
-use crate::protocol::decode_object;
+use crate::protocol::Watch;
 use crate::protocol::envelope::{Envelope, MappingChoice};
 use crate::protocol::failure::{ErrorKind, Failure};
 
@@ -38,7 +38,7 @@ pub(super) fn context(
 pub(super) fn requested(
     catalog: &Catalog,
     envelope: &Envelope,
-    command: &CommandSpec,
+    (command, watch): (&CommandSpec, Watch<'_>),
 ) -> Result<Option<Definition>, Failure> {
     match (command.mapping.as_deref(), &envelope.mapping) {
         (_, None) => Ok(None),
@@ -50,21 +50,21 @@ pub(super) fn requested(
             .mapping(name)
             .map(Some)
             .map_err(|failure| failure.at("/mapping")),
-        (Some(own), Some(MappingChoice::Inline(object))) => inline(catalog, object, own).map(Some),
+        (Some(own), Some(MappingChoice::Inline(object))) => {
+            inline(catalog, object, (own, watch)).map(Some)
+        }
     }
 }
 
 fn inline(
     catalog: &Catalog,
     object: &Map<String, Value>,
-    own: &str,
+    (own, watch): (&str, Watch<'_>),
 ) -> Result<Definition, Failure> {
     let (definition, added) = match object.get("patch") {
         None => (Definition::from_object(object, "/mapping")?, 0),
         Some(Value::Object(patch)) if object.len() == 1 => {
-            let patch: MappingPatch =
-                decode_object(patch, "/mapping/patch", ErrorKind::InvalidMapping)
-                    .map_err(|faults| Failure::join(faults).unwrap_or_else(super::internal))?;
+            let patch = MappingPatch::from_object(patch, "/mapping/patch")?;
             (
                 catalog.mapping(own)?.patched(&patch, "/mapping/patch")?,
                 patch.add.len(),
@@ -77,7 +77,7 @@ fn inline(
     };
     let vocabulary = catalog.vocabulary()?;
     let names: Vec<&str> = vocabulary.iter().map(String::as_str).collect();
-    let faults = mapping::lint(&definition, &names, "/mapping");
+    let faults = mapping::lint_within(&definition, (&names, "/mapping"), watch);
     match Failure::join(
         faults
             .into_iter()

@@ -18,9 +18,13 @@ use crate::output::{self, Presentation, Presented};
 use crate::protocol::envelope::{Envelope, Meta, Options, Section};
 use crate::protocol::failure::{Codes, ErrorBlock, ErrorKind, Failure, FaultItem};
 use crate::protocol::result::{Metrics, ReturnData};
-use crate::protocol::{Document, PROTOCOL, Redactor, ResultEnvelope, State};
+use crate::protocol::{Document, PROTOCOL, Redactor, ResultEnvelope, State, Watch};
 
 use super::Checked;
+use super::stop::Stop;
+
+/// The largest `meta` that the reproduction line repeats, in bytes.
+const MAX_META: usize = 4096;
 
 /// At most this many single faults of a failure are logged.
 const LOGGED_FAULTS: usize = 20;
@@ -81,11 +85,11 @@ impl Head {
             .unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         Head {
             id: Some(id),
-            meta: envelope.meta_as_sent.clone(),
+            meta: envelope.meta.clone(),
             state: envelope.read_state().ok().flatten(),
             // Only the log tells it.
             reproduce: tracing::enabled!(tracing::Level::ERROR)
-                .then(|| serde_json::to_value(envelope).ok().map(given))
+                .then(|| reproducible(envelope).map(given))
                 .flatten(),
             ..Head::unread(started)
         }
@@ -94,6 +98,11 @@ impl Head {
     /// The state to go on from is known; a run that fails leaves it as it is.
     pub(super) fn resume(&mut self, state: Option<&State>) {
         self.state = state.cloned();
+    }
+
+    /// When the request was read.
+    pub(super) fn started(&self) -> Instant {
+        self.started
     }
 
     /// The id that joins three logs.
@@ -287,6 +296,19 @@ fn one_line(words: &str) -> String {
     words.join(" ").replace(['\u{2028}', '\u{2029}'], " ")
 }
 
+/// The request for the reproduction line; a large `meta` is left out, because it changes nothing.
+fn reproducible(envelope: &Envelope) -> Option<Value> {
+    if envelope.meta.bytes() <= MAX_META {
+        return serde_json::to_value(envelope).ok();
+    }
+    let meta = Meta::default();
+    serde_json::to_value(Envelope {
+        meta,
+        ..envelope.clone()
+    })
+    .ok()
+}
+
 /// What was said, without what was left to its default.
 fn given(mut value: Value) -> Value {
     if let Value::Object(object) = &mut value {
@@ -302,6 +324,17 @@ fn given(mut value: Value) -> Value {
     value
 }
 
+/// The advice of a partial result: the identical request would repeat what was delivered.
+fn continued(failure: Failure) -> Failure {
+    let first = failure
+        .assistance()
+        .unwrap_or("Wait a moment, then go on.")
+        .to_owned();
+    failure.advice(format!(
+        "{first} Keep what came, and send the request with this `state` for the rest."
+    ))
+}
+
 /// What only operators should see goes to the log.
 fn log_source(failure: &Failure) {
     let mut source = std::error::Error::source(failure);
@@ -313,7 +346,8 @@ fn log_source(failure: &Failure) {
 
 impl Checked<'_> {
     /// Presents a reply and closes.
-    pub(super) fn close(self, reply: Reply, counts: Counts) -> ResultEnvelope {
+    pub(super) fn close(self, reply: Reply, counts: Counts, stop: &Stop<'_>) -> ResultEnvelope {
+        let check = |made| stop.check(made);
         let written: &BTreeMap<String, String> = &self.bound.written;
         let how = Presentation {
             command: self.target.command,
@@ -321,6 +355,7 @@ impl Checked<'_> {
             context: self.context.as_ref(),
             changed: reply.changed.as_ref(),
             written,
+            watch: Watch::new(&check),
         };
         let mut counts = Counts {
             records: reply.records,
@@ -335,15 +370,8 @@ impl Checked<'_> {
         let incomplete = reply.incomplete.or(shown.incomplete);
         let error = incomplete.map(|failure| {
             log_source(&failure);
-            // The identical request would bring again what is here already.
             let failure = if reply.more {
-                let first = failure
-                    .assistance()
-                    .unwrap_or("Wait a moment, then go on.")
-                    .to_owned();
-                failure.advice(format!(
-                    "{first} Keep what came, and send the request with this `state` for the rest."
-                ))
+                continued(failure)
             } else {
                 failure
             };

@@ -12,11 +12,13 @@ mod close;
 mod connect;
 mod face;
 mod operator_file;
+mod prepare;
 mod private_file;
 pub mod profiles;
 pub mod secrets;
 mod session;
 mod state_dir;
+mod stop;
 mod vault;
 
 use std::panic::AssertUnwindSafe;
@@ -30,7 +32,6 @@ use serde_json::{Map, Value};
 use crate::clock::Clock;
 use crate::identity::IdentityEndpoint;
 use crate::manifest::Bound;
-use crate::manifest::bind::Request;
 use crate::mapping::Mapping;
 use crate::microsoft::{Cloud, Connection};
 use crate::net::transcript::is_rehearsal;
@@ -39,9 +40,11 @@ use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{Envelope, Redactor, ResultEnvelope, Secret, State};
 use catalog::{Catalog, Target};
 use close::Head;
+use prepare::Preparation;
 use profiles::Profiles;
 use secrets::AllowList;
 use state_dir::Position;
+use stop::Stop;
 use vault::Vault;
 
 pub use crate::net::deadline::CancelSignal as Cancel;
@@ -245,14 +248,14 @@ impl Host {
     ) -> Result<Checked<'_>, Box<(Head, Failure)>> {
         let (envelope, refused) = match Envelope::parse(request) {
             Ok(envelope) => (envelope, None),
-            Err(mut refused) => match refused.rest.take() {
-                Some(rest) => (*rest, Some(refused)),
-                None => {
+            Err(mut refused) => {
+                let Some(rest) = refused.rest.take() else {
                     let mut head = Head::unread(started);
                     (head.id, head.meta) = (refused.id, refused.meta);
                     return Err(Box::new((head, refused.failure)));
-                }
-            },
+                };
+                (*rest, Some(refused))
+            }
         };
         let mut head = Head::new(&envelope, started);
         if let Ok(opened) = &self.opened {
@@ -263,81 +266,15 @@ impl Host {
             (head.id, head.meta) = (refused.id, refused.meta);
             faults.push(refused.failure);
         }
-        match self.prepare(envelope, &mut head, faults) {
+        let preparation = self.opened().map(|opened| Preparation {
+            opened,
+            redactor: &self.redactor,
+            faults,
+        });
+        match preparation.and_then(|preparation| preparation.run(envelope, &mut head)) {
             Ok(prepared) => Ok(Checked { head, ..prepared }),
             Err(failure) => Err(Box::new((head, self.placed(failure)))),
         }
-    }
-
-    /// Judges the envelope; `faults` are those that its shape has already.
-    fn prepare(
-        &self,
-        envelope: Envelope,
-        head: &mut Head,
-        mut faults: Vec<Failure>,
-    ) -> Result<Checked<'_>, Failure> {
-        let opened = self.opened()?;
-        let (given, target) = match opened.addressed(&envelope) {
-            Ok(addressed) => addressed,
-            Err(failure) => {
-                faults.push(failure);
-                return Err(Failure::join(faults).unwrap_or_else(internal));
-            }
-        };
-        let (parameters, at) = (given.parameters, given.at);
-        // Before anything else can be said about the request.
-        secrets::register(target.manifest, parameters, &self.redactor);
-        secrets::register(target.manifest, &envelope.inputs, &self.redactor);
-        head.address(&target, parameters);
-        let now = opened.settings.clock.now();
-        let request = Request {
-            connection: parameters,
-            connection_at: &at,
-            inputs: &envelope.inputs,
-            now,
-        };
-        let (bound, found) = bind(&target, request);
-        faults.extend(found);
-        let needs = target.operation.needs;
-        let connection = connect::connection(needs, &bound, &opened.settings, &self.redactor);
-        let connection = connection.map_err(|found| {
-            let news = |fault: &Failure| faults.iter().all(|known| known.place() != fault.place());
-            let found: Vec<Failure> = found.into_iter().filter(news).collect();
-            faults.extend(found);
-        });
-        let requested = choice::requested(&opened.catalog, &envelope, target.command);
-        let definition = keep(requested, &mut faults).flatten();
-        let state = keep(envelope.read_state(), &mut faults).flatten();
-        keep(state_dir::check(&opened.settings, &envelope), &mut faults);
-        let connection = match (Failure::join(faults), connection) {
-            (Some(failure), _) => return Err(failure),
-            (None, connection) => connection.map_err(|()| internal())?,
-        };
-        let definition = match definition {
-            Some(requested) => Some(requested),
-            None => choice::own(&opened.catalog, target.command)?,
-        };
-        let mapping = definition
-            .map(|own| Mapping::compile(own, "/mapping"))
-            .transpose()?;
-        let context = choice::context(&opened.catalog, target.command)?;
-        // The last check, because it makes a folder and takes a lock.
-        let asker = format!("{}.{}", target.manifest.id, target.command.id);
-        let position = state_dir::open(&opened.settings, &envelope.options, asker)?;
-        let state = state.or_else(|| position.as_ref()?.state().cloned());
-        head.resume(state.as_ref());
-        Ok(Checked {
-            head: head.clone(),
-            envelope,
-            target,
-            bound,
-            mapping,
-            context,
-            connection: Box::new(connection),
-            state,
-            position,
-            now,
-        })
     }
 
     /// Stages 5 to 9: carry out, map, present, close.
@@ -388,7 +325,10 @@ impl Host {
             return Ok(checked.head.rehearsed(&session.requests(), counts));
         }
         let reply = reply.map_err(|failure| Box::new((failure, counts)))?;
-        Ok(checked.close(reply, counts))
+        let allowed = session::allowed(&checked.envelope.options, checked.target.command);
+        let time = (checked.head.started(), allowed);
+        let stop = Stop::after(time, cancel, &opened.settings.memory);
+        Ok(checked.close(reply, counts, &stop))
     }
 }
 
@@ -453,35 +393,6 @@ impl Opened {
             }
         }
     }
-}
-
-/// Binds, and lets the operation refuse what it can before anything is sent. Where inputs have
-/// faults of their own, the others are judged all the same; what needs several of them is not.
-fn bind(target: &Target<'_>, request: Request<'_>) -> (Bound, Vec<Failure>) {
-    let accepts = |input: &str| target.operation.has_input(input);
-    let parameters = &target.manifest.connection;
-    let (bound, mut faults) = target.command.bind(parameters, request, accepts);
-    let input = Value::Object(bound.input.clone());
-    if let Err(failure) = target.operation.check(&input, request.now) {
-        let found = failure.relocated(&bound.places).split().into_iter();
-        let of_input = |fault: &Failure| fault.place().is_some_and(|at| at.starts_with("/inputs"));
-        let whole = !faults.iter().any(of_input);
-        let news = |fault: &Failure| {
-            whole || fault.broken_rule().is_none() && fault.place() != Some("/inputs")
-        };
-        let known: Vec<String> = faults
-            .iter()
-            .filter_map(Failure::place)
-            .map(String::from)
-            .collect();
-        let told = |fault: &Failure| !known.iter().any(|at| Some(at.as_str()) == fault.place());
-        faults.extend(found.filter(news).filter(told));
-    }
-    (bound, faults)
-}
-
-fn keep<T>(outcome: Result<T, Failure>, faults: &mut Vec<Failure>) -> Option<T> {
-    outcome.map_err(|failure| faults.push(failure)).ok()
 }
 
 fn internal() -> Failure {

@@ -15,11 +15,13 @@ use crate::host::vault::Vault;
 use crate::host::{Cancel, Checked, Opened, TIMEOUT};
 use crate::identity::cache::TokenCache;
 use crate::identity::{Means, SignIn, TokenStore};
+use crate::manifest::CommandSpec;
 use crate::net::throttle::Throttle;
 use crate::net::tls::{ExtraRoots, Trust};
 use crate::net::transcript::Rehearsed;
 use crate::net::{Caller, Deadline, HttpClient, HttpSettings, Proxy, Transcript};
 use crate::ops::{Call, Limits, Needs, Reply};
+use crate::protocol::envelope::Options;
 use crate::protocol::{Failure, Redactor, Warning};
 
 /// What every run of a process shares: its clients, the quotas they count against together, and the
@@ -48,6 +50,12 @@ impl Variant {
             read_timeout: slot("call_timeout").and_then(Value::as_u64),
         }
     }
+}
+
+/// How long a command may take, from the first byte of its request that was read.
+pub(super) fn allowed(options: &Options, command: &CommandSpec) -> Duration {
+    let allowed = options.timeout_ms.or(command.limits.timeout_ms);
+    allowed.map_or(TIMEOUT, Duration::from_millis)
 }
 
 /// The warning of a run that believes whoever answers.
@@ -80,16 +88,13 @@ impl Opened {
         redactor: Redactor,
     ) -> Result<Session, Failure> {
         let options = &checked.envelope.options;
-        let allowed = options
-            .timeout_ms
-            .or(checked.target.command.limits.timeout_ms);
-        let allowed = allowed.map_or(TIMEOUT, Duration::from_millis);
         let transcript = if options.dry_run {
             Transcript::dry_run()
         } else {
             Transcript::default()
         };
-        let deadline = Deadline::new(allowed, cancel);
+        let allowed = allowed(options, checked.target.command);
+        let deadline = Deadline::since(checked.head.started(), allowed, cancel);
         let caller = Caller::new(
             self.client(Variant::of(checked))?,
             deadline,

@@ -3,19 +3,22 @@
 //! Every rule without which a mapping cannot run is checked here, all faults at once. What runs but
 //! is unwise is the business of `lint`; no vocabulary is known here.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::definition::{self, Definition, Vocabulary, place, refusal};
+use super::definition::{
+    self, Definition, MAX_FIELDS, MAX_SOURCES, Vocabulary, place, refusal, within,
+};
 use super::filter::Filter;
 use super::patch::system_name;
 use super::path::{self, FieldPath, PathFault};
 use super::plan::Plan;
 use super::query::Query;
 use super::steps::Steps;
-use crate::protocol::Failure;
+use crate::protocol::{Failure, Watch};
 
-/// The most fields a mapping may have, sources together.
-pub const MAX_FIELDS: usize = 500;
+/// The most patterns (`regex`) a mapping may have: each takes a millisecond and more to compile.
+pub const MAX_PATTERNS: usize = 100;
 
 /// A source, ready to run.
 #[derive(Debug)]
@@ -60,10 +63,18 @@ pub(crate) struct Compiled {
     pub(crate) absolute: bool,
 }
 
-/// Compiles a definition; `origin` names it in faults.
-pub(crate) fn compile(definition: &Definition, origin: &str) -> Result<Compiled, Vec<Failure>> {
+/// Compiles a definition; `origin` names it in faults. The outer error is that of `watch`.
+pub(crate) fn compile(
+    definition: &Definition,
+    origin: &str,
+    watch: Watch<'_>,
+) -> Result<Result<Compiled, Vec<Failure>>, Failure> {
+    if let Err(fault) = count(definition, origin) {
+        return Ok(Err(vec![fault]));
+    }
     let mut compiler = Compiler {
         origin,
+        watch,
         own: definition.vocabulary == Vocabulary::Own,
         absolute: Vec::new(),
         faults: Vec::new(),
@@ -71,11 +82,11 @@ pub(crate) fn compile(definition: &Definition, origin: &str) -> Result<Compiled,
     let root = compiler.root(&definition.root);
     let key = definition.key.as_deref().and_then(|key| compiler.key(key));
     compiler.order(definition);
-    let sources = compiler.sources(definition, key.as_ref());
+    let sources = compiler.sources(definition, key.as_ref())?;
     if definition.nest {
         compiler.nesting(definition);
     }
-    match root {
+    Ok(match root {
         Some(root) if compiler.faults.is_empty() => Ok(Compiled {
             root,
             sources,
@@ -83,11 +94,22 @@ pub(crate) fn compile(definition: &Definition, origin: &str) -> Result<Compiled,
             absolute: !compiler.absolute.is_empty(),
         }),
         _ => Err(compiler.faults),
-    }
+    })
+}
+
+/// Counts first: a patch can add what a file may not have.
+fn count(definition: &Definition, origin: &str) -> Result<(), Failure> {
+    let (sources, at) = (&definition.sources, place(origin, "/sources"));
+    let fields = || sources.iter().flat_map(|source| &source.fields);
+    let patterns = fields().filter(|field| field.regex.is_some()).count();
+    within(sources.len(), MAX_SOURCES, "sources", &at)?;
+    within(fields().count(), MAX_FIELDS, "fields", &at)?;
+    within(patterns, MAX_PATTERNS, "patterns", &at)
 }
 
 struct Compiler<'a> {
     origin: &'a str,
+    watch: Watch<'a>,
     own: bool,
     absolute: Vec<Query>,
     faults: Vec<Failure>,
@@ -158,27 +180,21 @@ impl Compiler<'_> {
                 self.fault(&format!("{pointer}/id"), said);
             }
         }
-        let fields: usize = definition
-            .sources
-            .iter()
-            .map(|source| source.fields.len())
-            .sum();
-        if fields > MAX_FIELDS {
-            self.fault(
-                "/sources",
-                format!("The mapping has {fields} fields; at most {MAX_FIELDS} are run."),
-            );
-        }
     }
 
-    fn sources(&mut self, definition: &Definition, key: Option<&FieldPath>) -> Vec<Source> {
+    fn sources(
+        &mut self,
+        definition: &Definition,
+        key: Option<&FieldPath>,
+    ) -> Result<Vec<Source>, Failure> {
         let mut own: Vec<Vec<Field>> = Vec::new();
         for (n, source) in definition.sources.iter().enumerate() {
-            own.push(self.fields(&source.fields, &format!("/sources/{n}/fields")));
+            own.push(self.fields(&source.fields, &format!("/sources/{n}/fields"))?);
         }
         let inherited = own.last().cloned().unwrap_or_default();
         let mut sources = Vec::new();
         for (n, (source, own)) in definition.sources.iter().zip(own).enumerate() {
+            self.watch.check(0)?;
             let when = source.when.as_deref().and_then(|when| {
                 path::condition(when)
                     .map_err(|why| {
@@ -193,21 +209,26 @@ impl Compiler<'_> {
             };
             sources.push(assemble(source.id.as_str().into(), when, fields, key));
         }
-        sources
+        Ok(sources)
     }
 
-    fn fields(&mut self, fields: &[definition::Field], pointer: &str) -> Vec<Field> {
-        let mut compiled: Vec<Field> = Vec::new();
+    fn fields(
+        &mut self,
+        fields: &[definition::Field],
+        pointer: &str,
+    ) -> Result<Vec<Field>, Failure> {
+        let (mut compiled, mut names) = (Vec::new(), HashSet::new());
         for (n, field) in fields.iter().enumerate() {
+            self.watch.check(0)?;
             let pointer = format!("{pointer}/{n}");
             let name = system_name(field, self.own);
-            if compiled.iter().any(|other| *other.name == *name) {
+            if !names.insert(name.clone()) {
                 let said = format!("The field \"{}\" stands twice; remove one.", field.field);
                 self.fault(&format!("{pointer}/field"), said);
             }
             compiled.extend(self.field(field, name.as_str().into(), &pointer));
         }
-        compiled
+        Ok(compiled)
     }
 
     fn field(&mut self, field: &definition::Field, name: Arc<str>, pointer: &str) -> Option<Field> {
@@ -265,9 +286,11 @@ impl Compiler<'_> {
 /// The last source's fields with those of the same name replaced in place, then the new ones.
 fn merged(inherited: &[Field], own: Vec<Field>) -> Vec<Field> {
     let mut fields = inherited.to_vec();
+    let places = inherited.iter().enumerate();
+    let places: HashMap<&str, usize> = places.map(|(n, field)| (&*field.name, n)).collect();
     for field in own {
-        match fields.iter_mut().find(|other| other.name == field.name) {
-            Some(place) => *place = field,
+        match places.get(&*field.name) {
+            Some(place) => fields[*place] = field,
             None => fields.push(field),
         }
     }

@@ -9,6 +9,12 @@ use serde_json::{Map, Value};
 
 use crate::protocol::{ErrorKind, Failure, decode_object, strict_object};
 
+/// The most fields a mapping may have, sources together.
+pub const MAX_FIELDS: usize = 500;
+
+/// The most sources a mapping may have; each inherits the fields of the last one.
+pub const MAX_SOURCES: usize = 50;
+
 /// A mapping file: how records become events or context rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -169,6 +175,7 @@ impl Definition {
     /// Reads a mapping that stands inside another document. An `origin` that is a JSON Pointer is
     /// where it stands; any other names a file.
     pub fn from_object(object: &Map<String, Value>, origin: &str) -> Result<Self, Failure> {
+        count(object, origin)?;
         let read: Result<Definition, _> =
             decode_object(object, &place(origin, ""), ErrorKind::InvalidMapping);
         let unreadable = || refusal("The mapping cannot be read.", origin.to_owned());
@@ -181,6 +188,30 @@ impl Definition {
             }
         }
     }
+}
+
+/// Counts before anything is read: reading and compiling take time for each field.
+fn count(object: &Map<String, Value>, origin: &str) -> Result<(), Failure> {
+    let list = |value: Option<&Value>| value.and_then(Value::as_array).map_or(0, Vec::len);
+    let sources = object.get("sources").and_then(Value::as_array);
+    let each = || sources.into_iter().flatten();
+    let fields: usize = each().map(|source| list(source.get("fields"))).sum();
+    within(fields, MAX_FIELDS, "fields", &place(origin, "/sources"))?;
+    within(
+        each().count(),
+        MAX_SOURCES,
+        "sources",
+        &place(origin, "/sources"),
+    )
+}
+
+/// Refuses a mapping that has more than `most` of something.
+pub(crate) fn within(count: usize, most: usize, what: &str, at: &str) -> Result<(), Failure> {
+    if count <= most {
+        return Ok(());
+    }
+    let said = format!("The mapping has {count} {what}; at most {most} are allowed.");
+    Err(refusal(said, at.to_owned()))
 }
 
 /// A fault of a mapping at a place.

@@ -7,16 +7,26 @@ use super::compile;
 use super::definition::{Definition, Field, Take, Vocabulary, place, refusal};
 use super::path::FieldPath;
 use crate::names;
-use crate::protocol::Failure;
+use crate::protocol::{Failure, Watch};
 
 /// All faults of a definition. `vocabulary` lists the standard fields, `origin` names the mapping.
 ///
 /// A `take` under a path that gives at most one value is a fault: it reads as if there could be
 /// more.
 pub fn lint(definition: &Definition, vocabulary: &[&str], origin: &str) -> Vec<Failure> {
-    let mut faults = compile::compile(definition, origin)
-        .err()
-        .unwrap_or_default();
+    lint_within(definition, (vocabulary, origin), Watch::unlimited())
+}
+
+/// The same, unless `watch` ends it; that is then the only fault.
+pub fn lint_within(
+    definition: &Definition,
+    (vocabulary, origin): (&[&str], &str),
+    watch: Watch<'_>,
+) -> Vec<Failure> {
+    let mut faults = match compile::compile(definition, origin, watch) {
+        Ok(compiled) => compiled.err().unwrap_or_default(),
+        Err(stopped) => return vec![stopped],
+    };
     if definition.nest && definition.vocabulary == Vocabulary::Standard {
         let said = "`nest` makes objects of an own vocabulary's names; standard names have no dots. \
                     Remove it or set `vocabulary` to \"own\".";

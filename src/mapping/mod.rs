@@ -26,12 +26,14 @@ mod vocabulary;
 
 use serde_json::{Map, Value};
 
-use crate::protocol::{Document, Event, Failure, Warning};
+use crate::protocol::{Document, Event, Failure, Warning, Watch};
 
-pub use compile::MAX_FIELDS;
-pub use definition::{Definition, Field, FieldType, Source, Take, Vocabulary};
+pub use compile::MAX_PATTERNS;
+pub use definition::{
+    Definition, Field, FieldType, MAX_FIELDS, MAX_SOURCES, Source, Take, Vocabulary,
+};
 pub use extract::{Extracted, Extractor};
-pub use lint::lint;
+pub use lint::{lint, lint_within};
 pub use patch::MappingPatch;
 pub use path::{FieldPath, MAX_PATH, PathFault};
 pub use vocabulary::{StandardField, StandardFields, vocabulary};
@@ -78,7 +80,16 @@ impl Mapping {
 
     /// Compiles a definition.
     pub fn compile(definition: Definition, origin: &str) -> Result<Self, Failure> {
-        match compile::compile(&definition, origin) {
+        Mapping::compile_within(definition, origin, Watch::unlimited())
+    }
+
+    /// Compiles a definition, unless `watch` ends it.
+    pub fn compile_within(
+        definition: Definition,
+        origin: &str,
+        watch: Watch<'_>,
+    ) -> Result<Self, Failure> {
+        match compile::compile(&definition, origin, watch)? {
             Ok(compiled) => Ok(Mapping {
                 definition,
                 origin: origin.to_owned(),
@@ -117,7 +128,12 @@ impl Mapping {
     /// Maps a document. A record that cannot be mapped is a fault of its own; the call fails only
     /// when the root path gives nothing to map.
     pub fn apply(&self, raw: &Document) -> Result<Mapped, Failure> {
-        run::apply(&self.compiled, self.definition.nest, raw.text())
+        self.apply_within(raw, Watch::unlimited())
+    }
+
+    /// Maps a document; fails as well when `watch` ends it.
+    pub fn apply_within(&self, raw: &Document, watch: Watch<'_>) -> Result<Mapped, Failure> {
+        run::apply(&self.compiled, self.definition.nest, (raw.text(), watch))
     }
 }
 

@@ -15,16 +15,24 @@ use super::query::{Evaluator, Exhausted, Selector};
 use super::steps::text_of;
 use super::tape::Tape;
 use super::{Mapped, RecordFault};
-use crate::protocol::document::{canonical_part, members};
+use crate::protocol::canonical::canonical;
+use crate::protocol::document::members;
 use crate::protocol::event::Fields;
-use crate::protocol::{ErrorKind, Event, Failure, Warning, scan};
+use crate::protocol::{ErrorKind, Event, Failure, Warning, Watch, scan};
 
 /// What one record's values may have together before the record is refused, in bytes beyond
 /// sixteen times its own.
 const SPARE_BYTES: usize = 16 << 20;
 
+/// A record with so many bytes of values is watched field by field.
+const LARGE: usize = 1 << 20;
+
 /// Maps a document, given as the text of a valid one.
-pub(crate) fn apply(compiled: &Compiled, nest: bool, text: &str) -> Result<Mapped, Failure> {
+pub(crate) fn apply(
+    compiled: &Compiled,
+    nest: bool,
+    (text, watch): (&str, Watch<'_>),
+) -> Result<Mapped, Failure> {
     let mut document = Found::default();
     if compiled.absolute {
         let run = compiled.document.run(text, 0, &mut document);
@@ -41,8 +49,13 @@ pub(crate) fn apply(compiled: &Compiled, nest: bool, text: &str) -> Result<Mappe
         records: 0,
         roots: 0,
         wrong: None,
+        watch,
+        stopped: None,
     };
     mapper.find_roots()?;
+    if let Some(stopped) = mapper.stopped {
+        return Err(stopped);
+    }
     if let Some(kind) = mapper.wrong {
         return Err(no_records(compiled.root.text(), kind));
     }
@@ -108,6 +121,9 @@ struct Mapper<'a> {
     records: usize,
     roots: usize,
     wrong: Option<&'static str>,
+    watch: Watch<'a>,
+    /// Why the mapping ends early: the records that follow are passed over.
+    stopped: Option<Failure>,
 }
 
 impl<'a> Mapper<'a> {
@@ -202,15 +218,20 @@ impl<'a> Mapper<'a> {
     }
 
     fn record(&mut self, at: usize) -> usize {
+        if self.stopped.is_some() {
+            return scan::value_end(self.text.as_bytes(), at);
+        }
         let index = self.records;
         self.records += 1;
         match self.event(at) {
             Ok((event, end)) => {
+                self.stopped = self.watch.check(size(&event)).err();
                 self.mapped.events.push(event);
                 end
             }
             Err(why) => {
                 let message = format!("Record {index} was not mapped: {why}.");
+                self.stopped = self.watch.check(message.len()).err();
                 self.mapped.faults.push(RecordFault { index, message });
                 scan::value_end(self.text.as_bytes(), at)
             }
@@ -267,7 +288,15 @@ impl<'a> Mapper<'a> {
 
     fn fields(&mut self, source: &'a Source) -> Fields {
         let mut fields = Vec::with_capacity(source.fields.len());
+        let large = self.found.bytes() > LARGE;
         for field in &source.fields {
+            // The steps of a large record take long; what is made is counted with the event.
+            if large && self.stopped.is_none() {
+                self.stopped = self.watch.check(0).err();
+            }
+            if self.stopped.is_some() {
+                break;
+            }
             let (found, slot) = match field.from {
                 From::Record(slot) => (&self.found, slot),
                 From::Document(slot) => (&self.document, slot),
@@ -311,14 +340,24 @@ impl<'a> Mapper<'a> {
     }
 }
 
+/// The memory of an event, in bytes: its texts, and what holds each of them.
+fn size(event: &Event) -> usize {
+    let values = event
+        .fields
+        .0
+        .iter()
+        .map(|(_, value)| value.get().len() + 32);
+    size_of::<Event>() + event.key.len() + values.sum::<usize>()
+}
+
 fn told(_: Exhausted) -> String {
     "its paths take too much work".to_owned()
 }
 
-/// The hash of a record's content, whatever the order of its members.
+/// The hash of a record's canonical form.
 fn content_key(raw: &str) -> String {
     use std::fmt::Write as _;
-    let hash = digest::digest(&digest::SHA256, canonical_part(raw).as_bytes());
+    let hash = digest::digest(&digest::SHA256, canonical(raw).as_bytes());
     let mut key = String::with_capacity(71);
     key.push_str("sha256:");
     for byte in hash.as_ref() {

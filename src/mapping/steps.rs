@@ -168,7 +168,7 @@ impl Steps {
 /// Compiles a pattern of an author's; the refusal is one line.
 fn pattern_of(pattern: &str) -> Result<Regex, String> {
     regex::RegexBuilder::new(pattern)
-        .size_limit(1 << 20)
+        .size_limit(256 << 10)
         .build()
         .map_err(|error| {
             let said = error.to_string();

@@ -112,8 +112,8 @@ fn the_key_is_a_value_or_the_hash_of_the_content() {
         "{}",
         keys[2]
     );
-    assert_eq!(keys[2], keys[3], "the order of members is no content");
-    assert_ne!(keys[3], keys[4], "digits are content");
+    assert_ne!(keys[2], keys[3], "the order of members counts");
+    assert_eq!(keys[3], keys[4], "the spelling of a number does not");
     assert!(keys[5].starts_with("sha256:"));
 }
 
@@ -315,4 +315,29 @@ fn a_patch_is_applied_and_compiled() {
     let mapped = apply(&patched, r#"{"a":1,"o":2,"k":"K"}"#);
     assert_eq!(events(&mapped), [r#"d {"__My_Own":2}"#]);
     assert_eq!(mapped.events[0].key, "K");
+}
+
+#[test]
+fn watch_that_refuses_ends_compiling_and_mapping() {
+    let text = r#"{"mapping":1,"root":"$","vocabulary":"own","sources":[{"id":"d","fields":[
+        {"field":"A","path":".a"},{"field":"B","path":".b"}]}]}"#;
+    let stopped = || Failure::new(ErrorKind::Timeout, "Enough.");
+    let refuse = |_| Err(stopped());
+    let definition = Definition::parse(text, "m").expect("a definition");
+    let failure = Mapping::compile_within(definition, "m", Watch::new(&refuse));
+    assert_eq!(failure.expect_err("stopped").message(), "Enough.");
+    let mapping = Mapping::parse(text, "m").expect("a mapping");
+    let records = format!("[{}]", vec![r#"{"a":1,"b":"x"}"#; 100].join(","));
+    let records = Document::parse(&records).expect("JSON");
+    let calls = std::cell::Cell::new((0, 0));
+    let count = |made| {
+        let (records, bytes) = calls.get();
+        calls.set((records + 1, bytes + made));
+        if records < 9 { Ok(()) } else { Err(stopped()) }
+    };
+    let failure = mapping.apply_within(&records, Watch::new(&count));
+    assert_eq!(failure.expect_err("stopped").message(), "Enough.");
+    let (records, bytes) = calls.get();
+    assert_eq!(records, 10, "nothing is mapped after it");
+    assert!(bytes > 10 * 71, "keys count: {bytes}");
 }

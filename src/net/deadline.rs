@@ -57,9 +57,14 @@ pub struct Deadline {
 impl Deadline {
     /// Stops after `limit` from now, or when the signal is raised.
     pub fn new(limit: Duration, signal: &CancelSignal) -> Self {
+        Deadline::since(std::time::Instant::now(), limit, signal)
+    }
+
+    /// Stops when `limit` has passed since `started`, or when the signal is raised.
+    pub fn since(started: std::time::Instant, limit: Duration, signal: &CancelSignal) -> Self {
         Deadline {
             limit,
-            ends: Instant::now().checked_add(limit),
+            ends: Instant::from_std(started).checked_add(limit),
             signal: signal.0.subscribe(),
         }
     }

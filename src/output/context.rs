@@ -5,7 +5,7 @@
 
 use crate::mapping::{Extractor, FieldPath, Mapped, Mapping};
 use crate::protocol::failure::ErrorKind;
-use crate::protocol::{Document, Event, Failure};
+use crate::protocol::{Document, Event, Failure, Watch};
 
 /// The value at an absolute path; of several, an array; none if nothing is there.
 pub(super) fn at_path(raw: &Document, path: &str) -> Result<Option<Document>, Failure> {
@@ -27,8 +27,11 @@ pub(super) fn at_path(raw: &Document, path: &str) -> Result<Option<Document>, Fa
 
 /// The rows that a mapping makes: one for a root that is one object, else a list. Beside them what
 /// the mapping had to say.
-pub(super) fn rows(source: &Document, mapping: &Mapping) -> Result<(Document, Mapped), Failure> {
-    let mut mapped = mapping.apply(source)?;
+pub(super) fn rows(
+    source: &Document,
+    (mapping, watch): (&Mapping, Watch<'_>),
+) -> Result<(Document, Mapped), Failure> {
+    let mut mapped = mapping.apply_within(source, watch)?;
     let single = mapped.events.len() == 1 && is_object(source, &mapping.definition().root)?;
     let mut text = String::new();
     for event in mapped.events.drain(..) {
@@ -99,7 +102,7 @@ mod tests {
     fn shown(source: &str) -> String {
         let source = Document::parse(source).expect("valid JSON");
         let mapping = Mapping::parse(MAPPING, "m.json").expect("a mapping");
-        let (rows, _) = rows(&source, &mapping).expect("rows");
+        let (rows, _) = rows(&source, (&mapping, Watch::unlimited())).expect("rows");
         let whole = standing_at("A.B", &rows).expect("a context");
         whole.text().to_owned()
     }

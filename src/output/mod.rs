@@ -15,7 +15,7 @@ use crate::mapping::{Mapping, RecordFault};
 use crate::protocol::envelope::{Options, Section};
 use crate::protocol::failure::ErrorKind;
 use crate::protocol::result::KeyFields;
-use crate::protocol::{Document, Event, Failure, Warning};
+use crate::protocol::{Document, Event, Failure, Warning, Watch};
 
 /// How one command's answer is shown.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct Presentation<'a> {
     pub changed: Option<&'a Document>,
     /// The inputs as the author wrote them, for sentences.
     pub written: &'a BTreeMap<String, String>,
+    /// What ends the work early.
+    pub watch: Watch<'a>,
 }
 
 impl Presentation<'_> {
@@ -71,7 +73,7 @@ pub fn present(
     if let Some(mapping) = how.mapping
         && (options.includes(Section::Events) || tabulated)
     {
-        let mapped = mapping.apply(raw)?;
+        let mapped = mapping.apply_within(raw, how.watch)?;
         shown.made = mapped.events.len();
         shown.incomplete = unmapped(&mapped.faults);
         shown.warnings = mapped.warnings;
@@ -123,13 +125,13 @@ impl Presented {
         let Some(source) = source else {
             return Ok(None);
         };
-        self.take_rows(source, mapping, rows).map(Some)
+        self.take_rows(source, (mapping, how.watch), rows).map(Some)
     }
 
     fn take_rows(
         &mut self,
         source: &Document,
-        mapping: &Mapping,
+        mapping: (&Mapping, Watch<'_>),
         declared: &ContextRows,
     ) -> Result<Document, Failure> {
         let (rows, mapped) = context::rows(source, mapping)?;

@@ -317,115 +317,6 @@ impl Pages {
     }
 }
 
-/// The canonical text of a document: tokens as received, no white space, members sorted by name.
-///
-/// Two spellings of one number stay two texts: what the service sent is what is compared.
-pub fn canonical(text: &str) -> Result<String, Unreadable> {
-    Ok(canonical_part(&compact(text)?))
-}
-
-/// The canonical text of a part of a document, which is known to be valid.
-pub(crate) fn canonical_part(text: &str) -> String {
-    let mut writer = Canonical {
-        text,
-        out: String::with_capacity(text.len()),
-        members: Vec::new(),
-        sorted: String::new(),
-    };
-    writer.value(scan::past_blank(text.as_bytes(), 0));
-    writer.out
-}
-
-/// Writes values in one pass and sorts what was written of an object when the object closes.
-struct Canonical<'a> {
-    text: &'a str,
-    out: String,
-    members: Vec<Written<'a>>,
-    sorted: String,
-}
-
-/// A member that was written: its name, and from where to where it stands in the output.
-struct Written<'a> {
-    name: Cow<'a, str>,
-    from: usize,
-    to: usize,
-}
-
-impl Canonical<'_> {
-    /// Writes the value at `at`; returns the position after it.
-    fn value(&mut self, at: usize) -> usize {
-        match self.text.as_bytes().get(at) {
-            Some(b'{') => self.object(at),
-            Some(b'[') => self.array(at),
-            _ => self.token(at),
-        }
-    }
-
-    fn token(&mut self, at: usize) -> usize {
-        let end = scan::value_end(self.text.as_bytes(), at);
-        self.out.push_str(self.text.get(at..end).unwrap_or(""));
-        end
-    }
-
-    fn array(&mut self, start: usize) -> usize {
-        let bytes = self.text.as_bytes();
-        let (mut at, mut mark) = (start + 1, '[');
-        while let Some(item) = scan::next_item(bytes, at) {
-            self.out.push(mark);
-            mark = ',';
-            at = self.value(item);
-        }
-        self.out.push_str(if mark == '[' { "[]" } else { "]" });
-        scan::past_bracket(bytes, at)
-    }
-
-    fn object(&mut self, start: usize) -> usize {
-        let bytes = self.text.as_bytes();
-        let (mut at, first, body) = (start + 1, self.members.len(), self.out.len() + 1);
-        self.out.push('{');
-        while let Some(item) = scan::next_item(bytes, at) {
-            if self.members.len() > first {
-                self.out.push(',');
-            }
-            at = self.member(item);
-        }
-        self.sort(first, body);
-        self.members.truncate(first);
-        self.out.push('}');
-        scan::past_bracket(bytes, at)
-    }
-
-    fn member(&mut self, item: usize) -> usize {
-        let from = self.out.len();
-        let end = self.token(item);
-        let name = scan::unquoted(self.text.get(item..end).unwrap_or(""));
-        self.out.push(':');
-        let end = self.value(scan::member_value(self.text.as_bytes(), end));
-        let to = self.out.len();
-        self.members.push(Written { name, from, to });
-        end
-    }
-
-    /// Puts the members written since `first` into the order of their names; equal ones keep
-    /// theirs. `body` is where the first of them begins.
-    fn sort(&mut self, first: usize, body: usize) {
-        let members = &mut self.members[first..];
-        if members.is_sorted_by(|a, b| a.name <= b.name) {
-            return;
-        }
-        members.sort_by(|a, b| a.name.cmp(&b.name));
-        self.sorted.clear();
-        for member in members {
-            if !self.sorted.is_empty() {
-                self.sorted.push(',');
-            }
-            self.sorted.push_str(&self.out[member.from..member.to]);
-        }
-        self.out.truncate(body);
-        self.out.push_str(&self.sorted);
-    }
-}
-
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
@@ -483,22 +374,6 @@ mod tests {
         assert_eq!(line_of(text, "/a/1/b~1c"), Some(5));
         assert_eq!(line_of(text, "/a/1/absent"), Some(4));
         assert_eq!(line_of("not json", "/a"), Some(1));
-    }
-
-    #[test]
-    fn the_canonical_text_sorts_members_at_every_depth() {
-        let one = r#"{"b":[{"y":1,"x":2.0}],"a":"\u00e4","B":{}}"#;
-        let same = "{\"B\":{},\n\"a\":\"\\u00e4\", \"b\":[{\"x\":2.0,\"y\":1}]}";
-        assert_eq!(canonical(one), canonical(same));
-        assert_eq!(
-            canonical(one).expect("valid JSON"),
-            r#"{"B":{},"a":"\u00e4","b":[{"x":2.0,"y":1}]}"#
-        );
-        let repeated = r#"[{"b":1,"a\n":{},"a":[],"b":0,"\u0061":2}, 1e400]"#;
-        assert_eq!(
-            canonical(repeated).expect("valid JSON"),
-            r#"[{"a":[],"\u0061":2,"a\n":{},"b":1,"b":0},1e400]"#
-        );
     }
 
     #[test]

@@ -4,13 +4,13 @@
 //! and by the command's own declaration.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::protocol::document::{Member, members};
+use crate::protocol::document::{Member, members, squeezed};
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::shape::{quoted, type_name};
-use crate::protocol::strict::{decode_object, strict_object};
+use crate::protocol::strict::{check, decode_object, field_names, unknown_keys};
 use crate::protocol::{Document, PROTOCOL, State, state};
 
 /// The largest request that is read, in bytes.
@@ -50,10 +50,8 @@ pub struct Envelope {
     pub options: Options,
     /// Echoed untouched; the only free-form place.
     #[serde(default)]
-    pub meta: Map<String, Value>,
-    /// The free-form place as it was sent, digits and all.
-    #[serde(skip)]
-    pub meta_as_sent: Meta,
+    #[schemars(with = "Map<String, Value>")]
+    pub meta: Meta,
 }
 
 fn protocol() -> u64 {
@@ -147,13 +145,27 @@ impl Options {
 pub struct Meta(Option<Document>);
 
 impl Meta {
-    fn sent(text: &str) -> Self {
-        let members = members(text.trim()).unwrap_or_default();
-        let found = members.iter().rfind(|member| member.name() == "meta");
-        let object = found
-            .map(Member::value)
-            .filter(|value| value.starts_with('{'));
+    fn sent(members: &[Member<'_>]) -> Self {
+        let object = sent(members, "meta").filter(|value| value.starts_with('{'));
         Meta(object.and_then(|value| Document::parse(value).ok()))
+    }
+
+    /// Its bytes of JSON.
+    pub fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(2, |sent| sent.text().len())
+    }
+}
+
+/// The text of a member of the request.
+fn sent<'a>(members: &[Member<'a>], name: &str) -> Option<&'a str> {
+    let found = members.iter().find(|member| member.name() == name);
+    found.map(Member::value)
+}
+
+impl<'de> Deserialize<'de> for Meta {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let object = Map::deserialize(deserializer)?;
+        Ok(Meta(Document::of(&object).ok()))
     }
 }
 
@@ -191,35 +203,52 @@ impl Envelope {
             })
         };
         let text = text_of(bytes).map_err(unreadable)?;
-        let object = strict_object(text).map_err(unreadable)?;
-        match Envelope::of(&object) {
-            Ok(envelope) => Ok(Envelope {
-                meta_as_sent: Meta::sent(text),
-                ..envelope
-            }),
+        check(text).map_err(unreadable)?;
+        let members = object(text.trim()).map_err(unreadable)?;
+        let meta = Meta::sent(&members);
+        match Envelope::of(&members) {
+            Ok(envelope) => Ok(Envelope { meta, ..envelope }),
             Err((failure, rest)) => {
-                let id = object.get("id").and_then(Value::as_str);
-                let id = id.filter(|id| visible(id)).map(str::to_owned);
+                let id = sent(&members, "id").filter(|text| text.len() < 1024);
+                let id: Option<String> = id.and_then(|text| serde_json::from_str(text).ok());
                 Err(Box::new(Refused {
                     failure,
-                    id,
-                    meta: Meta::sent(text),
+                    id: id.filter(|id| visible(id)),
+                    meta,
                     rest,
                 }))
             }
         }
     }
 
-    /// Reads the members. With the faults comes the envelope without what is faulty, where the
-    /// rest of it can be judged all the same.
-    fn of(object: &Map<String, Value>) -> Result<Self, (Failure, Option<Box<Self>>)> {
-        check_protocol(object).map_err(|failure| (failure, None))?;
-        let read = decode_object::<Envelope>(object, "", ErrorKind::MalformedRequest);
-        let (mut faults, rest) = match read {
-            Ok(envelope) => (options_fault(object), Some(envelope)),
-            Err(faults) => {
-                let rest = readable_rest(object, &faults);
-                (faults, rest)
+    /// Reads the members, each as far as its size allows: values of a tree take far more memory
+    /// than their text. With the faults comes the envelope without its faulty members, if it can
+    /// still be checked.
+    fn of(members: &[Member<'_>]) -> Result<Self, (Failure, Option<Box<Self>>)> {
+        let known = field_names::<Envelope>();
+        let (mut object, mut unknown, mut sizes) = (Map::new(), Vec::new(), Vec::new());
+        for member in members {
+            let name = member.name();
+            if !known.contains(&&*name) {
+                unknown.push(name);
+                continue;
+            }
+            let (value, fault) = bounded(&name, member.value());
+            sizes.extend(fault);
+            object.insert(name.into_owned(), value);
+        }
+        check_protocol(&object).map_err(|failure| (failure, None))?;
+        let unknown: Vec<&str> = unknown.iter().map(|name| &**name).collect();
+        let mut faults = unknown_keys(&unknown, (ErrorKind::MalformedRequest, ""), known);
+        faults.append(&mut sizes);
+        let rest = match decode_object::<Envelope>(&object, "", ErrorKind::MalformedRequest) {
+            Ok(envelope) if faults.is_empty() => {
+                faults = options_fault(&object);
+                Some(envelope)
+            }
+            read => {
+                faults.extend(read.err().into_iter().flatten());
+                readable_rest(&object, &faults)
             }
         };
         faults.extend(rest.iter().flat_map(Envelope::faults));
@@ -262,11 +291,6 @@ impl Envelope {
         let Some(object) = &self.state else {
             return Ok(None);
         };
-        let bytes = serde_json::to_string(object).map_or(0, |text| text.len());
-        if bytes > state::MAX_BYTES {
-            let message = format!("\"state\" has {bytes} bytes; at most 65536 are accepted.");
-            return Err(Failure::invalid_input("/state", message));
-        }
         let unusable = || {
             Failure::invalid_input("/state", "\"state\" is not one that this host returned.")
                 .advice("Send the last result's `state` unchanged, or null to start afresh.")
@@ -275,6 +299,56 @@ impl Envelope {
             Ok(state) if state.state == state::VERSION => Ok(Some(state)),
             _ => Err(unusable()),
         }
+    }
+}
+
+/// The members of the request.
+fn object(text: &str) -> Result<Vec<Member<'_>>, Failure> {
+    members(text).map_err(|_| {
+        let kind = type_name(&outline(text));
+        let message = format!("The request is {kind}, expected one JSON object.");
+        Failure::new(ErrorKind::MalformedRequest, message)
+    })
+}
+
+/// The largest value of an envelope key, in bytes of JSON.
+fn limit(key: &str) -> usize {
+    match key {
+        "connection" => 256 * 1024,
+        "inputs" | "mapping" => 512 * 1024,
+        "state" => state::MAX_BYTES,
+        _ => 64 * 1024,
+    }
+}
+
+/// The value of an envelope key; in place of one that is too large, an empty one and the fault.
+/// What is in `meta` is never looked at.
+fn bounded(key: &str, text: &str) -> (Value, Option<Failure>) {
+    if key == "meta" {
+        return (outline(text), None);
+    }
+    let limit = limit(key);
+    let bytes = match text.len() {
+        len if len <= limit => len,
+        _ => squeezed(text).map_or(text.len(), |text| text.len()),
+    };
+    if bytes <= limit {
+        return (serde_json::from_str(text).unwrap_or_default(), None);
+    }
+    let message = format!("\"{key}\" has {bytes} bytes; at most {limit} are accepted.");
+    let fault = Failure::invalid_input(format!("/{key}"), message);
+    (outline(text), Some(fault))
+}
+
+/// A value of the same type with nothing in it.
+fn outline(text: &str) -> Value {
+    match text.as_bytes().first() {
+        Some(b'{') => Value::Object(Map::new()),
+        Some(b'[') => Value::Array(Vec::new()),
+        Some(b'"') => Value::String(String::new()),
+        Some(b't' | b'f') => Value::Bool(false),
+        Some(b'n') => Value::Null,
+        _ => Value::from(0),
     }
 }
 

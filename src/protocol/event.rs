@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 /// A mapped event.
 #[derive(Clone, Debug, serde::Serialize, JsonSchema)]
 pub struct Event {
-    /// The Unique Event Key, or `sha256:` of the record's canonical text.
+    /// The Unique Event Key, or `sha256:` and the hash of the record's canonical form.
     pub key: String,
     /// The event source whose condition held.
     pub source: Arc<str>,

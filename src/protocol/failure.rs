@@ -13,6 +13,15 @@ use serde::Serialize;
 pub use crate::protocol::kind::ErrorKind;
 use crate::protocol::shape::name_of;
 
+/// The most single faults that a failure lists; the others are counted.
+pub const MAX_ITEMS: usize = 100;
+
+/// The longest message and the longest place that an `error` block carries, in bytes.
+const MAX_MESSAGE: usize = 8 * 1024;
+
+/// The longest message and the longest place of a single fault, in bytes.
+const MAX_ITEM: usize = 1024;
+
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// The call that failed, without secrets: enough to find it in three logs.
@@ -104,6 +113,8 @@ struct Inner {
     retry_after: Option<Duration>,
     upstream: Option<Upstream>,
     items: Vec<Fault>,
+    /// Single faults that are not listed.
+    unlisted: usize,
     source: Option<Source>,
 }
 
@@ -130,6 +141,7 @@ impl Failure {
             retry_after: None,
             upstream: None,
             items: Vec::new(),
+            unlisted: 0,
             source: None,
         }))
     }
@@ -195,9 +207,13 @@ impl Failure {
         self
     }
 
-    /// Adds a single fault.
+    /// Adds a single fault; beyond [`MAX_ITEMS`] it is only counted.
     #[must_use]
     pub fn with_item(mut self, item: Failure) -> Self {
+        if self.0.items.len() >= MAX_ITEMS {
+            self.0.unlisted += 1;
+            return self;
+        }
         let Inner {
             kind,
             rule,
@@ -209,12 +225,12 @@ impl Failure {
         let http_status = upstream.as_ref().and_then(|call| call.http_status);
         let vendor_code = upstream.and_then(|call| call.code);
         self.0.items.push(Fault {
-            at,
+            at: at.map(|at| shortened(at, MAX_ITEM)),
             rule,
             vendor_code,
             http_status,
             kind,
-            message,
+            message: shortened(message, MAX_ITEM),
         });
         self
     }
@@ -234,11 +250,7 @@ impl Failure {
         let message = if same_words {
             first.0.message.clone()
         } else {
-            let all: Vec<&str> = faults
-                .iter()
-                .map(|fault| fault.0.message.as_str())
-                .collect();
-            format!("{} faults: {}", all.len(), all.join(" "))
+            summary(&faults)
         };
         let mut joined = Failure::new(first.0.kind, message);
         joined.0.rule = if same_rule { first.0.rule } else { None };
@@ -257,6 +269,7 @@ impl Failure {
             at: own.at.clone(),
             upstream: own.upstream.clone(),
             items: own.items.clone(),
+            unlisted: own.unlisted,
             source: None,
             ..*own
         }))
@@ -395,6 +408,7 @@ impl Failure {
             retry_after,
             upstream,
             items,
+            unlisted,
             ..
         } = *self.0;
         let (usual_cause, usual_advice) = match kind.usual() {
@@ -410,10 +424,20 @@ impl Failure {
             vendor: upstream.as_ref().and_then(|call| call.code.as_deref()),
             http_status: upstream.as_ref().and_then(|call| call.http_status),
         };
+        let mut listed: Vec<FaultItem> =
+            items.into_iter().map(|fault| fault.close(codes)).collect();
+        if unlisted > 0 {
+            listed.push(FaultItem {
+                at: None,
+                status_code: code.text(codes),
+                kind,
+                message: format!("{unlisted} more faults are not listed."),
+            });
+        }
         ErrorBlock {
             failure_indicator: indicator.to_owned(),
             status_code: code.text(codes),
-            message,
+            message: shortened(message, MAX_MESSAGE),
             kind,
             source: if upstream.is_some() {
                 FaultSource::Upstream
@@ -425,11 +449,31 @@ impl Failure {
                 .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
             cause: cause.unwrap_or_else(|| usual_cause.to_owned()),
             assistance: assistance.unwrap_or_else(|| usual_advice.to_owned()),
-            at,
+            at: at.map(|at| shortened(at, MAX_MESSAGE)),
             upstream,
-            items: items.into_iter().map(|fault| fault.close(codes)).collect(),
+            items: listed,
         }
     }
+}
+
+/// The messages of several faults as one, as far as they are listed.
+fn summary(faults: &[Failure]) -> String {
+    let mut text = format!("{} faults:", faults.len());
+    for fault in faults.iter().take(MAX_ITEMS) {
+        text.push(' ');
+        text.push_str(&shortened(fault.0.message.clone(), MAX_ITEM));
+    }
+    text
+}
+
+/// The text, cut at a character if it is longer than `limit` bytes: names in a request can have any
+/// length.
+fn shortened(mut text: String, limit: usize) -> String {
+    if text.len() > limit {
+        text.truncate(text.floor_char_boundary(limit));
+        text.push('…');
+    }
+    text
 }
 
 impl Fault {
@@ -552,6 +596,26 @@ mod tests {
         assert_eq!(code_of(refused("Forbidden", 403)), "403");
         assert_eq!(code_of(refused("429", 403)), "429");
         assert_eq!(code_of(Failure::new(ErrorKind::Network, "No.")), "503");
+    }
+
+    #[test]
+    fn faults_beyond_the_limit_are_counted_and_long_texts_are_cut() {
+        let fault = |n: usize| {
+            let message = format!("{n} {}", "é".repeat(2 * MAX_ITEM));
+            Failure::invalid_input(format!("/inputs/{n}"), message)
+        };
+        let joined = Failure::join((0..MAX_ITEMS + 7).map(fault).collect());
+        let block = joined.expect("faults").close("It failed.", &Codes::new());
+        assert_eq!(block.items.len(), MAX_ITEMS + 1);
+        let last = block.items.last().expect("items");
+        assert_eq!(last.message, "7 more faults are not listed.");
+        assert!(
+            block.message.starts_with("107 faults: 0 é"),
+            "{}",
+            block.message
+        );
+        let bytes: usize = block.items.iter().map(|item| item.message.len()).sum();
+        assert!(bytes + block.message.len() < (MAX_ITEMS + 9) * (MAX_ITEM + 8));
     }
 
     #[test]

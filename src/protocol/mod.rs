@@ -6,6 +6,7 @@
 //! keys come after `meta`, with a minor version). What is *done* with these types is the business
 //! of `host`.
 
+pub mod canonical;
 pub mod coverage;
 pub mod document;
 pub mod envelope;
@@ -14,6 +15,7 @@ pub mod failure;
 pub mod result;
 pub mod secret;
 pub mod state;
+pub mod watch;
 
 pub(crate) mod scan;
 
@@ -32,6 +34,7 @@ pub(crate) use shape::{quoted, type_name};
 pub use state::State;
 pub(crate) use strict::escape;
 pub use strict::{decode_object, field_names, member_faults, strict_object};
+pub use watch::Watch;
 
 /// The version of the protocol that this host speaks.
 pub const PROTOCOL: u64 = 1;

@@ -156,7 +156,7 @@ impl<'a> Walk<'a> {
         let required = schema["required"].as_array();
         for name in required.into_iter().flatten().filter_map(Value::as_str) {
             if !object.contains_key(name) {
-                let wanted = self.wanted(&self.branches(&schema["properties"][name]));
+                let wanted = wanted(&self.branches(&schema["properties"][name]));
                 let place = self.name(&format!("{at}/{name}"));
                 self.add(
                     at,
@@ -201,7 +201,7 @@ impl<'a> Walk<'a> {
             value if scalar && !secret => self.given(value),
             other => type_name(other).to_owned(),
         };
-        let (name, wanted) = (self.name(at), self.wanted(branches));
+        let (name, wanted) = (self.name(at), wanted(branches));
         self.add(
             at,
             false,
@@ -218,27 +218,6 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// What is allowed, in words.
-    fn wanted(&self, branches: &[&Value]) -> String {
-        let choices: Vec<&str> = branches.iter().flat_map(|branch| words(branch)).collect();
-        if !choices.is_empty() {
-            return format!("one of {}", choices.join(", "));
-        }
-        let mut all: Vec<String> = Vec::new();
-        for branch in branches {
-            for name in types(branch).into_iter().filter(|name| *name != "null") {
-                let words = in_words(name, branch);
-                if !all.contains(&words) {
-                    all.push(words);
-                }
-            }
-        }
-        match all.len() {
-            0 => "any JSON".to_owned(),
-            _ => all.join(" or "),
-        }
-    }
-
     fn name(&self, at: &str) -> String {
         name_of(&format!("{}{at}", self.base))
     }
@@ -249,6 +228,27 @@ impl<'a> Walk<'a> {
             missing,
             message,
         });
+    }
+}
+
+/// What is allowed, in words.
+fn wanted(branches: &[&Value]) -> String {
+    let choices: Vec<&str> = branches.iter().flat_map(|branch| words(branch)).collect();
+    if !choices.is_empty() {
+        return format!("one of {}", choices.join(", "));
+    }
+    let mut all: Vec<String> = Vec::new();
+    for branch in branches {
+        for name in types(branch).into_iter().filter(|name| *name != "null") {
+            let words = in_words(name, branch);
+            if !all.contains(&words) {
+                all.push(words);
+            }
+        }
+    }
+    match all.len() {
+        0 => "any JSON".to_owned(),
+        _ => all.join(" or "),
     }
 }
 

@@ -3,7 +3,10 @@
 //! The names a type knows are asked of the type itself, so no list of fields is written twice.
 //! What is expected comes from the type's schema (`shape`).
 
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
 use std::fmt;
+use std::hash::BuildHasher as _;
 
 use schemars::{JsonSchema, schema_for};
 use serde::de::{
@@ -13,7 +16,7 @@ use serde::forward_to_deserialize_any;
 use serde_json::{Map, Number, Value};
 
 use crate::names;
-use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::failure::{ErrorKind, Failure, MAX_ITEMS};
 use crate::protocol::shape::{Difference, differences, name_of, type_name};
 
 /// Reads one JSON object; a key that stands twice in any object is refused with its place.
@@ -33,6 +36,96 @@ pub fn strict_object(text: &str) -> Result<Map<String, Value>, Failure> {
             ),
         )),
     }
+}
+
+/// Checks JSON text as strictly as [`strict_object`] reads it, without building values: its
+/// memory is a small part of the text's.
+pub(crate) fn check(text: &str) -> Result<(), Failure> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let hasher = RandomState::new();
+    Checked(&hasher)
+        .deserialize(&mut reader)
+        .and_then(|()| reader.end())
+        .map_err(|error| malformed(&error))
+}
+
+/// Checks a value, refusing repeated keys.
+///
+/// Keys are compared by a 64-bit hash with a random key, so that an object of two million members
+/// takes 40 MB and not 200. The chance that it is refused wrongly is one in ten million.
+#[derive(Clone, Copy)]
+struct Checked<'h>(&'h RandomState);
+
+impl<'de> DeserializeSeed<'de> for Checked<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Checked<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(self)?.is_some() {}
+        Ok(())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut keys = HashSet::new();
+        while map.next_key_seed(Key(self.0, &mut keys))?.is_some() {
+            map.next_value_seed(self)?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks one key of an object against those before it.
+struct Key<'k>(&'k RandomState, &'k mut HashSet<u64>);
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<(), E> {
+        if self.1.insert(self.0.hash_one(key)) {
+            return Ok(());
+        }
+        Err(E::custom(twice(key)))
+    }
+}
+
+fn twice(key: &str) -> String {
+    format!("the key \"{key}\" stands twice")
 }
 
 fn malformed(error: &serde_json::Error) -> Failure {
@@ -98,7 +191,7 @@ impl<'de> Visitor<'de> for Strict {
         let mut object = Map::new();
         while let Some(key) = map.next_key::<String>()? {
             if object.contains_key(&key) {
-                return Err(de::Error::custom(format!("the key \"{key}\" stands twice")));
+                return Err(de::Error::custom(twice(&key)));
             }
             let value = map.next_value_seed(Strict)?;
             object.insert(key, value);
@@ -144,14 +237,13 @@ pub fn decode_object<T: DeserializeOwned + JsonSchema>(
     kind: ErrorKind,
 ) -> Result<T, Vec<Failure>> {
     let known = field_names::<T>();
-    let mut faults: Vec<Failure> = object
-        .keys()
-        .filter(|key| !known.contains(&key.as_str()))
-        .map(|key| unknown_key(kind, pointer, key, known))
-        .collect();
+    let is_known = |key: &str| known.contains(&key);
+    let unknown = object.keys().map(String::as_str);
+    let unknown: Vec<&str> = unknown.filter(|key| !is_known(key)).collect();
+    let mut faults = unknown_keys(&unknown, (kind, pointer), known);
     let understood: Map<String, Value> = object
         .iter()
-        .filter(|(key, _)| known.contains(&key.as_str()))
+        .filter(|(key, _)| is_known(key))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     let understood = Value::Object(understood);
@@ -209,10 +301,25 @@ fn inside(place: &str) -> &str {
     }
 }
 
-fn unknown_key(kind: ErrorKind, pointer: &str, key: &str, known: &[&str]) -> Failure {
-    let hint = names::suggestion(key, known.iter().copied());
-    Failure::new(kind, format!("Unknown key \"{key}\". {hint}"))
-        .at(format!("{pointer}/{}", escape(key)))
+/// A fault for each unknown key of the object at a place. Finding the nearest name takes time, so
+/// beyond what a failure lists they are only counted.
+pub(crate) fn unknown_keys(
+    unknown: &[&str],
+    (kind, pointer): (ErrorKind, &str),
+    known: &[&str],
+) -> Vec<Failure> {
+    let fault = |key: &&str| {
+        let hint = names::suggestion(key, known.iter().copied());
+        Failure::new(kind, format!("Unknown key \"{key}\". {hint}"))
+            .at(format!("{pointer}/{}", escape(key)))
+    };
+    let mut faults: Vec<Failure> = unknown.iter().take(MAX_ITEMS).map(fault).collect();
+    let rest = unknown.len() - faults.len();
+    if rest > 0 {
+        let message = format!("{rest} more keys are unknown.");
+        faults.push(Failure::new(kind, message).at(pointer));
+    }
+    faults
 }
 
 /// A name as a step of a JSON Pointer.

@@ -1,0 +1,306 @@
+//! The canonical form of JSON text, for hashes that do not depend on how a tool writes JSON.
+//!
+//! Tools that read and write JSON change white space, escapes and the spelling of numbers. The
+//! canonical form has one spelling of each:
+//!
+//! * no white space outside strings;
+//! * in strings only the escapes that JSON requires, in their short form where there is one; a lone
+//!   surrogate stays `\udxxx`, in lower case;
+//! * an integer as written; any other finite number as ECMAScript prints its double (RFC 8785,
+//!   section 3.2.2.3); a number that is not finite as a double as written;
+//! * members in the order received, repeated ones included. Nothing is sorted.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use crate::protocol::scan;
+
+/// The canonical form of JSON text, which must be valid. Text that already is canonical is returned
+/// without a copy.
+pub fn canonical(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let mut out = String::new();
+    // Text before `from` is in `out` already.
+    let (mut from, mut at) = (0, 0);
+    while let Some(byte) = bytes.get(at) {
+        let (end, rewritten) = match byte {
+            b'"' => match scan::name_end(bytes, at) {
+                (end, true) => (end, string(text.get(at..end).unwrap_or_default())),
+                (end, false) => (end, None),
+            },
+            b'-' | b'0'..=b'9' => {
+                let end = scan::value_end(bytes, at);
+                (end, number(text.get(at..end).unwrap_or_default()))
+            }
+            b' ' | b'\t' | b'\n' | b'\r' => (scan::past_blank(bytes, at), Some(String::new())),
+            _ => (at + 1, None),
+        };
+        if let Some(rewritten) = rewritten {
+            out.push_str(text.get(from..at).unwrap_or_default());
+            out.push_str(&rewritten);
+            from = end;
+        }
+        at = end;
+    }
+    if from == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(text.get(from..).unwrap_or_default());
+    Cow::Owned(out)
+}
+
+/// The canonical form of a number; `None` if it is as written.
+fn number(written: &str) -> Option<String> {
+    if !written.contains(['.', 'e', 'E']) {
+        return None;
+    }
+    let value: f64 = written.parse().ok()?;
+    let mut buffer = ryu_js::Buffer::new();
+    let text = value.is_finite().then(|| buffer.format_finite(value))?;
+    (text != written).then(|| text.to_owned())
+}
+
+/// The canonical form of a string with escapes, quotes included; `None` if it is as written.
+fn string(written: &str) -> Option<String> {
+    let mut out = String::with_capacity(written.len());
+    let mut rest = written;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let escape = &rest[at..];
+        let used = match escape.as_bytes().get(1) {
+            Some(b'u') => unicode(escape, &mut out),
+            Some(b'/') => {
+                out.push('/');
+                2
+            }
+            // The other short escapes are canonical.
+            _ => {
+                out.push_str(escape.get(..2).unwrap_or(escape));
+                2
+            }
+        };
+        rest = escape.get(used..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    (out != written).then_some(out)
+}
+
+/// Writes the character of a `\u` escape, or of two that are one character. Returns the length of
+/// what was read.
+fn unicode(escape: &str, out: &mut String) -> usize {
+    let unit = |from: usize| {
+        let digits = escape
+            .get(from..from + 6)
+            .and_then(|text| text.strip_prefix("\\u"))?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    let Some(first) = unit(0) else {
+        out.push_str(escape);
+        return escape.len();
+    };
+    let pair = unit(6).filter(|_| (0xd800..0xdc00).contains(&first));
+    if let Some(second @ 0xdc00..=0xdfff) = pair {
+        let code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+        out.extend(char::from_u32(code));
+        return 12;
+    }
+    match char::from_u32(first) {
+        Some('"') => out.push_str("\\\""),
+        Some('\\') => out.push_str("\\\\"),
+        Some('\u{8}') => out.push_str("\\b"),
+        Some('\u{c}') => out.push_str("\\f"),
+        Some('\n') => out.push_str("\\n"),
+        Some('\r') => out.push_str("\\r"),
+        Some('\t') => out.push_str("\\t"),
+        Some(character) if character >= ' ' => out.push(character),
+        // The other control characters, and lone surrogates. Writing to a text cannot fail.
+        _ => drop(write!(out, "\\u{first:04x}")),
+    }
+    6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn each_spelling_of_a_value_has_one_form() {
+        for (written, form) in [
+            (
+                "{ \"b\" : [ 1 , 2 ] ,\n\t\"a\":{ } }",
+                r#"{"b":[1,2],"a":{}}"#,
+            ),
+            (r#""\u0027\u003c\u003E\u0026\u002b\/""#, r#""'<>&+/""#),
+            (r#""\u00e9\u4E2D\ud83d\uDE00""#, "\"é中😀\""),
+            (
+                r#""\u0022\u005c\u0008\u000C\u000a\u000D\u0009""#,
+                r#""\"\\\b\f\n\r\t""#,
+            ),
+            (r#""\u001F\u0000\u007f""#, "\"\\u001f\\u0000\u{7f}\""),
+            (r#""\uD83D x \uDE00\uD83D""#, r#""\ud83d x \ude00\ud83d""#),
+            (r#""\uD83D\u0041""#, r#""\ud83dA""#),
+            (r#""\\u0041""#, r#""\\u0041""#),
+            ("[1.0,1.50,1e2,1E+2,-0.0,0.1e1]", "[1,1.5,100,100,0,1]"),
+            ("[1e21,1.0E-7,123456789.125]", "[1e+21,1e-7,123456789.125]"),
+            (
+                "[18446744073709551616,-0,007]",
+                "[18446744073709551616,-0,007]",
+            ),
+            ("[1e400,-1E400,1e-400]", "[1e400,-1E400,0]"),
+            ("[true, false ,null]", "[true,false,null]"),
+        ] {
+            assert_eq!(canonical(written), form, "{written}");
+        }
+    }
+
+    #[test]
+    fn canonical_text_is_not_copied_and_order_counts() {
+        let text = r#"{"b":"é \n \" \u001f","a":[1,1.5,{}],"a":null}"#;
+        assert!(matches!(canonical(text), Cow::Borrowed(same) if same == text));
+        assert_ne!(canonical(r#"{"a":1,"b":2}"#), canonical(r#"{"b":2,"a":1}"#));
+        assert_ne!(canonical(r#"{"a":"1"}"#), canonical(r#"{"a":1}"#));
+    }
+
+    #[test]
+    fn text_that_is_not_json_does_not_panic() {
+        for text in [
+            "\"",
+            "\"\\",
+            "\"\\u",
+            "\"\\u12é\"",
+            "\"\\ud83d\\",
+            "-",
+            "1e",
+            "[\"\\u00",
+        ] {
+            let _ = canonical(text);
+        }
+    }
+
+    /// JSON that has one spelling: what a tool reads.
+    fn value() -> impl Strategy<Value = serde_json::Value> {
+        let scalar = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<f64>().prop_filter_map("finite", |number| {
+                serde_json::Number::from_f64(number).map(Into::into)
+            }),
+            "(\\PC|[\\x00-\\x1f\"\\\\/'<>&é😀]){0,8}".prop_map(Into::into),
+        ];
+        scalar.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                proptest::collection::vec(("\\PC{0,4}", inner), 0..4).prop_map(|members| {
+                    members
+                        .into_iter()
+                        .collect::<serde_json::Map<_, _>>()
+                        .into()
+                }),
+            ]
+        })
+    }
+
+    /// Writes a value as some tool does; each choice takes the next of `dice`.
+    fn write(value: &serde_json::Value, dice: &mut dyn Iterator<Item = u8>, out: &mut String) {
+        let blank = |dice: &mut dyn Iterator<Item = u8>| {
+            ["", "", " ", "\n  ", "\t"][usize::from(dice.next().unwrap_or(0)) % 5]
+        };
+        out.push_str(blank(dice));
+        match value {
+            serde_json::Value::String(text) => spell(text, dice, out),
+            serde_json::Value::Array(items) => {
+                out.push('[');
+                for (n, item) in items.iter().enumerate() {
+                    out.push_str(if n > 0 { "," } else { "" });
+                    write(item, dice, out);
+                }
+                out.push(']');
+            }
+            serde_json::Value::Object(members) => {
+                out.push('{');
+                for (n, (name, member)) in members.iter().enumerate() {
+                    out.push_str(if n > 0 { "," } else { "" });
+                    out.push_str(blank(dice));
+                    spell(name, dice, out);
+                    out.push_str(blank(dice));
+                    out.push(':');
+                    write(member, dice, out);
+                }
+                out.push('}');
+            }
+            serde_json::Value::Number(number) if number.is_f64() => {
+                let number = number.as_f64().expect("a double");
+                let text = match dice.next().unwrap_or(0) % 3 {
+                    0 => format!("{number:?}"),
+                    1 => format!("{number:e}").replace('e', "E"),
+                    _ => format!("{number:.17e}"),
+                };
+                out.push_str(&text);
+            }
+            other => out.push_str(&other.to_string()),
+        }
+        out.push_str(blank(dice));
+    }
+
+    fn spell(text: &str, dice: &mut dyn Iterator<Item = u8>, out: &mut String) {
+        out.push('"');
+        for character in text.chars() {
+            let mut units = [0; 2];
+            let required = character < ' ' || matches!(character, '"' | '\\');
+            match dice.next().unwrap_or(0) % 4 {
+                0 | 1 if !required => out.push(character),
+                2 if character == '/' => out.push_str("\\/"),
+                2 if character == '\n' => out.push_str("\\n"),
+                2 if matches!(character, '"' | '\\') => out.extend(['\\', character]),
+                3 => {
+                    for unit in character.encode_utf16(&mut units) {
+                        write!(out, "\\u{unit:04X}").expect("a text");
+                    }
+                }
+                _ => {
+                    for unit in character.encode_utf16(&mut units) {
+                        write!(out, "\\u{unit:04x}").expect("a text");
+                    }
+                }
+            }
+        }
+        out.push('"');
+    }
+
+    /// Do two values say the same? An integer and a double do if they are one number.
+    fn same(one: &serde_json::Value, other: &serde_json::Value) -> bool {
+        use serde_json::Value::{Array, Number, Object};
+        match (one, other) {
+            (Number(a), Number(b)) if a.is_f64() || b.is_f64() => a.as_f64() == b.as_f64(),
+            (Array(a), Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+            (Object(a), Object(b)) => {
+                let pairs = || a.iter().zip(b);
+                a.len() == b.len() && pairs().all(|((m, a), (n, b))| m == n && same(a, b))
+            }
+            (a, b) => a == b,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn rewriting_keeps_the_form_and_another_value_changes_it(
+            (one, other) in (value(), value()),
+            dice in proptest::collection::vec(any::<u8>(), 1..200),
+        ) {
+            let spelled = |value, skip| {
+                let mut out = String::new();
+                write(value, &mut dice.iter().copied().cycle().skip(skip), &mut out);
+                out
+            };
+            let (first, second) = (spelled(&one, 0), spelled(&one, 1));
+            let form = canonical(&first).into_owned();
+            prop_assert_eq!(&form, &canonical(&second));
+            prop_assert_eq!(&form, &canonical(&form));
+            prop_assert!(matches!(canonical(&form), Cow::Borrowed(_)), "already canonical");
+            let different = canonical(&spelled(&other, 0)) != form;
+            prop_assert_eq!(different, !same(&one, &other));
+        }
+    }
+}
