@@ -1,10 +1,13 @@
 //! Times as playbook authors write them, and as they go on the wire.
 //!
 //! Accepted: RFC 3339, `YYYY-MM-DD[ T]HH:MM[:SS[.fraction]]` and `YYYY-MM-DD`, both UTC; where a
-//! parameter declares it, spans back from now such as `3 days`, and further formats. This module
+//! parameter declares it, spans back from now such as `3 days`, and further formats. A leap second
+//! (`23:59:60`) is the first second of the next minute. This module
 //! knows no rule about ranges; those belong to the services.
 
-use chrono::{DateTime, Days, Months, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{
+    DateTime, Days, Months, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Timelike, Utc,
+};
 
 const ZONELESS: [&str; 4] = [
     "%Y-%m-%d %H:%M",
@@ -17,7 +20,7 @@ const ZONELESS: [&str; 4] = [
 pub fn instant(text: &str, formats: &[String]) -> Option<DateTime<Utc>> {
     let text = text.trim();
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.with_timezone(&Utc));
+        return rolled_over(time.with_timezone(&Utc));
     }
     let extra = formats.iter().map(String::as_str);
     ZONELESS
@@ -30,7 +33,17 @@ pub fn instant(text: &str, formats: &[String]) -> Option<DateTime<Utc>> {
                 .find_map(|format| NaiveDate::parse_from_str(text, format).ok())
                 .and_then(|day| day.and_hms_opt(0, 0, 0))
         })
-        .map(|naive| naive.and_utc())
+        .and_then(|naive| rolled_over(naive.and_utc()))
+}
+
+/// A leap second has more than a second's nanoseconds; services know none.
+fn rolled_over(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    match time.nanosecond().checked_sub(1_000_000_000) {
+        None => Some(time),
+        Some(rest) => time
+            .with_nanosecond(rest)?
+            .checked_add_signed(TimeDelta::seconds(1)),
+    }
 }
 
 /// Reads a span back from `now`, such as `3 days` or `1 month`, as the point in time it reaches.
@@ -90,6 +103,19 @@ mod tests {
         assert_eq!(shown("2022-03-15T00:00:00.000Z"), midnight);
         assert_eq!(shown("15.3.2022"), None);
         assert_eq!(shown("2022-02-30"), None);
+    }
+
+    #[test]
+    fn leap_second_rolls_over() {
+        let midnight = Some("2023-01-01T00:00:00Z".to_owned());
+        assert_eq!(shown("2022-12-31T23:59:60Z"), midnight);
+        assert_eq!(shown("2022-12-31 23:59:60"), midnight);
+        assert_eq!(shown("2023-01-01T01:59:60+02:00"), midnight);
+        assert_eq!(shown("2022-12-31T23:59:61Z"), None);
+        assert_eq!(
+            normalise("2022-12-31T23:59:60.250Z").as_deref(),
+            Some("2023-01-01T00:00:00.250Z")
+        );
     }
 
     #[test]

@@ -20,8 +20,8 @@ use crate::protocol::failure::{Codes, ErrorBlock, ErrorKind, Failure, FaultItem}
 use crate::protocol::result::{Metrics, ReturnData};
 use crate::protocol::{Document, PROTOCOL, Redactor, ResultEnvelope, State, Watch};
 
-use super::Checked;
 use super::stop::Stop;
+use super::{Checked, redact};
 
 /// The largest `meta` that the reproduction line repeats, in bytes.
 const MAX_META: usize = 4096;
@@ -138,8 +138,8 @@ impl Head {
     pub(super) fn refuse(self, failure: Failure, redactor: &Redactor) -> ResultEnvelope {
         let counts = Counts::default();
         let mut result = self.fail(failure, counts);
-        // A message may repeat a key or a name; a secret pasted there is struck out here already.
-        result.result = redactor.redact(&result.result);
+        // Nothing stops this: a refusal is short.
+        let _ = redact::strike(&mut result, redactor, &|| false);
         self.report(&result);
         result
     }

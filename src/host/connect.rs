@@ -18,7 +18,8 @@ use crate::microsoft::connection::{
 };
 use crate::microsoft::{Cloud, Connection};
 use crate::ops::Needs;
-use crate::protocol::{Failure, Redactor, Secret};
+use crate::protocol::redact::is_short;
+use crate::protocol::{Failure, Redactor, Secret, Warning};
 
 /// How many seconds a call may take; 0 is the usual time.
 const LONGEST: RangeInclusive<f64> = 0.0..=86_400.0;
@@ -42,15 +43,16 @@ pub(super) fn connection(
     bound: &Bound,
     settings: &Settings,
     redactor: &Redactor,
-) -> Result<Connection, Vec<Failure>> {
+) -> Result<(Connection, Vec<Warning>), Vec<Failure>> {
     let wanted = |slot: &str| wants(needs, slot);
     let (secrets, mut faults) = secrets::resolve(bound, wanted, &settings.allowed, redactor);
+    let warnings = short(bound, &secrets);
     let opened = match needs {
         Needs::Nothing => Connection::nobody().map_err(|failure| vec![failure]),
         _ => opened(&Slots { bound, secrets }, needs, settings),
     };
     match opened {
-        Ok(connection) if faults.is_empty() => Ok(connection),
+        Ok(connection) if faults.is_empty() => Ok((connection, warnings)),
         Ok(_) => Err(faults),
         Err(found) => {
             // What is missing because it could not be resolved is told of once.
@@ -68,6 +70,23 @@ pub(super) fn connection(
             Err(faults)
         }
     }
+}
+
+/// A warning for each secret that is too short to be struck out of longer words.
+fn short(bound: &Bound, secrets: &Secrets) -> Vec<Warning> {
+    let short = secrets
+        .iter()
+        .filter(|(_, secret)| !secret.expose().is_empty() && is_short(secret));
+    short
+        .map(|(slot, _)| {
+            let at = bound.places.get(slot).map_or("/connection", String::as_str);
+            let title = at.rsplit('/').next().unwrap_or(slot);
+            let words = format!(
+                "\"{title}\" is shorter than 6 characters. It is removed from results and logs only where no letter or digit stands beside it, and not at all if it is shorter than 4. Use a longer secret."
+            );
+            Warning::new("secret_short", words).at(at)
+        })
+        .collect()
 }
 
 fn opened(

@@ -12,9 +12,11 @@ mod close;
 mod connect;
 mod face;
 mod operator_file;
+mod permitted;
 mod prepare;
 mod private_file;
 pub mod profiles;
+mod redact;
 pub mod secrets;
 mod session;
 mod state_dir;
@@ -37,7 +39,7 @@ use crate::microsoft::{Cloud, Connection};
 use crate::net::transcript::is_rehearsal;
 use crate::protocol::envelope;
 use crate::protocol::failure::{ErrorKind, Failure};
-use crate::protocol::{Envelope, Redactor, ResultEnvelope, Secret, State};
+use crate::protocol::{Envelope, Redactor, ResultEnvelope, Secret, State, Warning};
 use catalog::{Catalog, Target};
 use close::Head;
 use prepare::Preparation;
@@ -50,6 +52,7 @@ use vault::Vault;
 pub use crate::net::deadline::CancelSignal as Cancel;
 pub use crate::net::{MemoryBudget, Pace};
 pub use operator_file::OperatorFile;
+pub use permitted::Forbidden;
 pub use state_dir::{Held, Keep};
 
 /// How long a command may take where neither request nor manifest says.
@@ -79,6 +82,8 @@ pub struct Settings {
     pub identity_endpoint: Option<IdentityEndpoint>,
     /// What secret references may reach.
     pub allowed: AllowList,
+    /// What requests must not use.
+    pub forbidden: Forbidden,
     /// Where the time of day comes from.
     pub clock: Clock,
     /// Never through a proxy, whatever the environment says.
@@ -104,6 +109,7 @@ impl Default for Settings {
             vault_key: None,
             identity_endpoint: None,
             allowed: AllowList::default(),
+            forbidden: Forbidden::default(),
             clock: Clock::System,
             direct: false,
             pace: Pace::default(),
@@ -147,6 +153,8 @@ struct Opened {
 #[derive(Debug)]
 pub struct Checked<'a> {
     head: Head,
+    redactor: Redactor,
+    warnings: Vec<Warning>,
     envelope: Envelope,
     target: Target<'a>,
     bound: Bound,
@@ -230,21 +238,24 @@ impl Host {
     /// Stages 1 to 4: read, find, bind, resolve. No runtime, no client, nothing sent.
     pub fn check(&self, request: &[u8]) -> Result<Checked<'_>, Box<ResultEnvelope>> {
         let started = Instant::now();
-        let checked =
-            std::panic::catch_unwind(AssertUnwindSafe(|| self.try_check(request, started)));
+        let redactor = self.redactor.for_request();
+        let checked = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            self.try_check(request, started, &redactor)
+        }));
         let refused = match checked {
             Ok(Ok(checked)) => return Ok(checked),
             Ok(Err(refused)) => refused,
             Err(_) => Box::new((Head::unread(started), internal())),
         };
         let (head, failure) = *refused;
-        Err(Box::new(head.refuse(failure, &self.redactor)))
+        Err(Box::new(head.refuse(failure, &redactor)))
     }
 
     fn try_check(
         &self,
         request: &[u8],
         started: Instant,
+        redactor: &Redactor,
     ) -> Result<Checked<'_>, Box<(Head, Failure)>> {
         let (envelope, refused) = match Envelope::parse(request) {
             Ok(envelope) => (envelope, None),
@@ -268,7 +279,7 @@ impl Host {
         }
         let preparation = self.opened().map(|opened| Preparation {
             opened,
-            redactor: &self.redactor,
+            redactor,
             faults,
         });
         match preparation.and_then(|preparation| preparation.run(envelope, &mut head)) {
@@ -282,7 +293,10 @@ impl Host {
         let head = checked.head.clone();
         let position = checked.position.take();
         let vault = self.opened().ok().and_then(|own| own.vault(&checked));
-        let open_to_all = session::trusts_anybody(&checked);
+        let mut warnings = std::mem::take(&mut checked.warnings);
+        warnings.extend(session::trusts_anybody(&checked));
+        let redactor = checked.redactor.clone();
+        let ends = redact::Ends::new(&checked, cancel);
         let ran = AssertUnwindSafe(self.try_run(checked, cancel, vault.as_ref()))
             .catch_unwind()
             .await;
@@ -297,7 +311,14 @@ impl Host {
         if let Some(vault) = vault {
             result.warnings.extend(vault.warnings());
         }
-        result.warnings.extend(open_to_all);
+        result.warnings.extend(warnings);
+        let search = Instant::now();
+        if redact::strike(&mut result, &redactor, &|| ends.over(search)).is_err() {
+            result = head.fail(ends.failure(), close::Counts::default());
+            // What is left is short once the caller's own part is gone.
+            result.meta = envelope::Meta::default();
+            let _ = redact::strike(&mut result, &redactor, &|| false);
+        }
         head.report(&result);
         let keep = Keep::after(position, &result);
         Ran { result, keep }
@@ -312,7 +333,7 @@ impl Host {
         let bare = |failure| Box::new((failure, close::Counts::default()));
         let opened = self.opened().map_err(bare)?;
         let session = opened
-            .session(&checked, cancel, self.redactor.clone())
+            .session(&checked, cancel, checked.redactor.clone())
             .map_err(bare)?;
         let reply = session.carry_out(&checked, vault).await;
         let counts = session.counts();

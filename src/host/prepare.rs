@@ -8,12 +8,14 @@ use serde_json::{Map, Value};
 use crate::host::catalog::{Catalog, Target};
 use crate::host::close::Head;
 use crate::host::stop::Stop;
-use crate::host::{Checked, Given, Opened, choice, connect, internal, secrets, session, state_dir};
+use crate::host::{
+    Checked, Given, Opened, choice, connect, internal, permitted, secrets, session, state_dir,
+};
 use crate::manifest::bind::Request;
 use crate::manifest::{Bound, CommandSpec};
 use crate::mapping::{Definition, Mapping};
 use crate::microsoft::Connection;
-use crate::protocol::{Envelope, Failure, Redactor, State, Watch};
+use crate::protocol::{Envelope, Failure, Redactor, State, Warning, Watch};
 
 /// The most members of `connection` and of `inputs`.
 const MAX_MEMBERS: usize = 1000;
@@ -30,6 +32,7 @@ pub(super) struct Preparation<'h, 'r> {
 struct Parts {
     bound: Bound,
     connection: Connection,
+    warnings: Vec<Warning>,
     definition: Option<Definition>,
     state: Option<State>,
 }
@@ -41,7 +44,7 @@ impl<'h> Preparation<'h, '_> {
         envelope: Envelope,
         head: &mut Head,
     ) -> Result<Checked<'h>, Failure> {
-        let opened = self.opened;
+        let (opened, redactor) = (self.opened, self.redactor.clone());
         let (given, target) = match opened.addressed(&envelope) {
             Ok(addressed) => addressed,
             Err(failure) => {
@@ -68,6 +71,8 @@ impl<'h> Preparation<'h, '_> {
         head.resume(state.as_ref());
         Ok(Checked {
             head: head.clone(),
+            redactor,
+            warnings: parts.warnings,
             bound: parts.bound,
             connection: Box::new(parts.connection),
             envelope,
@@ -116,10 +121,13 @@ impl<'h> Preparation<'h, '_> {
         let definition = collect(requested, &mut faults).flatten();
         let state = collect(envelope.read_state(), &mut faults).flatten();
         collect(state_dir::check(&opened.settings, envelope), &mut faults);
+        let settings = &opened.settings;
+        faults.extend(permitted::check(settings, envelope, target, &bound));
         match (Failure::join(faults), connection) {
-            (None, Ok(connection)) => Ok(Parts {
+            (None, Ok((connection, warnings))) => Ok(Parts {
                 bound,
                 connection,
+                warnings,
                 definition,
                 state,
             }),

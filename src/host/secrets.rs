@@ -4,7 +4,7 @@
 //! allowed by the operator, and files below the operator's folder. A failure names the reference,
 //! never the value.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Map, Value};
 
@@ -26,6 +26,8 @@ pub struct AllowList {
     pub folder: Option<PathBuf>,
     /// What stands for a reference whose variable is not set; none: that is a failure.
     pub stand_in: Option<Secret>,
+    /// Send referenced secrets also where any certificate is trusted.
+    pub insecure_tls: bool,
 }
 
 /// Resolved secret values, by connection slot.
@@ -114,7 +116,10 @@ fn from_file(path: &str, allowed: &AllowList) -> Result<Secret, Failure> {
         unavailable(&reference, "is not allowed: the host has no secrets folder")
             .advice("Start the host with --secrets-dir DIR and keep the file below it.")
     })?;
-    let real = below(folder, path).map_err(|why| unavailable(&reference, why))?;
+    let real = below(folder, path).ok_or_else(|| {
+        unavailable(&reference, "names no file below the secrets folder")
+            .advice("Give the path of a file inside the folder of --secrets-dir.")
+    })?;
     let size = std::fs::metadata(&real).map_or(0, |meta| meta.len());
     if size > MAX_FILE {
         return Err(unavailable(&reference, "names a file of more than 64 KiB"));
@@ -130,20 +135,23 @@ fn from_file(path: &str, allowed: &AllowList) -> Result<Secret, Failure> {
     Ok(Secret::new(value))
 }
 
-/// The real path, links resolved, if it is below the folder.
-fn below(folder: &Path, path: &str) -> Result<PathBuf, &'static str> {
-    let folder = folder
-        .canonicalize()
-        .map_err(|_| "cannot be read: the secrets folder is not there")?;
-    let real = folder
-        .join(path)
-        .canonicalize()
-        .map_err(|_| "names a file that is not there")?;
-    if real.starts_with(&folder) && real.is_file() {
-        Ok(real)
-    } else {
-        Err("is not allowed: it does not lie below the secrets folder")
+/// The real path, links resolved, if there is a file and it is below the folder. Whether there is
+/// one outside is not told, and not looked at where the path itself leads outside.
+fn below(folder: &Path, path: &str) -> Option<PathBuf> {
+    let path = Path::new(path);
+    let inside = path.strip_prefix(folder).unwrap_or(path);
+    let mut depth = 0_usize;
+    for component in inside.components() {
+        depth = match component {
+            Component::Normal(_) => depth + 1,
+            Component::CurDir => depth,
+            Component::ParentDir => depth.checked_sub(1)?,
+            Component::RootDir | Component::Prefix(_) => return None,
+        };
     }
+    let folder = folder.canonicalize().ok()?;
+    let real = folder.join(inside).canonicalize().ok()?;
+    (real.starts_with(&folder) && real.is_file()).then_some(real)
 }
 
 /// The connection as it may be shown: references intact, literal secrets struck out.
@@ -210,8 +218,21 @@ mod tests {
         let good = one("file:good", &allowed).expect("it is there");
         assert_eq!(good.expose(), "a secret value");
         assert!(why("file:empty", &allowed).ends_with("empty file."));
-        assert!(why("file:link", &allowed).contains("below the secrets folder"));
-        assert!(why("file:../outside", &allowed).contains("below the secrets folder"));
-        assert!(why("file:absent", &allowed).ends_with("not there."));
+        let absolute = outer.path().join("secrets/good");
+        assert!(one(&format!("FILE:{}", absolute.display()), &allowed).is_ok());
+        let outside = outer.path().join("outside").display().to_string();
+        for refused in [
+            "absent",
+            "link",
+            "../outside",
+            "../nothing",
+            "dir/../../outside",
+            &outside,
+        ] {
+            let expected = format!(
+                "The secret reference \"file:{refused}\" names no file below the secrets folder."
+            );
+            assert_eq!(why(&format!("file:{refused}"), &allowed), expected);
+        }
     }
 }

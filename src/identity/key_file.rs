@@ -7,11 +7,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use memchr::memmem;
-use p12_keystore::Pkcs12Archive;
-use p12_keystore::error::Error as PfxError;
 use ring::rsa::KeyPair;
 use secrecy::zeroize::Zeroizing;
 
+#[cfg(feature = "pfx")]
+use crate::identity::pfx::{Archive, Error as PfxError};
 use crate::protocol::{Failure, Secret};
 
 /// Where faults of a certificate stand.
@@ -133,33 +133,47 @@ fn pfx(text: &str, password: Option<&Secret>, at: &str) -> Result<Contents, Fail
             "The certificate is neither PEM text nor a PFX file in Base64.",
         )
     })?);
-    let password = password.map(Secret::expose).unwrap_or_default();
-    let archive = Pkcs12Archive::from_pkcs12(&der, password).map_err(|error| match error {
-        PfxError::MacError(_) | PfxError::UnpadError | PfxError::Pkcs5Error(_) => {
+    open_pfx(&der, password.map(Secret::expose).unwrap_or_default(), at)
+}
+
+#[cfg(feature = "pfx")]
+fn open_pfx(der: &[u8], password: &str, at: &str) -> Result<Contents, Failure> {
+    let archive = Archive::open(der, password).map_err(|error| match error {
+        PfxError::WrongPassword => {
             Failure::invalid_input(PASSWORD, "The password does not open the PFX file.")
                 .advice("Give the password that the file was exported with; none if there is none.")
         }
-        _ => unreadable(at, "The PFX file cannot be read."),
+        PfxError::Damaged => unreadable(
+            at,
+            "The PFX file cannot be read: it is damaged, or it is no PFX file.",
+        ),
+        PfxError::Unsupported(what) => {
+            let words = format!("The PFX file cannot be read: its {what} is not supported.");
+            Failure::invalid_input(at, words).advice(
+                "Export it again with AES-256 and SHA-256, or give the certificate and the key as PEM text.",
+            )
+        }
     })?;
-    let keys = archive.keys.into_iter().map(|bag| Key {
-        der: Zeroizing::new(bag.key.as_der().to_vec()),
-        bare: false,
-    });
-    let keys: Vec<Key> = keys.collect();
-    if keys.is_empty() {
+    if archive.keys.is_empty() {
         return Err(
             Failure::invalid_input(at, "The PFX file holds no private key.")
                 .advice("Export it together with its private key."),
         );
     }
+    let keys = archive.keys.into_iter();
     Ok(Contents {
-        certificates: archive
-            .certs
-            .into_iter()
-            .map(|bag| bag.cert.as_der().to_vec())
-            .collect(),
-        keys,
+        certificates: archive.certificates,
+        keys: keys.map(|der| Key { der, bare: false }).collect(),
     })
+}
+
+/// A build without the reader of PFX files.
+#[cfg(not(feature = "pfx"))]
+fn open_pfx(_: &[u8], _: &str, at: &str) -> Result<Contents, Failure> {
+    let words =
+        "This build of soarhost cannot read PFX files (it was built without the feature `pfx`).";
+    Err(Failure::invalid_input(at, words)
+        .advice("Give the certificate and its private key as PEM text, or use a build with the feature `pfx`."))
 }
 
 impl Key {

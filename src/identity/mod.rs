@@ -12,6 +12,8 @@ mod credential;
 mod key_file;
 mod managed_identity;
 mod mismatch;
+#[cfg(feature = "pfx")]
+mod pfx;
 pub mod store;
 pub mod token_endpoint;
 

@@ -16,7 +16,7 @@ use crate::net::retry::Repeat;
 use crate::net::throttle::Lane;
 use crate::protocol::document::Unreadable;
 use crate::protocol::failure::Upstream;
-use crate::protocol::secret::STRUCK_OUT;
+use crate::protocol::redact::STRUCK_OUT;
 use crate::protocol::{Document, ErrorKind, Failure, Secret};
 use crate::when;
 

@@ -58,6 +58,11 @@ impl Document {
             .map_err(Unreadable::from)
     }
 
+    /// Is it the same text in memory?
+    pub(crate) fn is_same(&self, other: &Document) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The JSON text.
     pub fn text(&self) -> &str {
         self.0.get()

@@ -145,6 +145,11 @@ impl Options {
 pub struct Meta(Option<Document>);
 
 impl Meta {
+    /// The document, if something was sent.
+    pub(crate) fn document_mut(&mut self) -> Option<&mut Document> {
+        self.0.as_mut()
+    }
+
     fn sent(members: &[Member<'_>]) -> Self {
         let object = sent(members, "meta").filter(|value| value.starts_with('{'));
         Meta(object.and_then(|value| Document::parse(value).ok()))

@@ -19,10 +19,7 @@ mod completeness;
 mod contracts;
 mod corpus;
 mod fuzz;
-mod histories;
 mod limits;
-
-mod lossless;
 mod poll;
 mod process;
 mod properties;
@@ -30,5 +27,6 @@ mod protocol;
 mod readme;
 mod rolling;
 mod samples;
+mod secrets;
 mod sign_in;
 mod vault;

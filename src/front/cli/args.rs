@@ -140,6 +140,19 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) max_memory: Option<String>,
+    /// Send secrets that requests give as references also where "Trust any certificate" is on
+    #[arg(long, global = true)]
+    pub(super) allow_insecure_tls: bool,
+    /// What requests must not use: insecure-tls, managed-identity, inline-mapping, inline-rules, inline-connection, write
+    #[arg(
+        long,
+        global = true,
+        value_name = "LIST",
+        value_delimiter = ',',
+        env = "SOARHOST_FORBID",
+        hide_env_values = true
+    )]
+    pub(super) forbid: Vec<String>,
     /// Use this fixed time instead of the system clock (for tests)
     #[arg(long, global = true, value_name = "RFC3339")]
     pub(super) now: Option<String>,

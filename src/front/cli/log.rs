@@ -134,10 +134,9 @@ impl Write for Line {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let mut out = Vec::with_capacity(self.text.len());
-        self.redactor.strike_out(&self.text, &mut out);
+        let line = self.redactor.line(&String::from_utf8_lossy(&self.text));
         self.text.clear();
-        io::stderr().write_all(&out)
+        io::stderr().write_all(line.as_bytes())
     }
 }
 

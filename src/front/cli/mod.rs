@@ -73,7 +73,7 @@ pub fn main() -> ExitCode {
         cli.settings.log_format,
         redactor.clone(),
     );
-    let mut out = match Out::open(redactor.clone()) {
+    let mut out = match Out::open() {
         Ok(out) => out,
         Err(error) => return out::unwritable(&error),
     };

@@ -112,18 +112,13 @@ pub(super) fn poll(
     #[cfg(feature = "sim")]
     if args.sandbox {
         let (_sandbox, host) = super::sandbox::host(&operator, redactor)?;
-        return with_host(args, &operator, &host, (redactor, out));
+        return with_host(args, &operator, &host, out);
     }
     let host = ManuallyDrop::new(host(&operator, redactor));
-    with_host(args, &operator, &host, (redactor, out))
+    with_host(args, &operator, &host, out)
 }
 
-fn with_host(
-    args: &PollArgs,
-    operator: &SettingsArgs,
-    host: &Host,
-    (redactor, out): (&Redactor, &mut Out),
-) -> Ended {
+fn with_host(args: &PollArgs, operator: &SettingsArgs, host: &Host, out: &mut Out) -> Ended {
     let refuse = |failure| host.refuse(failure).exit_code();
     let opened = run::request(Some(&args.file))
         .map_err(refuse)
@@ -140,7 +135,7 @@ fn with_host(
     let Target::File(path) = &args.to else {
         return Ok(run::runtime()?.block_on(poll.run(out, limits, &cancel))?);
     };
-    let opened = poll::file::open(path).and_then(|file| FileSink::new(file, redactor));
+    let opened = poll::file::open(path).and_then(FileSink::new);
     let mut sink = match opened {
         Ok(sink) => sink,
         Err(failure) => return Ok(refuse(failure)),
@@ -158,10 +153,10 @@ fn with_host(
 }
 
 impl FileSink {
-    fn new(file: File, redactor: &Redactor) -> Result<Self, Failure> {
+    fn new(file: File) -> Result<Self, Failure> {
         let unusable = |error| Failure::invalid_input("--to", format!("Cannot write: {error}."));
         let own = file.try_clone().map_err(unusable)?;
-        let out = Out::over(own, redactor.clone());
+        let out = Out::over(own);
         Ok(FileSink { out, file })
     }
 }

@@ -6,7 +6,7 @@
 use crate::clock::Clock;
 use crate::front::cli::args::{SettingsArgs, text_variable};
 use crate::host::secrets::AllowList;
-use crate::host::{Host, MemoryBudget, OperatorFile, Pace, Settings};
+use crate::host::{Forbidden, Host, MemoryBudget, OperatorFile, Pace, Settings};
 use crate::identity::IdentityEndpoint;
 use crate::protocol::{Failure, Redactor, Secret};
 use crate::when;
@@ -43,7 +43,9 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
             env: args.allow_env.clone(),
             folder: args.secrets_dir.clone(),
             stand_in: None,
+            insecure_tls: args.allow_insecure_tls,
         },
+        forbidden: Forbidden::parse(&args.forbid)?,
         clock: clock(args.now.as_deref())?,
         direct: false,
         pace: Pace::default(),

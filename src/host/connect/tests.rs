@@ -60,6 +60,7 @@ fn open(needs: Needs, given: &Value, state: bool) -> Result<Connection, Failure>
         ..Settings::default()
     };
     connection(needs, &bound, &settings, &Redactor::default())
+        .map(|(connection, _)| connection)
         .map_err(|faults| Failure::join(faults).expect("faults"))
 }
 

@@ -1,0 +1,202 @@
+//! The redactor: strikes secrets out of everything that leaves the process, and shows control
+//! characters.
+//!
+//! Each request has a redactor of its own, so a result is never changed by another request's
+//! secret, and nobody can find out another request's secret by guessing it. The log strikes out the
+//! secrets of all requests that are being carried out.
+//!
+//! A secret is found however it is written: with any escape of JSON (also in JSON inside JSON), in
+//! percent-encoding, and in Base64 with whatever before it (`id:secret`). One pass over a text finds
+//! all secrets. In documents only strings are changed, so what was JSON stays JSON.
+//!
+//! Secrets shorter than 4 characters are not searched for, and those shorter than 6 are struck out
+//! only where no letter or digit stands beside them. A secret that could be a name (letters, digits,
+//! `_ - . : @ $` and blanks) is not struck out of names of members, keys and codes.
+
+mod form;
+mod search;
+mod unit;
+
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use serde_json::value::RawValue;
+
+use crate::protocol::{Document, Secret};
+use form::Form;
+use search::{Kind, Search};
+
+/// What is written instead of a secret.
+pub const STRUCK_OUT: &str = "***";
+
+/// The search was stopped: nothing of the text may leave the process.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+/// Strikes registered secrets out of texts. Cheap to clone; clones share the secrets.
+#[derive(Clone, Default)]
+pub struct Redactor(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    known: Mutex<Known>,
+    /// Those of the requests that are being carried out.
+    requests: Mutex<Vec<Weak<Inner>>>,
+}
+
+#[derive(Default)]
+struct Known {
+    forms: Vec<Form>,
+    /// Made when it is first needed.
+    search: Option<Arc<Search>>,
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor(***)")
+    }
+}
+
+impl Inner {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn search(&self) -> Option<Arc<Search>> {
+        let mut known = self.known();
+        if known.forms.is_empty() {
+            return None;
+        }
+        if known.search.is_none() {
+            // Building fails only for more forms than memory holds.
+            known.search = Search::new(&known.forms).ok().map(Arc::new);
+        }
+        known.search.clone()
+    }
+}
+
+impl Redactor {
+    /// A redactor for one request. It knows what this one knows by now, and the log's lines are
+    /// searched for its secrets while it lives.
+    #[must_use]
+    pub fn for_request(&self) -> Redactor {
+        let forms = self.0.known().forms.clone();
+        let request = Redactor::default();
+        request.0.known().forms = forms;
+        let mut requests = self.requests();
+        requests.retain(|request| request.strong_count() > 0);
+        requests.push(Arc::downgrade(&request.0));
+        drop(requests);
+        request
+    }
+
+    fn requests(&self) -> MutexGuard<'_, Vec<Weak<Inner>>> {
+        let requests = self.0.requests.lock();
+        requests.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers a secret in all its forms.
+    pub fn register(&self, secret: &Secret) {
+        let forms = form::forms(secret.expose());
+        let mut known = self.0.known();
+        for form in forms {
+            if !known.forms.contains(&form) {
+                known.forms.push(form);
+                known.search = None;
+            }
+        }
+    }
+
+    /// The words with every secret struck out, and control characters shown.
+    pub fn words(&self, text: &str) -> String {
+        visible(&self.struck(text, Kind::Text))
+    }
+
+    /// A name, a key or a code; struck out of only if a secret cannot be one.
+    pub fn name(&self, text: &str) -> String {
+        self.struck(text, Kind::Name)
+    }
+
+    /// A line of the log, with the secrets of all requests struck out.
+    pub fn line(&self, text: &str) -> String {
+        let mut line = self.struck(text, Kind::Text);
+        let requests: Vec<_> = self.requests().iter().filter_map(Weak::upgrade).collect();
+        for request in requests {
+            line = Redactor(request).struck(&line, Kind::Text);
+        }
+        visible(&line)
+    }
+
+    fn struck(&self, text: &str, kind: Kind) -> String {
+        let search = self.0.search();
+        let struck = search.and_then(|search| search.strike(text, kind, &|| false).ok()?);
+        struck.unwrap_or_else(|| text.to_owned())
+    }
+
+    /// The document with every secret struck out of its strings; it stays JSON. `stop` is asked now
+    /// and then.
+    pub fn document(
+        &self,
+        document: &Document,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Document, Stopped> {
+        let Some(search) = self.0.search() else {
+            return Ok(document.clone());
+        };
+        match search.strike(document.text(), Kind::Json, stop)? {
+            None => Ok(document.clone()),
+            Some(text) => Document::from_compact(text).map_err(|_| Stopped),
+        }
+    }
+
+    /// The same for a value of an event; none: it has no secret in it.
+    pub fn value(
+        &self,
+        value: &RawValue,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Box<RawValue>>, Stopped> {
+        let Some(search) = self.0.search() else {
+            return Ok(None);
+        };
+        let struck = search.strike(value.get(), Kind::Json, stop)?;
+        let raw = struck.map(RawValue::from_string).transpose();
+        raw.map_err(|_| Stopped)
+    }
+
+    /// Is nothing registered?
+    pub fn is_idle(&self) -> bool {
+        self.0.known().forms.is_empty()
+    }
+}
+
+/// Is it so short that it is struck out only where it stands alone, or not at all?
+pub fn is_short(secret: &Secret) -> bool {
+    secret.expose().chars().count() < form::SHORT
+}
+
+/// The text with control characters, and those that change the direction of writing, shown as
+/// escapes: a terminal obeys them. Line breaks and tabs stay.
+pub fn visible(text: &str) -> String {
+    let obeyed = |letter: char| match letter {
+        '\n' | '\t' => false,
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+        letter => letter.is_control(),
+    };
+    if !text.contains(obeyed) {
+        return text.to_owned();
+    }
+    let text = text.replace("\r\n", "\n");
+    let mut shown = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        if obeyed(letter) {
+            // Writing to a string cannot fail.
+            let _ = write!(shown, "\\u{:04x}", u32::from(letter));
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+use super::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+
+/// All signs that JSON and addresses escape, and letters of two, three and four bytes.
+const CANARY: &str = "ca+na/ry&<x>'\"y\\z%41 ö€😀.end";
+
+fn knowing(secrets: &[&str]) -> Redactor {
+    let redactor = Redactor::default();
+    for secret in secrets {
+        redactor.register(&Secret::new(*secret));
+    }
+    redactor
+}
+
+fn never() -> bool {
+    false
+}
+
+fn document(redactor: &Redactor, text: &str) -> String {
+    let document = Document::from_compact(text.to_owned()).expect("JSON");
+    let struck = redactor.document(&document, &never).expect("not stopped");
+    struck.text().to_owned()
+}
+
+fn escaped(text: &str, upper: bool) -> String {
+    text.encode_utf16()
+        .map(|unit| {
+            if upper {
+                format!("\\u{unit:04X}")
+            } else {
+                format!("\\u{unit:04x}")
+            }
+        })
+        .collect()
+}
+
+fn percent(text: &str, blank: &str) -> String {
+    let form: String = url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    form.replace('+', blank)
+}
+
+/// The content of a JSON string, in every way in which a service could write it.
+fn spellings(secret: &str) -> Vec<String> {
+    let inside = |text: &str| {
+        let quoted = serde_json::to_string(text).expect("a string");
+        quoted[1..quoted.len() - 1].to_owned()
+    };
+    let plain = inside(secret);
+    let ascii: String = plain
+        .chars()
+        .map(|letter| {
+            if letter.is_ascii() {
+                letter.to_string()
+            } else {
+                escaped(&letter.to_string(), false)
+            }
+        })
+        .collect();
+    let html: String = plain
+        .chars()
+        .map(|letter| match letter {
+            '+' | '&' | '<' | '>' | '\'' => escaped(&letter.to_string(), true),
+            letter => letter.to_string(),
+        })
+        .collect();
+    let pair = format!("66666666-7777:{secret}");
+    vec![
+        plain.replace('/', "\\/"),
+        inside(&plain.replace('/', "\\/")),
+        inside(&html),
+        inside(&escaped(secret, true)),
+        escaped(secret, true),
+        escaped(secret, false),
+        percent(secret, "+"),
+        percent(secret, "%20"),
+        percent(secret, "+").to_lowercase(),
+        STANDARD.encode(&pair),
+        STANDARD.encode(format!("x{pair}")).replace('/', "\\/"),
+        URL_SAFE.encode(format!("xy{pair}")),
+        percent(&STANDARD.encode(&pair), "+"),
+        plain,
+        ascii,
+        html,
+    ]
+}
+
+#[test]
+fn secret_is_struck_out_however_it_is_written() {
+    let redactor = knowing(&[CANARY]);
+    for spelling in spellings(CANARY) {
+        // Lower-casing an address changes letters; only digits of escapes are asked for.
+        let spelling = if spelling.contains("%2b") {
+            percent(CANARY, "+")
+                .replace("%2B", "%2b")
+                .replace("%C3", "%c3")
+        } else {
+            spelling
+        };
+        for (before, after) in [
+            ("", ""),
+            ("see ", " now"),
+            ("\\\\\\\\", "\\n"),
+            ("%41", "\\u0041"),
+        ] {
+            let text = format!(r#"{{"a":"{before}{spelling}{after}","n":[1,"b"]}}"#);
+            let struck = document(&redactor, &text);
+            let value: serde_json::Value = serde_json::from_str(&struck).expect("still JSON");
+            assert!(struck.contains("***"), "{text}\n{struck}");
+            assert_eq!(value["n"], serde_json::json!([1, "b"]));
+            for part in ["ry&", "\\u0072\\u0079", "y%26", "ry\\u0026"] {
+                assert!(!struck.contains(part), "{text}\n{struck}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_strings_of_a_document_are_changed() {
+    let redactor = knowing(&[
+        "canary-1234!",
+        "12345678",
+        "x\"x\"x\"x",
+        "true",
+        "nabcdefg",
+        ":[null",
+    ]);
+    let text = r#"{"n":912345678,"m":12345678,"s":"12345678","t":true,"u":[true,"true"],"v":"canary-1234!","w":"\nabcdefg","x":"\\nabcdefg","y":"x\"x\"x\"x","z":[null]}"#;
+    let expected = r#"{"n":912345678,"m":12345678,"s":"***","t":true,"u":[true,"***"],"v":"***","w":"\nabcdefg","x":"\\***","y":"***","z":[null]}"#;
+    assert_eq!(document(&redactor, text), expected);
+}
+
+#[test]
+fn secret_that_could_be_a_name_stays_in_names_and_keys() {
+    let redactor = knowing(&["Successful", "2026-11", "can+ary/name"]);
+    let text =
+        r#"{"Successful":"Successful","can+ary/name":1,"can\u002bary\/name":"at 2026-11-20"}"#;
+    let expected = r#"{"Successful":"***","***":1,"***":"at ***-20"}"#;
+    assert_eq!(document(&redactor, text), expected);
+    assert_eq!(redactor.name("2026-11-20$a"), "2026-11-20$a");
+    assert_eq!(redactor.name("id-can+ary/name"), "id-***");
+    assert_eq!(redactor.words("Successful: can%2Bary%2fname"), "***: ***");
+}
+
+#[test]
+fn short_secret_is_struck_out_only_where_it_stands_alone() {
+    let redactor = knowing(&["2026-", "abc", "pass"]);
+    let text = r#"["2026-11-20","2026-","abc","a pass","passage","bypass","\npass\u0020x"]"#;
+    let expected = r#"["2026-11-20","***","abc","a ***","passage","bypass","\n***\u0020x"]"#;
+    assert_eq!(document(&redactor, text), expected);
+    assert!(is_short(&Secret::new("2026-")) && !is_short(&Secret::new("2026-1")));
+}
+
+#[test]
+fn secrets_that_overlap_or_contain_each_other_are_struck_out_whole() {
+    let redactor = knowing(&["abcdefgh", "defghijk", "fghi++", "abcdefghijkl"]);
+    assert_eq!(redactor.words("xabcdefghijkx"), "x***x");
+    assert_eq!(redactor.words("xabcdefghijklx fghi++"), "x***x ***");
+    assert_eq!(redactor.words("nothing of it"), "nothing of it");
+}
+
+#[test]
+fn request_does_not_know_the_secrets_of_another() {
+    let all = knowing(&["of-the-operator"]);
+    let (one, other) = (all.for_request(), all.for_request());
+    one.register(&Secret::new("secret-of-one"));
+    other.register(&Secret::new("secret-of-other"));
+    let text = "of-the-operator secret-of-one secret-of-other";
+    assert_eq!(one.words(text), "*** *** secret-of-other");
+    assert_eq!(other.words(text), "*** secret-of-one ***");
+    assert_eq!(all.line(text), "*** *** ***");
+    drop(one);
+    assert_eq!(all.line(text), "*** secret-of-one ***");
+}
+
+#[test]
+fn search_stops_when_it_is_told_to() {
+    let redactor = knowing(&[CANARY]);
+    let text = format!("\"{}\"", escaped(&"can".repeat(200_000), false));
+    let document = Document::from_compact(text).expect("JSON");
+    assert!(redactor.document(&document, &|| true).is_err());
+    assert!(redactor.document(&document, &never).is_ok());
+}
+
+#[test]
+fn control_characters_are_shown() {
+    let text = "a\u{1b}[31mb\u{202e}c\u{2069}\r\nd\te\u{85}\r";
+    let shown = "a\\u001b[31mb\\u202ec\\u2069\nd\te\\u0085\\u000d";
+    assert_eq!(visible(text), shown);
+    assert_eq!(visible("plain"), "plain");
+}
