@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::host::check;
 use crate::host::face::{Compiled, CompiledCommand, Face};
@@ -34,6 +34,9 @@ integrations! {
     "management_activity": ["content_record", "enabled_subscription", "incident", "subscription"];
     "purview_audit_alert_v2": ["fetch_event", "fetch_event_extended"];
 }
+
+/// What a catalog folder holds: one of them at least.
+const FOLDERS: [&str; 2] = ["manifests", "mappings"];
 
 const VOCABULARY: &str = include_str!("../../mappings/fields.json");
 
@@ -90,20 +93,39 @@ impl Catalog {
             .copied()
             .flatten()
             .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        Catalog::of(manifests.collect(), mappings.collect(), None)
+        let (catalog, faults) = Catalog::of(manifests.collect(), mappings.collect(), None);
+        Failure::join(faults).map_or(Ok(catalog), Err)
     }
 
     /// An operator's folder with `manifests/` and `mappings/`; checked whole.
     pub fn load(folder: &Path) -> Result<Self, Failure> {
-        let catalog = Catalog::read(folder)?;
-        match Failure::join(catalog.check()) {
+        let (catalog, mut faults) = Catalog::read(folder)?;
+        faults.extend(catalog.check());
+        match Failure::join(faults) {
             Some(failure) => Err(failure),
             None => Ok(catalog),
         }
     }
 
-    /// A folder, read but not checked.
-    pub fn read(folder: &Path) -> Result<Self, Failure> {
+    /// The catalog folder that a file lies in: the nearest above it with `manifests/` or
+    /// `mappings/`.
+    pub fn folder_of(file: &Path) -> Option<PathBuf> {
+        let file = file.canonicalize().ok()?;
+        let mut folders = file.ancestors().skip(1);
+        let holds = |folder: &&Path| FOLDERS.iter().any(|name| folder.join(name).is_dir());
+        folders.find(holds).map(Path::to_path_buf)
+    }
+
+    /// A folder, read but not checked: what could be read, and a fault for each manifest that
+    /// could not.
+    pub fn read(folder: &Path) -> Result<(Self, Vec<Failure>), Failure> {
+        if !FOLDERS.iter().any(|name| folder.join(name).is_dir()) {
+            let message = format!(
+                "{} is no catalog folder: it has neither manifests/ nor mappings/.",
+                folder.display()
+            );
+            return Err(Failure::invalid_input("--catalog", message));
+        }
         let manifests = json_files(&folder.join("manifests"), "manifests")?;
         let mut mappings = json_files(&folder.join("mappings"), "mappings")?;
         let vocabulary = mappings.remove("mappings/fields.json");
@@ -116,23 +138,20 @@ impl Catalog {
             .into_iter()
             .map(|(name, text)| (strip(&name), text))
             .collect();
-        Catalog::of(manifests, mappings, vocabulary)
+        Ok(Catalog::of(manifests, mappings, vocabulary))
     }
 
     fn of(
         manifests: BTreeMap<String, String>,
         mappings: BTreeMap<String, String>,
         vocabulary: Option<String>,
-    ) -> Result<Self, Failure> {
+    ) -> (Self, Vec<Failure>) {
         let (mut faces, mut faults) = (Vec::new(), Vec::new());
         for (name, text) in manifests {
             match Face::strict(name, text) {
                 Ok(face) => faces.push(face),
                 Err(failure) => faults.push(failure),
             }
-        }
-        if let Some(failure) = Failure::join(faults) {
-            return Err(failure);
         }
         let mappings = mappings.into_iter().map(|(name, text)| {
             let file = File {
@@ -141,11 +160,49 @@ impl Catalog {
             };
             (name, file)
         });
-        Ok(Catalog {
+        let catalog = Catalog {
             faces,
             mappings: mappings.collect(),
             vocabulary: vocabulary.map_or(Cow::Borrowed(VOCABULARY), Cow::Owned),
-        })
+        };
+        (catalog, faults)
+    }
+
+    /// How many files it was read from.
+    pub fn files(&self) -> usize {
+        self.faces.len() + self.mappings.len() + 1
+    }
+
+    /// Every fault of a manifest that would be one of this catalog, each at its pointer.
+    pub fn manifest_faults(&self, text: &str) -> Vec<Failure> {
+        let manifest = match Manifest::parse(text, "") {
+            Ok(manifest) => manifest,
+            Err(failure) => return vec![failure],
+        };
+        let mut faults = manifest::lint::lint(&manifest);
+        faults.extend(check::cross_check(&manifest, &self.fields()));
+        faults
+    }
+
+    /// Every fault of a mapping that would be one of this catalog, each at its pointer.
+    pub fn mapping_faults(&self, text: &str) -> Vec<Failure> {
+        let read = Definition::parse(text, "").and_then(|read| Ok((read, self.vocabulary()?)));
+        match read {
+            Ok((definition, known)) => {
+                let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                mapping::lint(&definition, &known, "")
+            }
+            Err(failure) => vec![failure],
+        }
+    }
+
+    /// The names of the fields of each mapping that can be read.
+    fn fields(&self) -> BTreeMap<&str, Vec<String>> {
+        let read = self.mappings.iter().filter_map(|(name, file)| {
+            let definition = Definition::parse(&file.content, &file.name).ok()?;
+            Some((name.as_str(), definition.field_names()))
+        });
+        read.collect()
     }
 
     /// Every integration, in order.
@@ -240,12 +297,11 @@ impl Catalog {
             Err(failure) => return vec![failure.at("mappings/fields.json")],
         };
         let names: Vec<&str> = vocabulary.iter().map(String::as_str).collect();
-        let mut fields: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for (name, file) in &self.mappings {
+        let fields = self.fields();
+        for file in self.mappings.values() {
             match Definition::parse(&file.content, &file.name) {
                 Ok(definition) => {
                     faults.extend(mapping::lint(&definition, &names, &file.name));
-                    fields.insert(name, definition.field_names());
                 }
                 Err(failure) => faults.push(failure),
             }
@@ -344,6 +400,9 @@ fn json_files(folder: &Path, prefix: &str) -> Result<BTreeMap<String, String>, F
         Failure::invalid_input("--catalog", message)
     };
     let mut files = BTreeMap::new();
+    if !folder.exists() {
+        return Ok(files);
+    }
     for entry in std::fs::read_dir(folder).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -4,47 +4,16 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::host::slot::Slot;
 use crate::manifest::outputs::Context;
-use crate::manifest::{CommandSpec, Manifest, Param};
+use crate::manifest::param::Choices;
+use crate::manifest::{CommandSpec, Manifest, Param, ParamType};
 use crate::mapping::Extractor;
 use crate::names::suggestion;
 use crate::ops;
 use crate::protocol::failure::{ErrorKind, Failure};
-
-/// Names of the connection's slots; a connection parameter goes to one of them or to an input.
-const SLOTS: [&str; 20] = [
-    "tenant_id",
-    "client_id",
-    "client_secret",
-    "certificate",
-    "certificate_password",
-    "certificate_thumbprint",
-    "private_key",
-    "assertion_algorithm",
-    "redirect_uri",
-    "authorization_code",
-    "managed_identity",
-    "managed_identity_client_id",
-    "self_deployed",
-    "cloud",
-    "base_url",
-    "publisher",
-    "trust_any_certificate",
-    "use_proxy",
-    "call_timeout",
-    "platform",
-];
-
-/// Slots that are secret: a parameter that is not declared so would be shown.
-const SECRET_SLOTS: [&str; 5] = [
-    "client_secret",
-    "certificate",
-    "certificate_password",
-    "private_key",
-    "authorization_code",
-];
 
 /// What needs more than the manifest itself: operations and mappings.
 pub(super) fn cross_check(
@@ -86,11 +55,11 @@ fn slot_fault(param: &Param, slot: &str) -> Option<String> {
     if slot.starts_with("input.") {
         return None;
     }
-    if !SLOTS.contains(&slot) {
-        let hint = suggestion(slot, SLOTS);
-        return Some(format!("A connection has no slot \"{slot}\". {hint}"));
-    }
-    let shown = SECRET_SLOTS.contains(&slot) && !param.secret;
+    let known = match Slot::named(slot) {
+        Ok(known) => known,
+        Err(why) => return Some(why),
+    };
+    let shown = known.is_secret() && !param.secret;
     shown.then(|| format!("The slot \"{slot}\" holds a secret; declare it with \"secret\": true."))
 }
 
@@ -120,7 +89,9 @@ fn binding_faults(
             continue;
         }
         bound.push(param.target());
-        if !known.contains(&param.target()) {
+        if known.contains(&param.target()) {
+            faults.extend(value_faults(param, operation, &format!("/inputs/{n}")));
+        } else {
             faults.push((format!("/inputs/{n}"), missing(param.target())));
         }
     }
@@ -130,6 +101,14 @@ fn binding_faults(
             faults.push((format!("/fixed/{input}"), missing(input)));
         }
     }
+    let mut fixed = command.fixed.clone();
+    fixed.retain(|input, _| known.contains(&input.as_str()));
+    faults.extend(operation.member_faults(&fixed).into_iter().map(|fault| {
+        (
+            format!("/fixed{}", fault.place().unwrap_or_default()),
+            fault.message().to_owned(),
+        )
+    }));
     bound.extend(
         connection
             .iter()
@@ -148,6 +127,25 @@ fn binding_faults(
             );
             faults.push(("/inputs".to_owned(), why));
         }
+    }
+    faults
+}
+
+/// The choices and the default of a parameter are values that the operation's input takes.
+fn value_faults(param: &Param, operation: &ops::Operation, at: &str) -> Vec<(String, String)> {
+    let as_input = |value: &Value| match (&param.kind, value) {
+        (ParamType::List(_), Value::Array(_)) => value.clone(),
+        (ParamType::List(_), single) => Value::Array(vec![single.clone()]),
+        _ => value.clone(),
+    };
+    let choices = param.choices.iter().flat_map(Choices::values);
+    let choices = choices.map(|choice| ("choices", Value::from(choice)));
+    let default = param.default.clone().map(|value| ("default", value));
+    let mut faults = Vec::new();
+    for (key, value) in choices.chain(default) {
+        let given = Map::from_iter([(param.target().to_owned(), as_input(&value))]);
+        let found = operation.member_faults(&given).into_iter();
+        faults.extend(found.map(|fault| (format!("{at}/{key}"), fault.message().to_owned())));
     }
     faults
 }

@@ -19,6 +19,7 @@ pub mod profiles;
 mod redact;
 pub mod secrets;
 mod session;
+pub mod slot;
 mod state_dir;
 mod stop;
 mod vault;

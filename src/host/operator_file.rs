@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::protocol::Failure;
-use crate::protocol::document::line_of;
+use crate::protocol::document::position_of;
 
 /// The text of an operator's file.
 #[derive(Clone, Debug)]
@@ -52,7 +52,9 @@ impl OperatorFile {
         let Some(path) = &self.path else {
             return message.to_owned();
         };
-        let line = line_of(&self.text, pointer).filter(|_| !pointer.is_empty());
+        let line = position_of(&self.text, pointer)
+            .map(|at| at.0)
+            .filter(|_| !pointer.is_empty());
         let line = line.map(|line| format!(":{line}")).unwrap_or_default();
         let (setting, path) = (setting.trim_end_matches(':'), path.display());
         format!("The file of {setting} is invalid: {path}{line}: {message}")

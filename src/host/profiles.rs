@@ -5,20 +5,28 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::host::catalog::Catalog;
+use crate::manifest::bind::connection_faults;
 use crate::names::{alike, suggestion};
 use crate::protocol::failure::{ErrorKind, Failure};
-use crate::protocol::{decode_object, strict_object};
+use crate::protocol::{decode_object, escape, strict_object};
 
 /// The stored connections.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Profiles {
+    /// The schema that an editor checks this file with.
+    #[serde(rename = "$schema", default)]
+    #[expect(dead_code, reason = "only editors read it")]
+    schema: Option<String>,
     /// Version of this file format; 1.
-    profiles: u32,
+    #[serde(rename = "profiles")]
+    version: u32,
     /// The connections by name.
     connections: BTreeMap<String, Profile>,
 }
@@ -47,11 +55,29 @@ impl Profiles {
                 let unreadable = || Failure::invalid_input("--profiles", "It is not readable.");
                 Failure::join(faults).unwrap_or_else(unreadable)
             })?;
-        if read.profiles != 1 {
+        if read.version != 1 {
             let message = "The format version must be 1.";
             return Err(Failure::invalid_input("--profiles/profiles", message));
         }
         Ok(read)
+    }
+
+    /// What of the connections does not fit the integrations that they are for.
+    pub fn faults(&self, catalog: &Catalog, now: DateTime<Utc>) -> Result<Vec<Failure>, Failure> {
+        let mut faults = Vec::new();
+        for (name, profile) in &self.connections {
+            let at = format!("/connections/{}", escape(name));
+            match catalog.integration(&profile.integration) {
+                Ok(manifest) => faults.extend(connection_faults(
+                    &manifest.connection,
+                    &profile.params,
+                    &format!("{at}/params"),
+                    now,
+                )),
+                Err(failure) => faults.push(failure.at(format!("{at}/integration"))),
+            }
+        }
+        Ok(faults)
     }
 
     /// The profile of that name, in any spelling that folds alike.

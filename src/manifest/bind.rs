@@ -102,6 +102,20 @@ impl CommandSpec {
     }
 }
 
+/// The faults of connection parameters that are stored for an integration.
+pub fn connection_faults(
+    parameters: &[Param],
+    given: &Map<String, Value>,
+    at: &str,
+    now: DateTime<Utc>,
+) -> Vec<Failure> {
+    let mut faults = Vec::new();
+    for given in read(parameters, given, at, &mut faults) {
+        coerced(&given, now, &mut faults);
+    }
+    faults
+}
+
 impl Bound {
     /// Where parameters would stand, in their product's words.
     fn foresee(&mut self, params: &[Param], at: &str) {

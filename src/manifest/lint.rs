@@ -117,6 +117,15 @@ impl Faults {
                 &key_field.summary,
             );
         }
+        for (input, value) in &command.fixed {
+            self.unsubstituted(&format!("{at}/fixed/{input}"), value);
+        }
+        if let Some(indicator) = &command.failure_indicator {
+            self.unsubstituted(
+                &format!("{at}/failure_indicator"),
+                &Value::from(indicator.as_str()),
+            );
+        }
         self.readable(at, command);
         if let Some(Context::Rows(rows)) = &command.outputs.context
             && rows.at.split('.').any(|name| name.trim().is_empty())
@@ -143,6 +152,26 @@ impl Faults {
                     &at,
                     "a command that keeps no state has nothing to look back to",
                 );
+            }
+        }
+    }
+
+    /// A text with a name in braces, where nothing is filled in: its author expects otherwise.
+    fn unsubstituted(&mut self, at: &str, value: &Value) {
+        let mut texts = vec![value];
+        while let Some(value) = texts.pop() {
+            match value {
+                Value::Array(items) => texts.extend(items),
+                Value::Object(members) => texts.extend(members.values()),
+                Value::String(text) => {
+                    if let Some(name) = placeholder(text) {
+                        let why = format!(
+                            "`{{{name}}}` is not filled in here. Bind an input of the command to a typed input of the operation with `to`; `soarhost operations` lists them"
+                        );
+                        self.add(at, why);
+                    }
+                }
+                _ => {}
             }
         }
     }
@@ -195,6 +224,9 @@ impl Faults {
             (false, Some(_)) => self.add(format!("{at}/choices"), "only a choice has `choices`"),
             _ => {}
         }
+        if let Some(default) = &param.default {
+            self.unsubstituted(&format!("{at}/default"), default);
+        }
         for (name, value) in [("default", &param.default), ("example", &param.example)] {
             let Some(value) = value else { continue };
             if let Err(expected) = param.coerce(value, DateTime::UNIX_EPOCH) {
@@ -208,6 +240,18 @@ impl Faults {
             self.add(at, why);
         }
     }
+}
+
+/// The first name in braces.
+fn placeholder(text: &str) -> Option<&str> {
+    text.split('{').skip(1).find_map(|rest| {
+        let (name, _) = rest.split_once('}')?;
+        let begins = name.starts_with(|c: char| c.is_alphabetic() || "_$".contains(c));
+        let plain = name
+            .chars()
+            .all(|c| c.is_alphanumeric() || "_-. $[]*".contains(c));
+        (begins && plain).then_some(name)
+    })
 }
 
 fn sentence(text: &str) -> String {

@@ -101,6 +101,10 @@ pub struct OperatorCloud {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointsFile {
+    /// The schema that an editor checks this file with.
+    #[serde(rename = "$schema")]
+    #[expect(dead_code, reason = "only editors read it")]
+    schema: Option<String>,
     /// Version of this file format; 1.
     cloud: u64,
     /// The name of the cloud.

@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::microsoft::graph::Graph;
+use crate::microsoft::graph::alert_filter::{
+    AnyOf, AssignedTo, Classification, Determination, ServiceSource, Severity, Status,
+};
 use crate::microsoft::graph::alerts::{self, ApiVersion, Body, Query, TimeField};
 use crate::microsoft::ledger::Ledger;
 use crate::microsoft::{ContentType, TimeWindow};
@@ -46,6 +49,25 @@ pub struct Fetch {
     /// A further condition in Graph's filter language; it is passed on as it stands, in
     /// parentheses.
     pub filter: Option<String>,
+    /// Only alerts of these severities; several mean any of them. The same holds for the inputs
+    /// below; those that are given combine by `and`, also with `filter`.
+    #[serde(skip_serializing_if = "AnyOf::is_empty")]
+    pub severity: AnyOf<Severity>,
+    /// Only alerts with this status.
+    #[serde(skip_serializing_if = "AnyOf::is_empty")]
+    pub status: AnyOf<Status>,
+    /// Only alerts of this product.
+    #[serde(skip_serializing_if = "AnyOf::is_empty")]
+    pub service_source: AnyOf<ServiceSource>,
+    /// Only alerts classified so.
+    #[serde(skip_serializing_if = "AnyOf::is_empty")]
+    pub classification: AnyOf<Classification>,
+    /// Only alerts with this determination.
+    #[serde(skip_serializing_if = "AnyOf::is_empty")]
+    pub determination: AnyOf<Determination>,
+    /// Only alerts assigned to this person.
+    #[serde(skip_serializing_if = "AnyOf::is_empty")]
+    pub assigned_to: AnyOf<AssignedTo>,
     /// The time of an alert that the window is about: last update (updated alerts come again) or
     /// creation.
     pub time_field: TimeField,
@@ -59,6 +81,10 @@ pub struct Fetch {
 impl Input for Fetch {
     const SUMMARY: &'static str =
         "Fetches security alerts of a time window, the most recent first.";
+    const RESULT: &'static str = "Graph's body with the alerts of all pages: `$.value[*]`.";
+    const STATE: bool = true;
+    const PERMISSIONS: &'static [(&'static str, &'static str)] =
+        &[("Microsoft Graph", "SecurityAlert.Read.All")];
 
     fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
         let faults: Vec<_> = [self.window(now).err(), self.condition().err()]
@@ -78,7 +104,24 @@ impl Fetch {
 
     /// The condition, if there is one. What it says is the service's to judge; only a parenthesis
     /// that would lead out of it, and so out of the window, is refused.
-    fn condition(&self) -> Result<Option<&str>, Failure> {
+    fn condition(&self) -> Result<Option<String>, Failure> {
+        let own = self.own_condition()?.map(|own| format!("({own})"));
+        let typed = [
+            self.severity.condition(),
+            self.status.condition(),
+            self.service_source.condition(),
+            self.classification.condition(),
+            self.determination.condition(),
+            self.assigned_to.condition(),
+        ];
+        if typed.iter().all(Option::is_none) {
+            return Ok(self.own_condition()?.map(str::to_owned));
+        }
+        let all: Vec<String> = typed.into_iter().chain([own]).flatten().collect();
+        Ok(Some(all.join(" and ")))
+    }
+
+    fn own_condition(&self) -> Result<Option<&str>, Failure> {
         let condition = self.filter.as_deref().map(str::trim).unwrap_or_default();
         match condition {
             "" => Ok(None),
@@ -187,7 +230,7 @@ fn window_of(
         version: input.api_version,
         time: input.time_field,
         window,
-        condition: input.condition()?.map(str::to_owned),
+        condition: input.condition()?,
         page_size: limits.into_iter().flatten().min().unwrap_or(1).max(1),
     };
     Ok(Plan {

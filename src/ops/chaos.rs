@@ -38,6 +38,7 @@ pub struct Sleep {
 
 impl Input for Sleep {
     const SUMMARY: &'static str = "Succeeds after some time.";
+    const RESULT: &'static str = "An object: `slept_ms`.";
     const NEEDS: Needs = Needs::Nothing;
 }
 
@@ -60,6 +61,7 @@ pub struct Fail {
 
 impl Input for Fail {
     const SUMMARY: &'static str = "Fails as it is told to.";
+    const RESULT: &'static str = "None: it always fails.";
     const NEEDS: Needs = Needs::Nothing;
 
     fn check(&self, _: DateTime<Utc>) -> Result<(), Failure> {
@@ -81,6 +83,7 @@ pub struct Huge {
 
 impl Input for Huge {
     const SUMMARY: &'static str = "Gives an answer of that size.";
+    const RESULT: &'static str = "An array of invented records: `$[*]`.";
     const NEEDS: Needs = Needs::Nothing;
 
     fn check(&self, _: DateTime<Utc>) -> Result<(), Failure> {

@@ -65,6 +65,12 @@ pub struct Collect {
 impl Input for Collect {
     const SUMMARY: &'static str =
         "Collects what became available in every content type since the last run.";
+    const RESULT: &'static str = "An array of audit records: `$[*]`.";
+    const STATE: bool = true;
+    const PERMISSIONS: &'static [(&'static str, &'static str)] = &[
+        ("Office 365 Management APIs", "ActivityFeed.Read"),
+        ("Office 365 Management APIs", "ActivityFeed.ReadDlp"),
+    ];
 
     fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
         let faults: Vec<_> = [self.first(now).err(), self.filter().err()]

@@ -56,6 +56,8 @@ impl Default for Test {
 
 impl Input for Test {
     const SUMMARY: &'static str = "Signs in for every service that is named.";
+    const RESULT: &'static str =
+        "An array, one object per service: `service`, `audience`, `roles`.";
 
     fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
         let filter = Filter::new(Wanted {

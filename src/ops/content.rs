@@ -53,6 +53,12 @@ pub struct List {
 impl Input for List {
     const SUMMARY: &'static str =
         "Lists the audit records of one content type and time window, filtered record by record.";
+    const RESULT: &'static str = "An array of audit records: `$[*]`.";
+    const STATE: bool = true;
+    const PERMISSIONS: &'static [(&'static str, &'static str)] = &[
+        ("Office 365 Management APIs", "ActivityFeed.Read"),
+        ("Office 365 Management APIs", "ActivityFeed.ReadDlp"),
+    ];
 
     fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
         let faults: Vec<_> = [self.window(now).err(), self.filter().err()]

@@ -25,6 +25,7 @@ use crate::microsoft::{Connection, TimeWindow};
 use crate::net::{Caller, Pending, TokenProvider};
 use crate::protocol::{
     Coverage, Document, ErrorKind, Failure, State, Warning, decode_object, field_names,
+    member_faults,
 };
 use crate::when;
 
@@ -38,6 +39,13 @@ pub struct Operation {
     pub input: fn() -> Schema,
     /// What it needs of a connection.
     pub needs: Needs,
+    /// What its raw data is: one sentence with the path of the records.
+    pub result: &'static str,
+    /// Can a later run resume where it stopped?
+    pub state: bool,
+    /// The permissions that it needs: API and name.
+    pub permissions: &'static [(&'static str, &'static str)],
+    member_faults: fn(&Map<String, Value>) -> Vec<Failure>,
     fields: fn() -> &'static [&'static str],
     check: fn(&Value, DateTime<Utc>) -> Result<(), Failure>,
     run: for<'a> fn(&'a Call<'a>, &'a Value) -> Pending<'a, Reply>,
@@ -126,6 +134,12 @@ impl Reply {
 pub trait Input: DeserializeOwned + JsonSchema {
     /// What the operation does: one sentence.
     const SUMMARY: &'static str;
+    /// What its raw data is: one sentence with the path of the records.
+    const RESULT: &'static str;
+    /// Can a later run resume where it stopped?
+    const STATE: bool = false;
+    /// The permissions that it needs: API and name.
+    const PERMISSIONS: &'static [(&'static str, &'static str)] = &[];
     /// What it needs of a connection.
     const NEEDS: Needs = Needs::Credential;
 
@@ -143,6 +157,10 @@ macro_rules! operations {
             summary: <$input as Input>::SUMMARY,
             input: || schema_for!($input),
             needs: <$input as Input>::NEEDS,
+            result: <$input as Input>::RESULT,
+            state: <$input as Input>::STATE,
+            permissions: <$input as Input>::PERMISSIONS,
+            member_faults: |given| member_faults::<$input>(given, ErrorKind::InvalidManifest),
             fields: field_names::<$input>,
             check: |input, now| decode::<$input>(input)?.check(now),
             run: |call, input| Box::pin(async move {
@@ -190,6 +208,12 @@ impl Operation {
     /// Has it an input of that name?
     pub fn has_input(&self, name: &str) -> bool {
         (self.fields)().contains(&name)
+    }
+
+    /// What of some inputs is not as the operation wants it, each at `/<name>`; that others are
+    /// missing is no fault.
+    pub fn member_faults(&self, given: &Map<String, Value>) -> Vec<Failure> {
+        (self.member_faults)(given)
     }
 
     /// Refuses an input that breaks a rule: `invalid_input`, all faults at once, each at

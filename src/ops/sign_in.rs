@@ -18,6 +18,7 @@ pub struct LoginUrl {}
 
 impl Input for LoginUrl {
     const SUMMARY: &'static str = "Makes the address where a person signs in and consents.";
+    const RESULT: &'static str = "An object: `login_url`.";
     const NEEDS: Needs = Needs::LoginPage;
 }
 
@@ -29,6 +30,7 @@ pub struct Reset {}
 impl Input for Reset {
     const SUMMARY: &'static str =
         "Throws away every token that is kept for the connection's account.";
+    const RESULT: &'static str = "An object: `removed`, the number of deleted tokens.";
     const NEEDS: Needs = Needs::Account;
 }
 

@@ -39,6 +39,9 @@ pub enum AlreadyEnabled {
 
 impl Input for Start {
     const SUMMARY: &'static str = "Starts the subscription to a content type.";
+    const RESULT: &'static str = "The subscription: `contentType`, `status`, `webhook`.";
+    const PERMISSIONS: &'static [(&'static str, &'static str)] =
+        &[("Office 365 Management APIs", "ActivityFeed.Read")];
 }
 
 /// Stops the subscription to a content type.
@@ -51,6 +54,10 @@ pub struct Stop {
 
 impl Input for Stop {
     const SUMMARY: &'static str = "Stops the subscription to a content type.";
+    const RESULT: &'static str =
+        "The service's answer, usually null. Context rows are made of the stopped subscription.";
+    const PERMISSIONS: &'static [(&'static str, &'static str)] =
+        &[("Office 365 Management APIs", "ActivityFeed.Read")];
 }
 
 /// Lists the current subscriptions with their webhooks.
@@ -60,6 +67,12 @@ pub struct List {}
 
 impl Input for List {
     const SUMMARY: &'static str = "Lists the current subscriptions with their webhooks.";
+    const RESULT: &'static str =
+        "An array of subscriptions: `$[*]` with `contentType`, `status`, `webhook`.";
+    const PERMISSIONS: &'static [(&'static str, &'static str)] = &[
+        ("Office 365 Management APIs", "ActivityFeed.Read"),
+        ("Office 365 Management APIs", "ActivityFeed.ReadDlp"),
+    ];
 }
 
 /// Starts a subscription; the reply holds the service's answer.

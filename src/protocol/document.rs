@@ -132,9 +132,9 @@ pub fn elements(array: &str) -> Result<Vec<&str>, Unreadable> {
     Ok(raw.into_iter().map(RawValue::get).collect())
 }
 
-/// The line, counted from 1, on which the value at a JSON Pointer stands; where the pointer leads
-/// nowhere, the line of the last value on its way.
-pub fn line_of(text: &str, pointer: &str) -> Option<usize> {
+/// Line and column, counted from 1, at which the value at a JSON Pointer stands; where the pointer
+/// leads nowhere, those of the last value on its way.
+pub fn position_of(text: &str, pointer: &str) -> Option<(usize, usize)> {
     let mut here = text.trim();
     for step in pointer.split('/').skip(1) {
         let name = step.replace("~1", "/").replace("~0", "~");
@@ -158,7 +158,9 @@ pub fn line_of(text: &str, pointer: &str) -> Option<usize> {
         }
     }
     let offset = (here.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
-    Some(text.get(..offset)?.matches('\n').count() + 1)
+    let before = text.get(..offset)?;
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    Some((before.matches('\n').count() + 1, line.chars().count() + 1))
 }
 
 /// The text without white space between tokens; checks syntax and depth on the way.
@@ -375,10 +377,10 @@ mod tests {
     #[test]
     fn a_pointer_leads_to_its_line() {
         let text = "{\n  \"a\": [\n    1,\n    {\n      \"b/c\": 2 } ] }\n";
-        assert_eq!(line_of(text, ""), Some(1));
-        assert_eq!(line_of(text, "/a/1/b~1c"), Some(5));
-        assert_eq!(line_of(text, "/a/1/absent"), Some(4));
-        assert_eq!(line_of("not json", "/a"), Some(1));
+        assert_eq!(position_of(text, "").map(|at| at.0), Some(1));
+        assert_eq!(position_of(text, "/a/1/b~1c").map(|at| at.0), Some(5));
+        assert_eq!(position_of(text, "/a/1/absent").map(|at| at.0), Some(4));
+        assert_eq!(position_of("not json", "/a").map(|at| at.0), Some(1));
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Envelope {
+    /// The schema that an editor checks a request file with; it means nothing to a run.
+    #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
     /// Major version of the protocol; equality is all that is ever asked.
     #[serde(default = "protocol")]
     #[schemars(range(min = 1))]

@@ -35,7 +35,7 @@ pub use secret::Secret;
 pub(crate) use shape::{quoted, type_name};
 pub use state::State;
 pub(crate) use strict::escape;
-pub use strict::{decode_object, field_names, member_faults, strict_object};
+pub use strict::{decode_object, field_names, member_faults, strict_object, unreadable_at};
 pub use watch::Watch;
 
 /// The version of the protocol that this host speaks.

@@ -38,6 +38,14 @@ pub fn strict_object(text: &str) -> Result<Map<String, Value>, Failure> {
     }
 }
 
+/// Line and column, counted from 1, where a text cannot be read as one JSON object.
+pub fn unreadable_at(text: &str) -> Option<(usize, usize)> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let read = Strict.deserialize(&mut reader);
+    let error = read.and_then(|_| reader.end()).err()?;
+    Some((error.line(), error.column()))
+}
+
 /// Checks JSON text as strictly as [`strict_object`] reads it, without building values: its
 /// memory is a small part of the text's.
 pub(crate) fn check(text: &str) -> Result<(), Failure> {

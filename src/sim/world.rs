@@ -53,6 +53,12 @@ const SUBSCRIBED: [&str; 4] = [
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct World {
+    /// The schema that an editor checks this file with.
+    #[serde(rename = "$schema")]
+    pub schema: Option<String>,
+    /// Version of this file format; 1, also where it is left out.
+    #[schemars(range(min = 1, max = 1))]
+    pub world: u32,
     /// Every made-up id, token and alert follows from it. Default 1.
     pub seed: u64,
     /// The time of day when the simulator is started; it stands still or, in `soarhost simulate`,
@@ -268,6 +274,8 @@ pub struct Alerts {
 impl Default for World {
     fn default() -> Self {
         Self {
+            schema: None,
+            world: 1,
             seed: 1,
             now: None,
             tenants: vec![Tenant {
@@ -323,6 +331,11 @@ impl World {
 
     /// Checks what the types cannot say.
     pub(super) fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            self.world == 1,
+            "world: the version of the format is 1; got {}",
+            self.world
+        );
         for id in self.tenants.iter().map(|tenant| &tenant.id) {
             ensure!(is_guid(id), "tenants: {id:?} is not a GUID");
         }

@@ -10,6 +10,7 @@
 )]
 
 mod architecture;
+mod authoring;
 mod bench;
 mod cases;
 mod chaos;

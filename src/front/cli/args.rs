@@ -217,7 +217,9 @@ pub(super) enum Command {
     Describe(DescribeArgs),
     /// Print a valid sample request of a command
     Sample(SampleArgs),
-    /// Print a JSON Schema (2020-12)
+    /// List the operations that a manifest can call, with inputs, result, state and permissions
+    Operations(OperationsArgs),
+    /// Print a JSON Schema (2020-12), or write the schemas of a catalog's files
     Schema(SchemaArgs),
     /// Check manifests and mappings; print every fault with file and line
     Validate(ValidateArgs),
@@ -332,11 +334,25 @@ pub(super) struct SampleArgs {
     pub(super) command: String,
 }
 
+/// Arguments of `operations`.
+#[derive(Args, Debug)]
+pub(super) struct OperationsArgs {
+    /// One operation; without it, all and the slots of a connection
+    pub(super) name: Option<String>,
+    /// As JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// Arguments of `schema`.
 #[derive(Args, Debug)]
 pub(super) struct SchemaArgs {
-    /// request, result, manifest, mapping, patch, endpoints, profiles, world, or INTEGRATION.COMMAND
-    pub(super) name: String,
+    /// request, result, manifest, mapping, patch, fields, endpoints, profiles, world, or INTEGRATION.COMMAND
+    #[arg(required_unless_present = "write")]
+    pub(super) name: Option<String>,
+    /// Write all but the commands' schemas below this catalog folder, where `$schema` of its files finds them
+    #[arg(long, value_name = "DIR", conflicts_with = "name")]
+    pub(super) write: Option<PathBuf>,
 }
 
 /// Arguments of `validate`.

@@ -7,6 +7,7 @@ mod args;
 mod describe;
 mod log;
 mod map;
+mod operations;
 mod out;
 mod parse;
 mod poll;
@@ -105,6 +106,7 @@ fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> Ended {
         Some(Command::List(args)) => describe::list(&args, open().catalog()?, out),
         Some(Command::Describe(args)) => describe::describe(&args, open().catalog()?, out),
         Some(Command::Sample(args)) => describe::sample(&args, open().catalog()?, out),
+        Some(Command::Operations(args)) => operations::print(&args, out),
         Some(Command::Schema(args)) => schema::print(&args, &open(), out),
         Some(Command::Validate(args)) => validate::validate(&args, &settings, out),
         Some(Command::Map(args)) => map::map(&args, open().catalog()?, out),

@@ -1,5 +1,8 @@
 //! `schema`: the contract as JSON Schema 2020-12, derived from the types.
 
+use std::io::Write;
+use std::path::Path;
+
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
@@ -12,8 +15,9 @@ use crate::host::Host;
 use crate::host::profiles::Profiles;
 use crate::manifest::Manifest;
 use crate::manifest::schema::request_schema;
-use crate::mapping::{Definition, MappingPatch};
+use crate::mapping::{Definition, MappingPatch, StandardFields};
 use crate::microsoft::cloud::EndpointsFile;
+use crate::protocol::document::indented;
 use crate::protocol::{Envelope, ErrorKind, Failure, ResultEnvelope};
 
 /// Makes a schema.
@@ -26,6 +30,7 @@ pub const SCHEMAS: &[(&str, Make)] = &[
     ("manifest", read::<Manifest>),
     ("mapping", read::<Definition>),
     ("patch", read::<MappingPatch>),
+    ("fields", read::<StandardFields>),
     ("endpoints", read::<EndpointsFile>),
     ("profiles", read::<Profiles>),
     #[cfg(feature = "sim")]
@@ -49,16 +54,45 @@ fn written<T: JsonSchema>() -> Schema {
 
 /// Prints one schema.
 pub(super) fn print(args: &SchemaArgs, host: &Host, out: &mut Out) -> Ended {
-    if let Some((_, make)) = SCHEMAS.iter().find(|(name, _)| *name == args.name) {
+    if let Some(folder) = &args.write {
+        return write(folder, out);
+    }
+    let wanted = args.name.as_deref().unwrap_or_default();
+    if let Some((_, make)) = SCHEMAS.iter().find(|(name, _)| *name == wanted) {
         return print_json(&Value::from(make()), out);
     }
-    let target = host.catalog()?.find_dotted(&args.name).map_err(|_| {
+    let target = host.catalog()?.find_dotted(wanted).map_err(|_| {
         let names: Vec<&str> = SCHEMAS.iter().map(|(name, _)| *name).collect();
-        let message = format!("There is no schema \"{}\".", args.name);
+        let message = format!("There is no schema \"{wanted}\".");
         Failure::new(ErrorKind::UnknownName, message).advice(format!(
             "Known: {}, or a command as INTEGRATION.COMMAND.",
             names.join(", ")
         ))
     })?;
     print_json(&request_schema(target.manifest, target.command), out)
+}
+
+/// Writes the schemas where the relative `$schema` of a copied manifest or mapping leads.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an author's tool that writes files on request"
+)]
+fn write(folder: &Path, out: &mut Out) -> Ended {
+    let below = folder.join("snapshots").join("schema");
+    let failed = |error: std::io::Error| {
+        let message = format!("{} cannot be written: {error}.", below.display());
+        Failure::invalid_input("--write", message)
+    };
+    std::fs::create_dir_all(&below).map_err(failed)?;
+    for (name, make) in SCHEMAS {
+        let text = format!("{}\n", indented(&Value::from(make()).to_string()));
+        std::fs::write(below.join(format!("{name}.snap.json")), text).map_err(failed)?;
+    }
+    writeln!(
+        out,
+        "{} schemas written to {}.",
+        SCHEMAS.len(),
+        below.display()
+    )?;
+    Ok(0)
 }

@@ -12,6 +12,7 @@ use crate::front::cli::out::Out;
 use crate::front::cli::{Ended, run, settings};
 use crate::protocol::document::indented;
 use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::{member_faults, strict_object};
 use crate::sim::{Clock, Listen, Sim, World};
 
 /// The schema of a world file.
@@ -21,6 +22,20 @@ pub(super) fn world_schema() -> Schema {
         .into_root_schema_for::<World>()
 }
 
+/// Every fault of a world file, each at its pointer.
+pub(super) fn world_faults(text: &str) -> Vec<Failure> {
+    let object = match strict_object(text) {
+        Ok(object) => object,
+        Err(failure) => return vec![failure],
+    };
+    let faults = member_faults::<World>(&object, ErrorKind::InvalidInput);
+    if !faults.is_empty() {
+        return faults;
+    }
+    let told = |error: anyhow::Error| Failure::invalid_input("", format!("{error:#}."));
+    World::from_json(text).err().map(told).into_iter().collect()
+}
+
 /// Serves until SIGINT or SIGTERM.
 pub(super) fn simulate(args: &SimulateArgs, operator: &SettingsArgs, out: &mut Out) -> Ended {
     let now = settings::clock(operator.now.as_deref())?.now();
@@ -28,7 +43,10 @@ pub(super) fn simulate(args: &SimulateArgs, operator: &SettingsArgs, out: &mut O
         None => World::preset("default"),
         Some(file) => std::fs::read_to_string(file)
             .map_err(|error| anyhow::anyhow!("{} cannot be read: {error}", file.display()))
-            .and_then(|text| World::from_json(&text)),
+            .and_then(|text| match Failure::join(world_faults(&text)) {
+                Some(failure) => Err(anyhow::anyhow!("{}: {failure}", file.display())),
+                None => World::from_json(&text),
+            }),
     };
     let mut world = world.map_err(|error| failed("--world", &error))?;
     world.now = world.now.or(Some(now));

@@ -1,123 +1,256 @@
-//! `validate`: every fault of manifests and mappings, with file, line, pointer and fix.
+//! `validate`: every fault of a catalog and of single files, with file, line, column and advice.
+//!
+//! A folder with `manifests/` or `mappings/` is a catalog. A file is told by its `$schema`, else by
+//! its first member, and is checked against the catalog that it lies in, else the one in use.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
-use crate::front::cli::Ended;
 use crate::front::cli::args::{SettingsArgs, ValidateArgs};
 use crate::front::cli::describe::print_json;
 use crate::front::cli::out::Out;
+use crate::front::cli::{Ended, settings};
+use crate::host::Host;
 use crate::host::catalog::Catalog;
-use crate::manifest::{self, Manifest};
-use crate::mapping::{self, Definition};
-use crate::protocol::document::line_of;
+use crate::host::profiles::Profiles;
+use crate::mapping::StandardFields;
+use crate::microsoft::Cloud;
+use crate::protocol::document::position_of;
 use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::{Redactor, Secret, strict_object, unreadable_at};
 
 /// One fault, with where.
 struct Finding {
     file: String,
-    line: Option<usize>,
+    place: Option<(usize, usize)>,
     pointer: String,
     message: String,
+    advice: Option<String>,
 }
 
 /// Checks files and folders, or the catalog in use.
 pub(super) fn validate(args: &ValidateArgs, settings: &SettingsArgs, out: &mut Out) -> Ended {
-    let mut findings = Vec::new();
-    let mut checked = 0;
-    let in_use = settings.catalog.iter().cloned().collect();
-    let paths: &Vec<PathBuf> = if args.paths.is_empty() {
+    let (mut findings, mut checked) = (Vec::new(), 0);
+    let in_use: Vec<PathBuf> = settings.catalog.iter().cloned().collect();
+    let paths = if args.paths.is_empty() {
         &in_use
     } else {
         &args.paths
     };
     if paths.is_empty() {
-        let catalog = Catalog::builtin_strict();
-        checked += 1;
+        let catalog = Catalog::builtin_strict()?;
+        checked += catalog.files();
         findings.extend(
-            faults_of(catalog)
-                .into_iter()
-                .map(|fault| finding(Path::new(""), &fault)),
+            catalog
+                .check()
+                .iter()
+                .map(|fault| finding(Path::new(""), fault)),
         );
     }
     for path in paths {
-        checked += 1;
-        let faults = if path.is_dir() {
-            faults_of(Catalog::read(path))
+        if path.is_dir() {
+            let (catalog, mut faults) = Catalog::read(path)?;
+            checked += catalog.files() + faults.len();
+            faults = faults.into_iter().flat_map(Failure::split).collect();
+            faults.extend(catalog.check());
+            findings.extend(faults.iter().map(|fault| finding(path, fault)));
         } else {
-            file_faults(path)
-        };
-        findings.extend(faults.into_iter().map(|fault| finding(path, &fault)));
+            checked += 1;
+            findings.extend(file_findings(path, settings));
+        }
     }
     report(&findings, checked, args.json, out)
 }
 
-fn faults_of(catalog: Result<Catalog, Failure>) -> Vec<Failure> {
-    match catalog {
-        Ok(catalog) => catalog.check(),
-        Err(failure) => failure.split(),
-    }
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Manifest,
+    Mapping,
+    Fields,
+    Profiles,
+    Endpoints,
+    Request,
+    World,
 }
 
-/// A file of either kind, told apart by its version key.
-fn file_faults(path: &Path) -> Vec<Failure> {
+/// The kinds by the name of their schema and by the member that they begin with.
+const KINDS: [(&str, &str, Kind); 7] = [
+    ("manifest", "manifest", Kind::Manifest),
+    ("mapping", "mapping", Kind::Mapping),
+    ("fields", "fields", Kind::Fields),
+    ("profiles", "profiles", Kind::Profiles),
+    ("endpoints", "cloud", Kind::Endpoints),
+    ("request", "command", Kind::Request),
+    ("world", "world", Kind::World),
+];
+
+/// By `$schema`, else by the first member, else by any member that a kind begins with.
+fn kind_of(object: &Map<String, Value>) -> Option<Kind> {
+    let schema = object
+        .get("$schema")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let file = schema.rsplit('/').next().unwrap_or_default();
+    let stem = file.split('.').next().unwrap_or_default();
+    let by_schema = KINDS.iter().find(|(name, _, _)| *name == stem);
+    let members = object.keys().filter(|name| *name != "$schema");
+    let by_member = |name: &String| KINDS.iter().find(|(_, member, _)| member == name);
+    // A request may hold a mapping.
+    let request = KINDS
+        .iter()
+        .find(|(_, member, _)| *member == "command" && object.contains_key(*member));
+    let found = by_schema
+        .or(request)
+        .or_else(|| members.into_iter().find_map(by_member));
+    found.map(|(_, _, kind)| *kind)
+}
+
+fn file_findings(path: &Path, settings: &SettingsArgs) -> Vec<Finding> {
     let name = path.to_string_lossy().into_owned();
+    let bare = |place, message: String| Finding {
+        file: name.clone(),
+        place,
+        pointer: String::new(),
+        message,
+        advice: None,
+    };
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
-        Err(error) => {
-            let message = format!("The file cannot be read: {error}.");
-            return vec![Failure::new(ErrorKind::InvalidMapping, message).at(name)];
+        Err(error) => return vec![bare(None, format!("The file cannot be read: {error}."))],
+    };
+    let object = match strict_object(&text) {
+        Ok(object) => object,
+        Err(failure) => {
+            let message = failure.message().replacen("The request", "The file", 1);
+            return vec![bare(unreadable_at(&text), message)];
         }
     };
-    let is_manifest = serde_json::from_str::<serde_json::Value>(&text)
-        .is_ok_and(|value| value.get("manifest").is_some());
-    let faults = if is_manifest {
-        Manifest::parse(&text, &name).map(|read| {
-            let faults = manifest::lint::lint(&read).into_iter();
-            faults.map(|fault| placed(fault, &name)).collect()
-        })
-    } else {
-        Definition::parse(&text, &name).and_then(|read| {
-            let known = Catalog::builtin()?.vocabulary()?;
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
-            Ok(mapping::lint(&read, &known, &name))
-        })
+    let Some(kind) = kind_of(&object) else {
+        let known: Vec<&str> = KINDS.iter().map(|(_, member, _)| *member).collect();
+        let message = format!(
+            "The kind of this file is unknown: it has no `$schema` of soarhost, and none of the members {} to tell it by.",
+            known.join(", ")
+        );
+        return vec![bare(Some((1, 1)), message)];
     };
-    match faults {
-        Err(failure) => failure.split(),
-        Ok(faults) => faults,
+    let faults = faults_of(kind, &text, path, settings).unwrap_or_else(|failure| vec![failure]);
+    faults
+        .into_iter()
+        .flat_map(Failure::split)
+        .map(|fault| Finding {
+            file: name.clone(),
+            ..placed(&text, &fault)
+        })
+        .collect()
+}
+
+/// The faults of a file of that kind, each at a pointer into it.
+fn faults_of(
+    kind: Kind,
+    text: &str,
+    path: &Path,
+    settings: &SettingsArgs,
+) -> Result<Vec<Failure>, Failure> {
+    let folder = Catalog::folder_of(path).or_else(|| settings.catalog.clone());
+    let catalog = match &folder {
+        Some(folder) => Catalog::read(folder)?.0,
+        None => Catalog::builtin()?,
+    };
+    Ok(match kind {
+        Kind::Manifest => catalog.manifest_faults(text),
+        Kind::Mapping => catalog.mapping_faults(text),
+        Kind::Fields => StandardFields::parse(text, "").err().into_iter().collect(),
+        Kind::Profiles => Profiles::parse(text)
+            .and_then(|profiles| {
+                profiles.faults(&catalog, settings::clock(settings.now.as_deref())?.now())
+            })
+            .unwrap_or_else(|failure| vec![failure]),
+        Kind::Endpoints => {
+            let cloud = Cloud::from_operator(text, &Cloud::named("commercial")?);
+            cloud.err().into_iter().collect()
+        }
+        Kind::Request => request_faults(text, folder, settings)?,
+        Kind::World => world_faults(text),
+    })
+}
+
+/// What a run would refuse, but for what depends on where it runs: secrets, and kept states.
+fn request_faults(
+    text: &str,
+    catalog: Option<PathBuf>,
+    args: &SettingsArgs,
+) -> Result<Vec<Failure>, Failure> {
+    let mut settings = settings::settings(args)?;
+    settings.catalog = catalog;
+    settings.state = None;
+    settings.allowed.stand_in = Some(Secret::new("stand-in"));
+    let host = Host::open(settings, Redactor::default());
+    let Err(refused) = host.check(text.as_bytes()) else {
+        return Ok(Vec::new());
+    };
+    let Some(error) = refused.error else {
+        return Ok(Vec::new());
+    };
+    let elsewhere = |kind: ErrorKind, at: Option<&str>| {
+        kind == ErrorKind::SecretUnavailable || at == Some("/options/state_key")
+    };
+    if error.items.is_empty() && !elsewhere(error.kind, error.at.as_deref()) {
+        let fault = Failure::new(error.kind, error.message).at(error.at.unwrap_or_default());
+        return Ok(vec![fault.advice(error.assistance)]);
+    }
+    let items = error.items.into_iter();
+    let items = items.filter(|item| !elsewhere(item.kind, item.at.as_deref()));
+    Ok(items
+        .map(|item| Failure::new(item.kind, item.message).at(item.at.unwrap_or_default()))
+        .collect())
+}
+
+#[cfg(feature = "sim")]
+fn world_faults(text: &str) -> Vec<Failure> {
+    super::simulate::world_faults(text)
+}
+
+#[cfg(not(feature = "sim"))]
+fn world_faults(_: &str) -> Vec<Failure> {
+    let message = "This build has no simulator, so it cannot check world files.";
+    vec![Failure::invalid_input("", message)]
+}
+
+/// A fault at a pointer into a text; a flag before the pointer is left out.
+fn placed(text: &str, fault: &Failure) -> Finding {
+    let place = fault.place().unwrap_or_default();
+    let pointer = place.find('/').map_or("", |from| &place[from..]);
+    Finding {
+        file: String::new(),
+        place: position_of(text, pointer),
+        pointer: pointer.to_owned(),
+        message: fault.message().to_owned(),
+        advice: fault.assistance().map(str::to_owned),
     }
 }
 
-fn placed(fault: Failure, file: &str) -> Failure {
-    let pointer = fault.place().unwrap_or_default().to_owned();
-    fault.at(format!("{file}:{pointer}"))
-}
-
-fn finding(path: &Path, fault: &Failure) -> Finding {
+/// A fault of a catalog, at `file:pointer`.
+fn finding(folder: &Path, fault: &Failure) -> Finding {
     let place = fault.place().unwrap_or_default();
-    let (file, pointer) = place
-        .rsplit_once(".json:")
-        .map_or((place.to_owned(), ""), |(file, rest)| {
-            (format!("{file}.json"), rest)
-        });
-    let on_disk = if path.is_dir() {
-        path.join(&file)
-    } else {
-        path.to_path_buf()
+    let (file, pointer) = match place.rsplit_once(".json") {
+        Some((file, rest)) => (format!("{file}.json"), rest.trim_start_matches(':')),
+        None => (place.to_owned(), ""),
     };
+    let on_disk = folder.join(&file);
     let text = std::fs::read_to_string(&on_disk).ok();
+    let found = placed(text.as_deref().unwrap_or_default(), fault);
+    let place = text.and_then(|text| match strict_object(&text) {
+        Ok(_) => position_of(&text, pointer),
+        Err(_) => unreadable_at(&text),
+    });
     Finding {
-        line: text.and_then(|text| line_of(&text, pointer)),
-        file: if path.is_dir() {
-            on_disk.to_string_lossy().into_owned()
-        } else {
-            file
-        },
+        file: on_disk.to_string_lossy().into_owned(),
+        place,
         pointer: pointer.to_owned(),
-        message: fault.message().to_owned(),
+        ..found
     }
 }
 
@@ -126,21 +259,22 @@ fn report(findings: &[Finding], checked: usize, json: bool, out: &mut Out) -> En
     if json {
         let all: Vec<_> = findings
             .iter()
-            .map(|f| json!({ "file": f.file, "line": f.line, "pointer": f.pointer, "message": f.message }))
+            .map(|f| {
+                let (line, column) = f.place.unzip();
+                json!({ "file": f.file, "line": line, "column": column, "pointer": f.pointer,
+                        "severity": "error", "message": f.message, "advice": f.advice })
+            })
             .collect();
-        print_json(&json!({ "faults": all }), out)?;
+        print_json(&json!({ "checked": checked, "faults": all }), out)?;
         return Ok(code);
     }
     for f in findings {
-        let line = f.line.map(|line| format!(":{line}")).unwrap_or_default();
-        writeln!(out, "{}{line}: {}: {}", f.file, f.pointer, f.message)?;
+        let place = f.place.map(|(line, column)| format!(":{line}:{column}"));
+        let place = place.unwrap_or_default();
+        writeln!(out, "{}{place}: {}: {}", f.file, f.pointer, f.message)?;
     }
     let word = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
-    writeln!(
-        out,
-        "{}; {} checked.",
-        word(findings.len(), "fault"),
-        checked
-    )?;
+    let (faults, files) = (word(findings.len(), "fault"), word(checked, "file"));
+    writeln!(out, "{faults}; {files} checked.")?;
     Ok(code)
 }

@@ -3,6 +3,7 @@
 //! What is asked of it lives in [`alerts`]. The status decides the kind of a failure, with the
 //! innermost known code where that says more; words are the service's own.
 
+pub mod alert_filter;
 pub mod alerts;
 
 use serde::Deserialize;

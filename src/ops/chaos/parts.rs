@@ -39,6 +39,8 @@ pub struct Partial {
 impl Input for Partial {
     const SUMMARY: &'static str =
         "Delivers some records and fails; the repeat with the state delivers the rest.";
+    const RESULT: &'static str = "An array of invented records: `$[*]`.";
+    const STATE: bool = true;
     const NEEDS: Needs = Needs::Nothing;
 
     fn check(&self, _: DateTime<Utc>) -> Result<(), Failure> {
@@ -71,6 +73,8 @@ pub struct Flap {
 
 impl Input for Flap {
     const SUMMARY: &'static str = "Fails every other time.";
+    const RESULT: &'static str = "An array of invented records: `$[*]`.";
+    const STATE: bool = true;
     const NEEDS: Needs = Needs::Nothing;
 }
 
@@ -88,6 +92,8 @@ pub struct SlowPage {
 
 impl Input for SlowPage {
     const SUMMARY: &'static str = "Delivers pages of records with a pause between each.";
+    const RESULT: &'static str = "An array of invented records: `$[*]`.";
+    const STATE: bool = true;
     const NEEDS: Needs = Needs::Nothing;
 
     fn check(&self, _: DateTime<Utc>) -> Result<(), Failure> {

@@ -1,0 +1,135 @@
+//! `operations`: what an author of a manifest can call, and the slots of a connection.
+
+use std::io::Write;
+
+use serde_json::{Map, Value, json};
+
+use crate::front::cli::Ended;
+use crate::front::cli::args::OperationsArgs;
+use crate::front::cli::describe::print_json;
+use crate::front::cli::out::Out;
+use crate::host::slot::Slot;
+use crate::names::nearest;
+use crate::ops::{self, Operation};
+use crate::protocol::failure::{ErrorKind, Failure};
+
+/// All operations, or the one that is named.
+pub(super) fn print(args: &OperationsArgs, out: &mut Out) -> Ended {
+    let chosen: Vec<&Operation> = match &args.name {
+        None => ops::operations().iter().collect(),
+        Some(name) => vec![ops::find(name).ok_or_else(|| unknown(name))?],
+    };
+    if args.json {
+        let operations: Vec<Value> = chosen.iter().map(|one| described(one)).collect();
+        let slots: Vec<Value> = Slot::ALL.iter().map(|slot| slot_of(*slot)).collect();
+        let all = json!({ "operations": operations, "connection": slots });
+        return print_json(&all, out);
+    }
+    for operation in &chosen {
+        show(operation, out)?;
+    }
+    if args.name.is_none() {
+        writeln!(out, "Connection slots (`to` of a connection parameter):")?;
+        for slot in Slot::ALL {
+            let secret = if slot.is_secret() { " (secret)" } else { "" };
+            writeln!(out, "  {}{secret}\n      {}", slot.name(), slot.summary())?;
+        }
+    }
+    Ok(0)
+}
+
+fn unknown(name: &str) -> Failure {
+    let names = ops::operations().iter().map(|operation| operation.name);
+    let hint = nearest(name, names).map_or_else(
+        || "`soarhost operations` lists all.".to_owned(),
+        |near| format!("Did you mean \"{near}\"?"),
+    );
+    let message = format!("There is no operation \"{name}\". {hint}");
+    Failure::new(ErrorKind::UnknownName, message)
+}
+
+fn described(operation: &Operation) -> Value {
+    let permissions: Vec<Value> = operation
+        .permissions
+        .iter()
+        .map(|(api, name)| json!({ "api": api, "name": name }))
+        .collect();
+    json!({
+        "name": operation.name,
+        "summary": operation.summary,
+        "input_schema": Value::from((operation.input)()),
+        "result": operation.result,
+        "state": operation.state,
+        "permissions": permissions,
+    })
+}
+
+fn slot_of(slot: Slot) -> Value {
+    json!({ "slot": slot.name(), "summary": slot.summary(), "secret": slot.is_secret() })
+}
+
+fn show(operation: &Operation, out: &mut Out) -> std::io::Result<()> {
+    writeln!(out, "{}\n  {}", operation.name, operation.summary)?;
+    let schema = Value::from((operation.input)());
+    let none = Map::new();
+    let inputs = schema["properties"].as_object().unwrap_or(&none);
+    let required = schema["required"].as_array();
+    for (name, input) in inputs {
+        let is_required = required.is_some_and(|names| names.iter().any(|one| one == name));
+        let mark = if is_required { ", required" } else { "" };
+        let kind = kind_of(&schema, input);
+        let summary = input["description"].as_str().unwrap_or_default();
+        writeln!(
+            out,
+            "    {name} ({kind}{mark})\n        {}",
+            summary.replace('\n', " ")
+        )?;
+    }
+    writeln!(out, "  Result: {}", operation.result)?;
+    let state = if operation.state { "yes" } else { "no" };
+    writeln!(out, "  State: {state}")?;
+    for (api, name) in operation.permissions {
+        writeln!(out, "  Permission: {name} of {api}")?;
+    }
+    writeln!(out)
+}
+
+/// The type of an input in words.
+fn kind_of(schema: &Value, input: &Value) -> String {
+    if let Some(name) = input["$ref"].as_str() {
+        let name = name.rsplit('/').next().unwrap_or_default();
+        return kind_of(schema, &schema["$defs"][name]);
+    }
+    if let Some(several) = input["anyOf"].as_array().or(input["oneOf"].as_array()) {
+        let constants: Vec<&str> = several
+            .iter()
+            .filter_map(|one| one["const"].as_str())
+            .collect();
+        if constants.len() == several.len() {
+            return constants.join(" | ");
+        }
+        let mut kinds: Vec<String> = several.iter().map(|one| kind_of(schema, one)).collect();
+        kinds.retain(|kind| kind != "null");
+        return kinds.join(" or ");
+    }
+    if let Some(words) = input["enum"].as_array() {
+        let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
+        return words.join(" | ");
+    }
+    let name = match &input["type"] {
+        Value::Array(names) => names.first().and_then(Value::as_str).unwrap_or("any"),
+        other => other.as_str().unwrap_or("any"),
+    };
+    match (name, &input["items"]) {
+        ("array", Value::Object(_)) => {
+            let item = kind_of(schema, &input["items"]);
+            // The words of the items were just listed for a single value.
+            if item.contains(" | ") {
+                "array of them".to_owned()
+            } else {
+                format!("array of {item}")
+            }
+        }
+        _ => name.to_owned(),
+    }
+}

@@ -1,0 +1,71 @@
+//! The slots of a connection: what the parameters of every integration end up in.
+//!
+//! A manifest names them; which parameter fills which is its business.
+
+use crate::names::suggestion;
+
+macro_rules! slots {
+    ($($slot:ident $name:literal $(($secret:ident))? $summary:literal;)*) => {
+        /// A slot of a connection.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Slot {
+            $(#[doc = $summary] $slot,)*
+        }
+
+        impl Slot {
+            /// All of them.
+            pub const ALL: &'static [Slot] = &[$(Slot::$slot),*];
+
+            /// Its name, as manifests write it.
+            pub fn name(self) -> &'static str {
+                match self { $(Slot::$slot => $name,)* }
+            }
+
+            /// What it holds.
+            pub fn summary(self) -> &'static str {
+                match self { $(Slot::$slot => $summary,)* }
+            }
+
+            /// Must a parameter that fills it be declared secret?
+            pub fn is_secret(self) -> bool {
+                match self { $(Slot::$slot => slots!(@secret $($secret)?),)* }
+            }
+        }
+    };
+    (@secret) => { false };
+    (@secret secret) => { true };
+}
+
+slots! {
+    TenantId "tenant_id" "The directory to sign in to: its GUID or one of its domain names.";
+    ClientId "client_id" "The registered application's (client) id, a GUID.";
+    ClientSecret "client_secret" (secret) "A client secret of the application.";
+    Certificate "certificate" (secret) "A certificate with its private key: PEM text, or PFX in Base64.";
+    CertificatePassword "certificate_password" (secret) "The password of the certificate's file or key.";
+    CertificateThumbprint "certificate_thumbprint" "The certificate's thumbprint, where only its private key is given.";
+    PrivateKey "private_key" (secret) "The certificate's private key, PEM text.";
+    AssertionAlgorithm "assertion_algorithm" "The algorithm that signs assertions: RS256 or PS256.";
+    RedirectUri "redirect_uri" "Where a signed-in person is sent back to, as registered.";
+    AuthorizationCode "authorization_code" (secret) "The code that a person brought back from signing in.";
+    ManagedIdentity "managed_identity" "true: sign in with the identity of the machine.";
+    ManagedIdentityClientId "managed_identity_client_id" "The client id of a user-assigned identity of the machine.";
+    SelfDeployed "self_deployed" "false: the application is the vendor's, which is refused.";
+    Cloud "cloud" "The Microsoft cloud: commercial, gcc, `gcc_high` or dod.";
+    BaseUrl "base_url" "The address of the Management API of one of these clouds.";
+    Publisher "publisher" "The tenant id of the company that runs this client, sent to the Management API.";
+    TrustAnyCertificate "trust_any_certificate" "true: accept any TLS certificate.";
+    UseProxy "use_proxy" "true: use the proxy of the environment.";
+    CallTimeout "call_timeout" "How long one call may take, in seconds; 0: the default.";
+    Platform "platform" "Nothing here: a setting of the platform, accepted and ignored.";
+}
+
+impl Slot {
+    /// The slot of that name; the error offers the nearest one.
+    pub fn named(name: &str) -> Result<Self, String> {
+        let known = Slot::ALL.iter().copied().find(|slot| slot.name() == name);
+        known.ok_or_else(|| {
+            let hint = suggestion(name, Slot::ALL.iter().map(|slot| slot.name()));
+            format!("A connection has no slot \"{name}\". {hint}")
+        })
+    }
+}
