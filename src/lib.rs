@@ -42,7 +42,7 @@
 //! * How a connection signs in: `host::connect` picks the way, [`identity`] has a file for each;
 //!   `host::vault` keeps what they gave.
 //! * What a product shows in shapes of its own: `outputs` of a command in its manifest → [`output`].
-//! * What goes on from run to run: `src/ops/collect.rs`, `src/ops/content/point.rs`.
+//! * What resumes from run to run: `src/ops/resume` (state and algorithm), `src/ops/feed` (reading).
 //! * What goes wrong, and what that means: [`protocol::failure`]; each service's codes in one
 //!   `match` beside its client.
 //!

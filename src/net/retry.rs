@@ -53,6 +53,8 @@ impl Pace {
 /// May a request be sent again?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
+    /// It is sent once; the caller decides when it is sent again.
+    Never,
     /// It changes nothing: whatever happened, it may be sent again.
     Safe,
     /// It changes nothing, but where nobody answers nobody will: an answer allows a repeat.
@@ -65,6 +67,7 @@ pub enum Repeat {
 pub fn is_passing(failure: &Failure, repeat: Repeat) -> bool {
     let safe = repeat != Repeat::AfterRefusal;
     match failure.kind() {
+        _ if repeat == Repeat::Never => false,
         ErrorKind::Network if repeat == Repeat::AfterAnswer => false,
         ErrorKind::Network if failure.broken_rule() == Some(SAME_AGAIN) => false,
         // Slowed down means: not done.

@@ -1,29 +1,36 @@
-//! `feed.content.collect`: what became available in every content type since the last run.
+//! `feed.content.collect`: fetches new content of several content types.
 //!
-//! Each content type has a point of its own and is read by itself: one that fails costs the others
-//! nothing. They are read in the order of how far they are behind, so that a run that ends early
-//! leaves none behind for ever, and told in the order in which they were named. No subscription is
-//! ever started here, and what a record means is not its business.
+//! Each content type has its own checkpoint and is read by itself: if one fails, the others are still
+//! fetched. The type with the largest lag is read first, so that a run which ends early never skips
+//! the same type twice in a row. Results keep the order of the request.
+//!
+//! The checkpoint of a content type that is not requested stays in the state: a subscription that is
+//! off for a while resumes where it stood.
+//!
+//! Does not start subscriptions, and does not interpret records.
 
 mod fault;
-mod points;
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::microsoft::ContentType;
-use crate::microsoft::feed::filter::{Filter, Wanted};
+use crate::microsoft::feed::filter::Wanted;
 use crate::net::transcript::is_rehearsal;
-use crate::ops::content::met::Met;
-use crate::ops::content::point::{Mark, Point};
-use crate::ops::content::reading::{End, Reading};
-use crate::ops::content::resume::{LATE, Plan, go_on};
-use crate::ops::content::settle::{Part, changed, document, settle};
+use crate::ops::content::{LATE, bounds};
+use crate::ops::feed::{
+    self, End, Part, ReadOutcome, ReadPlan, RecordFilter, changed_records, document,
+};
+use crate::ops::resume::checkpoint::Checkpoint;
+use crate::ops::resume::packed::{FINGERPRINTS, FeedState, Resume};
+use crate::ops::resume::records::SeenRecords;
+use crate::ops::resume::state::{Resumed, resume, scope_of};
+use crate::ops::resume::time::clocks_differ;
 use crate::ops::{Call, Input, Reply, span, subscriptions};
-use crate::protocol::{Coverage, ErrorKind, Failure};
+use crate::protocol::{Coverage, ErrorKind, Failure, State, Warning};
 
 const NAME: &str = "feed.content.collect";
 
@@ -88,8 +95,8 @@ impl Collect {
         span("first_fetch", text, now.trunc_subsecs(0))
     }
 
-    fn filter(&self) -> Result<Filter, Failure> {
-        Filter::new(Wanted {
+    fn filter(&self) -> Result<RecordFilter, Failure> {
+        RecordFilter::new(Wanted {
             users: &self.users,
             record_types: &self.record_types,
             workloads: &self.workloads,
@@ -100,19 +107,17 @@ impl Collect {
 
 /// One content type of this run.
 struct Turn {
-    content_type: ContentType,
-    plan: Plan,
-    /// Records that earlier runs met.
-    records: Vec<Mark>,
-    /// Did the last run get nowhere?
-    stuck: bool,
+    resume: Resume,
+    /// Why a span is lost: cause and advice.
+    late: (&'static str, &'static str),
 }
 
-/// What a turn came to.
-struct Told {
+/// What a content type came to.
+struct CollectOutcome {
     content_type: ContentType,
-    /// Was it read, or was the run over before?
+    /// Whether it was read, or the run was over before.
     read: bool,
+    stuck: bool,
     part: Part,
 }
 
@@ -122,119 +127,154 @@ struct Told {
 /// that says what is missing.
 pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> {
     let filter = input.filter()?;
-    let given = call.connection.tenant_guid();
-    let early = given.map(|tenant| points::read(call, tenant)).transpose()?;
-    // A refused sign-in is refused for every content type, and counts against the account.
-    let waiting = call
-        .tokens
-        .token(&call.connection.cloud.audiences.management);
-    let token = call.http.deadline().race("the sign-in", waiting).await?;
-    let named = token.tenant.unwrap_or(call.connection.tenant.clone());
-    let tenant = given.unwrap_or(&named);
-    let (mut points, mut warnings) = early.map_or_else(|| points::read(call, tenant), Ok)?;
+    if let Some(tenant) = call.connection.tenant_guid() {
+        // A state of another request is refused before anything is sent.
+        begin(call, (tenant, call.now))?;
+    }
+    let tenant = feed::sign_in(call).await?;
+    let mut said = Vec::new();
     let mut types = input.content_types.clone();
     if types.is_empty() {
-        let (enabled, said) = subscriptions::enabled(call).await?;
-        types = enabled;
-        warnings.extend(said);
+        (types, said) = subscriptions::enabled(call).await?;
     }
+    let now = feed::time(call).await?;
+    let (mut state, mut warnings) = begin(call, (&tenant, now))?;
+    warnings.extend(clocks_differ(call));
+    warnings.extend(said);
     let mut known = HashSet::new();
     types.retain(|content_type| known.insert(*content_type));
-    let before = points.iter().flat_map(|(_, point)| point.records.clone());
-    let met = Met::remembering(before.collect());
-    let first = input.first(call.now)?;
+    let first = input.first(now)?;
+    let mut rest = std::mem::take(&mut state.types);
     let turns: Vec<Turn> = types
         .into_iter()
         .map(|content_type| {
-            let place = points.iter().position(|(known, _)| *known == content_type);
-            let point = place.map(|place| points.remove(place).1);
-            turn(call, content_type, (point, first))
+            let place = rest.iter().position(|one| one.content_type == content_type);
+            turn(content_type, place.map(|place| rest.remove(place)), first)
         })
         .collect();
-    let mut told = take_turns(call, turns, (&filter, met)).await;
-    let fault = fault::told(&mut told)?;
-    let mut reply = close(told, &mut points)?;
+    let run = Run {
+        call,
+        filter: &filter,
+        now,
+    };
+    let (outcomes, records) = run.take_turns(turns, state.records).await;
+    let mut outcomes = share(outcomes, &mut rest);
+    let fault = fault::report(&mut outcomes)?;
+    let mut reply = close(outcomes, &mut rest)?;
     reply.warnings.splice(0..0, warnings);
-    reply.warnings.extend(filter.warnings());
+    reply.warnings.extend(filter.warnings(state.filter));
+    let memory = call.http.memory();
+    reply
+        .warnings
+        .extend(memory.is_exhausted().then(|| memory.warning()));
     reply.incomplete = fault;
-    reply.state = Some(points::state(call, tenant, points));
+    let state = FeedState {
+        filter: Some(filter.fingerprint),
+        records,
+        types: rest,
+    };
+    reply.state = Some(State::new(scope(call, &tenant), state.pack()));
     Ok(reply)
 }
 
-/// Where a content type begins: where its last run ended, or with the first fetch.
-fn turn(
+/// What a state belongs to: the content of one tenant. Which content types, filters and first fetch
+/// a run has does not matter, nor which application asks.
+fn scope(call: &Call<'_>, tenant: &str) -> String {
+    let cloud = call.connection.cloud.id.as_str();
+    scope_of(&[NAME, cloud, &tenant.to_ascii_lowercase()])
+}
+
+/// The state to continue with.
+fn begin(
     call: &Call<'_>,
-    content_type: ContentType,
-    (point, first): (Option<Point>, DateTime<Utc>),
-) -> Turn {
-    let now = call.now.trunc_subsecs(0);
-    let (point, overlap, late) = if let Some(point) = point {
-        (point, call.overlap.unwrap_or_default(), LATE)
-    } else {
-        let mut point = Point::at(first);
-        point.since = Some(first);
-        (point, TimeDelta::zero(), TOO_FAR)
-    };
-    let (records, stuck, ahead) = (point.records.clone(), point.stuck, point.from > now);
-    // A clock that went back: nothing may be left out until it is where it was.
-    let from = point.from.min(now);
-    let mut plan = go_on(call, Point { from, ..point }, overlap, points::ROOM);
-    plan.late = late;
-    plan.keeps_marks = ahead;
-    Turn {
-        content_type,
-        plan,
-        records,
-        stuck,
+    (tenant, now): (&str, DateTime<Utc>),
+) -> Result<(FeedState, Vec<Warning>), Failure> {
+    let (mut read, mut warnings) = (FeedState::default(), Vec::new());
+    match resume(call, &[scope(call, tenant)])? {
+        Resumed::None => {}
+        Resumed::Own(state) => read = FeedState::read(&state.resume, None, now)?,
+        Resumed::Ignored(warning) => warnings.push(warning),
+    }
+    Ok((read, warnings))
+}
+
+/// Where a content type begins: where its last run ended, or with the first fetch.
+fn turn(content_type: ContentType, resume: Option<Resume>, first: DateTime<Utc>) -> Turn {
+    match resume {
+        Some(resume) => Turn { resume, late: LATE },
+        None => Turn {
+            resume: Resume {
+                content_type,
+                checkpoint: Checkpoint::first(first, None),
+                stuck: false,
+            },
+            late: TOO_FAR,
+        },
     }
 }
 
-/// Reads one content type after the other, those that are furthest behind first. One that got
-/// nowhere the last time comes after the others: it may use up all the time there is.
-///
-/// What comes back stands in the order in which the turns were named.
-async fn take_turns(
-    call: &Call<'_>,
-    turns: Vec<Turn>,
-    (filter, mut met): (&Filter, Met),
-) -> Vec<Told> {
-    let mut queue: Vec<(usize, Turn)> = turns.into_iter().enumerate().collect();
-    queue.sort_by_key(|(_, turn)| (turn.stuck, turn.plan.from));
-    let (mut told, mut stop, mut kept) = (Vec::new(), None::<Failure>, 0);
-    for (place, turn) in queue {
-        let mut reading = Reading::new(call, turn.content_type, &turn.plan);
-        (reading.met, reading.kept_before) = (met, kept);
-        let read = stop.is_none() && !reading.is_enough();
-        let end = match &stop {
-            _ if read => reading.all(&turn.plan, filter).await,
-            Some(failure) => reading.pass(&turn.plan, End::Broken(failure.again())),
-            None => reading.pass(&turn.plan, End::Enough),
-        };
-        if let End::Broken(failure) = &end
-            && concerns_all(failure)
-        {
-            stop = Some(failure.again());
+/// What all turns of a run share.
+struct Run<'a> {
+    call: &'a Call<'a>,
+    filter: &'a RecordFilter,
+    now: DateTime<Utc>,
+}
+
+/// A content type that was read, with what it was before.
+struct ReadTurn {
+    place: usize,
+    before: Resume,
+    was_read: bool,
+    outcome: ReadOutcome,
+}
+
+impl Run<'_> {
+    /// Reads one content type after the other, those with the largest lag first. One that got
+    /// nowhere the last time comes after the others: it can use up all the time there is.
+    ///
+    /// Returns the outcomes in the order of the turns, and the records that were seen.
+    async fn take_turns(
+        &self,
+        turns: Vec<Turn>,
+        mut records: SeenRecords,
+    ) -> (Vec<ReadTurn>, SeenRecords) {
+        let mut queue: Vec<(usize, Turn)> = turns.into_iter().enumerate().collect();
+        queue.sort_by_key(|(_, turn)| (turn.resume.stuck, turn.resume.checkpoint.watermark));
+        let max = self.call.limits.max_events;
+        let (mut outcomes, mut stop, mut delivered) = (Vec::new(), None::<Failure>, 0);
+        for (place, Turn { resume, late }) in queue {
+            let plan = ReadPlan {
+                content_type: resume.content_type,
+                checkpoint: resume.checkpoint.clone(),
+                bounds: bounds(self.call, ContentType::ALL.len()),
+                now: self.now,
+                records,
+                delivered,
+                late,
+            };
+            let is_limited =
+                max.is_some_and(|max| delivered >= max) || self.call.http.memory().is_exhausted();
+            let read = stop.is_none() && !is_limited;
+            let mut outcome = match &stop {
+                Some(failure) => feed::skip(self.call, plan, End::Broken(failure.again())),
+                None if is_limited => feed::skip(self.call, plan, End::Limited),
+                None => feed::read(self.call, plan, &self.filter.filter).await,
+            };
+            if let Some(failure) = outcome.broken().filter(|failure| concerns_all(failure)) {
+                stop = Some(failure.again());
+            }
+            records = outcome.take_records();
+            delivered = outcome.delivered();
+            outcomes.push(ReadTurn {
+                place,
+                before: resume,
+                was_read: read,
+                outcome,
+            });
         }
-        let from = turn.plan.from;
-        let mut part = settle(reading, end, turn.plan);
-        met = std::mem::take(&mut part.met);
-        kept += part.account.windows.iter().map(|w| w.kept).sum::<u64>();
-        part.point.records = [turn.records, met.latest()].concat();
-        part.point.stuck = if read {
-            part.faults.broken.is_some() && part.came == 0 && part.point.from == from
-        } else {
-            turn.stuck
-        };
-        let content_type = turn.content_type;
-        let one = Told {
-            content_type,
-            read,
-            part,
-        };
-        told.push((place, one));
+        outcomes.sort_by_key(|one| one.place);
+        (outcomes, records)
     }
-    told.sort_by_key(|(place, _)| *place);
-    told.into_iter().map(|(_, told)| told).collect()
 }
 
 /// The run must stop, the service wants a pause, or it refuses who asks: the next content type would
@@ -244,18 +284,59 @@ fn concerns_all(failure: &Failure) -> bool {
     matches!(failure.kind(), AuthFailed | Cancelled | Throttled | Timeout) && !is_rehearsal(failure)
 }
 
-/// All parts as one reply; where each goes on is added to the points.
-fn close(told: Vec<Told>, points: &mut points::Points) -> Result<Reply, Failure> {
-    let mut account = Coverage {
+/// Closes the readings. All content types share the room of the state.
+fn share(read: Vec<ReadTurn>, rest: &mut [Resume]) -> Vec<CollectOutcome> {
+    let of_rest = rest.iter().map(|one| one.checkpoint.fingerprints.len());
+    let needs = read.iter().map(|one| one.outcome.fingerprints());
+    let needs: Vec<usize> = needs.chain(of_rest).collect();
+    let shares = shares(&needs, FINGERPRINTS);
+    for (one, share) in rest.iter_mut().zip(&shares[read.len()..]) {
+        one.checkpoint.shrink(*share);
+    }
+    let close = |(one, share): (ReadTurn, &usize)| {
+        let content_type = one.outcome.content_type;
+        let part = one.outcome.close(*share);
+        let got_nowhere = part.faults.broken.is_some()
+            && part.blobs == 0
+            && part.checkpoint.watermark == one.before.checkpoint.watermark;
+        CollectOutcome {
+            content_type,
+            read: one.was_read,
+            stuck: if one.was_read {
+                got_nowhere
+            } else {
+                one.before.stuck
+            },
+            part,
+        }
+    };
+    read.into_iter().zip(&shares).map(close).collect()
+}
+
+/// How much each gets of `total`: what it needs, or as much as the others that need more.
+fn shares(needs: &[usize], total: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..needs.len()).collect();
+    order.sort_by_key(|place| needs[*place]);
+    let (mut shares, mut left) = (vec![0; needs.len()], total);
+    for (rank, place) in order.into_iter().enumerate() {
+        let share = needs[place].min(left / (needs.len() - rank));
+        shares[place] = share;
+        left -= share;
+    }
+    shares
+}
+
+/// All parts as one reply; the checkpoints are added to `resumes`.
+fn close(outcomes: Vec<CollectOutcome>, resumes: &mut Vec<Resume>) -> Result<Reply, Failure> {
+    let mut coverage = Coverage {
         complete: true,
         ..Coverage::default()
     };
-    let (mut text, mut again, mut more) = ("[".to_owned(), 0, false);
+    let (mut text, mut changed) = ("[".to_owned(), 0);
+    let (mut more, mut has_progress) = (false, false);
     let mut warnings = Vec::new();
-    for Told {
-        content_type, part, ..
-    } in told
-    {
+    for one in outcomes {
+        let part = one.part;
         if text.len() == 1 {
             // Moved, not copied: the records may be most of the memory.
             text = part.text;
@@ -263,21 +344,23 @@ fn close(told: Vec<Told>, points: &mut points::Points) -> Result<Reply, Failure>
             text.push(',');
             text.push_str(&part.text[1..]);
         }
-        account.add(part.account);
-        points.push((content_type, part.point));
-        again += part.changed;
+        coverage.add(part.coverage);
+        resumes.push(Resume {
+            content_type: one.content_type,
+            checkpoint: part.checkpoint,
+            stuck: one.stuck,
+        });
+        changed += part.changed;
         more |= part.more;
-        // That a clock is off need be said only once.
-        if warnings.is_empty() {
-            warnings = part.warnings;
-        }
+        has_progress |= part.has_progress;
+        warnings.extend(part.warnings);
     }
-    warnings.extend(changed(again));
+    warnings.extend(changed_records(changed));
     let mut reply = Reply::of(document(text)?);
-    reply.records = account.windows.iter().map(|window| window.records).sum();
-    reply.coverage = Some(account);
+    reply.records = coverage.windows.iter().map(|window| window.records).sum();
+    reply.coverage = Some(coverage);
     reply.warnings = warnings;
-    reply.more = more;
+    reply.more = more && has_progress;
     Ok(reply)
 }
 
@@ -285,6 +368,14 @@ fn close(told: Vec<Told>, points: &mut points::Points) -> Result<Reply, Failure>
 mod tests {
     use super::*;
     use crate::when::instant;
+
+    #[test]
+    fn quiet_content_type_leaves_its_room_to_a_busy_one() {
+        assert_eq!(shares(&[5, 900, 0], 1000), [5, 900, 0]);
+        assert_eq!(shares(&[5, 2000, 0, 3000], 1005), [5, 500, 0, 500]);
+        assert_eq!(shares(&[7, 7, 7], 7), [2, 2, 3]);
+        assert!(shares(&[], 7).is_empty());
+    }
 
     #[test]
     fn what_is_wrong_is_refused_before_anything_is_sent() {

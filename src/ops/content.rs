@@ -1,25 +1,23 @@
-//! `feed.content.list`: the audit records of one content type and time window, filtered while they
-//! come, with an account of every blob.
+//! `feed.content.list`: lists the audit records of one content type and time window, filtered.
 //!
-//! Pages are listed one after the other, the blobs of a page are fetched several at once and taken
-//! in the order of the listing, so that two runs give the same bytes. A blob that is expired,
-//! missing or unreadable keeps nothing else back. It never decides what a record means.
+//! Without times, a command that keeps a state collects what is new since the last run. With times,
+//! the state holds what is left of the window; a part that is older than 7 days by then is a gap.
+//! A window that ends after the service's time is cut there, with a warning.
 
-mod blobs;
-pub(super) mod met;
-pub(super) mod point;
-pub(super) mod reading;
-pub(super) mod resume;
-pub(super) mod settle;
-
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::microsoft::feed::filter::{Filter, Wanted};
+use crate::microsoft::feed::filter::Wanted;
 use crate::microsoft::{ContentType, TimeWindow};
-use crate::ops::{Call, Input, Reply, instant};
-use crate::protocol::Failure;
+use crate::ops::feed::{self, Part, ReadPlan, RecordFilter, changed_records, document};
+use crate::ops::resume::checkpoint::{Bounds, Checkpoint};
+use crate::ops::resume::packed::{FINGERPRINTS, FeedState, RETRIES, Resume};
+use crate::ops::resume::state::{Resumed, invalid_state, resume, scope_of};
+use crate::ops::resume::time::clocks_differ;
+use crate::ops::{Call, Input, Reply, in_future, instant};
+use crate::protocol::{Failure, State, Warning};
+use crate::when::rfc3339;
 
 const NAME: &str = "feed.content.list";
 
@@ -61,7 +59,7 @@ impl Input for List {
     ];
 
     fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
-        let faults: Vec<_> = [self.window(now).err(), self.filter().err()]
+        let faults: Vec<_> = [self.window(now, false).err(), self.filter().err()]
             .into_iter()
             .flatten()
             .collect();
@@ -70,33 +68,178 @@ impl Input for List {
 }
 
 impl List {
-    /// The window; the feed's own times have whole seconds.
-    fn window(&self, now: DateTime<Utc>) -> Result<TimeWindow, Failure> {
+    /// The window. A state continues it when its start is too old by now, so that is refused only in
+    /// a `fresh` run.
+    fn window(&self, now: DateTime<Utc>, fresh: bool) -> Result<TimeWindow, Failure> {
         let start = instant("start_time", self.start_time.as_deref())?;
         let end = instant("end_time", self.end_time.as_deref())?;
-        TimeWindow::new(start, end, now.trunc_subsecs(0))
+        let now = now.trunc_subsecs(0);
+        let now = start.map_or(now, |start| if fresh { now } else { now.min(start) });
+        TimeWindow::new(start, end, now)
     }
 
-    fn filter(&self) -> Result<Filter, Failure> {
-        Filter::new(Wanted {
+    fn filter(&self) -> Result<RecordFilter, Failure> {
+        RecordFilter::new(Wanted {
             users: &self.users,
             record_types: &self.record_types,
             workloads: &self.workloads,
             operations: &self.operations,
         })
     }
+
+    /// What a state belongs to, today and in the first version.
+    fn scopes(&self, call: &Call<'_>, tenant: &str) -> Result<[String; 2], Failure> {
+        let start = instant("start_time", self.start_time.as_deref())?;
+        let end = instant("end_time", self.end_time.as_deref())?;
+        let of = (
+            NAME,
+            &call.connection.cloud.id,
+            tenant.to_ascii_lowercase(),
+            self.content_type,
+            (start.map(rfc3339), end.map(rfc3339)),
+        );
+        Ok([
+            scope_of(&of),
+            crate::ops::scope(NAME, call.connection, self),
+        ])
+    }
 }
+
+/// Why a span is lost, and what to do.
+pub(super) const LATE: (&str, &str) = (
+    "The state is older than 7 days.",
+    "Run more often than every 7 days; what is lost stands in `coverage`.",
+);
 
 /// Lists the records.
 ///
 /// Errors: nothing could be delivered for a cause other than age. A part that could is a reply
 /// that says what is missing.
 pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
-    let plan = resume::plan(call, &input)?;
     let filter = input.filter()?;
-    let mut reading = reading::Reading::new(call, input.content_type, &plan);
-    let end = reading.all(&plan, &filter).await;
-    let mut reply = settle::reply(call, &input, settle::settle(reading, end, plan))?;
-    reply.warnings.extend(filter.warnings());
+    // What can be refused is refused before anything is sent.
+    let tenant = call.connection.tenant_guid();
+    let early = tenant.map(|tenant| begin(call, &input, (tenant, call.now)));
+    if !early.transpose()?.is_some_and(|begun| begun.resumes) {
+        let fault = input.window(call.now, call.state.is_none() || tenant.is_some());
+        fault.map_err(|fault| Failure::join(vec![fault.again()]).unwrap_or(fault))?;
+    }
+    let tenant = feed::sign_in(call).await?;
+    let now = feed::time(call).await?;
+    let begun = begin(call, &input, (&tenant, now))?;
+    let (content_type, state) = (input.content_type, begun.state);
+    let plan = ReadPlan {
+        content_type,
+        checkpoint: begun.checkpoint,
+        bounds: bounds(call, 1),
+        now,
+        records: state.records,
+        delivered: 0,
+        late: LATE,
+    };
+    let mut outcome = feed::read(call, plan, &filter.filter).await;
+    let records = outcome.take_records();
+    let mut part = outcome.close(FINGERPRINTS);
+    part.more &= part.has_progress;
+    let mut warnings: Vec<Warning> = begun.warnings;
+    warnings.extend(clocks_differ(call));
+    warnings.extend(part.warnings.iter().cloned());
+    warnings.extend(changed_records(part.changed));
+    let memory = call.http.memory();
+    warnings.extend(memory.is_exhausted().then(|| memory.warning()));
+    warnings.extend(filter.warnings(state.filter));
+    let continues = part.continues(input.end_time.is_some());
+    let members = FeedState {
+        filter: Some(filter.fingerprint),
+        records,
+        types: vec![Resume {
+            content_type,
+            checkpoint: part.checkpoint.clone(),
+            stuck: false,
+        }],
+    };
+    let state = continues.then(|| State::new(begun.scope, members.pack()));
+    reply(part, (state, warnings))
+}
+
+/// What bounds the checkpoint of each of so many content types.
+pub(super) fn bounds(call: &Call<'_>, types: usize) -> Bounds {
+    Bounds {
+        overlap: call.overlap.unwrap_or(TimeDelta::minutes(10)),
+        fingerprints: FINGERPRINTS / types,
+        retry: RETRIES / types,
+    }
+}
+
+/// Where a run begins.
+struct Begun {
+    checkpoint: Checkpoint,
+    /// What the state says beside the checkpoint.
+    state: FeedState,
+    scope: String,
+    warnings: Vec<Warning>,
+    resumes: bool,
+}
+
+fn begin(
+    call: &Call<'_>,
+    input: &List,
+    (tenant, now): (&str, DateTime<Utc>),
+) -> Result<Begun, Failure> {
+    let rolls = call.overlap.is_some() && input.start_time.is_none();
+    let scopes = input.scopes(call, tenant)?;
+    let mut begun = Begun {
+        checkpoint: Checkpoint::first(now - TimeDelta::hours(24), None),
+        state: FeedState::default(),
+        scope: scopes[0].clone(),
+        warnings: Vec::new(),
+        resumes: false,
+    };
+    let start = instant("start_time", input.start_time.as_deref())?;
+    match resume(call, &scopes)? {
+        Resumed::Own(state) => {
+            let read = FeedState::read(&state.resume, Some(input.content_type), now)?;
+            let own = read
+                .types
+                .iter()
+                .find(|one| one.content_type == input.content_type);
+            let own = own.filter(|one| one.checkpoint.end.is_none() == rolls);
+            begun.checkpoint = own.ok_or_else(invalid_state)?.checkpoint.clone();
+            begun.checkpoint.not_before(start);
+            begun.state = read;
+            begun.resumes = true;
+            return Ok(begun);
+        }
+        Resumed::None => {}
+        Resumed::Ignored(warning) => begun.warnings.push(warning),
+    }
+    if !rolls {
+        // The service's time decides what is too old; a window that is too long was refused.
+        let end = instant("end_time", input.end_time.as_deref())?;
+        let window = match (start, end) {
+            (Some(start), Some(end)) => TimeWindow { start, end },
+            _ => TimeWindow::new(None, None, now)?,
+        };
+        begun.warnings.extend(in_future(&window, now));
+        begun.checkpoint = Checkpoint::first(window.start, Some(window.end));
+    }
+    Ok(begun)
+}
+
+/// Errors: nothing was delivered, for another cause than age.
+fn reply(part: Part, (state, warnings): (Option<State>, Vec<Warning>)) -> Result<Reply, Failure> {
+    let is_fruitless = part.is_fruitless();
+    let fault = match part.faults.report() {
+        Some(fault) if is_fruitless => return Err(fault),
+        fault => fault,
+    };
+    let coverage = part.coverage;
+    let mut reply = Reply::of(document(part.text)?);
+    reply.more = part.more;
+    reply.state = state;
+    reply.records = coverage.windows.iter().map(|window| window.records).sum();
+    reply.coverage = Some(coverage);
+    reply.warnings = warnings;
+    reply.incomplete = fault;
     Ok(reply)
 }

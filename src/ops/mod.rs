@@ -9,6 +9,7 @@ pub mod chaos;
 pub mod collect;
 pub mod connection;
 pub mod content;
+mod feed;
 mod resume;
 pub mod sign_in;
 pub mod subscriptions;

@@ -118,6 +118,9 @@ pub struct LiteralBlob {
     /// The body that is sent instead of an array of records.
     #[serde(default)]
     pub body: Option<String>,
+    /// Answers every download with this status and an empty body.
+    #[serde(default)]
+    pub status: Option<u16>,
     /// How often listings name it. Default 1; 0: it can be had but is not listed.
     #[serde(default = "once")]
     pub listed: usize,

@@ -103,6 +103,8 @@ pub struct World {
     pub content: Option<Content>,
     /// The most blobs that a page of a listing names. Default 200.
     pub content_page_size: usize,
+    /// Listings are out of order by up to so many seconds. Default 0.
+    pub content_disorder_seconds: u32,
     /// What every `NextPageUri` says instead of the right link, for links that lead astray.
     /// `{management}` in it stands for the simulator's own address of the service, `{request}` for
     /// the address just asked. A last page still has none.
@@ -298,6 +300,7 @@ impl Default for World {
             starts_before_cooldown: None,
             content: None,
             content_page_size: 200,
+            content_disorder_seconds: 0,
             next_page_uri: None,
             next_page_header: NEXT_PAGE.to_owned(),
             http2: true,

@@ -20,7 +20,10 @@ mod completeness;
 mod contracts;
 mod corpus;
 mod fuzz;
+mod histories;
 mod limits;
+
+mod lossless;
 mod poll;
 mod process;
 mod properties;

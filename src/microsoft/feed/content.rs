@@ -3,9 +3,6 @@
 //! Of a blob only the wanted records stay, as received. Which pages and blobs are asked for, how
 //! many at once, and what a missing one means, is decided in `ops`.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
-
 use chrono::{DateTime, Utc};
 use ring::digest;
 use serde_json::Value;
@@ -18,6 +15,7 @@ use crate::microsoft::feed::splitter::Splitter;
 use crate::microsoft::feed::{Feed, PUBLISHER, error};
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::memory::is_memory;
+use crate::net::retry::Repeat;
 use crate::net::{ApiResponse, Auth, Held, MemoryBudget, Sink, SinkError};
 use crate::protocol::document::squeezed;
 use crate::protocol::{ErrorKind, Failure};
@@ -36,6 +34,8 @@ pub struct Blob {
     pub content_uri: Option<String>,
     /// When it became available: the feed's own time.
     pub content_created: Option<String>,
+    /// Until when it can be had.
+    pub content_expiration: Option<String>,
 }
 
 impl Blob {
@@ -45,6 +45,7 @@ impl Blob {
             content_id: text("contentId"),
             content_uri: text("contentUri"),
             content_created: text("contentCreated"),
+            content_expiration: text("contentExpiration"),
         }
     }
 
@@ -58,6 +59,13 @@ impl Blob {
     pub fn created(&self) -> Option<DateTime<Utc>> {
         instant(self.content_created.as_deref()?, &[])
     }
+
+    /// Whether its expiration has passed.
+    pub fn is_expired(&self, now: DateTime<Utc>) -> bool {
+        let expiration = self.content_expiration.as_deref();
+        let expiration = expiration.and_then(|text| instant(text, &[]));
+        expiration.is_some_and(|expiration| expiration <= now)
+    }
 }
 
 /// One page of a listing.
@@ -67,8 +75,6 @@ pub struct Page {
     pub blobs: Vec<Blob>,
     /// The link to the next page.
     pub next: Option<String>,
-    /// The service's clock.
-    pub date: Option<DateTime<Utc>>,
 }
 
 impl Feed<'_> {
@@ -94,9 +100,10 @@ impl Feed<'_> {
     }
 
     /// What the filter keeps of the blob at that address, which must be checked to be the feed's.
-    pub async fn blob(&self, url: Url, filter: &Filter) -> Result<Kept, Failure> {
+    pub async fn blob(&self, url: Url, filter: &Filter, repeat: Repeat) -> Result<Kept, Failure> {
         let url = self.published(url).await?;
-        let request = self.get(url);
+        let mut request = self.get(url);
+        request.repeat = repeat;
         let auth = Auth::Bearer(self.tokens, &self.connection.cloud.audiences.management);
         let mut sieve = Sieve::new(filter, self.caller.memory());
         let how = (auth, error::classify as crate::net::Classify);
@@ -139,7 +146,6 @@ pub(super) fn page(response: &ApiResponse) -> Result<Page, Failure> {
     Ok(Page {
         blobs: entries.iter().map(Blob::read).collect(),
         next: next.map(str::to_owned),
-        date: response.date(),
     })
 }
 
@@ -158,9 +164,10 @@ pub struct Kept {
 pub struct Row {
     /// Its id; equal ids are equal numbers.
     pub id: Option<u128>,
-    /// Records with the same content have the same print.
-    pub print: u64,
-    end: usize,
+    /// The beginning of the content's digest.
+    pub print: u32,
+    /// Where it ends in the kept text.
+    pub end: usize,
 }
 
 impl Kept {
@@ -293,10 +300,10 @@ fn digested(id: &str) -> u128 {
     bytes.fold(0, |number, byte| number << 8 | u128::from(*byte))
 }
 
-fn print(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
+fn print(text: &str) -> u32 {
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    let bytes = digest.as_ref().iter().take(4);
+    bytes.fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
 #[cfg(test)]

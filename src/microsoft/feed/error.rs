@@ -153,6 +153,30 @@ const CODES: &[Row] = &[
     ),
 ];
 
+/// What a failure says about the content that was requested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// The service does not keep it any more.
+    Expired,
+    /// The service does not have it.
+    Missing,
+    /// The service refuses all content: the subscription, the tenant or the parameters are wrong.
+    AllRefused,
+}
+
+/// What a failed request for content says about it. `None` if it says nothing.
+pub fn absence(failure: &Failure) -> Option<Absence> {
+    match (failure.vendor_code(), failure.http_status()) {
+        (Some("AF20051"), _) => Some(Absence::Expired),
+        (Some("AF20050"), _) | (None, Some(404)) => Some(Absence::Missing),
+        (Some("AF20052" | "AF20053" | "AF20054" | "AF20055"), _) => None,
+        (Some(code), _) if failure.kind() == Rejected && code.starts_with("AF20") => {
+            Some(Absence::AllRefused)
+        }
+        _ => None,
+    }
+}
+
 /// What the feed's own error body means; an error in a 200 answer counts, too.
 pub(super) fn classify(response: &ApiResponse) -> Option<Failure> {
     let Some(Error { code, message }) = read(response) else {

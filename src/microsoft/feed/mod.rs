@@ -5,7 +5,7 @@
 //! against a quota of its own. What a subscription is needed for is `ops`' part.
 
 pub mod content;
-mod error;
+pub mod error;
 pub mod filter;
 #[cfg(test)]
 mod fuzz;

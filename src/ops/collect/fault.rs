@@ -3,18 +3,18 @@
 //! What failed for one content type names it; blobs that failed are named themselves. What is missing
 //! and whether it is lost stands in the account, not here.
 
-use super::Told;
-use crate::ops::content::settle::Faults;
+use super::CollectOutcome;
+use crate::ops::feed::Faults;
 use crate::protocol::{ErrorKind, Failure};
 
 /// The failure of a run that is only a part, if it is. Errors: nothing came from any content type,
 /// for another cause than age.
-pub(super) fn told(told: &mut [Told]) -> Result<Option<Failure>, Failure> {
-    let all = told.len();
-    let is_fruitless = all > 0 && told.iter().all(|one| one.part.is_fruitless());
-    let (mut ended, mut rest) = (Vec::new(), Faults::none());
-    for one in told {
-        let mut faults = std::mem::replace(&mut one.part.faults, Faults::none());
+pub(super) fn report(outcomes: &mut [CollectOutcome]) -> Result<Option<Failure>, Failure> {
+    let all = outcomes.len();
+    let is_fruitless = all > 0 && outcomes.iter().all(|one| one.part.is_fruitless());
+    let (mut ended, mut rest) = (Vec::new(), Faults::new(("", "")));
+    for one in outcomes {
+        let mut faults = std::mem::replace(&mut one.part.faults, Faults::new(("", "")));
         let broken = faults.broken.take().filter(|_| one.read);
         ended.extend(broken.map(|failure| (one.content_type, failure)));
         rest.add(faults);
@@ -22,7 +22,7 @@ pub(super) fn told(told: &mut [Told]) -> Result<Option<Failure>, Failure> {
     // Whoever stopped the run is told that first.
     ended.sort_by_key(|(_, failure)| failure.kind() != ErrorKind::Cancelled);
     let Some((content_type, failure)) = ended.first() else {
-        return match rest.told() {
+        return match rest.report() {
             Some(fault) if is_fruitless => Err(fault),
             fault => Ok(fault),
         };

@@ -30,6 +30,13 @@ impl Feed {
             }
         })?;
         self.running(claims, self.shelf.content_type(&blob))?;
+        if let Source::Literal(LiteralBlob {
+            status: Some(status),
+            ..
+        }) = self.shelf.source(&blob)
+        {
+            return Ok(Answer::new(*status, String::new()));
+        }
         match blob.fate_at(self.site.now()) {
             Fate::Missing => Err(missing(&id)),
             Fate::Expired => Err(expired(&id)),

@@ -58,7 +58,9 @@ impl Feed {
         let (from, to) = window.bounds;
         // Content that arrives at this very moment is available, but not earlier than that.
         let to = to.min(now + TimeDelta::milliseconds(1));
-        let mut blobs = self.shelf.between(content_type, (from, to)).skip(start);
+        let mut listed: Vec<Blob> = self.shelf.between(content_type, (from, to)).collect();
+        listed.sort_by_key(|blob| blob.created + self.delay(blob));
+        let mut blobs = listed.into_iter().skip(start);
         let page: Vec<Blob> = blobs.by_ref().take(size).collect();
         let entries: Vec<Entry<'_>> = page.iter().map(|blob| self.entry(claims, blob)).collect();
         let body = serde_json::to_string(&entries).unwrap_or_default();
@@ -68,6 +70,15 @@ impl Feed {
         }
         let link = self.link(call, || sealed.link(start + size));
         Ok(answer.with("NextPageUri", link))
+    }
+
+    /// How far behind its time a blob is listed, where listings are out of order.
+    fn delay(&self, blob: &Blob) -> TimeDelta {
+        let digest = self.site.ids.digest(&["disorder", &self.shelf.id(blob)]);
+        let number = digest.as_ref().iter().take(4);
+        let number = number.fold(0, |sum: u32, byte| sum << 8 | u32::from(*byte));
+        let most = self.site.world.content_disorder_seconds;
+        TimeDelta::seconds(i64::from(number % most.saturating_add(1)))
     }
 
     /// A blob as it is listed for a tenant.

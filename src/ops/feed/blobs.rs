@@ -1,0 +1,344 @@
+//! The blobs of a page: which ones are new, downloading them, and what each download came to.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, stream};
+use url::Url;
+
+use super::{ContentReader, End, SLOTS, Slots};
+use crate::microsoft::TimeWindow;
+use crate::microsoft::feed::Feed;
+use crate::microsoft::feed::content::{Blob, Kept};
+use crate::microsoft::feed::error::{Absence, absence};
+use crate::microsoft::feed::filter::Filter;
+use crate::microsoft::ledger;
+use crate::net::memory::is_memory;
+use crate::net::retry::{Repeat, SAME_AGAIN, is_passing};
+use crate::ops::resume::fingerprint::Fingerprint;
+use crate::protocol::{ErrorKind, Failure};
+
+/// Downloads that can be running or finished while an earlier one is waited for.
+const AHEAD: usize = 128;
+
+/// Blobs to request again when all others of their window were requested.
+pub(super) type Deferred = Vec<(Blob, Url, Failure)>;
+
+/// What is to be done about a listed blob.
+pub(super) enum Task {
+    Fetch(Blob, Url),
+    Refuse(Blob, Failure),
+    Skip,
+}
+
+/// What became of it.
+enum Outcome {
+    Received(Blob, Url, Result<Kept, Failure>),
+    Refused(Blob, Failure),
+    Skipped,
+}
+
+/// What a failed download means.
+pub(super) enum Failed {
+    /// The run must stop, or the service refuses all content.
+    Stop(Failure),
+    /// The service does not have the blob, or it cannot be read.
+    Lost(ledger::Absence, Failure),
+    /// It failed for the moment.
+    ForNow(Failure),
+    /// The memory of the run is used up.
+    NoMemory(Failure),
+}
+
+/// What a failed download of a blob means at that time of the service.
+pub(super) fn judge(blob: &Blob, failure: Failure, now: DateTime<Utc>) -> Failed {
+    use ErrorKind::{AuthFailed, Cancelled, Forbidden, Throttled, Timeout};
+    let has_code = failure.vendor_code().is_some();
+    match (failure.kind(), absence(&failure)) {
+        _ if is_memory(&failure) => Failed::NoMemory(failure),
+        (_, Some(Absence::Missing)) if !has_code && blob.is_expired(now) => {
+            Failed::Lost(ledger::Absence::Expired, failure)
+        }
+        (_, Some(Absence::Missing)) => Failed::Lost(ledger::Absence::Missing, failure),
+        (_, Some(Absence::Expired)) => Failed::Lost(ledger::Absence::Expired, failure),
+        (_, Some(Absence::AllRefused)) | (Cancelled | Timeout, _) => Failed::Stop(failure),
+        // It was not sent.
+        (Throttled, _) if failure.http_status().is_none() => Failed::Stop(failure),
+        (AuthFailed | Forbidden, _) => Failed::ForNow(failure),
+        _ if is_passing(&failure, Repeat::Safe) => Failed::ForNow(failure),
+        _ => Failed::Lost(ledger::Absence::Failed { again: false }, failure),
+    }
+}
+
+/// The fingerprint of a blob: that of its id.
+pub(super) fn fingerprint(blob: &Blob) -> Fingerprint {
+    Fingerprint::of(blob.name())
+}
+
+impl ContentReader<'_> {
+    /// Notes the blobs of a page, and says what is to be done about each.
+    pub(super) fn list(&mut self, blobs: Vec<Blob>, window: &TimeWindow) -> Vec<Task> {
+        let times: Vec<_> = blobs
+            .iter()
+            .map(|blob| self.available(blob, window))
+            .collect();
+        self.progress.page(times.iter().min().copied());
+        let with_times = blobs.into_iter().zip(times);
+        with_times
+            .map(|(blob, time)| self.task(blob, time))
+            .collect()
+    }
+
+    /// When a blob became available. A time outside of its window is not believed: the listing is
+    /// ascending, so the time of the blob before is used.
+    fn available(&mut self, blob: &Blob, window: &TimeWindow) -> DateTime<Utc> {
+        let is_inside = |time: &DateTime<Utc>| window.start <= *time && *time < window.end;
+        let time = blob.created().filter(is_inside).unwrap_or(self.last_listed);
+        self.last_listed = time;
+        time
+    }
+
+    fn task(&mut self, blob: Blob, time: DateTime<Utc>) -> Task {
+        if !self.progress.list(fingerprint(&blob), time, blob.name()) {
+            return Task::Skip;
+        }
+        let address = match &blob.content_uri {
+            Some(address) => self.links.check(address),
+            None => Err(unusable("The listing gives no address for this content.")),
+        };
+        match address {
+            Err(refused) => Task::Refuse(blob, refused),
+            Ok(url) if !self.addresses.insert(url.to_string()) => {
+                let words = "The address of this content was listed for other content before; it was not asked again.";
+                Task::Refuse(blob, unusable(words))
+            }
+            Ok(url) => Task::Fetch(blob, url),
+        }
+    }
+
+    /// Downloads the new blobs of a page, each with one request. What failed for the moment is
+    /// added to `deferred`. What was started is always finished.
+    pub(super) async fn download(
+        &mut self,
+        feed: &Feed<'_>,
+        (tasks, deferred): (Vec<Task>, &mut Deferred),
+        (filter, slots): (&Filter, &Slots),
+    ) -> End {
+        let all = tasks.len();
+        let stop = AtomicBool::new(false);
+        let tasks = tasks
+            .into_iter()
+            .take_while(|_| !stop.load(Ordering::Relaxed));
+        let ahead = self.ahead();
+        let how = (filter, Repeat::Never);
+        let mut outcomes = stream::iter(tasks)
+            .map(|task| carry_out(feed, task, how, slots))
+            .buffered(ahead);
+        let (mut end, mut taken) = (End::Done, 0);
+        while let Some(outcome) = outcomes.next().await {
+            taken += 1;
+            match self.take(outcome, Some(deferred)) {
+                // A failure is reported before a limit.
+                Some(failure) if !matches!(end, End::Broken(_)) => end = End::Broken(failure),
+                _ => {}
+            }
+            end = self.full_or(end, ahead);
+            stop.store(!matches!(end, End::Done), Ordering::Relaxed);
+        }
+        // All blobs of the page were started when the limit was reached.
+        let is_exhausted = self.call.http.memory().is_exhausted();
+        if taken == all && !is_exhausted && !matches!(end, End::Broken(_)) {
+            return End::Done;
+        }
+        end
+    }
+
+    /// Downloads once more what failed for the moment, with the usual patience. After an end it
+    /// goes into the retry queue.
+    pub(super) async fn again(
+        &mut self,
+        mut deferred: Deferred,
+        (mut end, filter, slots): (End, &Filter, &Slots),
+    ) -> End {
+        let call = self.call;
+        let feed = Feed::new(call.http, call.tokens, call.connection);
+        if call.http.memory().is_exhausted() {
+            deferred = self.alone((&feed, filter, slots), deferred).await;
+        }
+        let ahead = self.ahead();
+        let stop = AtomicBool::new(!matches!(end, End::Done));
+        let how = (filter, Repeat::Safe);
+        let mut deferred = deferred.into_iter();
+        let mut outcomes = stream::iter(std::iter::from_fn(|| {
+            let is_over = stop.load(Ordering::Relaxed);
+            (!is_over).then(|| deferred.next()).flatten()
+        }))
+        .map(|(blob, url, _)| carry_out(&feed, Task::Fetch(blob, url), how, slots))
+        .buffered(ahead);
+        while let Some(outcome) = outcomes.next().await {
+            match self.take(outcome, None) {
+                Some(failure) if !matches!(end, End::Broken(_)) => end = End::Broken(failure),
+                _ => {}
+            }
+            end = self.full_or(end, ahead);
+            stop.store(!matches!(end, End::Done), Ordering::Relaxed);
+        }
+        drop(outcomes);
+        for (blob, _, failure) in deferred.filter(|(_, _, failure)| !is_memory(failure)) {
+            self.queue(&blob, failure);
+        }
+        end
+    }
+
+    /// Nothing was delivered, and requests in parallel took the memory from each other: the first
+    /// blob is requested alone. If there is no memory for it either, it is too large for good.
+    async fn alone(
+        &mut self,
+        (feed, filter, slots): (&Feed<'_>, &Filter, &Slots),
+        mut deferred: Deferred,
+    ) -> Deferred {
+        let first = deferred
+            .iter()
+            .position(|(_, _, failure)| is_memory(failure));
+        let Some(first) = first.filter(|_| self.delivered.blobs == 0) else {
+            return deferred;
+        };
+        let (blob, url, _) = deferred.remove(first);
+        self.call.http.memory().retry();
+        let how = (filter, Repeat::Never);
+        let outcome = carry_out(feed, Task::Fetch(blob, url), how, slots).await;
+        match outcome {
+            Outcome::Received(blob, _, Err(failure)) if is_memory(&failure) => {
+                self.lose(&blob, ledger::Absence::Failed { again: false }, failure);
+            }
+            outcome => {
+                self.take(outcome, Some(&mut deferred));
+            }
+        }
+        deferred
+    }
+
+    /// How many downloads can be ahead of the one that is waited for. With a limit, no more are
+    /// started than run at the same time.
+    fn ahead(&self) -> usize {
+        match self.call.limits.max_events {
+            Some(_) => SLOTS,
+            None => AHEAD,
+        }
+    }
+
+    fn full_or(&self, end: End, running: usize) -> End {
+        match end {
+            End::Done if self.is_limited() || self.call.http.memory().is_exhausted() => {
+                End::Limited
+            }
+            End::Done if !self.progress.has_room(running) => End::Full,
+            end => end,
+        }
+    }
+
+    /// Accounts for a blob. Returns the failure if the reading must stop.
+    fn take(&mut self, outcome: Outcome, deferred: Option<&mut Deferred>) -> Option<Failure> {
+        let (blob, url, failure) = match outcome {
+            Outcome::Skipped => {
+                self.ledger().duplicate();
+                return None;
+            }
+            Outcome::Received(blob, _, Ok(kept)) => {
+                let counted = self.delivered.add(kept);
+                self.ledger().fetched(counted);
+                self.refusals = 0;
+                self.progress.settle(fingerprint(&blob));
+                return None;
+            }
+            Outcome::Refused(blob, failure) => (blob, None, failure),
+            Outcome::Received(blob, url, Err(failure)) => (blob, Some(url), failure),
+        };
+        match judge(&blob, failure, self.now) {
+            Failed::Stop(failure) => Some(failure),
+            Failed::Lost(why, failure) => {
+                self.lose(&blob, why, failure);
+                None
+            }
+            Failed::ForNow(failure) => self.fail(blob, (url, deferred), failure),
+            Failed::NoMemory(failure) => {
+                // It stays unsettled: the next run requests it again.
+                if let (Some(url), Some(deferred)) = (url, deferred) {
+                    deferred.push((blob, url, failure));
+                }
+                None
+            }
+        }
+    }
+
+    fn lose(&mut self, blob: &Blob, why: ledger::Absence, failure: Failure) {
+        let code = failure.vendor_code().map(str::to_owned);
+        self.ledger().absent(blob.name(), why, code.as_deref());
+        self.progress.settle(fingerprint(blob));
+        self.faults.add_blob(blob.name(), why, failure);
+    }
+
+    /// The blob failed for the moment. Returns the failure if the service refuses one blob after
+    /// the other, or asks for a pause beyond the deadline.
+    fn fail(
+        &mut self,
+        blob: Blob,
+        (url, deferred): (Option<Url>, Option<&mut Deferred>),
+        failure: Failure,
+    ) -> Option<Failure> {
+        let is_refusal = matches!(failure.kind(), ErrorKind::AuthFailed | ErrorKind::Forbidden);
+        if is_refusal {
+            self.refusals += 1;
+            if self.refusals > SLOTS {
+                return Some(failure);
+            }
+        } else if !self.has_time_for(&failure) {
+            return Some(failure);
+        } else if let (Some(url), Some(deferred)) = (url, deferred) {
+            deferred.push((blob, url, failure));
+            return None;
+        }
+        self.queue(&blob, failure);
+        None
+    }
+
+    /// Whether the pause that the service asks for ends before the deadline.
+    fn has_time_for(&self, failure: &Failure) -> bool {
+        let pause = failure
+            .wait()
+            .filter(|_| failure.kind() == ErrorKind::Throttled);
+        pause.is_none_or(|pause| self.call.http.deadline().allows(pause))
+    }
+
+    /// The blob failed for the moment, and is not requested again in this run.
+    fn queue(&mut self, blob: &Blob, failure: Failure) {
+        let why = ledger::Absence::Failed { again: true };
+        let code = failure.vendor_code().map(str::to_owned);
+        self.ledger().absent(blob.name(), why, code.as_deref());
+        self.progress.fail(fingerprint(blob));
+        self.faults.add_blob(blob.name(), why, failure);
+    }
+}
+
+/// A listing that would be the same the next time.
+fn unusable(words: &str) -> Failure {
+    Failure::new(ErrorKind::BadResponse, words).rule(SAME_AGAIN)
+}
+
+async fn carry_out(
+    feed: &Feed<'_>,
+    task: Task,
+    (filter, repeat): (&Filter, Repeat),
+    slots: &Slots,
+) -> Outcome {
+    match task {
+        Task::Skip => Outcome::Skipped,
+        Task::Refuse(blob, failure) => Outcome::Refused(blob, failure),
+        Task::Fetch(blob, url) => {
+            // Slots are never closed, so one is always free in the end.
+            let _slot = slots.all.acquire().await;
+            let kept = feed.blob(url.clone(), filter, repeat).await;
+            Outcome::Received(blob, url, kept)
+        }
+    }
+}

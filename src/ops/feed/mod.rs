@@ -1,0 +1,332 @@
+//! Reading the content of one content type: windows and pages in sequence, blobs in parallel.
+//!
+//! [`read`] carries out one run of the algorithm in [`checkpoint`](crate::ops::resume::checkpoint).
+//! New content comes first. A blob is requested once when it is listed; if that fails for the
+//! moment, it is requested again, with the usual patience, after the other new blobs of its window.
+//! Blobs of the retry queue are requested once, in a quarter of the slots, until no new content is
+//! waiting.
+//!
+//! Time is the service's: the `Date` of the run's first answer, which is the sign-in's unless the
+//! token is from an earlier run. Then the subscriptions are listed, which is the cheapest request.
+//!
+//! `max_events` is checked before each download: up to eight blobs more than needed are delivered,
+//! and those of the retry queue.
+
+mod blobs;
+mod outcome;
+mod retry;
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use futures_util::future::join;
+use tokio::sync::Semaphore;
+
+use crate::microsoft::feed::Feed;
+use crate::microsoft::feed::content::Kept;
+use crate::microsoft::feed::filter::{Filter, Wanted};
+use crate::microsoft::ledger::{Counted, Ledger};
+use crate::microsoft::{ContentType, TimeWindow};
+use crate::net::memory::is_memory;
+use crate::net::{Held, Links};
+use crate::ops::resume::checkpoint::{Bounds, Checkpoint, Progress};
+use crate::ops::resume::fingerprint::Fingerprint;
+use crate::ops::resume::records::{Seen, SeenRecords};
+use crate::ops::resume::state::scope_of;
+use crate::ops::resume::time::service_time;
+use crate::ops::{Call, subscriptions};
+use crate::protocol::{Failure, Warning};
+use crate::when::rfc3339;
+
+pub(in crate::ops) use outcome::{Faults, Part, ReadOutcome, changed_records, document};
+
+/// Downloads at the same time.
+const SLOTS: usize = 8;
+
+/// What to read.
+pub(in crate::ops) struct ReadPlan {
+    pub(in crate::ops) content_type: ContentType,
+    pub(in crate::ops) checkpoint: Checkpoint,
+    pub(in crate::ops) bounds: Bounds,
+    /// The service's time.
+    pub(in crate::ops) now: DateTime<Utc>,
+    pub(in crate::ops) records: SeenRecords,
+    /// Records that the run has delivered already; they count towards `max_events`.
+    pub(in crate::ops) delivered: u64,
+    /// Why a span is lost: cause and advice.
+    pub(in crate::ops) late: (&'static str, &'static str),
+}
+
+/// How a reading ended.
+#[derive(Debug)]
+pub(in crate::ops) enum End {
+    /// Everything was listed, and every download was started.
+    Done,
+    /// The limit of the caller is reached.
+    Limited,
+    /// The retry queue and the fingerprints are full.
+    Full,
+    /// The run must stop, or the service refuses.
+    Broken(Failure),
+}
+
+/// Signs in. Returns the tenant's GUID if the connection or the token has it.
+pub(in crate::ops) async fn sign_in(call: &Call<'_>) -> Result<String, Failure> {
+    let audience = &call.connection.cloud.audiences.management;
+    let waiting = call.tokens.token(audience);
+    let token = call.http.deadline().race("the sign-in", waiting).await?;
+    let given = call.connection.tenant_guid().map(str::to_owned);
+    let named = given.or(token.tenant);
+    Ok(named.unwrap_or_else(|| call.connection.tenant.clone()))
+}
+
+/// The service's time. Lists the subscriptions if no answer has given it.
+pub(in crate::ops) async fn time(call: &Call<'_>) -> Result<DateTime<Utc>, Failure> {
+    if call.http.service_date().is_none() && !call.http.transcript().is_dry_run() {
+        subscriptions::current(call).await?;
+    }
+    Ok(service_time(call))
+}
+
+/// The records that are wanted, with what a state remembers of it.
+pub(in crate::ops) struct RecordFilter {
+    pub(in crate::ops) filter: Filter,
+    pub(in crate::ops) fingerprint: Fingerprint,
+}
+
+impl RecordFilter {
+    /// Errors: a record type that does not exist.
+    pub(in crate::ops) fn new(wanted: Wanted<'_>) -> Result<Self, Failure> {
+        let lists = (
+            wanted.users,
+            wanted.record_types,
+            wanted.workloads,
+            wanted.operations,
+        );
+        Ok(RecordFilter {
+            filter: Filter::new(wanted)?,
+            fingerprint: Fingerprint::of(scope_of(&lists)),
+        })
+    }
+
+    /// The warnings of a run with this filter.
+    pub(in crate::ops) fn warnings(&self, before: Option<Fingerprint>) -> Vec<Warning> {
+        let mut warnings = self.filter.warnings();
+        if before.is_some_and(|before| before != self.fingerprint) {
+            let words = "The filters differ from those of the last run; what was collected until then was filtered by those.";
+            warnings.push(Warning::new("filter_changed", words));
+        }
+        warnings
+    }
+}
+
+/// Reads what the plan names.
+pub(in crate::ops) async fn read(call: &Call<'_>, plan: ReadPlan, filter: &Filter) -> ReadOutcome {
+    let slots = Slots {
+        all: Semaphore::new(SLOTS),
+        retries: Semaphore::new(SLOTS / 4),
+    };
+    let content_type = plan.content_type;
+    let mut reader = ContentReader::new(call, plan);
+    let due = reader.due_retries();
+    let new = async {
+        let end = reader.read_new(filter, &slots).await;
+        slots.retries.add_permits(SLOTS - SLOTS / 4);
+        end
+    };
+    let queue = retry::Queue { call, content_type };
+    let (end, retried) = join(new, queue.attempt(due, filter, &slots)).await;
+    let end = reader.take_retries(retried, end);
+    ReadOutcome::new(reader, end)
+}
+
+/// Reads nothing: the run ended before it was this content type's turn.
+pub(in crate::ops) fn skip(call: &Call<'_>, plan: ReadPlan, end: End) -> ReadOutcome {
+    let mut reader = ContentReader::new(call, plan);
+    reader.progress.cut();
+    ReadOutcome::new(reader, end)
+}
+
+/// Places for downloads.
+struct Slots {
+    all: Semaphore,
+    /// Those that the retry queue can use.
+    retries: Semaphore,
+}
+
+/// What was delivered.
+struct Delivered {
+    /// The records as an array that is not closed yet.
+    text: String,
+    records: SeenRecords,
+    /// Records that came again with other content.
+    changed: u64,
+    /// Blobs.
+    blobs: u64,
+    /// The memory of the records.
+    held: Held,
+    before: u64,
+}
+
+/// Reads one content type.
+struct ContentReader<'a> {
+    call: &'a Call<'a>,
+    content_type: ContentType,
+    now: DateTime<Utc>,
+    progress: Progress,
+    delivered: Delivered,
+    /// One for each window that was listed.
+    coverage: Vec<Ledger>,
+    /// Gaps that belong to no window.
+    lost: Ledger,
+    faults: Faults,
+    warnings: Vec<Warning>,
+    links: Links,
+    /// Addresses of blobs that were requested.
+    addresses: HashSet<String>,
+    /// The time of the last blob that was listed.
+    last_listed: DateTime<Utc>,
+    /// Refusals in sequence.
+    refusals: usize,
+}
+
+impl<'a> ContentReader<'a> {
+    fn new(call: &'a Call<'a>, plan: ReadPlan) -> Self {
+        let (progress, lost_span) = Progress::begin(plan.checkpoint, plan.bounds, plan.now);
+        let end = progress.until();
+        let mut lost = Ledger::new(plan.content_type.name(), &TimeWindow { start: end, end });
+        if let Some(span) = lost_span {
+            lost.too_old(rfc3339(span.start), rfc3339(span.end));
+        }
+        let mut warnings = Vec::new();
+        if progress.is_ahead() {
+            let words = "The state is ahead of the service's time, so nothing was listed; the next run resumes when that time has come.";
+            warnings.push(Warning::new("clocks_differ", words));
+        }
+        ContentReader {
+            call,
+            content_type: plan.content_type,
+            now: plan.now,
+            progress,
+            delivered: Delivered {
+                text: "[".to_owned(),
+                records: plan.records,
+                changed: 0,
+                blobs: 0,
+                held: call.http.memory().hold(),
+                before: plan.delivered,
+            },
+            coverage: Vec::new(),
+            lost,
+            faults: Faults::new(plan.late),
+            warnings,
+            links: Links::new(&call.connection.cloud.management),
+            addresses: HashSet::new(),
+            last_listed: end,
+            refusals: 0,
+        }
+    }
+
+    /// Lists the windows and downloads what is new.
+    async fn read_new(&mut self, filter: &Filter, slots: &Slots) -> End {
+        for window in self.progress.windows() {
+            self.coverage
+                .push(Ledger::new(self.content_type.name(), &window));
+            self.progress.window(&window);
+            self.last_listed = window.start;
+            let mut deferred = blobs::Deferred::new();
+            let end = self.pages((&window, &mut deferred), filter, slots).await;
+            let end = end.unwrap_or_else(|failure| {
+                if is_memory(&failure) {
+                    End::Limited
+                } else {
+                    End::Broken(failure)
+                }
+            });
+            let is_listed = matches!(end, End::Done);
+            if matches!(end, End::Limited | End::Broken(_)) {
+                self.progress.cut();
+            }
+            let end = self.again(deferred, (end, filter, slots)).await;
+            if !matches!(end, End::Done) {
+                // The windows behind were not listed.
+                if is_listed && window.end < self.progress.until() && !matches!(end, End::Full) {
+                    self.progress.cut();
+                }
+                return end;
+            }
+        }
+        End::Done
+    }
+
+    /// Reads page after page. Errors: a page did not come, or its link leads astray.
+    async fn pages(
+        &mut self,
+        (window, deferred): (&TimeWindow, &mut blobs::Deferred),
+        filter: &Filter,
+        slots: &Slots,
+    ) -> Result<End, Failure> {
+        let call = self.call;
+        let feed = Feed::new(call.http, call.tokens, call.connection);
+        let first = feed.content_url(self.content_type, window).await?;
+        self.links.visited(&first);
+        let mut page = feed.content(first).await?;
+        loop {
+            self.ledger().listing();
+            let tasks = self.list(page.blobs, window);
+            let end = self
+                .download(&feed, (tasks, deferred), (filter, slots))
+                .await;
+            if !matches!(end, End::Done) {
+                return Ok(end);
+            }
+            let Some(link) = page.next else {
+                return Ok(End::Done);
+            };
+            if self.is_limited() {
+                return Ok(End::Limited);
+            }
+            page = feed.content(self.links.follow(&link)?).await?;
+        }
+    }
+
+    /// The coverage of the window that is being read.
+    fn ledger(&mut self) -> &mut Ledger {
+        self.coverage.last_mut().unwrap_or(&mut self.lost)
+    }
+
+    /// Whether the limit of the caller is reached.
+    fn is_limited(&self) -> bool {
+        let kept: u64 = self.coverage.iter().map(Ledger::kept).sum();
+        let max = self.call.limits.max_events;
+        max.is_some_and(|max| self.delivered.before + kept >= max)
+    }
+}
+
+impl Delivered {
+    /// Adds the records of a blob that are not here yet.
+    fn add(&mut self, kept: Kept) -> Counted {
+        let mut counted = Counted {
+            records: kept.records,
+            ..Counted::default()
+        };
+        for (row, text) in kept.rows() {
+            match self.records.see(row) {
+                Seen::Duplicate => {
+                    counted.repeated += 1;
+                    continue;
+                }
+                Seen::Changed => self.changed += 1,
+                Seen::New => {}
+            }
+            counted.kept += 1;
+            if self.text.len() > 1 {
+                self.text.push(',');
+            }
+            self.text.push_str(text);
+        }
+        self.blobs += 1;
+        self.held.absorb(kept.into_held());
+        counted
+    }
+}

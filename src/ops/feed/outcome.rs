@@ -1,0 +1,328 @@
+//! What a reading came to: records, coverage, the next checkpoint, and why it is only a part.
+//!
+//! Everything that was received is delivered. A run fails only if nothing was delivered for a cause
+//! other than age.
+
+use std::num::NonZeroU64;
+
+use super::{ContentReader, Delivered, End};
+use crate::microsoft::ledger::{Absence, Ledger};
+use crate::microsoft::{ContentType, TimeWindow};
+use crate::net::retry::SAME_AGAIN;
+use crate::ops::resume::checkpoint::{Checkpoint, Closed, Progress};
+use crate::ops::resume::records::SeenRecords;
+use crate::protocol::{Coverage, Document, ErrorKind, Failure, Warning};
+use crate::when::rfc3339;
+
+/// What a reading came to, before it is known how many fingerprints the state has room for.
+pub(in crate::ops) struct ReadOutcome {
+    pub(in crate::ops) content_type: ContentType,
+    end: End,
+    progress: Progress,
+    delivered: Delivered,
+    coverage: Vec<Ledger>,
+    lost: Ledger,
+    faults: Faults,
+    warnings: Vec<Warning>,
+}
+
+/// What a reading came to.
+pub(in crate::ops) struct Part {
+    /// The records as an array that is not closed yet.
+    pub(in crate::ops) text: String,
+    pub(in crate::ops) coverage: Coverage,
+    pub(in crate::ops) checkpoint: Checkpoint,
+    /// Whether more can be fetched now, if the run had progress.
+    pub(in crate::ops) more: bool,
+    pub(in crate::ops) has_progress: bool,
+    /// Whether the same request, sent again, would be refused in the same way.
+    pub(in crate::ops) is_dead_end: bool,
+    /// Blobs that were delivered.
+    pub(in crate::ops) blobs: u64,
+    /// Records that came again with other content.
+    pub(in crate::ops) changed: u64,
+    pub(in crate::ops) warnings: Vec<Warning>,
+    pub(in crate::ops) faults: Faults,
+}
+
+impl ReadOutcome {
+    pub(super) fn new(reader: ContentReader<'_>, end: End) -> Self {
+        ReadOutcome {
+            content_type: reader.content_type,
+            end,
+            progress: reader.progress,
+            delivered: reader.delivered,
+            coverage: reader.coverage,
+            lost: reader.lost,
+            faults: reader.faults,
+            warnings: reader.warnings,
+        }
+    }
+
+    /// Records delivered in this run, with those before.
+    pub(in crate::ops) fn delivered(&self) -> u64 {
+        self.delivered.before + self.coverage.iter().map(Ledger::kept).sum::<u64>()
+    }
+
+    /// The records that were seen, for the next reading of the run.
+    pub(in crate::ops) fn take_records(&mut self) -> SeenRecords {
+        std::mem::take(&mut self.delivered.records)
+    }
+
+    /// What ended the reading before its end.
+    pub(in crate::ops) fn broken(&self) -> Option<&Failure> {
+        match &self.end {
+            End::Broken(failure) => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// How many fingerprints the next checkpoint needs at most.
+    pub(in crate::ops) fn fingerprints(&self) -> usize {
+        self.progress.fingerprints()
+    }
+
+    /// Closes the reading with at most so many fingerprints.
+    pub(in crate::ops) fn close(mut self, fingerprints: usize) -> Part {
+        let (until, bounds) = (self.progress.until(), self.progress.bounds());
+        let first = self.progress.windows().first().copied();
+        let closed = self.progress.close(fingerprints);
+        let rolls = closed.checkpoint.end.is_none();
+        let span = TimeWindow {
+            start: closed.checkpoint.watermark.min(until),
+            end: until,
+        };
+        if self.coverage.is_empty() {
+            let none = TimeWindow {
+                start: until,
+                end: until,
+            };
+            let window = first.unwrap_or(none);
+            self.coverage
+                .push(Ledger::new(self.content_type.name(), &window));
+        }
+        let (is_dead_end, may_continue) = match self.coverage.last_mut() {
+            Some(last) => close_window(last, (&self.end, rolls), (&closed, &span)),
+            None => (false, true),
+        };
+        let more = closed.more && may_continue;
+        if let Some(left) = closed.shortened {
+            let (left, all) = (left.num_seconds(), bounds.overlap.num_seconds());
+            let words = format!(
+                "{}: more content became available than a state can remember. The next run looks back {left} seconds instead of {all}; content that appears later than that is not found.",
+                self.content_type
+            );
+            self.warnings.push(Warning::new("overlap_shortened", words));
+        }
+        let mut coverage = Coverage {
+            windows: Vec::new(),
+            ..self.lost.close()
+        };
+        for ledger in self.coverage {
+            coverage.add(ledger.close());
+        }
+        coverage.complete = coverage.gaps.is_empty();
+        self.faults.gaps = coverage.gaps.len();
+        self.faults.listed = coverage.windows.iter().map(|window| window.listed).sum();
+        if let End::Broken(failure) = self.end {
+            self.faults.broken = Some(failure);
+        }
+        Part {
+            text: self.delivered.text,
+            coverage,
+            checkpoint: closed.checkpoint,
+            more,
+            has_progress: closed.has_progress,
+            is_dead_end,
+            blobs: self.delivered.blobs,
+            changed: self.delivered.changed,
+            warnings: self.warnings,
+            faults: self.faults,
+        }
+    }
+}
+
+/// Adds to the last window what the end of the reading means. Returns whether the reading would end
+/// there again, and whether it makes sense to continue now.
+fn close_window(
+    last: &mut Ledger,
+    (end, rolls): (&End, bool),
+    (closed, span): (&Closed, &TimeWindow),
+) -> (bool, bool) {
+    for name in &closed.dropped {
+        last.absent(name, Absence::Failed { again: false }, None);
+    }
+    if let Some(skipped) = &closed.skipped {
+        last.broken_off(named(skipped), None, true);
+    }
+    match end {
+        End::Done | End::Full => (false, true),
+        End::Limited => {
+            last.limited();
+            (false, true)
+        }
+        End::Broken(failure) => {
+            let is_dead_end = !rolls
+                && failure.kind() == ErrorKind::BadResponse
+                && failure.broken_rule() == Some(SAME_AGAIN);
+            if closed.is_open && span.start < span.end {
+                last.broken_off(named(span), failure.vendor_code(), is_dead_end);
+            } else if closed.is_open {
+                last.interrupted(None, failure.vendor_code(), is_dead_end);
+            }
+            (is_dead_end, failure.kind().retryable())
+        }
+    }
+}
+
+fn named(span: &TimeWindow) -> (String, String) {
+    (rfc3339(span.start), rfc3339(span.end))
+}
+
+impl Part {
+    /// Whether nothing was delivered, for a cause other than age.
+    pub(in crate::ops) fn is_fruitless(&self) -> bool {
+        self.blobs == 0 && (self.faults.broken.is_some() || !self.faults.failed.is_empty())
+    }
+
+    /// Whether there is something to continue with. `waits`: a fixed window is over only when
+    /// nothing can appear in it any more.
+    pub(in crate::ops) fn continues(&self, waits: bool) -> bool {
+        let Some(end) = self.checkpoint.end else {
+            return true;
+        };
+        let is_left = waits && self.checkpoint.watermark < end;
+        self.more
+            || !self.checkpoint.retry.is_empty()
+            || (!self.is_dead_end && (is_left || self.faults.broken.is_some()))
+    }
+}
+
+/// What is missing, and why.
+pub(in crate::ops) struct Faults {
+    /// What ended the reading before its end.
+    pub(in crate::ops) broken: Option<Failure>,
+    /// Blobs that failed.
+    pub(in crate::ops) failed: Vec<Failure>,
+    /// The first answer that said expired or missing.
+    aged: Option<Failure>,
+    /// Why spans are lost: cause and advice.
+    late: (&'static str, &'static str),
+    gaps: usize,
+    listed: u64,
+}
+
+impl Faults {
+    /// No fault. Spans that are lost have this cause and advice.
+    pub(in crate::ops) fn new(late: (&'static str, &'static str)) -> Self {
+        Faults {
+            broken: None,
+            failed: Vec::new(),
+            aged: None,
+            late,
+            gaps: 0,
+            listed: 0,
+        }
+    }
+
+    /// Adds a blob that was not delivered.
+    pub(super) fn add_blob(&mut self, name: &str, why: Absence, failure: Failure) {
+        match why {
+            Absence::Expired | Absence::Missing => {
+                self.aged.get_or_insert(failure);
+            }
+            Absence::Failed { .. } => self.failed.push(failure.at(name)),
+        }
+    }
+
+    pub(super) fn add_failure(&mut self, failure: Failure) {
+        self.failed.push(failure);
+    }
+
+    /// A blob of the retry queue is not listed any more.
+    pub(super) fn not_listed(&mut self) {
+        self.aged.get_or_insert_with(|| {
+            let words = "Content that failed before is not listed any more.";
+            Failure::new(ErrorKind::Rejected, words)
+        });
+    }
+
+    /// Adds those of another reading, except what ended it.
+    pub(in crate::ops) fn add(&mut self, other: Faults) {
+        if self.gaps == 0 {
+            self.late = other.late;
+        }
+        self.failed.extend(other.failed);
+        self.aged = self.aged.take().or(other.aged);
+        self.gaps += other.gaps;
+        self.listed += other.listed;
+    }
+
+    /// The failure that a person reads first, with every failed blob as an item.
+    pub(in crate::ops) fn report(self) -> Option<Failure> {
+        let first = match (self.broken, self.failed.first()) {
+            (Some(broken), _) => broken,
+            (None, Some(first)) => several(first, self.failed.len(), self.listed),
+            (None, None) => return aged(self.aged, (self.gaps, self.listed), self.late),
+        };
+        Some(self.failed.into_iter().fold(first, Failure::with_item))
+    }
+}
+
+fn several(first: &Failure, failed: usize, listed: u64) -> Failure {
+    let words = first.message();
+    let what = match failed {
+        1 => format!("1 of {listed} content blobs could not be read: {words}"),
+        n => format!("{n} of {listed} content blobs could not be read; the first: {words}"),
+    };
+    first.reworded(what)
+}
+
+/// Nothing failed; what is missing is too old.
+fn aged(
+    first: Option<Failure>,
+    (gaps, listed): (usize, u64),
+    (cause, advice): (&str, &str),
+) -> Option<Failure> {
+    if gaps == 0 {
+        return None;
+    }
+    let Some(first) = first else {
+        let words = "A part of the window is older than the service keeps its content.";
+        return Some(
+            Failure::new(ErrorKind::Rejected, words)
+                .cause(cause)
+                .advice(advice),
+        );
+    };
+    let words = first.message();
+    // Those of the retry queue that are not listed any more are counted too.
+    let listed = listed.max(u64::try_from(gaps).unwrap_or(u64::MAX));
+    let what = format!(
+        "{gaps} of {listed} content blobs are expired or missing at the service; the first: {words}"
+    );
+    Some(
+        first
+            .reworded(what)
+            .advice("What is lost stands in `coverage`. Collect more often than every 7 days."),
+    )
+}
+
+/// An array of records that is not closed yet as a document.
+pub(in crate::ops) fn document(mut text: String) -> Result<Document, Failure> {
+    text.push(']');
+    Document::from_compact(text).map_err(|error| {
+        Failure::new(ErrorKind::Internal, "The records could not be joined.").caused_by(error)
+    })
+}
+
+/// The warning about records that came again with other content.
+pub(in crate::ops) fn changed_records(records: u64) -> Option<Warning> {
+    let what = match NonZeroU64::new(records)?.get() {
+        1 => "1 record".to_owned(),
+        n => format!("{n} records"),
+    };
+    let words =
+        format!("{what} came again under the same id but with other content; both are delivered.");
+    Some(Warning::new("repeated_with_changes", words))
+}

@@ -1,0 +1,225 @@
+//! The retry queue: blobs that failed in an earlier run, each requested once.
+//!
+//! A state holds no address, so a blob is found again by listing its second. The results are merged
+//! after the new content was read.
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use futures_util::{StreamExt, stream};
+
+use super::blobs::{Failed, fingerprint, judge};
+use super::{ContentReader, End, SLOTS, Slots};
+use crate::microsoft::feed::Feed;
+use crate::microsoft::feed::content::{Blob, Kept};
+use crate::microsoft::feed::filter::Filter;
+use crate::microsoft::ledger::{Absence, Ledger};
+use crate::microsoft::{ContentType, TimeWindow};
+use crate::net::Links;
+use crate::net::retry::Repeat;
+use crate::ops::Call;
+use crate::ops::resume::checkpoint::RetryQueue;
+use crate::ops::resume::fingerprint::Fingerprint;
+use crate::protocol::{ErrorKind, Failure};
+use crate::when::rfc3339;
+
+/// What requests the blobs of the retry queue.
+pub(super) struct Queue<'a> {
+    pub(super) call: &'a Call<'a>,
+    pub(super) content_type: ContentType,
+}
+
+/// The blobs of one second.
+pub(super) struct Second {
+    window: TimeWindow,
+    coverage: Ledger,
+    /// Blobs that were not listed, or whose listing failed.
+    missing: Vec<Fingerprint>,
+    received: Vec<(Blob, Result<Kept, Failure>)>,
+    /// Why the listing failed.
+    failure: Option<Failure>,
+}
+
+impl Queue<'_> {
+    pub(super) async fn attempt(
+        &self,
+        due: RetryQueue,
+        filter: &Filter,
+        slots: &Slots,
+    ) -> Vec<Second> {
+        let mut due: Vec<(DateTime<Utc>, Fingerprint)> = due
+            .into_iter()
+            .map(|(known, retry)| (retry.available.trunc_subsecs(0), known))
+            .collect();
+        due.sort_unstable();
+        let seconds = due.chunk_by(|a, b| a.0 == b.0);
+        let seconds: Vec<Second> = seconds.map(|alike| self.second(alike)).collect();
+        let attempts = stream::iter(seconds).map(|second| self.read(second, filter, slots));
+        attempts.buffered(SLOTS).collect().await
+    }
+
+    fn second(&self, alike: &[(DateTime<Utc>, Fingerprint)]) -> Second {
+        let window = second_of(alike[0].0);
+        Second {
+            window,
+            coverage: Ledger::new(self.content_type.name(), &window),
+            missing: alike.iter().map(|(_, known)| *known).collect(),
+            received: Vec::new(),
+            failure: None,
+        }
+    }
+
+    async fn read(&self, mut second: Second, filter: &Filter, slots: &Slots) -> Second {
+        // Slots are never closed, so one is always free in the end.
+        let _retry = slots.retries.acquire().await;
+        if let Err(failure) = self.pages(&mut second, filter, slots).await {
+            second.failure = Some(failure);
+        }
+        second
+    }
+
+    async fn pages(
+        &self,
+        second: &mut Second,
+        filter: &Filter,
+        slots: &Slots,
+    ) -> Result<(), Failure> {
+        let call = self.call;
+        let feed = Feed::new(call.http, call.tokens, call.connection);
+        let mut links = Links::new(&call.connection.cloud.management);
+        let first = feed.content_url(self.content_type, &second.window).await?;
+        links.visited(&first);
+        let mut page = feed.content(first).await?;
+        loop {
+            second.coverage.listing();
+            for blob in page.blobs {
+                let known = fingerprint(&blob);
+                let place = second.missing.iter().position(|other| *other == known);
+                let address = blob.content_uri.as_deref().map(|link| links.check(link));
+                let (Some(place), Some(address)) = (place, address) else {
+                    second.coverage.duplicate();
+                    continue;
+                };
+                second.missing.remove(place);
+                let received = match address {
+                    Ok(url) => {
+                        let _slot = slots.all.acquire().await;
+                        feed.blob(url, filter, Repeat::Never).await
+                    }
+                    Err(refused) => Err(refused),
+                };
+                second.received.push((blob, received));
+            }
+            let Some(link) = page.next.filter(|_| !second.missing.is_empty()) else {
+                return Ok(());
+            };
+            page = feed.content(links.follow(&link)?).await?;
+        }
+    }
+}
+
+impl ContentReader<'_> {
+    /// The blobs to fetch again; what the service does not keep any more is a gap.
+    pub(super) fn due_retries(&mut self) -> RetryQueue {
+        let (due, expired) = self.progress.due_retries();
+        for retry in expired.values() {
+            let span = second_of(retry.available);
+            self.lost.too_old(rfc3339(span.start), rfc3339(span.end));
+        }
+        due
+    }
+
+    /// Accounts for the blobs of the retry queue. Returns how the reading ended.
+    pub(super) fn take_retries(&mut self, retried: Vec<Second>, mut end: End) -> End {
+        let mut coverage = Vec::new();
+        for mut second in retried {
+            let mut stopped = None;
+            for (blob, received) in std::mem::take(&mut second.received) {
+                stopped = self.take_retry(&mut second, &blob, received).or(stopped);
+            }
+            stopped = self.take_missing(&mut second).or(stopped);
+            if let (Some(failure), false) = (stopped, matches!(end, End::Broken(_))) {
+                end = End::Broken(failure);
+            }
+            coverage.push(second.coverage);
+        }
+        coverage.append(&mut self.coverage);
+        self.coverage = coverage;
+        end
+    }
+
+    /// Accounts for a blob that was listed. Returns the failure if the run must stop.
+    fn take_retry(
+        &mut self,
+        second: &mut Second,
+        blob: &Blob,
+        received: Result<Kept, Failure>,
+    ) -> Option<Failure> {
+        let known = fingerprint(blob);
+        let failure = match received {
+            Ok(kept) => {
+                second.coverage.fetched(self.delivered.add(kept));
+                self.progress.settle_retry(known);
+                return None;
+            }
+            Err(failure) => failure,
+        };
+        let code = failure.vendor_code().map(str::to_owned);
+        let (why, failure, stopped) = match judge(blob, failure, self.now) {
+            Failed::Lost(why, failure) => {
+                self.progress.settle_retry(known);
+                (why, failure, None)
+            }
+            Failed::NoMemory(failure) => (Absence::Failed { again: true }, failure, None),
+            Failed::ForNow(failure) => {
+                self.progress.fail_retry(known);
+                (Absence::Failed { again: true }, failure, None)
+            }
+            Failed::Stop(failure) => {
+                let why = Absence::Failed { again: true };
+                (why, failure.again(), Some(failure))
+            }
+        };
+        second.coverage.absent(blob.name(), why, code.as_deref());
+        if stopped.is_none() {
+            self.faults.add_blob(blob.name(), why, failure);
+        }
+        stopped
+    }
+
+    /// Accounts for blobs that were not listed. Returns the failure if the run must stop.
+    fn take_missing(&mut self, second: &mut Second) -> Option<Failure> {
+        if second.missing.is_empty() {
+            return second.failure.take().and_then(|failure| self.note(failure));
+        }
+        let (from, to) = (rfc3339(second.window.start), rfc3339(second.window.end));
+        let Some(failure) = second.failure.take() else {
+            for known in &second.missing {
+                self.progress.fail_retry(*known);
+            }
+            second.coverage.unlisted(from, to);
+            self.faults.not_listed();
+            return None;
+        };
+        second
+            .coverage
+            .broken_off((from, to), failure.vendor_code(), false);
+        self.note(failure)
+    }
+
+    /// Notes why a second was not listed. Returns the failure if the run must stop.
+    fn note(&mut self, failure: Failure) -> Option<Failure> {
+        if matches!(failure.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) {
+            return Some(failure);
+        }
+        self.faults.add_failure(failure);
+        None
+    }
+}
+
+/// The second that a moment lies in: the shortest window that surely lists it.
+fn second_of(moment: DateTime<Utc>) -> TimeWindow {
+    let start = moment.trunc_subsecs(0);
+    TimeWindow {
+        start,
+        end: start + TimeDelta::seconds(1),
+    }
+}

@@ -1,0 +1,415 @@
+//! The algorithm that loses nothing: the checkpoint of one content type, and one run over it.
+//!
+//! A blob has a fingerprint and the time at which it became available, called *a* here. A run
+//! begins with [`Progress::begin`], is told what was listed and what each download came to, and
+//! ends with [`Progress::close`], which gives the next checkpoint. The rules:
+//!
+//! 1. Time is the service's. No window starts at or after `now`.
+//! 2. Everything from the floor on is listed again. What is too old by now is a gap.
+//! 3. A blob in the fingerprints or in the retry queue is not downloaded again.
+//! 4. A blob is settled if it was delivered, is named as a gap, or is in the retry queue.
+//! 5. If the retry queue is full, a failing blob stays unsettled and the watermark stays at it.
+//!    Later blobs are still delivered while the fingerprints have room.
+//! 6. The watermark is the time of the first unsettled blob. Without one, it is the newest time
+//!    that was listed, so that a service's clock that is wrong moves it by 24 hours at most.
+//! 7. Fingerprints below the floor are forgotten. If there are too many, the floor rises.
+//!
+//! Sends nothing, knows no content type and no record. How a state holds a checkpoint is in
+//! `packed`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+
+use super::fingerprint::{Fingerprint, FingerprintSet};
+use crate::microsoft::TimeWindow;
+
+/// How long the feed keeps content, less a margin for requests that take their time.
+const RETENTION: TimeDelta = TimeDelta::minutes(7 * 24 * 60 - 5);
+
+/// The longest window that the feed lists, and the most that a wrong `Date` can cost.
+const DAY: TimeDelta = TimeDelta::hours(24);
+
+/// A blob to fetch again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ops) struct Retry {
+    pub(in crate::ops) available: DateTime<Utc>,
+    /// The number of runs in which it failed.
+    pub(in crate::ops) attempts: u8,
+}
+
+/// Blobs to fetch again, by fingerprint.
+pub(in crate::ops) type RetryQueue = BTreeMap<Fingerprint, Retry>;
+
+/// Where one content type resumes.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::ops) struct Checkpoint {
+    /// Every blob before it that was ever listed is settled.
+    pub(in crate::ops) watermark: DateTime<Utc>,
+    /// Below it nothing is remembered and nothing is listed again.
+    pub(in crate::ops) floor: DateTime<Utc>,
+    /// Nothing before it was ever requested.
+    pub(in crate::ops) start: DateTime<Utc>,
+    /// The end of a fixed window. `None` if each run reads up to the present.
+    pub(in crate::ops) end: Option<DateTime<Utc>>,
+    /// The largest time that was ever listed.
+    pub(in crate::ops) newest: DateTime<Utc>,
+    /// Settled blobs from the floor on.
+    pub(in crate::ops) fingerprints: FingerprintSet,
+    pub(in crate::ops) retry: RetryQueue,
+}
+
+impl Checkpoint {
+    /// A checkpoint before the first run.
+    pub(in crate::ops) fn first(start: DateTime<Utc>, end: Option<DateTime<Utc>>) -> Self {
+        Checkpoint {
+            watermark: start,
+            floor: start,
+            start,
+            end,
+            newest: start,
+            fingerprints: FingerprintSet::default(),
+            retry: RetryQueue::new(),
+        }
+    }
+
+    /// Nothing before that time was requested. A state of the first version does not say so.
+    pub(in crate::ops) fn not_before(&mut self, start: Option<DateTime<Utc>>) {
+        if let Some(start) = start {
+            self.start = self.start.max(start);
+            self.watermark = self.watermark.max(start);
+            self.floor = self.floor.max(start).min(self.watermark);
+        }
+    }
+
+    /// Forgets the oldest fingerprints until at most `capacity` are left.
+    pub(in crate::ops) fn shrink(&mut self, capacity: usize) {
+        if let Some(remembered_from) = self.fingerprints.shrink_to(capacity) {
+            self.floor = self.floor.max(remembered_from).min(self.watermark);
+        }
+    }
+}
+
+/// What bounds a checkpoint, and how far it looks back.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::ops) struct Bounds {
+    /// How late or how far out of order a blob can appear.
+    pub(in crate::ops) overlap: TimeDelta,
+    /// Fingerprints that a checkpoint always has room for.
+    pub(in crate::ops) fingerprints: usize,
+    /// Blobs in the retry queue at most.
+    pub(in crate::ops) retry: usize,
+}
+
+/// A listed blob that is not settled yet.
+#[derive(Clone, Debug)]
+struct Unsettled {
+    available: DateTime<Utc>,
+    name: String,
+}
+
+/// One run over a checkpoint.
+#[derive(Debug)]
+pub(in crate::ops) struct Progress {
+    checkpoint: Checkpoint,
+    bounds: Bounds,
+    now: DateTime<Utc>,
+    /// The lower bound of the listing.
+    low: DateTime<Utc>,
+    /// Where the listing ends.
+    until: DateTime<Utc>,
+    unsettled: HashMap<Fingerprint, Unsettled>,
+    /// The first unsettled blob that found the retry queue full.
+    blocked_at: Option<DateTime<Utc>>,
+    /// The earliest time on the last page.
+    page_start: DateTime<Utc>,
+    /// Whether the listing was cut short.
+    is_cut: bool,
+    /// Whether the run settled a blob, shortened the retry queue or raised the watermark.
+    has_settled: bool,
+}
+
+/// What a run leaves behind.
+#[derive(Debug)]
+pub(in crate::ops) struct Closed {
+    pub(in crate::ops) checkpoint: Checkpoint,
+    /// Whether more can be fetched now, if the run had progress.
+    pub(in crate::ops) more: bool,
+    /// Whether the run settled a blob, shortened the retry queue or raised the watermark.
+    pub(in crate::ops) has_progress: bool,
+    /// Whether listed blobs are unsettled, or pages are unlisted.
+    pub(in crate::ops) is_open: bool,
+    /// Names of late blobs that found no room anywhere: gaps.
+    pub(in crate::ops) dropped: Vec<String>,
+    /// A second that holds more blobs than can be remembered while it is read: a gap.
+    pub(in crate::ops) skipped: Option<TimeWindow>,
+    /// The overlap that is left, if it was shortened.
+    pub(in crate::ops) shortened: Option<TimeDelta>,
+}
+
+impl Progress {
+    /// Begins a run at that time of the service. Also returns the span that the service does not
+    /// keep any more.
+    pub(in crate::ops) fn begin(
+        mut checkpoint: Checkpoint,
+        bounds: Bounds,
+        now: DateTime<Utc>,
+    ) -> (Self, Option<TimeWindow>) {
+        let until = checkpoint.end.map_or(now, |end| end.min(now));
+        let kept_from = (now - RETENTION).trunc_subsecs(0);
+        let low = checkpoint.floor.max(checkpoint.start).max(kept_from);
+        let lost_until = checkpoint.end.map_or(low, |end| end.min(low));
+        // Late blobs between the floor and the watermark were never listed.
+        let lost = (checkpoint.floor < lost_until).then_some(TimeWindow {
+            start: checkpoint.floor,
+            end: lost_until,
+        });
+        let has_settled = lost.is_some();
+        checkpoint.watermark = checkpoint.watermark.max(lost_until);
+        checkpoint.floor = checkpoint.floor.max(lost_until);
+        let progress = Progress {
+            page_start: checkpoint.watermark,
+            checkpoint,
+            bounds,
+            now,
+            low,
+            until,
+            unsettled: HashMap::new(),
+            blocked_at: None,
+            is_cut: false,
+            has_settled,
+        };
+        (progress, lost)
+    }
+
+    /// Whether the checkpoint is ahead of the service's time. Nothing is listed then.
+    pub(in crate::ops) fn is_ahead(&self) -> bool {
+        self.checkpoint.end.is_none() && self.checkpoint.watermark > self.now
+    }
+
+    /// Where the listing ends.
+    pub(in crate::ops) fn until(&self) -> DateTime<Utc> {
+        self.until
+    }
+
+    pub(in crate::ops) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    /// How many fingerprints the next checkpoint needs at most.
+    pub(in crate::ops) fn fingerprints(&self) -> usize {
+        let from = self.checkpoint.watermark - self.bounds.overlap;
+        self.checkpoint.fingerprints.count_from(from)
+    }
+
+    /// The windows to list, oldest first, each at most a day.
+    pub(in crate::ops) fn windows(&self) -> Vec<TimeWindow> {
+        if self.is_ahead() {
+            return Vec::new();
+        }
+        let starts = std::iter::successors(Some(self.low), |start| Some(*start + DAY));
+        starts
+            .take_while(|start| *start < self.until)
+            .map(|start| TimeWindow {
+                start,
+                end: (start + DAY).min(self.until),
+            })
+            .collect()
+    }
+
+    /// The blobs to fetch again. Those that the service does not keep any more leave the queue and
+    /// are returned second: gaps.
+    pub(in crate::ops) fn due_retries(&mut self) -> (RetryQueue, RetryQueue) {
+        let kept_from = self.now - RETENTION;
+        let queue = std::mem::take(&mut self.checkpoint.retry);
+        let (due, expired): (RetryQueue, RetryQueue) = queue
+            .into_iter()
+            .partition(|(_, retry)| retry.available >= kept_from);
+        self.has_settled |= !expired.is_empty();
+        self.checkpoint.retry.clone_from(&due);
+        (due, expired)
+    }
+
+    /// Notes that a window begins. What lies before it was listed, but a wrong `Date` must not move
+    /// the watermark by more than a day.
+    pub(in crate::ops) fn window(&mut self, window: &TimeWindow) {
+        let safe = self.checkpoint.newest.max(self.now - DAY);
+        self.page_start = window.start.min(safe);
+    }
+
+    /// Notes that a page begins, with the earliest time on it.
+    pub(in crate::ops) fn page(&mut self, earliest: Option<DateTime<Utc>>) {
+        if let Some(earliest) = earliest {
+            self.page_start = earliest;
+        }
+    }
+
+    /// Notes a listed blob. Returns whether it is to be downloaded.
+    pub(in crate::ops) fn list(
+        &mut self,
+        known: Fingerprint,
+        available: DateTime<Utc>,
+        name: &str,
+    ) -> bool {
+        let checkpoint = &mut self.checkpoint;
+        checkpoint.newest = checkpoint.newest.max(available);
+        if checkpoint.fingerprints.contains(known) {
+            // A state of the first version does not know the time.
+            checkpoint.fingerprints.insert(known, available);
+            return false;
+        }
+        if checkpoint.retry.contains_key(&known) || self.unsettled.contains_key(&known) {
+            return false;
+        }
+        let name = name.to_owned();
+        self.unsettled.insert(known, Unsettled { available, name });
+        true
+    }
+
+    /// Whether another download can start: what is delivered above a blocked blob must be
+    /// remembered until the blob is settled.
+    pub(in crate::ops) fn has_room(&self, running: usize) -> bool {
+        self.blocked_at.is_none_or(|at| {
+            self.checkpoint.fingerprints.count_from(at) + running < self.bounds.fingerprints
+        })
+    }
+
+    /// The blob was delivered, or is named as a gap.
+    pub(in crate::ops) fn settle(&mut self, known: Fingerprint) {
+        if let Some(blob) = self.unsettled.remove(&known) {
+            self.checkpoint.fingerprints.insert(known, blob.available);
+            self.has_settled = true;
+        }
+    }
+
+    /// The download failed for the moment.
+    pub(in crate::ops) fn fail(&mut self, known: Fingerprint) {
+        let Some(available) = self.unsettled.get(&known).map(|blob| blob.available) else {
+            return;
+        };
+        if self.checkpoint.retry.len() < self.bounds.retry {
+            self.settle(known);
+            let retry = Retry {
+                available,
+                attempts: 1,
+            };
+            self.checkpoint.retry.insert(known, retry);
+        } else {
+            self.blocked_at = Some(self.blocked_at.map_or(available, |at| at.min(available)));
+        }
+    }
+
+    /// A blob of the retry queue was delivered, or is named as a gap.
+    pub(in crate::ops) fn settle_retry(&mut self, known: Fingerprint) {
+        self.has_settled |= self.checkpoint.retry.remove(&known).is_some();
+    }
+
+    /// A blob of the retry queue failed once more.
+    pub(in crate::ops) fn fail_retry(&mut self, known: Fingerprint) {
+        if let Some(retry) = self.checkpoint.retry.get_mut(&known) {
+            retry.attempts = retry.attempts.saturating_add(1);
+        }
+    }
+
+    /// The listing was cut short by a limit, the deadline, a signal or a failure.
+    pub(in crate::ops) fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
+    /// The next checkpoint, with at most so many fingerprints.
+    pub(in crate::ops) fn close(mut self, fingerprints: usize) -> Closed {
+        let before = self.checkpoint.watermark;
+        let dropped = self.queue_late_blobs();
+        self.checkpoint.watermark = self.next_watermark();
+        let is_blocked = self.blocked_at.is_some() && !self.is_cut;
+        let has_progress = self.has_settled || self.checkpoint.watermark > before;
+        let is_open = self.is_cut || !self.unsettled.is_empty();
+        let (shortened, skipped) = self.forget(fingerprints);
+        Closed {
+            checkpoint: self.checkpoint,
+            more: is_open && !is_blocked,
+            has_progress,
+            is_open,
+            dropped,
+            skipped,
+            shortened,
+        }
+    }
+
+    /// Late blobs that were not settled go into the retry queue, so that they do not pull the
+    /// watermark back. Returns the names of those that find no room.
+    fn queue_late_blobs(&mut self) -> Vec<String> {
+        let watermark = self.checkpoint.watermark;
+        let late = self
+            .unsettled
+            .extract_if(|_, blob| blob.available < watermark);
+        let mut late: Vec<(Fingerprint, Unsettled)> = late.collect();
+        late.sort_unstable_by_key(|(known, blob)| (blob.available, *known));
+        let mut dropped = Vec::new();
+        for (known, Unsettled { available, name }) in late {
+            self.checkpoint.fingerprints.insert(known, available);
+            if self.checkpoint.retry.len() < self.bounds.retry {
+                let retry = Retry {
+                    available,
+                    attempts: 0,
+                };
+                self.checkpoint.retry.insert(known, retry);
+            } else {
+                self.has_settled = true;
+                dropped.push(name);
+            }
+        }
+        dropped
+    }
+
+    fn next_watermark(&self) -> DateTime<Utc> {
+        let Checkpoint {
+            watermark,
+            newest,
+            end,
+            ..
+        } = self.checkpoint;
+        if let Some(first) = self.unsettled.values().map(|blob| blob.available).min() {
+            return first;
+        }
+        if self.is_cut {
+            return watermark.max(self.page_start);
+        }
+        match end {
+            Some(end) if self.now >= end + self.bounds.overlap => end.max(watermark),
+            _ => watermark
+                .max(newest.min(self.until))
+                .max((self.now - DAY).min(self.until)),
+        }
+    }
+
+    /// Forgets what lies below the floor. Returns the overlap that is left if it was shortened, and
+    /// what is skipped because of it.
+    fn forget(&mut self, capacity: usize) -> (Option<TimeDelta>, Option<TimeWindow>) {
+        let is_read = self.unsettled.is_empty() && !self.is_cut;
+        let checkpoint = &mut self.checkpoint;
+        let looking_back = (checkpoint.watermark - self.bounds.overlap)
+            .trunc_subsecs(0)
+            .max(checkpoint.start);
+        checkpoint.floor = checkpoint.floor.max(looking_back).min(checkpoint.watermark);
+        checkpoint.fingerprints.forget_before(checkpoint.floor);
+        let mut skipped = None;
+        if let Some(remembered_from) = checkpoint.fingerprints.shrink_to(capacity) {
+            checkpoint.floor = checkpoint.floor.max(remembered_from);
+            if remembered_from > checkpoint.watermark {
+                // One second alone holds more blobs than can be remembered.
+                skipped = (!is_read).then_some(TimeWindow {
+                    start: checkpoint.watermark,
+                    end: remembered_from,
+                });
+                checkpoint.watermark = remembered_from;
+            }
+        }
+        let left = checkpoint.watermark - checkpoint.floor;
+        let is_short = checkpoint.floor > looking_back && left < self.bounds.overlap;
+        (is_short.then_some(left), skipped)
+    }
+}
+
+#[cfg(test)]
+mod tests;

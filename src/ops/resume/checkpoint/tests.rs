@@ -1,0 +1,493 @@
+//! Random histories of one content type against the invariants of the algorithm.
+//!
+//! Blobs appear late and out of order, fail for some runs, vanish, or are listed twice; the `Date`
+//! runs hours ahead; runs have limits, small capacities, and are killed before the commit. After
+//! every run the invariants are checked; at the end every blob was delivered once, or its absence
+//! is named. `SOARHOST_SEEDS` sets the number of histories. A mistake in a rule must be found.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    reason = "the number of histories is set by hand; a history reads best from top to bottom"
+)]
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::*;
+
+const MINUTE: i64 = 60_000;
+const OVERLAP: i64 = 10 * MINUTE;
+const DISORDER: i64 = 5 * MINUTE;
+const DAY_MS: i64 = 1440 * MINUTE;
+const WEEK: i64 = 7 * DAY_MS;
+/// More fingerprints than any history needs.
+const UNBOUNDED: usize = 100_000;
+
+/// The generator `SplitMix64`.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: i64) -> i64 {
+        i64::try_from(self.next() % n.max(1).unsigned_abs()).expect("small")
+    }
+
+    fn chance(&mut self, percent: i64) -> bool {
+        self.below(100) < percent
+    }
+
+    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[usize::try_from(self.below(i64::try_from(of.len()).expect("small"))).expect("small")]
+    }
+}
+
+fn at(ms: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_millis(1_767_225_600_000 + ms).expect("a time")
+}
+
+#[derive(Clone, Debug)]
+struct Blob {
+    available: i64,
+    visible: i64,
+    /// Runs in which it fails.
+    failures: u8,
+    is_gone: bool,
+}
+
+struct World {
+    dice: Dice,
+    blobs: Vec<Blob>,
+    disorder: i64,
+    page: usize,
+    span: i64,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice(seed);
+        let (count, span) = (
+            dice.pick(&[20, 100, 400]),
+            dice.pick(&[60, 3_000, 12_000]) * MINUTE,
+        );
+        let late = dice.pick(&[0, 5, 9]) * MINUTE;
+        let failing = dice.pick(&[2, 20]);
+        let blobs = (0..count).map(|_| {
+            let all = if dice.chance(70) { span } else { 30 * MINUTE };
+            let available = dice.below(all);
+            let later = if dice.chance(50) {
+                dice.below(late + 1)
+            } else {
+                0
+            };
+            let failures = if dice.chance(failing) {
+                1 + dice.below(5)
+            } else {
+                0
+            };
+            Blob {
+                available,
+                visible: available + later,
+                failures: u8::try_from(failures).expect("small"),
+                is_gone: dice.chance(3),
+            }
+        });
+        let blobs = blobs.collect();
+        let (disorder, page) = (dice.pick(&[0, 0, DISORDER]), dice.pick(&[1, 3, 50]));
+        World {
+            dice,
+            blobs,
+            disorder,
+            page,
+            span,
+        }
+    }
+
+    /// The pages of a listing at that time.
+    fn pages(&mut self, window: &TimeWindow, t: i64) -> Vec<Vec<usize>> {
+        let mut rows: Vec<(i64, usize)> = Vec::new();
+        for (n, blob) in self.blobs.iter().enumerate() {
+            let available = at(blob.available);
+            let is_inside = window.start <= available && available < window.end;
+            if blob.visible <= t && t - WEEK < blob.available && is_inside {
+                let shift = self.dice.below(self.disorder + 1);
+                rows.push((blob.available + shift, n));
+                if self.dice.chance(3) {
+                    rows.push((blob.available + shift, n));
+                }
+            }
+        }
+        rows.sort_unstable();
+        let rows: Vec<usize> = rows.into_iter().map(|(_, n)| n).collect();
+        rows.chunks(self.page).map(<[usize]>::to_vec).collect()
+    }
+
+    fn attempt(&mut self, n: usize) -> Attempt {
+        let blob = &mut self.blobs[n];
+        if blob.is_gone {
+            return Attempt::Gone;
+        }
+        if blob.failures > 0 {
+            blob.failures -= 1;
+            return Attempt::Failed;
+        }
+        Attempt::Delivered
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Attempt {
+    Delivered,
+    Gone,
+    Failed,
+}
+
+#[derive(Default)]
+struct Ran {
+    delivered: Vec<usize>,
+    named: Vec<usize>,
+    spans: Vec<TimeWindow>,
+    listed: Vec<usize>,
+    /// New blobs that a run without a limit did not request.
+    starved: bool,
+}
+
+struct Limits {
+    deliveries: usize,
+    fingerprints: usize,
+    retry: usize,
+    /// Which rule is broken on purpose.
+    mistake: u8,
+}
+
+impl Limits {
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            overlap: TimeDelta::milliseconds(OVERLAP),
+            fingerprints: self.fingerprints,
+            retry: self.retry,
+        }
+    }
+}
+
+fn print(n: usize) -> Fingerprint {
+    let mut bytes = [0; 8];
+    bytes[..4].copy_from_slice(&u32::try_from(n).expect("small").to_be_bytes());
+    Fingerprint::from_bytes(bytes)
+}
+
+/// One run, as the reader carries it out.
+fn run(
+    world: &mut World,
+    checkpoint: &Checkpoint,
+    (t, now): (i64, i64),
+    limits: &Limits,
+) -> (Ran, Closed) {
+    let mut checkpoint = checkpoint.clone();
+    if limits.mistake == 1 {
+        let overlap = limits.bounds().overlap;
+        checkpoint.floor = (checkpoint.watermark - overlap).max(checkpoint.start);
+    }
+    let (mut progress, lost) =
+        Progress::begin(checkpoint, limits.bounds(), at(now).trunc_subsecs(0));
+    let mut ran = Ran::default();
+    ran.spans.extend(lost);
+    let (due, expired) = progress.due_retries();
+    ran.named
+        .extend((0..world.blobs.len()).filter(|n| expired.contains_key(&print(*n))));
+    let mut is_full = false;
+    'windows: for window in progress.windows() {
+        progress.window(&window);
+        for page in world.pages(&window, t) {
+            progress.page(page.iter().map(|n| at(world.blobs[*n].available)).min());
+            let new: Vec<usize> = page
+                .iter()
+                .copied()
+                .filter(|n| progress.list(print(*n), at(world.blobs[*n].available), &n.to_string()))
+                .collect();
+            ran.listed.extend(page);
+            for n in new {
+                is_full |= !progress.has_room(1);
+                if is_full || ran.delivered.len() >= limits.deliveries {
+                    let is_late = at(world.blobs[n].available) < progress.checkpoint.watermark;
+                    if limits.mistake == 2 && is_late {
+                        progress.settle(print(n));
+                    }
+                    ran.starved |= limits.deliveries > world.blobs.len() && !is_full;
+                    continue;
+                }
+                match world.attempt(n) {
+                    Attempt::Delivered => ran.delivered.push(n),
+                    Attempt::Gone => ran.named.push(n),
+                    Attempt::Failed => {
+                        progress.fail(print(n));
+                        continue;
+                    }
+                }
+                progress.settle(print(n));
+            }
+            if is_full {
+                break 'windows;
+            }
+            if ran.delivered.len() >= limits.deliveries {
+                progress.cut();
+                break 'windows;
+            }
+        }
+    }
+    for n in (0..world.blobs.len()).filter(|n| due.contains_key(&print(*n))) {
+        match world.attempt(n) {
+            Attempt::Delivered => ran.delivered.push(n),
+            Attempt::Gone => ran.named.push(n),
+            Attempt::Failed => {
+                progress.fail_retry(print(n));
+                continue;
+            }
+        }
+        progress.settle_retry(print(n));
+    }
+    let until = progress.until();
+    let newest = progress.checkpoint.newest;
+    let mut closed = progress.close(limits.fingerprints);
+    ran.named.extend(
+        closed
+            .dropped
+            .iter()
+            .map(|name| name.parse::<usize>().expect("a number")),
+    );
+    ran.spans.extend(closed.skipped);
+    let next = &mut closed.checkpoint;
+    match limits.mistake {
+        3 => next.watermark = next.watermark.max(until),
+        4 if closed.is_open => next.watermark = next.watermark.max(newest),
+        5 => next.floor = next.watermark,
+        6 => next.retry.retain(|_, retry| retry.available >= next.floor),
+        7 => next.fingerprints = FingerprintSet::default(),
+        _ => {}
+    }
+    if limits.mistake > 0 {
+        let looking_back = next.watermark - limits.bounds().overlap;
+        next.floor = next
+            .floor
+            .max(looking_back.trunc_subsecs(0))
+            .min(next.watermark);
+        next.fingerprints.forget_before(next.floor);
+    }
+    (ran, closed)
+}
+
+/// What happened so far.
+#[derive(Default)]
+struct Account {
+    delivered: HashMap<usize, usize>,
+    named: HashSet<usize>,
+    spans: Vec<TimeWindow>,
+    listed: HashSet<usize>,
+    was_shortened: bool,
+}
+
+impl Account {
+    fn add(&mut self, ran: Ran, closed: &Closed, limits: &Limits) {
+        for n in ran.delivered {
+            *self.delivered.entry(n).or_default() += 1;
+        }
+        self.named.extend(ran.named);
+        self.spans.extend(ran.spans);
+        self.listed.extend(ran.listed);
+        self.was_shortened |= closed.shortened.is_some() && limits.fingerprints < UNBOUNDED;
+    }
+
+    fn knows(&self, n: usize, blob: &Blob) -> bool {
+        let available = at(blob.available);
+        let mut spans = self.spans.iter();
+        self.delivered.contains_key(&n)
+            || self.named.contains(&n)
+            || spans.any(|span| span.start <= available && available < span.end)
+    }
+}
+
+impl Account {
+    /// The overlap was shortened with a warning, and the blob needs it.
+    fn excuses(&self, blob: &Blob, world: &World) -> bool {
+        self.was_shortened && (blob.visible > blob.available || world.disorder > 0)
+    }
+}
+
+/// Checks the invariants after a run. Returns which one is broken.
+fn check(
+    (before, closed): (&Checkpoint, &Closed),
+    account: &Account,
+    world: &World,
+    limits: &Limits,
+) -> Result<(), &'static str> {
+    let next = &closed.checkpoint;
+    for n in &account.listed {
+        let blob = &world.blobs[*n];
+        let is_due = at(blob.available) >= next.floor && !next.fingerprints.contains(print(*n));
+        let is_safe = account.knows(*n, blob) || next.retry.contains_key(&print(*n)) || is_due;
+        if !is_safe && !account.excuses(blob, world) {
+            return Err("1: a listed blob is lost");
+        }
+    }
+    if next.watermark < before.watermark {
+        return Err("4: the watermark moved back");
+    }
+    if next.fingerprints.len() > limits.fingerprints || next.retry.len() > limits.retry {
+        return Err("5: the state is not bounded");
+    }
+    if next.floor > next.watermark {
+        return Err("5: the floor is above the watermark");
+    }
+    Ok(())
+}
+
+/// A history: `Err` says which invariant is broken.
+fn history(seed: u64, mistake: u8) -> Result<(), &'static str> {
+    let mut world = World::new(seed);
+    let dice = &mut world.dice;
+    let mut limits = Limits {
+        deliveries: 0,
+        fingerprints: dice.pick(&[60, 150, UNBOUNDED]),
+        retry: dice.pick(&[2, 10, 1_000]),
+        mistake,
+    };
+    let fixed = dice.chance(20);
+    let end = 30 * MINUTE + dice.below(world.span.min(DAY_MS));
+    let mut checkpoint = Checkpoint::first(at(0), fixed.then(|| at(end)));
+    let ahead = if fixed {
+        0
+    } else {
+        dice.pick(&[0, 0, 120, 1_200]) * MINUTE
+    };
+    let (mut account, mut t, mut quiet) = (Account::default(), 0, 0);
+    while quiet < 12 {
+        let is_final = t >= world.span + 60 * MINUTE;
+        let dice = &mut world.dice;
+        t += if is_final {
+            MINUTE
+        } else {
+            dice.pick(&[0, 1, 3, 7, 60, 500, 2_000]) * MINUTE
+        };
+        let is_wrong = ahead > 0 && !is_final && dice.chance(30);
+        let now = t + if is_wrong { dice.below(ahead + 1) } else { 0 };
+        limits.deliveries = if is_final && dice.chance(50) {
+            usize::MAX
+        } else {
+            dice.pick(&[1, 2, 10, usize::MAX])
+        };
+        let (ran, closed) = run(&mut world, &checkpoint, (t, now), &limits);
+        let is_new = |n: &usize| !account.knows(*n, &world.blobs[*n]);
+        let has_settled =
+            ran.delivered.iter().chain(&ran.named).any(is_new) || !ran.spans.is_empty();
+        let has_progress = has_settled
+            || closed.checkpoint.watermark > checkpoint.watermark
+            || closed.checkpoint.retry != checkpoint.retry;
+        if closed.more && closed.has_progress && !has_progress {
+            return Err("2: more without progress");
+        }
+        if ran.starved {
+            return Err("3: new content is starved");
+        }
+        // Killed before the commit: the next run starts from the same checkpoint.
+        if world.dice.chance(10) && !is_final {
+            continue;
+        }
+        let nothing = ran.delivered.is_empty() && !(closed.more && closed.has_progress);
+        quiet = if is_final && nothing && closed.checkpoint.retry.is_empty() {
+            quiet + 1
+        } else {
+            0
+        };
+        account.add(ran, &closed, &limits);
+        check((&checkpoint, &closed), &account, &world, &limits)?;
+        checkpoint = closed.checkpoint;
+        if t > world.span + 40_000 * MINUTE {
+            return Err("2: it does not end");
+        }
+    }
+    for (n, blob) in world.blobs.iter().enumerate() {
+        let is_due = !fixed || blob.available < end;
+        if is_due && !account.knows(n, blob) && !account.excuses(blob, &world) {
+            return Err("1: a blob is lost");
+        }
+    }
+    if account.delivered.values().any(|times| *times > 1) {
+        return Err("7: a blob is delivered twice");
+    }
+    Ok(())
+}
+
+fn seeds() -> u64 {
+    let given = std::env::var("SOARHOST_SEEDS").ok();
+    given.and_then(|text| text.parse().ok()).unwrap_or(200)
+}
+
+#[test]
+fn random_histories_keep_every_invariant() {
+    let broken: Vec<_> = (0..seeds())
+        .filter_map(|seed| history(seed, 0).err().map(|why| (seed, why)))
+        .collect();
+    assert!(broken.is_empty(), "{broken:?}");
+}
+
+#[test]
+fn every_mistake_in_a_rule_is_found() {
+    for mistake in 1..=7 {
+        let found = (0..400).find_map(|seed| history(seed, mistake).err());
+        assert!(found.is_some(), "mistake {mistake} is not found");
+    }
+}
+
+#[test]
+fn more_blobs_than_fingerprints_raise_the_floor_and_end() {
+    let limits = Bounds {
+        overlap: TimeDelta::minutes(10),
+        fingerprints: 2_000,
+        retry: 10,
+    };
+    let mut checkpoint = Checkpoint::first(at(0), None);
+    let (mut delivered, mut runs, mut was_shortened) = (HashSet::new(), 0, false);
+    loop {
+        let (mut progress, _) = Progress::begin(checkpoint, limits, at(20 * MINUTE));
+        let mut new = 0;
+        'pages: for page in (0..7_000_i64).collect::<Vec<_>>().chunks(200) {
+            let inside: Vec<i64> = page
+                .iter()
+                .copied()
+                .filter(|n| at(n * 83) >= progress.low)
+                .collect();
+            progress.page(inside.iter().map(|n| at(n * 83)).min());
+            let todo: Vec<i64> = inside
+                .into_iter()
+                .filter(|n| progress.list(Fingerprint::of(n.to_string()), at(n * 83), ""))
+                .collect();
+            for n in todo.into_iter().take(500 - new) {
+                assert!(delivered.insert(n), "delivered twice");
+                progress.settle(Fingerprint::of(n.to_string()));
+                new += 1;
+            }
+            if new == 500 {
+                progress.cut();
+                break 'pages;
+            }
+        }
+        let closed = progress.close(2_000);
+        checkpoint = closed.checkpoint;
+        was_shortened |= closed.shortened.is_some();
+        runs += 1;
+        assert!(runs < 20, "it does not end");
+        if !closed.more {
+            break;
+        }
+    }
+    assert_eq!(delivered.len(), 7_000);
+    assert!(was_shortened);
+}

@@ -1,0 +1,153 @@
+//! Record ids that were seen in this run and in earlier ones.
+//!
+//! A record without an id is always new. The state remembers the latest records, twelve bytes each:
+//! the fingerprint of the id and the beginning of the content's digest.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::fingerprint::{Fingerprint, pack, unpack};
+use crate::microsoft::feed::content::Row;
+use crate::protocol::Failure;
+
+/// Whether a record is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ops) enum Seen {
+    New,
+    /// The same id was seen before with the same content.
+    Duplicate,
+    /// The same id was seen before with other content.
+    Changed,
+}
+
+/// Record ids of this run and of earlier ones.
+#[derive(Debug, Default)]
+pub(in crate::ops) struct SeenRecords {
+    /// Ids of this run, with the digest of the content.
+    run: HashMap<u128, u32>,
+    /// Ids of earlier runs. The first version of the state did not hold the content's digest.
+    earlier: HashMap<Fingerprint, Option<u32>>,
+    /// The latest records, the oldest first.
+    latest: VecDeque<(Fingerprint, u32)>,
+}
+
+/// Records that a state remembers at most.
+pub(in crate::ops) const CAPACITY: usize = 1_500;
+
+impl SeenRecords {
+    /// Notes a record.
+    pub(in crate::ops) fn see(&mut self, row: &Row) -> Seen {
+        let Some(id) = row.id else { return Seen::New };
+        let known = Fingerprint::of(id.to_be_bytes());
+        let before = match self.run.insert(id, row.print) {
+            Some(print) => Some(Some(print)),
+            None => self.earlier.get(&known).copied(),
+        };
+        self.remember(known, row.print);
+        match before {
+            None => Seen::New,
+            Some(None) => Seen::Duplicate,
+            Some(Some(print)) if print == row.print => Seen::Duplicate,
+            Some(Some(_)) => Seen::Changed,
+        }
+    }
+
+    fn remember(&mut self, known: Fingerprint, print: u32) {
+        self.latest.push_back((known, print));
+        // A record that is seen again is remembered once, at its latest place.
+        if self.latest.len() > 4 * CAPACITY {
+            self.compact();
+        }
+    }
+
+    fn compact(&mut self) {
+        let mut met = HashMap::new();
+        for (known, print) in self.latest.drain(..).rev() {
+            let place = met.len();
+            met.entry(known).or_insert((place, print));
+        }
+        let mut kept: Vec<_> = met.into_iter().collect();
+        kept.sort_unstable_by_key(|(_, (place, _))| std::cmp::Reverse(*place));
+        let excess = kept.len().saturating_sub(CAPACITY);
+        let kept = kept.into_iter().skip(excess);
+        self.latest = kept.map(|(known, (_, print))| (known, print)).collect();
+    }
+
+    /// The latest records in Base64, twelve bytes each.
+    pub(in crate::ops) fn pack(mut self) -> String {
+        self.compact();
+        let entries = self.latest.iter();
+        let bytes =
+            entries.flat_map(|(known, print)| known.bytes().into_iter().chain(print.to_be_bytes()));
+        pack(&bytes.collect::<Vec<u8>>())
+    }
+
+    /// Reads what a state holds.
+    pub(in crate::ops) fn unpack(text: &str) -> Result<Self, Failure> {
+        let mut seen = SeenRecords::default();
+        for [known @ .., a, b, c, d] in unpack::<12>(text)? {
+            let (known, print) = (
+                Fingerprint::from_bytes(known),
+                u32::from_be_bytes([a, b, c, d]),
+            );
+            seen.earlier.insert(known, Some(print));
+            seen.latest.push_back((known, print));
+        }
+        Ok(seen)
+    }
+
+    /// Adds ids that a state of the first version holds.
+    pub(in crate::ops) fn add_first_version(&mut self, text: &str) -> Result<(), Failure> {
+        for known in unpack::<8>(text)? {
+            self.earlier.insert(Fingerprint::from_bytes(known), None);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(id: u128, print: u32) -> Row {
+        Row {
+            id: Some(id),
+            print,
+            end: 0,
+        }
+    }
+
+    #[test]
+    fn record_of_earlier_run_is_duplicate_or_changed() {
+        let mut first = SeenRecords::default();
+        assert_eq!(first.see(&row(1, 7)), Seen::New);
+        assert_eq!(first.see(&row(1, 7)), Seen::Duplicate);
+        assert_eq!(first.see(&row(2, 7)), Seen::New);
+        assert_eq!(
+            first.see(&Row {
+                id: None,
+                ..row(2, 7)
+            }),
+            Seen::New
+        );
+        let mut next = SeenRecords::unpack(&first.pack()).expect("records");
+        assert_eq!(next.see(&row(1, 7)), Seen::Duplicate);
+        assert_eq!(next.see(&row(2, 8)), Seen::Changed);
+        assert_eq!(next.see(&row(2, 8)), Seen::Duplicate);
+        assert_eq!(next.see(&row(3, 7)), Seen::New);
+    }
+
+    #[test]
+    fn latest_records_are_remembered() {
+        let mut seen = SeenRecords::default();
+        for id in 0..10_000 {
+            seen.see(&row(id, 1));
+        }
+        seen.see(&row(9_000, 1));
+        let text = seen.pack();
+        assert_eq!(text.len(), CAPACITY * 16);
+        let mut next = SeenRecords::unpack(&text).expect("records");
+        assert_eq!(next.see(&row(8_499, 1)), Seen::New);
+        assert_eq!(next.see(&row(9_999, 1)), Seen::Duplicate);
+        assert_eq!(next.see(&row(9_000, 1)), Seen::Duplicate);
+    }
+}

@@ -1,0 +1,271 @@
+//! Situations in which collecting once lost records, withheld them or did not end.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, connection};
+use crate::rolling::{read, wait};
+
+fn blob(number: usize, created: &str) -> Value {
+    json!({ "type": "Audit.Exchange", "created": created, "id": format!("blob{number}$x$y$na0001"),
+            "records": [{ "Id": format!("00000000-0000-4000-8000-{number:012}"), "RecordType": 1,
+                          "CreationTime": "2026-01-14T09:12:03" }] })
+}
+
+/// Blobs ten minutes apart, from that day on.
+fn every_ten_minutes(day: usize, count: usize) -> Vec<Value> {
+    let created = |n: usize| {
+        let (hours, minutes) = (n / 6, n % 6 * 10);
+        format!(
+            "2026-01-{:02}T{:02}:{minutes:02}:30.250Z",
+            day + hours / 24,
+            hours % 24
+        )
+    };
+    (0..count).map(|n| blob(n, &created(n))).collect()
+}
+
+fn world(now: &str, blobs: &[Value]) -> Value {
+    json!({ "now": now, "subscriptions": [{ "content_type": "Audit.Exchange" }], "http2": false,
+            "content": { "blobs": blobs } })
+}
+
+/// A request of that command with that state.
+fn request(command: &str, state: &Value) -> Value {
+    let mut connection = connection();
+    let mut request = if command == "fetch-incidents" {
+        connection["self_deployed"] = json!(true);
+        connection["content_types_to_fetch"] = json!(["Audit.Exchange"]);
+        json!({ "integration": "management_activity" })
+    } else {
+        json!({ "inputs": { "Content Type": "Audit.Exchange" } })
+    };
+    request["command"] = json!(command);
+    request["connection"] = connection;
+    request["options"] = json!({ "include": ["raw_data"] });
+    request["state"] = state.clone();
+    request
+}
+
+async fn run(world: &Value, clock: &str, request: &Value) -> (Value, Vec<String>) {
+    let bench = Bench::new(&world.to_string(), clock).await;
+    let ran = bench.run(&request.to_string()).await;
+    let paths = ran.seen.iter().map(|seen| seen.path.clone()).collect();
+    (read(&ran), paths)
+}
+
+fn numbers(result: &Value) -> BTreeSet<usize> {
+    let records = result["raw_data"].as_array().into_iter().flatten();
+    let ids = records.map(|record| record["Id"].as_str().expect("an id"));
+    ids.map(|id| id[24..].parse().expect("a number")).collect()
+}
+
+fn has_warning(result: &Value, code: &str) -> bool {
+    let warnings = result["warnings"].as_array().expect("warnings");
+    warnings.iter().any(|warning| warning["code"] == code)
+}
+
+#[test]
+fn clock_ahead_then_right_loses_nothing() {
+    // A blob every ten minutes of the 23 and a half hours that follow.
+    let later = every_ten_minutes(14, 141);
+    for command in ["Get Audit Log", "fetch-incidents"] {
+        for ahead in ["2026-01-15T00:00:10Z", "2026-01-14T02:00:10Z"] {
+            wait(async {
+                let empty = world("2026-01-14T00:00:10Z", &[]);
+                let (first, _) = run(&empty, ahead, &request(command, &Value::Null)).await;
+                assert!(has_warning(&first, "clocks_differ"), "{first}");
+                let (second, _) = run(&empty, ahead, &request(command, &first["state"])).await;
+                let now = "2026-01-14T23:59:50Z";
+                let next = request(command, &second["state"]);
+                let (third, _) = run(&world(now, &later), now, &next).await;
+                assert_eq!(numbers(&third).len(), 141, "{command} {ahead}");
+                assert!(!has_warning(&third, "clocks_differ"));
+            });
+        }
+    }
+}
+
+#[test]
+fn clock_behind_after_a_week_away_does_not_request_what_is_too_old() {
+    let blobs = every_ten_minutes(13, 20);
+    for command in ["Get Audit Log", "fetch-incidents"] {
+        wait(async {
+            let start = "2026-01-06T12:00:00Z";
+            let (first, _) = run(&world(start, &[]), start, &request(command, &Value::Null)).await;
+            // Its clock is 20 minutes behind that of the service.
+            let now = world("2026-01-13T13:00:00Z", &blobs);
+            let next = request(command, &first["state"]);
+            let (second, _) = run(&now, "2026-01-13T12:40:00Z", &next).await;
+            assert_eq!(numbers(&second).len(), 20, "{}", second["result"]);
+            let gaps = second["coverage"]["gaps"].as_array().expect("gaps");
+            assert_eq!(
+                (gaps.len(), &gaps[0]["cause"]),
+                (1, &json!("older_than_7_days"))
+            );
+        });
+    }
+}
+
+#[test]
+fn failing_blobs_do_not_delay_new_content() {
+    let mut blobs: Vec<Value> = (0..40)
+        .map(|n| {
+            let mut failing = blob(n, &format!("2026-01-14T09:{n:02}:00Z"));
+            failing["status"] = json!(500);
+            failing
+        })
+        .collect();
+    let new = |poll: usize| (0..20).map(move |n| 100 * poll + n);
+    let mut state = Value::Null;
+    wait(async {
+        for poll in 1..=4 {
+            let created = |n: usize| format!("2026-01-14T1{poll}:{:02}:00Z", n % 100);
+            blobs.extend(new(poll).map(|n| blob(n, &created(n))));
+            let now = format!("2026-01-14T1{poll}:30:00Z");
+            let (result, paths) = run(
+                &world(&now, &blobs),
+                &now,
+                &request("Get Audit Log", &state),
+            )
+            .await;
+            assert_eq!(numbers(&result), new(poll).collect(), "poll {poll}");
+            assert_eq!(
+                result["more"], false,
+                "a failing blob is no reason to come back at once"
+            );
+            if poll > 1 {
+                let attempts = paths.iter().filter(|path| path.contains("blob7$")).count();
+                assert_eq!(attempts, 1, "one attempt a run");
+            }
+            state = result["state"].clone();
+        }
+    });
+}
+
+#[test]
+fn fixed_window_stays_resumable_when_its_start_is_older_than_seven_days() {
+    let blobs = every_ten_minutes(7, 30);
+    let mut fixed = request("Get Audit Log", &Value::Null);
+    fixed["inputs"]["Start Time"] = json!("2026-01-07T00:00:00Z");
+    fixed["inputs"]["End Time"] = json!("2026-01-07T12:00:00Z");
+    fixed["options"]["max_events"] = json!(1);
+    wait(async {
+        let now = "2026-01-13T23:00:00Z";
+        let (first, _) = run(&world(now, &blobs), now, &fixed).await;
+        assert_eq!(first["more"], true);
+        let came = numbers(&first);
+        // Three hours of the window are gone.
+        fixed["state"] = first["state"].clone();
+        fixed["options"] = json!({ "include": ["raw_data"] });
+        let now = "2026-01-14T02:55:00Z";
+        let (second, _) = run(&world(now, &blobs), now, &fixed).await;
+        let all: BTreeSet<usize> = came.union(&numbers(&second)).copied().collect();
+        let gap = &second["coverage"]["gaps"][0];
+        assert_eq!(
+            (&gap["cause"], &gap["lost"]),
+            (&json!("older_than_7_days"), &json!(true))
+        );
+        assert_eq!(gap["to"], "2026-01-07T03:00:00Z");
+        let due = came.iter().copied().chain(18..30);
+        assert_eq!(all, due.collect(), "what came, and what is not gone");
+        assert!(second["state"].is_null(), "nothing is left");
+        // Without its state the window is refused.
+        fixed["state"] = Value::Null;
+        let (third, paths) = run(&world(now, &blobs), now, &fixed).await;
+        assert_eq!(
+            (&third["error"]["kind"], paths.len()),
+            (&json!("invalid_input"), 0)
+        );
+    });
+}
+
+#[test]
+fn continuation_lists_from_its_place_and_not_from_the_start() {
+    // 41 pages of two blobs, two minutes apart, out of order by up to four minutes.
+    let created = |n: usize| format!("2026-01-13T{:02}:{:02}:30.250Z", 10 + n / 30, n % 30 * 2);
+    let blobs: Vec<Value> = (0..82).map(|n| blob(n, &created(n))).collect();
+    let now = "2026-01-14T00:00:00Z";
+    let mut world = world(now, &blobs);
+    world["content_page_size"] = json!(2);
+    world["content_disorder_seconds"] = json!(240);
+    wait(async {
+        let (mut state, mut came, mut listings, mut runs) = (Value::Null, BTreeSet::new(), 0, 0);
+        loop {
+            let mut next = request("Get Audit Log", &state);
+            next["options"]["max_events"] = json!(2);
+            let (result, paths) = run(&world, now, &next).await;
+            came.extend(numbers(&result));
+            let content = paths.iter().filter(|path| path.ends_with("/content"));
+            listings += content.count();
+            runs += 1;
+            state = result["state"].clone();
+            if result["more"] == false {
+                break;
+            }
+        }
+        assert_eq!(came.len(), 82);
+        // Each run lists the overlap, which is five blobs, and what is new.
+        let most = 41 + 6 * runs;
+        assert!(
+            runs >= 20 && listings <= most,
+            "{listings} listings in {runs} runs"
+        );
+    });
+}
+
+#[test]
+fn record_that_changed_since_an_earlier_run_is_delivered_with_a_warning() {
+    let first = blob(1, "2026-01-14T11:00:00Z");
+    let mut changed = blob(1, "2026-01-14T12:10:00Z");
+    changed["id"] = json!("other$x$y$na0001");
+    let same = changed.clone();
+    changed["records"][0]["RecordType"] = json!(2);
+    for (next, count) in [(changed, 1), (same, 0)] {
+        for command in ["Get Audit Log", "fetch-incidents"] {
+            let now = "2026-01-14T11:05:00Z";
+            wait(async {
+                let start = world(now, std::slice::from_ref(&first));
+                let (one, _) = run(&start, now, &request(command, &Value::Null)).await;
+                assert_eq!(numbers(&one).len(), 1);
+                let later = "2026-01-14T12:30:00Z";
+                let blobs = [first.clone(), next.clone()];
+                let two = request(command, &one["state"]);
+                let (two, _) = run(&world(later, &blobs), later, &two).await;
+                assert_eq!(numbers(&two).len(), count, "{command}");
+                assert_eq!(has_warning(&two, "repeated_with_changes"), count == 1);
+            });
+        }
+    }
+}
+
+#[test]
+fn blob_not_found_after_its_expiration_counts_as_expired() {
+    let mut gone = blob(1, "2026-01-14T11:00:00Z");
+    gone["status"] = json!(404);
+    let mut missing = gone.clone();
+    gone["expires"] = json!("2026-01-14T11:30:00Z");
+    missing["id"] = json!("other$x$y$na0001");
+    let now = "2026-01-14T12:00:00Z";
+    let request = request("Get Audit Log", &Value::Null);
+    let (result, _) = wait(run(&world(now, &[gone, missing]), now, &request));
+    let gaps = result["coverage"]["gaps"].as_array().expect("gaps");
+    let causes: Vec<&str> = gaps
+        .iter()
+        .filter_map(|gap| gap["cause"].as_str())
+        .collect();
+    assert_eq!(causes, ["expired", "missing"]);
+}
+
+#[test]
+fn incident_of_a_record_without_an_id_has_a_name() {
+    let mut odd = blob(1, "2026-01-14T11:55:00Z");
+    odd["records"] = json!([{ "RecordType": 1, "CreationTime": "2026-01-14T09:12:03" }]);
+    let now = "2026-01-14T12:00:00Z";
+    let mut request = request("fetch-incidents", &Value::Null);
+    request["options"]["include"] = json!(["events"]);
+    let (result, _) = wait(run(&world(now, &[odd]), now, &request));
+    let event = result["events"][0].to_string();
+    assert!(event.contains("Microsoft Management Activity: "), "{event}");
+}
