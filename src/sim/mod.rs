@@ -24,6 +24,7 @@ mod authority;
 mod base64;
 mod clock;
 mod content;
+mod demo;
 mod dice;
 mod evidence;
 mod evidence_types;

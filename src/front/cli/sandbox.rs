@@ -4,6 +4,8 @@
 
 use std::io::Write;
 
+use chrono::{DateTime, Utc};
+use comfy_table::{Table, presets};
 use serde_json::json;
 
 use crate::clock::Clock;
@@ -23,8 +25,22 @@ const ANY_SECRET: &str = "any-secret-will-do-in-the-sandbox";
 
 /// Enough alerts for a page of results in any window of the week.
 const MANY_ALERTS: usize = 200;
-/// Fewer alerts in a day than the sample request fetches.
-const FEW_ALERTS: usize = 40;
+
+/// Makes the world that a sandbox shows at a time.
+type MakeWorld = fn(DateTime<Utc>) -> anyhow::Result<World>;
+
+/// The default world with enough alerts for any request of a playbook's author.
+fn many_alerts(now: DateTime<Utc>) -> anyhow::Result<World> {
+    let alerts = Alerts {
+        count: Some(MANY_ALERTS),
+        ..Alerts::default()
+    };
+    Ok(World {
+        now: Some(now),
+        alerts,
+        ..World::preset("default")?
+    })
+}
 
 /// A simulator on a thread of its own; it ends when this is dropped.
 pub(super) struct Sandbox {
@@ -34,11 +50,11 @@ pub(super) struct Sandbox {
 }
 
 impl Sandbox {
-    fn start(clock: Clock, alerts: usize) -> Result<Self, Failure> {
+    fn start(clock: Clock, world: MakeWorld) -> Result<Self, Failure> {
         let (started, starting) = std::sync::mpsc::channel();
         let (stop, stopping) = tokio::sync::oneshot::channel();
         let now = clock.now();
-        let thread = std::thread::spawn(move || serve((now, alerts), &started, stopping));
+        let thread = std::thread::spawn(move || serve(world(now), &started, stopping));
         let endpoints = starting
             .recv()
             .map_err(|_| failed("it ended before it listened"))
@@ -73,25 +89,14 @@ fn failed(why: &str) -> Failure {
 type Started = std::sync::mpsc::Sender<anyhow::Result<String>>;
 
 fn serve(
-    (now, alerts): (chrono::DateTime<chrono::Utc>, usize),
+    world: anyhow::Result<World>,
     started: &Started,
     stopping: tokio::sync::oneshot::Receiver<()>,
 ) {
     let Ok(runtime) = run::runtime() else { return };
     runtime.block_on(async {
-        let sim = match World::preset("default") {
-            Ok(world) => {
-                let alerts = Alerts {
-                    count: Some(alerts),
-                    ..Alerts::default()
-                };
-                let world = World {
-                    now: Some(now),
-                    alerts,
-                    ..world
-                };
-                Sim::start(world, Listen::default()).await
-            }
+        let sim = match world {
+            Ok(world) => Sim::start(world, Listen::default()).await,
             Err(error) => Err(error),
         };
         match sim {
@@ -109,16 +114,16 @@ fn serve(
 
 /// A host that uses a simulator, which ends with the first of the two.
 pub(super) fn host(args: &SettingsArgs, redactor: &Redactor) -> Result<(Sandbox, Host), Failure> {
-    open(args, redactor, MANY_ALERTS)
+    open(args, redactor, many_alerts)
 }
 
 fn open(
     args: &SettingsArgs,
     redactor: &Redactor,
-    alerts: usize,
+    world: MakeWorld,
 ) -> Result<(Sandbox, Host), Failure> {
     let mut settings: Settings = settings::settings(args)?;
-    let sandbox = Sandbox::start(settings.clock, alerts)?;
+    let sandbox = Sandbox::start(settings.clock, world)?;
     settings.endpoints = Some(sandbox.endpoints.clone().into());
     settings.direct = true;
     // Each sandbox is another simulator: its tokens are worth nothing to the next.
@@ -145,7 +150,7 @@ pub(super) fn show(
     redactor: &Redactor,
     out: &mut Out,
 ) -> Ended {
-    let (_sandbox, host) = open(settings, redactor, FEW_ALERTS)?;
+    let (_sandbox, host) = open(settings, redactor, World::demo)?;
     let target = host.catalog()?.find_dotted(&args.command)?;
     let mut request = sample_request(target.manifest, target.command);
     // Without the raw data: the other sections show the same, and it is long.
@@ -178,32 +183,68 @@ pub(super) fn show(
     Ok(result.exit_code())
 }
 
-/// The text with the rows of its table sorted by their first column, the latest first, and times to
-/// the minute.
+/// The text for a terminal: rows sorted by their first column of times, the latest first; times to
+/// the minute; no Markdown escapes.
 fn table(text: &str) -> String {
-    let fraction = |cell: &str| match when::instant(cell.trim(), &[]) {
-        Some(time) if cell.trim().len() > 10 => {
-            let short = time.format("%Y-%m-%d %H:%M").to_string();
-            format!(" {short:<width$}", width = cell.chars().count() - 1)
-        }
-        _ => cell.to_owned(),
-    };
     let is_row = |line: &&str| line.starts_with("| ");
-    let mut rows: Vec<String> = text
-        .lines()
-        .filter(is_row)
-        .skip(1)
-        .map(|row| row.split('|').map(fraction).collect::<Vec<_>>().join("|"))
-        .collect();
-    if rows.iter().any(|row| row.starts_with("| 2")) {
-        rows.sort_by(|one, other| other.cmp(one));
+    let above = text.lines().take_while(|line| !is_row(line));
+    let above: Vec<&str> = above.map(|line| line.trim_start_matches("### ")).collect();
+    let mut rows = text.lines().filter(is_row).map(cells);
+    let Some(headings) = rows.next() else {
+        return above.join("\n");
+    };
+    let mut rows: Vec<Vec<String>> = rows.collect();
+    let is_time = |cell: &String| when::instant(cell, &[]).is_some();
+    let column = rows.first().and_then(|row| row.iter().position(is_time));
+    if let Some(column) = column {
+        rows.sort_by(|one, other| other.get(column).cmp(&one.get(column)));
     }
-    let head = text.lines().take_while(|line| !is_row(line));
-    let headings = text.lines().skip_while(|line| !is_row(line)).take(2);
-    let lines: Vec<String> = head
-        .chain(headings)
-        .map(str::to_owned)
-        .chain(rows)
-        .collect();
-    lines.join("\n")
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(headings);
+    table.add_rows(rows);
+    format!("{}\n{}", above.join("\n"), table.trim_fmt())
+}
+
+/// The cells of a row of a Markdown table.
+fn cells(row: &str) -> Vec<String> {
+    let (mut cells, mut cell) = (Vec::new(), String::new());
+    let mut characters = row.chars().skip(1);
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => cell.extend(characters.next()),
+            '|' => cells.push(short(std::mem::take(&mut cell).trim())),
+            other => cell.push(other),
+        }
+    }
+    cells
+}
+
+/// A time to the minute; any other text unchanged.
+fn short(cell: &str) -> String {
+    let time = when::instant(cell, &[]).filter(|_| cell.len() > 10);
+    time.map_or_else(
+        || cell.to_owned(),
+        |time| time.format("%Y-%m-%d %H:%M").to_string(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_for_a_terminal_is_sorted_by_time_and_has_no_escapes() {
+        let text = "### A\\_b: 2 results\n\n| Name | Time |\n|---|---|\n\
+                    | x \\| y | 2026-01-14T09:30:59.5Z |\n| \\[z\\] | 2026-01-14T10:00:00Z |";
+        assert_eq!(
+            table(text),
+            "A\\_b: 2 results\n\n\
+             | Name  | Time             |\n\
+             |-------|------------------|\n\
+             | [z]   | 2026-01-14 10:00 |\n\
+             | x | y | 2026-01-14 09:30 |"
+        );
+        assert_eq!(table("Started."), "Started.");
+    }
 }
