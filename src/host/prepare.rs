@@ -107,7 +107,8 @@ impl<'h> Preparation<'h, '_> {
             inputs: &envelope.inputs,
             now: opened.settings.clock.now(),
         };
-        let (bound, found) = bind(target, request);
+        let resumes = envelope.state.is_some() || envelope.options.state_key.is_some();
+        let (bound, found) = bind(target, request, resumes);
         faults.extend(found);
         let needs = target.operation.needs;
         let connection = connect::connection(needs, &bound, &opened.settings, redactor);
@@ -153,12 +154,17 @@ fn compiled(
 
 /// Binds the parameters and runs the operation's own checks. If inputs have faults already, only
 /// the checks of single inputs count: a check of several needs all of them.
-fn bind(target: &Target<'_>, request: Request<'_>) -> (Bound, Vec<Failure>) {
+fn bind(target: &Target<'_>, request: Request<'_>, resumes: bool) -> (Bound, Vec<Failure>) {
     let accepts = |input: &str| target.operation.has_input(input);
     let parameters = &target.manifest.connection;
     let (bound, mut faults) = target.command.bind(parameters, request, accepts);
     let input = Value::Object(bound.input.clone());
-    if let Err(failure) = target.operation.check(&input, request.now) {
+    let checked = if resumes {
+        target.operation.check_resumed(&input, request.now)
+    } else {
+        target.operation.check(&input, request.now)
+    };
+    if let Err(failure) = checked {
         let found = failure.relocated(&bound.places).split().into_iter();
         let of_input = |fault: &Failure| fault.place().is_some_and(|at| at.starts_with("/inputs"));
         let whole = !faults.iter().any(of_input);

@@ -65,10 +65,15 @@ impl Ledger {
 
     /// A page of `received` records, of which `kept` are delivered and `repeated` were before.
     pub fn page(&mut self, received: usize, (kept, repeated): (usize, usize)) {
+        self.window.pages += 1;
+        self.records_of_page(received, (kept, repeated));
+    }
+
+    /// The same for records whose pages were counted by [`Ledger::listing`].
+    pub fn records_of_page(&mut self, received: usize, (kept, repeated): (usize, usize)) {
         let counts = [received, kept, repeated].map(|n| u64::try_from(n).unwrap_or(u64::MAX));
         let [received, kept, repeated] = counts;
         let window = &mut self.window;
-        window.pages += 1;
         window.listed += received;
         window.fetched += received;
         window.records += received;

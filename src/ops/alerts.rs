@@ -1,38 +1,44 @@
-//! `graph.alerts.fetch`: alerts of a time window, the newest first, over as many pages as it
-//! takes.
+//! `graph.alerts.fetch`: fetches the alerts of a time window, newest first.
 //!
-//! Two lanes run at once: the alerts, and the subscription that some of them depend on. Only the
-//! first can fail the run; the second ends in a warning at most. A page that fails after others
-//! came ends the run early, with a state that goes on there. Where the command keeps state, a run
-//! without a window of its own begins where the last one ended.
+//! The alerts are listed by [`listing`], part by part by time, from the [`checkpoint`] that the state
+//! holds. With *Top Recent N* they are listed newest first until N are delivered, without it oldest
+//! first. A window that is given in the inputs is one round and has a state only while something of
+//! it is left. Without such a window, a command that keeps a state starts the next round at the
+//! watermark less the overlap. The service keeps alerts for months, so a round can start more than 7
+//! days back.
+//!
+//! The subscription that some alerts depend on is checked at the same time; that ends in a warning
+//! at most.
 
-mod resume;
+mod checkpoint;
+mod listing;
 mod subscription;
 
 use std::num::NonZeroU64;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use url::Url;
 
-use crate::microsoft::graph::Graph;
 use crate::microsoft::graph::alert_filter::{
     AnyOf, AssignedTo, Classification, Determination, ServiceSource, Severity, Status,
 };
-use crate::microsoft::graph::alerts::{self, ApiVersion, Body, Query, TimeField};
+use crate::microsoft::graph::alerts::{ApiVersion, TimeField};
 use crate::microsoft::ledger::Ledger;
 use crate::microsoft::{ContentType, TimeWindow};
-use crate::net::Links;
-use crate::ops::resume::state::foreign;
+use crate::ops::resume::state::{Resumed, resume, scope_of};
+use crate::ops::resume::time::{clocks_differ, service_time};
 use crate::ops::{Call, Input, Reply, in_future, instant, scope};
-use crate::protocol::document::Pages;
-use crate::protocol::{ErrorKind, Failure, State, Warning, state};
+use crate::protocol::{Failure, State, Warning};
 
-use resume::{Resume, Seen, not_ours};
+use checkpoint::{Checkpoint, Round};
+use listing::{End, Listing};
 
 const NAME: &str = "graph.alerts.fetch";
+
+/// How far back a window can start in its first run.
+const AGE: TimeDelta = TimeDelta::days(7);
 
 /// Fetches security alerts of a time window, the most recent first.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -93,6 +99,13 @@ impl Input for Fetch {
             .collect();
         Failure::join(faults).map_or(Ok(()), Err)
     }
+
+    /// A window that was allowed when its first run began stays resumable when it is older.
+    fn check_resumed(&self, now: DateTime<Utc>) -> Result<(), Failure> {
+        let start = instant("start_time", self.start_time.as_deref());
+        let start = start.ok().flatten().unwrap_or(now);
+        self.check(now.min(start + AGE))
+    }
 }
 
 impl Fetch {
@@ -100,6 +113,13 @@ impl Fetch {
         let start = instant("start_time", self.start_time.as_deref())?;
         let end = instant("end_time", self.end_time.as_deref())?;
         TimeWindow::new(start, end, now)
+    }
+
+    /// The window that the inputs give.
+    fn bounds(&self) -> Result<Option<[DateTime<Utc>; 2]>, Failure> {
+        let start = instant("start_time", self.start_time.as_deref())?;
+        let end = instant("end_time", self.end_time.as_deref())?;
+        Ok(start.zip(end).map(|(start, end)| [start, end]))
     }
 
     /// The condition, if there is one. What it says is the service's to judge; only a parenthesis
@@ -154,32 +174,25 @@ fn balanced(text: &str) -> bool {
     depth == 0 && !quoted
 }
 
-/// Where to begin.
+/// Where the run starts.
 struct Plan {
-    first: Url,
-    window: TimeWindow,
-    /// How many are still wanted, if that is limited.
-    left: Option<u64>,
-    /// Alerts that earlier runs delivered.
-    seen: Seen,
-    resumed: bool,
-    warning: Option<Warning>,
+    checkpoint: Checkpoint,
+    round: Round,
+    /// The start follows from the host's clock.
+    provisional: bool,
+    warnings: Vec<Warning>,
 }
 
 /// Fetches the alerts.
 ///
-/// Errors: whatever kept the first page from coming. What fails later stands in the reply.
+/// Errors: the failure of the first page. A later failure is part of the reply.
 pub async fn fetch(call: &Call<'_>, input: Fetch) -> Result<Reply, Failure> {
     let plan = plan(call, &input)?;
-    let read = read(call, &input, &plan);
-    let (outcome, notice) = join(read, subscription::ensure(call, &input)).await;
-    let mut reply = outcome.map_err(|failure| match (plan.resumed, failure.kind()) {
-        (true, ErrorKind::Rejected) => {
-            failure.advice("Send the request without `state` to start afresh.")
-        }
-        _ => failure,
-    })?;
-    let future = in_future(&plan.window, call.now);
+    let start = (plan.checkpoint, plan.round);
+    let mut listing = Listing::new(call, &input, start, plan.provisional);
+    let work = join(listing.read(), subscription::ensure(call, &input));
+    let (end, notice) = work.await;
+    let mut reply = close(call, &input, listing, end?)?;
     let notice = match notice {
         Ok(notice) => notice,
         Err(stopped) => {
@@ -188,309 +201,160 @@ pub async fn fetch(call: &Call<'_>, input: Fetch) -> Result<Reply, Failure> {
         }
     };
     let read = std::mem::take(&mut reply.warnings);
-    reply.warnings = plan
-        .warning
-        .into_iter()
-        .chain(future)
-        .chain(read)
-        .chain(notice)
-        .collect();
+    let mut warnings = plan.warnings;
+    warnings.extend(clocks_differ(call));
+    warnings.extend(read);
+    warnings.extend(notice);
+    reply.warnings = warnings;
     Ok(reply)
 }
 
 fn plan(call: &Call<'_>, input: &Fetch) -> Result<Plan, Failure> {
-    let Some(state) = call.state else {
-        return afresh(call, input, None);
-    };
-    if state.state != state::VERSION || state.scope != scope(NAME, call.connection, input) {
-        return afresh(call, input, Some(foreign(call)?));
+    let first_version = scope(NAME, call.connection, input);
+    let scopes = [own_scope(call, input)?, first_version];
+    let mut warnings = Vec::new();
+    match resume(call, &scopes)? {
+        Resumed::Own(state) => return resumed(call, input, state),
+        Resumed::Ignored(warning) => warnings.push(warning),
+        Resumed::None => {}
     }
-    go_on(call, input, state)
-}
-
-fn afresh(call: &Call<'_>, input: &Fetch, warning: Option<Warning>) -> Result<Plan, Failure> {
     let window = input.window(call.now)?;
+    let fixed = input.start_time.is_some();
+    let left = input.top.map(NonZeroU64::get);
+    let mut checkpoint = Checkpoint::new(window.start);
+    checkpoint.filter = filter_of(input)?;
     Ok(Plan {
-        warning,
-        ..window_of(call, input, (window, Seen::default()))?
+        checkpoint,
+        round: Round::new(window.start, fixed.then_some(window.end), left),
+        provisional: !fixed,
+        warnings,
     })
 }
 
-/// A window from its first page on.
-fn window_of(
+/// Resumes the round that the last run did not finish, or starts the next one.
+fn resumed(call: &Call<'_>, input: &Fetch, state: &State) -> Result<Plan, Failure> {
+    let mut checkpoint = Checkpoint::read(state, call.now)?;
+    let filter = filter_of(input)?;
+    let own = state.scope == own_scope(call, input)?;
+    let changed = own && checkpoint.filter != filter;
+    checkpoint.filter = filter;
+    let left = input.top.map(NonZeroU64::get);
+    let round = match (checkpoint.round.take(), input.bounds()?) {
+        (Some(round), _) => round,
+        (None, Some([start, end])) => Round::new(start, Some(end), left),
+        (None, None) => Round::new(checkpoint.floor, None, left),
+    };
+    Ok(Plan {
+        checkpoint,
+        round,
+        provisional: false,
+        warnings: changed.then(filter_changed).into_iter().collect(),
+    })
+}
+
+/// What a state is bound to: the alerts of a tenant, by one of their times, and a window if one is
+/// given. What is wanted of them can change from run to run.
+fn own_scope(call: &Call<'_>, input: &Fetch) -> Result<String, Failure> {
+    let tenant = call.connection.tenant.to_ascii_lowercase();
+    let parts = (
+        NAME,
+        &call.connection.cloud.id,
+        tenant,
+        input.time_field,
+        input.bounds()?,
+    );
+    Ok(scope_of(&parts))
+}
+
+fn filter_of(input: &Fetch) -> Result<Option<String>, Failure> {
+    Ok(input.condition()?.map(|condition| scope_of(&condition)))
+}
+
+/// Does the next run continue where this one ends, whether anything is left or not?
+fn rolls(call: &Call<'_>, input: &Fetch) -> bool {
+    call.overlap.is_some() && input.start_time.is_none()
+}
+
+fn close(
     call: &Call<'_>,
     input: &Fetch,
-    (window, seen): (TimeWindow, Seen),
-) -> Result<Plan, Failure> {
-    let left = input.top.map(NonZeroU64::get);
-    // Where some are known already, a page of just so many might hold nothing new.
-    let top = left.filter(|_| seen.is_empty());
-    let limits = [top, call.limits.max_events, Some(alerts::PAGE_SIZE)];
-    let query = Query {
-        version: input.api_version,
-        time: input.time_field,
-        window,
-        condition: input.condition()?,
-        page_size: limits.into_iter().flatten().min().unwrap_or(1).max(1),
+    mut listing: Listing<'_>,
+    end: End,
+) -> Result<Reply, Failure> {
+    let rolls = rolls(call, input);
+    let raw = listing.document()?;
+    let progress = listing.has_progress();
+    let behind = rolls && listing.is_behind();
+    let mut warnings = Vec::new();
+    if input.start_time.is_some() {
+        let window = TimeWindow {
+            start: listing.round.from,
+            end: listing.round.to.unwrap_or(listing.round.from),
+        };
+        warnings.extend(in_future(&window, service_time(call)));
+    }
+    if matches!(end, End::Memory) {
+        warnings.push(call.http.memory().warning());
+    }
+    let done = matches!(end, End::Done);
+    let limited = listing.limited || matches!(end, End::Enough | End::Memory);
+    let overlap = call.overlap.filter(|_| rolls);
+    let Listing {
+        mut checkpoint,
+        round,
+        mut ledger,
+        skipped,
+        ..
+    } = listing;
+    if let Some(ledger) = ledger.as_mut().filter(|_| limited) {
+        ledger.limited();
+    }
+    if done {
+        let overlap = overlap.unwrap_or_default();
+        let shorter = checkpoint.finish(&round, overlap).filter(|_| rolls);
+        warnings.extend((rolls && limited).then(left_out));
+        warnings.extend(shorter.map(overlap_shortened));
+    } else {
+        checkpoint.suspend(round, overlap);
+    }
+    let (failure, more) = match end {
+        End::Done => (None, behind),
+        End::Enough | End::Memory => (None, true),
+        End::Broken(failure) => (Some(failure), progress),
     };
-    Ok(Plan {
-        first: query.url(&call.connection.cloud.graph),
-        window,
-        left,
-        seen,
-        resumed: false,
-        warning: None,
+    let state =
+        (!done || rolls).then(|| own_scope(call, input).map(|scope| checkpoint.state(scope)));
+    Ok(Reply {
+        raw,
+        changed: None,
+        more,
+        state: state.transpose()?,
+        records: ledger.as_ref().map_or(0, Ledger::records),
+        coverage: ledger.map(Ledger::close),
+        warnings,
+        incomplete: failure.or(skipped),
     })
-}
-
-/// Goes on at a page, or where the last window ended.
-fn go_on(call: &Call<'_>, input: &Fetch, state: &State) -> Result<Plan, Failure> {
-    let resume = Resume::read(state, call.now)?;
-    let seen = resume.seen()?;
-    let Some(link) = &resume.link else {
-        // A clock that went back must not take the point that was reached with it.
-        let end = call.now.trunc_subsecs(3).max(resume.to);
-        let start = resume.to - call.overlap.unwrap_or_default();
-        return window_of(call, input, (TimeWindow { start, end }, seen));
-    };
-    let graph = &call.connection.cloud.graph;
-    let link = Url::parse(link)
-        .ok()
-        .filter(|link| alerts::leads_to_alerts(link, graph, input.api_version))
-        .ok_or_else(|| not_ours("its link does not lead to the alerts of this cloud"))?;
-    Ok(Plan {
-        first: link,
-        window: TimeWindow {
-            start: resume.from,
-            end: resume.to,
-        },
-        left: resume.left,
-        seen,
-        resumed: true,
-        warning: None,
-    })
-}
-
-/// How the reading ended.
-enum End {
-    /// There is no further page, or no further one is wanted.
-    Done,
-    /// The caller's `max_events` is reached; there is a further page.
-    Enough(Url),
-    /// A page could not be read; it can be tried again there, or not at all.
-    Broken(Failure, Option<Url>),
-}
-
-/// The pages so far.
-struct Reading<'a> {
-    call: &'a Call<'a>,
-    input: &'a Fetch,
-    window: TimeWindow,
-    left: Option<u64>,
-    seen: Seen,
-    /// Did a limit leave out what no later run will ask for?
-    left_out: bool,
-    /// The service's clock when the first page came.
-    clock: Option<DateTime<Utc>>,
-    links: Links,
-    ledger: Ledger,
-    pages: Option<Pages>,
-    /// The time of the last alert that came: all older ones are still missing.
-    reached: Option<String>,
-}
-
-async fn read(call: &Call<'_>, input: &Fetch, plan: &Plan) -> Result<Reply, Failure> {
-    let mut reading = Reading {
-        call,
-        input,
-        window: plan.window,
-        left: plan.left,
-        seen: plan.seen.clone(),
-        left_out: false,
-        clock: None,
-        links: Links::new(&call.connection.cloud.graph),
-        ledger: Ledger::new("alerts", &plan.window),
-        pages: None,
-        reached: None,
-    };
-    let end = reading.pages(plan.first.clone()).await?;
-    reading.close(end)
-}
-
-impl Reading<'_> {
-    /// Reads page after page. Errors: the first one did not come.
-    async fn pages(&mut self, first: Url) -> Result<End, Failure> {
-        let graph = Graph::new(
-            self.call.http,
-            self.call.tokens,
-            &self.call.connection.cloud,
-        );
-        self.links.visited(&first);
-        let mut url = first;
-        loop {
-            let came = alerts::page(&graph, url.clone()).await;
-            let next = match came.and_then(|body| self.take(&body)) {
-                Ok(next) => next,
-                Err(failure) if self.pages.is_none() => return Err(failure),
-                Err(failure) => return Ok(End::Broken(failure, Some(url))),
-            };
-            let Some(link) = next else {
-                return Ok(End::Done);
-            };
-            url = match self.links.follow(&link) {
-                Ok(url) => url,
-                Err(failure) => return Ok(End::Broken(failure, None)),
-            };
-            if self.is_enough() {
-                return Ok(End::Enough(url));
-            }
-            if let Some(pages) = &mut self.pages {
-                pages.followed(alerts::NEXT_LINK);
-            }
-        }
-    }
-
-    /// Takes a page in; the link to the next one, if more is wanted.
-    fn take(&mut self, body: &Body) -> Result<Option<String>, Failure> {
-        let page = body.open()?;
-        self.clock = self.clock.or(body.date());
-        let received = page.records.len();
-        let mut fresh = page.records;
-        if self.rolls() {
-            let field = self.input.time_field.name();
-            fresh.retain(|record| !self.seen.has(record, field));
-        }
-        let repeated = received - fresh.len();
-        let wanted = self.left.map_or(fresh.len(), |left| {
-            usize::try_from(left).unwrap_or(usize::MAX).min(fresh.len())
-        });
-        let kept = &fresh[..wanted];
-        if let Some(last) = kept.last() {
-            self.reached = alerts::text_of(last, self.input.time_field.name());
-        }
-        if self.rolls() {
-            let field = self.input.time_field.name();
-            for record in kept {
-                self.seen.add(record, field);
-            }
-        }
-        self.ledger.page(received, (wanted, repeated));
-        self.pages
-            .get_or_insert_with(|| Pages::new(body.document(), Some(alerts::ITEMS)))
-            .extend(kept.iter().copied());
-        if let Some(left) = &mut self.left {
-            *left -= wanted as u64;
-        }
-        let next = page.next.map(std::borrow::Cow::into_owned);
-        if self.left != Some(0) {
-            return Ok(next);
-        }
-        if fresh.len() > wanted || next.is_some() {
-            self.ledger.limited();
-            // A run that the next one goes on from leaves them out for good.
-            self.left_out = self.rolls();
-        }
-        Ok(None)
-    }
-
-    /// Does the next run go on where this one ends, whether anything is left or not?
-    fn rolls(&self) -> bool {
-        self.call.overlap.is_some() && self.input.start_time.is_none()
-    }
-
-    fn is_enough(&self) -> bool {
-        let max = self.call.limits.max_events;
-        max.is_some_and(|max| self.ledger.kept() >= max)
-    }
-
-    fn close(mut self, end: End) -> Result<Reply, Failure> {
-        let (incomplete, next) = match end {
-            // What lies ahead of the service's clock was not there to be listed.
-            End::Done if self.rolls() => {
-                let served = self
-                    .clock
-                    .map_or(self.window.end, |at| at.min(self.window.end));
-                (None, Some(Next::Window(served.max(self.window.start))))
-            }
-            End::Done => (None, None),
-            End::Enough(url) => {
-                self.ledger.limited();
-                (None, Some(Next::Page(url)))
-            }
-            End::Broken(failure, url) => {
-                let reached = self.reached.take();
-                // The newest come first, so what is missing is older: the whole window again.
-                let next = match url {
-                    Some(url) => Some(Next::Page(url)),
-                    None if self.rolls() => Some(Next::Window(self.window.start)),
-                    None => None,
-                };
-                let code = failure.vendor_code();
-                self.ledger.interrupted(reached, code, next.is_none());
-                (Some(failure), next)
-            }
-        };
-        Ok(Reply {
-            raw: self.pages.take().map_or_else(|| Err(unjoined()), joined)?,
-            changed: None,
-            more: matches!(next, Some(Next::Page(_))),
-            state: next.map(|next| self.state(next)),
-            records: self.ledger.records(),
-            coverage: Some(self.ledger.close()),
-            warnings: self.left_out.then(left_out).into_iter().collect(),
-            incomplete,
-        })
-    }
-
-    /// The state that goes on there.
-    fn state(&self, next: Next) -> State {
-        let overlap = self.call.overlap.unwrap_or_default();
-        let again = matches!(&next, Next::Window(from) if *from == self.window.start);
-        let all = matches!(next, Next::Window(_)) && !again && self.left != Some(0);
-        let (link, to) = match next {
-            Next::Page(url) => (Some(url.to_string()), self.window.end),
-            Next::Window(from) if again => (None, from + overlap),
-            Next::Window(from) => (None, from),
-        };
-        // What the next window looks back to. In the middle of one, all of it.
-        let since = match link {
-            Some(_) => self.window.start,
-            None => to - overlap,
-        };
-        let resume = Resume {
-            left: self.left.filter(|_| link.is_some()),
-            link,
-            from: self.window.start,
-            to,
-            seen: self.seen.packed(since, all),
-        };
-        State::new(
-            scope(NAME, self.call.connection, self.input),
-            resume.members(),
-        )
-    }
-}
-
-/// Where the next run goes on.
-enum Next {
-    /// At that page.
-    Page(Url),
-    /// With a window from about that moment on.
-    Window(DateTime<Utc>),
 }
 
 fn left_out() -> Warning {
-    let words = "There are more alerts in the window than were asked for; the older ones were left \
-                 out and do not come with the state. Ask for more at once to get them.";
+    let words = "There are more alerts in the window than were requested; the older ones were left \
+                 out and do not come with the state. Request more at once to get them.";
     Warning::new("left_out_by_limit", words)
 }
 
-fn joined(pages: Pages) -> Result<crate::protocol::Document, Failure> {
-    pages.join().map_err(|error| unjoined().caused_by(error))
+fn filter_changed() -> Warning {
+    let words = "The search condition differs from that of the last run. Alerts up to the last run \
+                 were selected by the old one.";
+    Warning::new("filter_changed", words)
 }
 
-fn unjoined() -> Failure {
-    Failure::new(ErrorKind::Internal, "The pages could not be joined.")
+fn overlap_shortened(left: TimeDelta) -> Warning {
+    let words = format!(
+        "There are more alerts in the overlap than a state can hold. The next run looks back {} \
+         seconds only; an alert that appears later than that is missed.",
+        left.num_seconds()
+    );
+    Warning::new("overlap_shortened", words)
 }
 
 #[cfg(test)]

@@ -49,6 +49,7 @@ pub struct Operation {
     member_faults: fn(&Map<String, Value>) -> Vec<Failure>,
     fields: fn() -> &'static [&'static str],
     check: fn(&Value, DateTime<Utc>) -> Result<(), Failure>,
+    check_resumed: fn(&Value, DateTime<Utc>) -> Result<(), Failure>,
     run: for<'a> fn(&'a Call<'a>, &'a Value) -> Pending<'a, Reply>,
 }
 
@@ -149,6 +150,11 @@ pub trait Input: DeserializeOwned + JsonSchema {
         let _ = now;
         Ok(())
     }
+
+    /// The same for a request that resumes from a state.
+    fn check_resumed(&self, now: DateTime<Utc>) -> Result<(), Failure> {
+        self.check(now)
+    }
 }
 
 macro_rules! operations {
@@ -164,6 +170,7 @@ macro_rules! operations {
             member_faults: |given| member_faults::<$input>(given, ErrorKind::InvalidManifest),
             fields: field_names::<$input>,
             check: |input, now| decode::<$input>(input)?.check(now),
+            check_resumed: |input, now| decode::<$input>(input)?.check_resumed(now),
             run: |call, input| Box::pin(async move {
                 $module::$function(call, decode::<$input>(input)?).await
             }),
@@ -221,6 +228,11 @@ impl Operation {
     /// `/inputs/<name>`.
     pub fn check(&self, input: &Value, now: DateTime<Utc>) -> Result<(), Failure> {
         (self.check)(input, now)
+    }
+
+    /// The same for a request that resumes from a state.
+    pub fn check_resumed(&self, input: &Value, now: DateTime<Utc>) -> Result<(), Failure> {
+        (self.check_resumed)(input, now)
     }
 
     /// Does it. Errors: nothing could be delivered; a part that could is a reply with

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::sim::alert_list::ListOrder;
 use crate::sim::options::Options;
 use crate::sim::records::{Record, Records};
 use crate::sim::routes::{Route, Service};
@@ -65,16 +66,33 @@ impl Graph {
         permitted(&claims)?;
         let options = Options::read(&call.query);
         let options = options.map_err(|text| Refused(400, "BadRequest", text))?;
-        let records = self.records.of(&self.site, &claims.tid);
-        let body = match call.route {
-            Route::GraphAlert => one(call, &options, &records)?,
-            _ => self.page(call, &options, &records),
+        let body = if call.route == Route::GraphAlert {
+            let records = self.records.of(&self.site, &claims.tid);
+            one(call, &options, &records)?
+        } else {
+            self.expired(&options)?;
+            let records = self.records.at(&self.site, &claims.tid, call.number);
+            self.page(call, &options, &records)
         };
         Ok(Answer::new(200, body).with("Content-Type", JSON))
     }
 
+    /// Refuses a link to a next page if the world says that links expire.
+    fn expired(&self, options: &Options) -> Result<(), Refused> {
+        let status = self.site.world.alerts.expired_links;
+        match status.filter(|_| options.followed) {
+            None => Ok(()),
+            Some(400) => Err(Refused(400, "BadRequest", "Invalid $skiptoken.".to_owned())),
+            Some(404) => Err(Refused(404, "UnknownError", String::new())),
+            Some(status) => {
+                let text = "The page is not available any more. Start again.";
+                Err(Refused(status, "resyncRequired", text.to_owned()))
+            }
+        }
+    }
+
     fn page(&self, call: &Call, options: &Options, records: &[Record]) -> String {
-        let found = ordered(options, records);
+        let found = ordered(options, records, self.site.world.alerts.order);
         let size = options.page(self.site.world.page_size);
         let end = options.start.saturating_add(size).min(found.len());
         let page = found.get(options.start..end).unwrap_or_default();
@@ -98,7 +116,8 @@ impl Graph {
 
     fn link(&self, call: &Call, options: &Options, end: usize) -> String {
         let service = self.site.address(Service::Graph);
-        format!("{service}{}?{}", call.path, options.next(end))
+        let paging = self.site.world.alerts.paging;
+        format!("{service}{}?{}", call.path, options.next(end, paging))
     }
 
     fn error(&self, call: &Call, refused: &Refused) -> Answer {
@@ -172,7 +191,7 @@ fn one(call: &Call, options: &Options, records: &[Record]) -> Result<String, Ref
 }
 
 /// What passes the filter, in the wanted order; newest created first without one.
-fn ordered<'a>(options: &Options, records: &'a [Record]) -> Vec<&'a Record> {
+fn ordered<'a>(options: &Options, records: &'a [Record], order: ListOrder) -> Vec<&'a Record> {
     let passes = |record: &&Record| {
         options
             .filter
@@ -180,8 +199,17 @@ fn ordered<'a>(options: &Options, records: &'a [Record]) -> Vec<&'a Record> {
             .is_none_or(|filter| filter.passes(*record))
     };
     let mut found: Vec<&Record> = records.iter().filter(passes).collect();
-    if options.order.is_empty() {
+    if order == ListOrder::Shuffled {
+        found.sort_by_key(|record| {
+            ring::digest::digest(&ring::digest::SHA256, record.bytes())
+                .as_ref()
+                .to_vec()
+        });
+        return found;
+    }
+    if options.order.is_empty() || order == ListOrder::Ignored {
         found.sort_by_key(|record| Reverse(record.moment("createdDateTime")));
+        return found;
     }
     // A stable sort by the last key first gives the order by all keys.
     for (name, down) in options.order.iter().rev() {
@@ -275,6 +303,59 @@ mod tests {
         assert_eq!((pages, &some[..]), (6, &ids[3..]));
         let (_, up) = walk(world, "$orderby=createdDateTime%20asc");
         assert_eq!(up.into_iter().rev().collect::<Vec<_>>(), ids);
+    }
+
+    #[test]
+    fn update_between_two_pages_moves_others_up() {
+        let alert = |n: u32| json!({"id": format!("a{n}"), "lastUpdateDateTime": format!("2026-01-14T10:0{n}:00Z")});
+        let world = json!({"page_size": 2, "alerts": {
+            "literal": [alert(1), alert(2), alert(3), alert(4)], "paging": "skip",
+            "updates": [{"after": 1, "alert": 0, "at": "2026-01-14T11:00:00Z"}]}});
+        let (_, body) = ask(
+            &world.to_string(),
+            &format!("{LIST}?$orderby=lastUpdateDateTime"),
+        );
+        assert_eq!(body["value"][0]["id"], "a1");
+        assert!(
+            body["@odata.nextLink"]
+                .as_str()
+                .unwrap()
+                .ends_with("&$skip=2")
+        );
+        let site = Site::sample(&world.to_string());
+        let mut second = call(
+            &site,
+            &format!("{LIST}?$orderby=lastUpdateDateTime&$skip=2"),
+            &ROLES,
+        );
+        second.number = 2;
+        let answer = Graph::new(Arc::clone(&site)).answer(&second);
+        let body: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(
+            body["value"][0]["id"], "a4",
+            "a3 has moved to the first page"
+        );
+    }
+
+    #[test]
+    fn links_expire_and_order_is_ignored_where_the_world_says_so() {
+        for status in [400, 404, 410] {
+            let world = format!(r#"{{"alerts":{{"expired_links":{status}}}}}"#);
+            assert_eq!(ask(&world, LIST).0, 200);
+            assert_eq!(ask(&world, &format!("{LIST}?$skip=5")).0, status);
+        }
+        for order in ["ignored", "shuffled"] {
+            let world = format!(r#"{{"alerts":{{"order":"{order}"}}}}"#);
+            let (_, body) = ask(
+                &world,
+                &format!("{LIST}?$orderby=lastUpdateDateTime&$top=40"),
+            );
+            let times = body["value"].as_array().unwrap().iter();
+            let times: Vec<_> = times
+                .map(|alert| alert["lastUpdateDateTime"].as_str())
+                .collect();
+            assert!(times.len() == 40 && !times.is_sorted(), "{order}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@
 //! deliberately listens nowhere and calls nobody but on loopback, writes no file and reads no
 //! clock.
 
+mod alert_list;
 mod alerts;
 mod audit;
 mod audit_records;
@@ -61,13 +62,14 @@ use axum::Router;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
+pub use alert_list::{Alerts, ListOrder, Paging, Update};
 pub use clock::Clock;
 pub use content::{Content, GeneratedContent, LiteralBlob};
 pub use faults::{Fault, Nth, Replace};
 pub use log::Seen;
 pub use registered::{App, AppSecret, ManagedIdentity, ReadyCode, RefreshTokens};
 pub use world::{
-    Alerts, FeedState, Separator, Status, Subscription, Subscriptions, Tenant, Webhook, World,
+    FeedState, Separator, Status, Subscription, Subscriptions, Tenant, Webhook, World,
 };
 
 use listener::{Line, Lines, Loopback};

@@ -5,6 +5,7 @@
 
 use url::form_urlencoded;
 
+use crate::sim::alert_list::Paging;
 use crate::sim::alerts::PROPERTIES;
 use crate::sim::base64;
 use crate::sim::filter::Filter;
@@ -29,6 +30,8 @@ pub(super) struct Options {
     pub(super) count: bool,
     /// Where the page begins: `$skip` and what earlier pages held.
     pub(super) start: usize,
+    /// Whether it is the query of a link to a next page.
+    pub(super) followed: bool,
     top: Option<usize>,
     skip: usize,
     plain: Vec<(String, String)>,
@@ -55,6 +58,7 @@ impl Options {
             options.plain.push((name.to_owned(), value.clone()));
         }
         options.start = options.skip;
+        options.followed = token.is_some() || options.skip > 0;
         if let Some(token) = token {
             options.start += options.offset(token).ok_or("Invalid $skiptoken.")?;
         }
@@ -90,14 +94,22 @@ impl Options {
     }
 
     /// The query of the page that begins where this one ends.
-    pub(super) fn next(&self, end: usize) -> String {
-        let offset = end - self.skip;
-        let token = base64::encode(format!("{offset}:{}", self.seal(offset)).as_bytes());
-        let options = self.plain.iter().map(|(name, value)| {
+    pub(super) fn next(&self, end: usize, paging: Paging) -> String {
+        let last = match paging {
+            Paging::Skip => format!("$skip={end}"),
+            Paging::Skiptoken => {
+                let offset = end - self.skip;
+                let token = base64::encode(format!("{offset}:{}", self.seal(offset)).as_bytes());
+                format!("$skiptoken={token}")
+            }
+        };
+        let kept = |name: &str| paging == Paging::Skiptoken || name != "$skip";
+        let options = self.plain.iter().filter(|(name, _)| kept(name));
+        let options = options.map(|(name, value)| {
             let value: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
             format!("{name}={value}")
         });
-        let all: Vec<String> = options.chain([format!("$skiptoken={token}")]).collect();
+        let all: Vec<String> = options.chain([last]).collect();
         all.join("&")
     }
 
@@ -185,11 +197,13 @@ mod tests {
     #[test]
     fn the_link_carries_the_query_and_is_good_for_no_other() {
         let first = read("$filter=severity%20eq%20'high'&$top=10&$skip=5").unwrap();
-        let link = first.next(15);
+        let link = first.next(15, Paging::Skiptoken);
         let second = read(&link).unwrap();
         assert_eq!((second.start, second.page(None)), (15, 10));
         assert!(second.filter.is_some());
-        assert_eq!(read(&second.next(25)).unwrap().start, 25);
+        assert_eq!(read(&second.next(25, Paging::Skiptoken)).unwrap().start, 25);
+        let plain = second.next(25, Paging::Skip);
+        assert!(plain.ends_with("&$skip=25") && !plain.contains("$skip=5"));
         assert!(
             read(&link.replace("$top=10", "$top=11"))
                 .unwrap_err()

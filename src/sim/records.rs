@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -49,6 +49,25 @@ impl Record {
             literal,
             fields: Arc::new(fields),
         }
+    }
+
+    /// The same alert with that time of its last update; unchanged where it has none.
+    fn updated(&self, at: DateTime<Utc>) -> Self {
+        let name = "lastUpdateDateTime";
+        let found = members(&self.text);
+        let Some((_, old)) = found.iter().rfind(|(known, _)| known == name) else {
+            return self.clone();
+        };
+        let start = old.get().as_ptr() as usize - self.text.as_ptr() as usize;
+        let mut text = self.text.to_string();
+        let new = format!("\"{}\"", at.to_rfc3339_opts(SecondsFormat::AutoSi, true));
+        text.replace_range(start..start + old.get().len(), &new);
+        Self::new(text, self.literal)
+    }
+
+    /// Its text as it is.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.text.as_bytes()
     }
 
     /// Its id, empty when it has none.
@@ -173,6 +192,20 @@ impl Records {
         known.grow(site, tenant);
         Arc::clone(&known.records)
     }
+
+    /// The alerts of a tenant as they are at that request for the list.
+    pub(super) fn at(&self, site: &Site, tenant: &str, request: u64) -> Arc<Vec<Record>> {
+        let records = self.of(site, tenant);
+        let alerts = &site.world.alerts;
+        if alerts.updates.iter().all(|update| update.after >= request) {
+            return records;
+        }
+        let current = records.iter().enumerate().map(|(place, record)| {
+            let at = alerts.updated(place, request);
+            at.map_or_else(|| record.clone(), |at| record.updated(at))
+        });
+        Arc::new(current.collect())
+    }
 }
 
 impl Known {
@@ -236,6 +269,21 @@ mod tests {
         assert!(
             sent.ends_with(r#"[{"remediationStatus":"unknownFutureValue"}]}"#),
             "{sent}"
+        );
+    }
+
+    #[test]
+    fn updated_alert_differs_in_its_time_alone() {
+        let text = r#"{"id":"a", "lastUpdateDateTime" : "2026-01-14T10:00:00Z","n":1.50}"#;
+        let record = Record::new(text.to_owned(), true);
+        let later = record.updated("2026-01-14T11:00:00.5Z".parse().unwrap());
+        let wanted = text.replace("10:00:00", "11:00:00.500");
+        assert_eq!(later.sent(None, true), wanted);
+        assert_eq!(
+            record
+                .updated(record.moment("lastUpdateDateTime").unwrap())
+                .sent(None, true),
+            text
         );
     }
 

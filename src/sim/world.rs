@@ -27,9 +27,8 @@ use chrono::{DateTime, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use crate::sim::clock::Rate;
+use crate::sim::alert_list::Alerts;
 use crate::sim::content::{CONTENT_TYPES, Content};
 use crate::sim::faults::Fault;
 use crate::sim::ids::is_guid;
@@ -255,24 +254,6 @@ pub struct Webhook {
     pub expiration: Option<String>,
 }
 
-/// The alerts of every tenant.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Alerts {
-    /// So many generated alerts.
-    #[serde(default)]
-    pub count: Option<usize>,
-    /// How many further alerts are generated in an hour, evenly, while the clock runs (`soarhost
-    /// simulate`). 0 to 36,000, default 60. Literal alerts get no company.
-    #[serde(default)]
-    pub per_hour: Option<u32>,
-    /// Alert objects as the wire shall hold them, byte for byte. They are filtered, ordered and
-    /// paged like generated ones; `Prefer: include-unknown-enum-members` changes nothing in them.
-    #[serde(default)]
-    #[schemars(with = "Option<Vec<Value>>")]
-    pub literal: Option<Vec<Box<RawValue>>>,
-}
-
 impl Default for World {
     fn default() -> Self {
         Self {
@@ -357,18 +338,7 @@ impl World {
             let guid = tenant.as_deref().is_none_or(is_guid);
             ensure!(guid, "managed_identities: {tenant:?} is not a GUID");
         }
-        ensure!(
-            self.alerts.count.is_none() || self.alerts.literal.is_none(),
-            "alerts: give either \"count\" or \"literal\""
-        );
-        Rate::check(self.alerts.per_hour).context("alerts")?;
-        for raw in self.alerts.literal.iter().flatten() {
-            ensure!(
-                raw.get().starts_with('{'),
-                "alerts: {} is not an object",
-                raw.get()
-            );
-        }
+        self.alerts.check().context("alerts")?;
         for name in self.subscriptions.all().map(|one| &one.content_type) {
             let known = CONTENT_TYPES.contains(&name.as_str());
             ensure!(known, "subscriptions: there is no content type {name:?}");

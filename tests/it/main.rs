@@ -9,6 +9,7 @@
     reason = "a test says what it expects, reads its own files and starts its own processes"
 )]
 
+mod alerts;
 mod architecture;
 mod authoring;
 mod bench;

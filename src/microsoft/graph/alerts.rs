@@ -3,21 +3,17 @@
 //! A page stays bytes: its records are slices of the body. How many pages are read, and what
 //! happens when one fails, is decided in `ops`.
 
-use std::borrow::Cow;
-
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::microsoft::TimeWindow;
 use crate::microsoft::graph::Graph;
 use crate::net::ApiResponse;
-use crate::net::links::{bare, same_origin};
 use crate::net::message::{below, with_query};
 use crate::protocol::document::{Unreadable, elements, members};
 use crate::protocol::{Document, Failure};
-use crate::when::rfc3339;
+use crate::when::{instant, rfc3339};
 
 /// The most records Graph gives on a page.
 pub const PAGE_SIZE: u64 = 1000;
@@ -70,15 +66,28 @@ impl TimeField {
     }
 }
 
-/// Which alerts.
+/// The direction of a listing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Oldest first.
+    Ascending,
+    /// Newest first.
+    Descending,
+}
+
+/// Which alerts, in which order.
 #[derive(Clone, Debug)]
 pub struct Query {
     /// Graph's version.
     pub version: ApiVersion,
-    /// The time the window is about.
+    /// The time that is bounded and sorted by.
     pub time: TimeField,
-    /// Start inclusive, end exclusive.
-    pub window: TimeWindow,
+    /// From when, inclusive.
+    pub from: DateTime<Utc>,
+    /// Until when, exclusive.
+    pub to: Option<DateTime<Utc>>,
+    /// The direction of the listing.
+    pub order: Order,
     /// A further condition, as the author wrote it.
     pub condition: Option<String>,
     /// Records a page, at most [`PAGE_SIZE`].
@@ -86,10 +95,14 @@ pub struct Query {
 }
 
 impl Query {
-    /// The address of the first page; the most recent alerts come first.
+    /// The address of the first page.
     pub fn url(&self, graph: &Url) -> Url {
-        let order = format!("{} desc", self.time.name());
-        let top = self.page_size.min(PAGE_SIZE).to_string();
+        let direction = match self.order {
+            Order::Ascending => "asc",
+            Order::Descending => "desc",
+        };
+        let order = format!("{} {direction}", self.time.name());
+        let top = self.page_size.clamp(1, PAGE_SIZE).to_string();
         with_query(
             collection(graph, self.version),
             &[
@@ -102,20 +115,31 @@ impl Query {
 
     fn filter(&self) -> String {
         let field = self.time.name();
-        let (start, end) = (rfc3339(self.window.start), rfc3339(self.window.end));
-        let window = format!("{field} ge {start} and {field} lt {end}");
-        match &self.condition {
-            Some(condition) => format!("{window} and ({condition})"),
-            None => window,
-        }
+        let lower = format!("{field} ge {}", seven_digits(self.from));
+        let upper = self.to.map(|to| format!("{field} lt {}", seven_digits(to)));
+        let condition = self.condition.as_ref().map(|text| format!("({text})"));
+        let parts = [Some(lower), upper, condition].into_iter().flatten();
+        parts.collect::<Vec<_>>().join(" and ")
     }
 }
 
-/// Does that link, which a caller brought along, lead to the alerts of that Graph and nowhere
-/// else?
-pub fn leads_to_alerts(link: &Url, graph: &Url, version: ApiVersion) -> bool {
-    let alerts = collection(graph, version);
-    same_origin(link, graph) && bare(link) && link.path().eq_ignore_ascii_case(alerts.path())
+/// The precision of the service's times.
+pub const TICK: TimeDelta = TimeDelta::nanoseconds(100);
+
+/// The time without what the service's times cannot hold.
+pub fn whole_ticks(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.duration_trunc(TICK).unwrap_or(time)
+}
+
+/// The time with the precision of the service: seven digits of a second, fewer where they are zero.
+fn seven_digits(time: DateTime<Utc>) -> String {
+    if time.timestamp_subsec_nanos().is_multiple_of(1_000_000) {
+        return rfc3339(time);
+    }
+    let ticks = time.timestamp_subsec_nanos() / 100;
+    let fraction = format!("{ticks:07}");
+    let fraction = fraction.trim_end_matches('0');
+    format!("{}.{fraction}Z", time.format("%Y-%m-%dT%H:%M:%S"))
 }
 
 fn collection(graph: &Url, version: ApiVersion) -> Url {
@@ -135,7 +159,7 @@ pub struct Page<'a> {
     /// The records, as received.
     pub records: Vec<&'a str>,
     /// The link to the next page.
-    pub next: Option<Cow<'a, str>>,
+    pub next: Option<String>,
 }
 
 /// Reads one page; [`Body::open`] says whether it is one.
@@ -147,11 +171,6 @@ pub async fn page(graph: &Graph<'_>, url: Url) -> Result<Body, Failure> {
 }
 
 impl Body {
-    /// The service's clock.
-    pub fn date(&self) -> Option<DateTime<Utc>> {
-        self.answer.date()
-    }
-
     /// The page as a document.
     pub fn document(&self) -> &Document {
         &self.document
@@ -187,16 +206,34 @@ impl Body {
             })?;
         Ok(Page {
             records: elements(array).map_err(unreadable)?,
-            next: next.map(Into::into),
+            next,
         })
     }
 }
 
-/// The text of a record's member, if it is text.
-pub fn text_of(record: &str, member: &str) -> Option<String> {
-    let found = members(record).ok()?;
-    let value = found.iter().rfind(|known| known.name() == member)?;
-    serde_json::from_str(value.value()).ok()
+/// What an alert is recognized by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The time that the listing is sorted by, if the alert has one.
+    pub time: Option<DateTime<Utc>>,
+    /// The id and that time as the service wrote them. `None` if the id is missing or not a text:
+    /// then only the alert's content identifies it.
+    pub name: Option<String>,
+}
+
+/// What identifies this alert; of a member that stands twice the last one counts.
+pub fn identity(record: &str, field: TimeField) -> Identity {
+    let found = members(record).unwrap_or_default();
+    let text = |name: &str| -> Option<String> {
+        let value = found.iter().rfind(|known| known.name() == name)?;
+        serde_json::from_str(value.value()).ok()
+    };
+    let time = text(field.name());
+    let id = text("id").filter(|id| !id.is_empty());
+    Identity {
+        name: id.map(|id| format!("{id} {}", time.as_deref().unwrap_or_default())),
+        time: time.and_then(|time| instant(&time, &[])),
+    }
 }
 
 #[cfg(test)]
@@ -204,17 +241,15 @@ mod tests {
     use super::*;
     use crate::net::message::tests::answer;
     use crate::protocol::ErrorKind;
-    use crate::when;
 
     fn query() -> Query {
-        let at = |text| when::instant(text, &[]).expect("a time");
+        let at = |text| instant(text, &[]).expect("a time");
         Query {
             version: ApiVersion::V1,
             time: TimeField::LastUpdateDateTime,
-            window: TimeWindow {
-                start: at("2026-09-20 00:00"),
-                end: at("2026-09-20 01:00"),
-            },
+            from: at("2026-09-20 00:00"),
+            to: Some(at("2026-09-20 01:00")),
+            order: Order::Descending,
             condition: None,
             page_size: 5000,
         }
@@ -264,19 +299,34 @@ mod tests {
     }
 
     #[test]
-    fn a_link_brought_along_leads_to_the_alerts_alone() {
-        let leads = |link| {
-            let link = Url::parse(link).expect("an address");
-            leads_to_alerts(&link, &graph(), ApiVersion::V1)
+    fn position_is_written_with_seven_digits_at_most() {
+        let at = |text| instant(text, &[]).expect("a time");
+        let query = Query {
+            from: at("2026-01-14T09:20:00.116666789Z"),
+            to: Some(at("2026-01-14T09:20:01.48Z")),
+            order: Order::Ascending,
+            ..query()
         };
-        assert!(leads(
-            "https://graph.microsoft.com/v1.0/Security/alerts_v2?$skip=5"
-        ));
-        assert!(!leads("https://graph.microsoft.com/v1.0/users"));
-        assert!(!leads(
-            "https://graph.microsoft.com/beta/security/alerts_v2"
-        ));
-        assert!(!leads("https://evil.test/v1.0/security/alerts_v2"));
+        let sent = sent(&query);
+        assert_eq!(
+            sent[0].1,
+            "lastUpdateDateTime ge 2026-01-14T09:20:00.1166667Z and lastUpdateDateTime lt 2026-01-14T09:20:01.480Z"
+        );
+        assert_eq!(sent[1].1, "lastUpdateDateTime asc");
+    }
+
+    #[test]
+    fn identity_without_text_id_has_no_name() {
+        let of = |record| identity(record, TimeField::LastUpdateDateTime);
+        let time = "2026-01-14T09:20:00Z";
+        let text = format!(r#"{{"id":"a","lastUpdateDateTime":"{time}"}}"#);
+        let known = of(&text);
+        assert_eq!(known.name, Some(format!("a {time}")));
+        assert_eq!(known.time, instant(time, &[]));
+        for record in [r#"{"id":1}"#, r#"{"id":null}"#, r#"{"id":""}"#, "{}", "[]"] {
+            let unknown = of(record);
+            assert_eq!((unknown.name, unknown.time), (None, None), "{record}");
+        }
     }
 
     fn body(text: &str) -> Result<Body, Failure> {
@@ -296,8 +346,6 @@ mod tests {
             [r#"{"id":1}"#, r#"{"n":18446744073709551616}"#]
         );
         assert_eq!(page.next.as_deref(), Some("https://g/2"));
-        assert_eq!(text_of(r#"{"a":"x","b":1}"#, "a").as_deref(), Some("x"));
-        assert_eq!(text_of(r#"{"a":"x","b":1}"#, "b"), None);
     }
 
     #[test]

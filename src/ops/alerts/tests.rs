@@ -4,22 +4,24 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use url::Url;
+
 use super::*;
 use crate::clock::Clock;
 use crate::identity::{Credential, Means, SignIn, TokenCache};
 use crate::microsoft::connection::tests::{CLIENT, TENANT};
 use crate::microsoft::{Cloud, Connection};
-use crate::net::Transcript;
 use crate::net::client::tests::{Server, caller, http, run};
 use crate::net::transcript::is_rehearsal;
+use crate::net::{MemoryBudget, Transcript};
 use crate::ops::{Limits, find};
-use crate::protocol::{Redactor, Secret};
+use crate::protocol::{ErrorKind, Redactor, Secret};
 use crate::when;
 
 const LOG_IN: &str =
     r#"{"token_type":"Bearer","expires_in":3599,"access_token":"canary.e30.token"}"#;
 
-/// Pages of two alerts each; what is not scripted is a sign-in or page 1 of 3.
+/// Six alerts on pages of three; what is not scripted is a sign-in or a page of them.
 async fn service(script: fn(&str) -> Option<(u16, String)>) -> Server {
     Server::start(move |request| {
         let host = request.split("host: ").nth(1)?.split("\r\n").next()?;
@@ -33,21 +35,45 @@ async fn service(script: fn(&str) -> Option<(u16, String)>) -> Server {
     .await
 }
 
+/// Alerts 1 to 6, the newest first: listed by the times of the filter, in the order requested.
 fn usual(request: &str, host: &str) -> (u16, String) {
-    let page = |n: u32, next: &str| {
-        let (a, b) = (n * 2 - 1, n * 2);
-        let time = format!("\"lastUpdateDateTime\":\"2026-09-20T00:00:0{}Z\"", 9 - n);
-        format!(r#"{{"@odata.context":"c","value":[{{"id":{a}}},{{"id":{b},{time}}}]{next}}}"#)
+    if request.starts_with("POST") {
+        return (200, LOG_IN.to_owned());
+    }
+    let target = request.split(' ').nth(1).unwrap_or_default();
+    let url = Url::parse(&format!("http://{host}{target}")).expect("an address");
+    let option = |name: &str| {
+        let found = url.query_pairs().find(|(known, _)| known == name);
+        found
+            .map(|(_, value)| value.into_owned())
+            .unwrap_or_default()
     };
-    let link =
-        |n| format!(r#","@odata.nextLink":"http://{host}/v1.0/security/alerts_v2?$skip={n}""#);
-    let body = match request {
-        r if r.starts_with("POST") => LOG_IN.to_owned(),
-        r if r.contains("$skip=2") => page(2, &link(4)),
-        r if r.contains("$skip=4") => page(3, ""),
-        _ => page(1, &link(2)),
+    let time = |n: u32| format!("2026-09-20T00:00:0{}Z", 9 - n);
+    let filter = option("$filter");
+    let passes = |n: &u32| {
+        filter
+            .split(" and ")
+            .all(|part| match part.split(' ').collect::<Vec<_>>()[..] {
+                [_, "ge", bound] => time(*n).trim_end_matches('Z') >= bound.trim_end_matches('Z'),
+                [_, "lt", bound] => time(*n).trim_end_matches('Z') < bound.trim_end_matches('Z'),
+                _ => true,
+            })
     };
-    (200, body)
+    let mut found: Vec<u32> = (1..=6).filter(passes).collect();
+    if option("$orderby").ends_with("asc") {
+        found.reverse();
+    }
+    let size = option("$top").parse().unwrap_or(3).min(3);
+    let records: Vec<Value> = found
+        .iter()
+        .take(size)
+        .map(|n| json!({ "id": n.to_string(), "lastUpdateDateTime": time(*n) }))
+        .collect();
+    let mut page = json!({ "@odata.context": "c", "value": records });
+    if found.len() > size {
+        page["@odata.nextLink"] = json!(format!("http://{host}/v1.0/security/alerts_v2?$skip=9"));
+    }
+    (200, page.to_string())
 }
 
 fn connection(server: &Server) -> Connection {
@@ -66,6 +92,7 @@ struct Run<'a> {
     max_events: Option<u64>,
     timeout: Duration,
     transcript: Transcript,
+    memory: MemoryBudget,
 }
 
 fn with(server: &Server, input: Value) -> Run<'_> {
@@ -76,13 +103,14 @@ fn with(server: &Server, input: Value) -> Run<'_> {
         max_events: None,
         timeout: Duration::from_secs(10),
         transcript: Transcript::default(),
+        memory: MemoryBudget::default(),
     }
 }
 
 impl Run<'_> {
     async fn go(self) -> (Result<Reply, Failure>, Vec<String>) {
         let connection = connection(self.server);
-        let caller = caller(self.timeout, self.transcript);
+        let caller = caller(self.timeout, self.transcript).with_memory(self.memory);
         let means = Means {
             cache: TokenCache::default(),
             redactor: Redactor::default(),
@@ -126,7 +154,8 @@ fn now() -> DateTime<Utc> {
 fn ids(reply: &Reply) -> Vec<u64> {
     let raw: Value = serde_json::from_str(reply.raw.text()).expect("JSON");
     let records = raw["value"].as_array().expect("records");
-    records.iter().filter_map(|r| r["id"].as_u64()).collect()
+    let number = |record: &Value| record["id"].as_str()?.parse().ok();
+    records.iter().filter_map(number).collect()
 }
 
 fn codes(reply: &Reply) -> Vec<&str> {
@@ -160,14 +189,14 @@ fn top_is_exact_over_pages() {
         assert_eq!(ids(&reply), [1, 2, 3]);
         let window = &reply.coverage.expect("coverage").windows[0];
         assert!(window.limited && window.balances() && !reply.more);
-        assert_eq!((window.records, window.kept), (4, 3));
+        assert_eq!((window.records, window.kept), (3, 3));
         let reply = with(&server, json!({"top": 6})).reply().await;
         assert!(!reply.coverage.expect("coverage").windows[0].limited);
     });
 }
 
 #[test]
-fn max_events_stops_between_pages_and_the_state_goes_on() {
+fn max_events_stops_between_pages_and_the_state_resumes_there() {
     run(async {
         let server = service(|_| None).await;
         let input = || json!({"top": 5, "filter": "severity eq 'high'"});
@@ -176,48 +205,94 @@ fn max_events_stops_between_pages_and_the_state_goes_on() {
             ..with(&server, input())
         };
         let reply = first.reply().await;
-        assert_eq!(ids(&reply), [1, 2, 3, 4]);
+        assert_eq!(ids(&reply), [1, 2, 3]);
         assert!(reply.more && reply.coverage.expect("coverage").windows[0].limited);
         let state = reply.state.expect("a state");
-        assert_eq!(state.resume["left"], 1);
-        let second = Run {
-            state: Some(state.clone()),
-            ..with(&server, input())
-        };
-        let reply = second.reply().await;
-        assert_eq!((ids(&reply), reply.more), (vec![5], false));
+        assert_eq!(state.resume["round"]["left"], 2);
+        for (input, warnings) in [
+            (input(), vec![]),
+            (json!({"top": 5}), vec!["filter_changed"]),
+        ] {
+            let second = Run {
+                state: Some(state.clone()),
+                ..with(&server, input)
+            };
+            let reply = second.reply().await;
+            assert_eq!((ids(&reply), reply.more), (vec![4, 5], false));
+            assert_eq!(codes(&reply), warnings);
+        }
         let other = Run {
             state: Some(state),
-            ..with(&server, json!({"top": 5}))
+            ..with(&server, json!({"top": 5, "time_field": "createdDateTime"}))
         };
-        let reply = other.reply().await;
-        assert_eq!(codes(&reply), ["state_ignored"]);
-        assert_eq!(ids(&reply), [1, 2, 3, 4, 5]);
+        assert_eq!(codes(&other.reply().await), ["state_ignored"]);
     });
 }
 
 #[test]
-fn a_state_that_leads_elsewhere_is_refused() {
+fn without_top_the_oldest_are_listed_first_and_continued() {
     run(async {
         let server = service(|_| None).await;
-        let limited = Run {
-            max_events: Some(1),
-            ..with(&server, json!({}))
-        };
-        let mut state = limited.reply().await.state.expect("a state");
-        for link in ["https://evil.test/v1.0/security/alerts_v2", "/v1.0/users"] {
-            let link = server.url.join(link).expect("an address").to_string();
-            state.resume.insert("link".to_owned(), link.into());
-            let sent = server.seen().len();
-            let again = Run {
-                state: Some(state.clone()),
+        let (mut state, mut came) = (None, Vec::new());
+        for left in [true, true, false] {
+            let next = Run {
+                max_events: Some(2),
+                state,
                 ..with(&server, json!({}))
             };
-            let failure = again.go().await.0.expect_err("refused");
-            assert_eq!(failure.kind(), ErrorKind::InvalidInput);
-            assert_eq!(failure.place(), Some("/state/resume"));
-            assert_eq!(server.seen().len(), sent);
+            let reply = next.reply().await;
+            came.push(ids(&reply));
+            assert_eq!(reply.more, left, "{came:?}");
+            state = reply.state;
         }
+        assert_eq!(came, [[5, 6], [3, 4], [1, 2]]);
+    });
+}
+
+#[test]
+fn memory_that_is_used_up_ends_the_run_with_a_state() {
+    run(async {
+        let server = service(|_| None).await;
+        let (mut state, mut came, mut limited) = (None, Vec::new(), 0);
+        loop {
+            let next = Run {
+                memory: MemoryBudget::new(340),
+                state,
+                ..with(&server, json!({}))
+            };
+            let reply = next.reply().await;
+            assert!(!ids(&reply).is_empty() && reply.incomplete.is_none());
+            came.splice(0..0, ids(&reply));
+            if !reply.more {
+                break;
+            }
+            assert_eq!(codes(&reply), ["memory_limit"]);
+            let coverage = reply.coverage.expect("coverage");
+            assert!(coverage.windows[0].limited && coverage.complete);
+            (state, limited) = (reply.state, limited + 1);
+        }
+        assert_eq!(came, [1, 2, 3, 4, 5, 6]);
+        assert!(limited > 0);
+    });
+}
+
+#[test]
+fn link_of_a_state_of_the_first_version_is_not_followed() {
+    run(async {
+        let server = service(|_| None).await;
+        let resume = json!({ "link": "https://evil.test/v1.0/security/alerts_v2", "left": 1,
+            "from": "2026-09-19T01:00:00Z", "to": "2026-09-20T01:00:00Z" });
+        let Value::Object(resume) = resume else {
+            panic!("an object")
+        };
+        let scope = scope(NAME, &connection(&server), &Fetch::default());
+        let old = Run {
+            state: Some(State::new(scope, resume)),
+            ..with(&server, json!({}))
+        };
+        let reply = old.reply().await;
+        assert_eq!(ids(&reply), [1, 2, 3, 4, 5, 6]);
+        assert!(codes(&reply).is_empty());
     });
 }
 
@@ -226,24 +301,25 @@ fn a_fault_on_a_later_page_delivers_what_came() {
     run(async {
         let server = service(|r| {
             let busy = r#"{"error":{"code":"serviceNotAvailable","message":"Busy."}}"#;
-            r.contains("$skip=4").then(|| (503, busy.to_owned()))
+            r.contains("ge%202026-09-20T00%3A00%3A05.0000001Z")
+                .then(|| (503, busy.to_owned()))
         })
         .await;
         let reply = with(&server, json!({})).reply().await;
-        assert_eq!(ids(&reply), [1, 2, 3, 4]);
+        assert_eq!(ids(&reply), [4, 5, 6]);
         let failure = reply.incomplete.expect("a failure");
         assert_eq!(failure.kind(), ErrorKind::Unavailable);
         let gap = &reply.coverage.expect("coverage").gaps[0];
         assert_eq!((gap.cause.as_str(), gap.lost), ("interrupted", false));
-        assert_eq!(gap.to.as_deref(), Some("2026-09-20T00:00:07Z"));
+        assert_eq!(gap.from.as_deref(), Some("2026-09-20T00:00:05Z"));
         assert_eq!(gap.code.as_deref(), Some("serviceNotAvailable"));
-        let link = reply.state.expect("a state").resume["link"].clone();
-        assert!(reply.more && link.as_str().is_some_and(|l| l.ends_with("?$skip=4")));
+        let round = reply.state.expect("a state").resume["round"].clone();
+        assert!(reply.more && round["position"] == "2026-09-20T00:00:05.000000100Z");
     });
 }
 
 #[test]
-fn a_link_to_another_host_ends_the_run_without_a_state() {
+fn link_to_another_host_is_not_followed_and_not_stored() {
     run(async {
         let server = service(|r| {
             let page = r#"{"value":[{"id":1}],"@odata.nextLink":"https://evil.test/next"}"#;
@@ -254,8 +330,9 @@ fn a_link_to_another_host_ends_the_run_without_a_state() {
         let failure = reply.incomplete.expect("a failure");
         assert_eq!(failure.kind(), ErrorKind::BadResponse);
         assert!(failure.message().contains("https://evil.test"));
-        assert!(!reply.more && reply.state.is_none());
-        assert!(reply.coverage.expect("coverage").gaps[0].lost);
+        let state = reply.state.expect("a state").resume;
+        assert!(!Value::from(state).to_string().contains("evil"));
+        assert!(!reply.coverage.expect("coverage").gaps[0].lost);
     });
 }
 
@@ -279,11 +356,13 @@ fn an_empty_page_with_a_link_is_read_past() {
         let server = service(|r| {
             let page =
                 r#"{"value":[],"@odata.nextLink":"http://HOST/v1.0/security/alerts_v2?$skip=4"}"#;
-            (r.starts_with("GET") && !r.contains("$skip")).then(|| (200, page.to_owned()))
+            let last = r#"{"value":[{"id":"6","lastUpdateDateTime":"2026-09-20T00:00:03Z"}]}"#;
+            let page = if r.contains("$skip=4") { last } else { page };
+            r.starts_with("GET").then(|| (200, page.to_owned()))
         })
         .await;
         let reply = with(&server, json!({})).reply().await;
-        assert_eq!(ids(&reply), [5, 6]);
+        assert_eq!(ids(&reply), [6]);
     });
 }
 
@@ -398,7 +477,8 @@ fn time_that_runs_out_delivers_the_pages_that_came() {
         let server = Server::start(|request| {
             let host = request.split("host: ").nth(1)?.split("\r\n").next()?;
             let (status, body) = usual(request, host);
-            (!request.contains("$skip=4")).then(|| http(status, "", body))
+            (!request.contains("ge%202026-09-20T00%3A00%3A05.0000001Z"))
+                .then(|| http(status, "", body))
         })
         .await;
         let short = Run {
@@ -406,7 +486,7 @@ fn time_that_runs_out_delivers_the_pages_that_came() {
             ..with(&server, json!({}))
         };
         let reply = short.reply().await;
-        assert_eq!(ids(&reply), [1, 2, 3, 4]);
+        assert_eq!(ids(&reply), [4, 5, 6]);
         let failure = reply.incomplete.expect("a failure");
         assert_eq!(failure.kind(), ErrorKind::Timeout);
         assert!(reply.more && reply.state.is_some());

@@ -54,6 +54,19 @@ impl FingerprintSet {
         self.0.len()
     }
 
+    /// Every entry with its second, and that second as a time.
+    pub(in crate::ops) fn entries(
+        &self,
+    ) -> impl Iterator<Item = (Fingerprint, u32, DateTime<Utc>)> {
+        let entries = self.0.iter();
+        entries.filter_map(|(known, second)| Some((*known, *second, time(*second)?)))
+    }
+
+    /// Adds the entries of another set.
+    pub(in crate::ops) fn extend(&mut self, other: FingerprintSet) {
+        self.0.extend(other.0);
+    }
+
     /// The number of entries in the second of `time` or later.
     pub(in crate::ops) fn count_from(&self, time: DateTime<Utc>) -> usize {
         let from = second(time);

@@ -1,0 +1,569 @@
+//! Lists the alerts of a round, part by part.
+//!
+//! Only an answer without a next link is taken as complete: it holds every alert of its span at one
+//! moment, in whatever order. If an answer has a next link, its alerts only show where to split the
+//! span, and the nearer part is requested by its times. So the result depends neither on the order
+//! of an answer nor on a link, and an alert that is updated while the run is listing hides no other
+//! alert. One exception saves a request: if the first page is in order and holds as many alerts as
+//! are wanted, it is the result, and what it leaves out is reported as left out by the limit.
+//!
+//! Links are followed only where times cannot split the span: within one instant. Each alert that
+//! leaves the instant moves the following ones up, past the next link. So the instant is listed
+//! again until everything of the listing before is still there: then nothing moved while that one
+//! was read. A link that cannot be followed is never fatal; what it hides is named as a gap.
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use url::Url;
+
+use super::Fetch;
+use super::checkpoint::{Checkpoint, Round};
+use crate::microsoft::TimeWindow;
+use crate::microsoft::graph::Graph;
+use crate::microsoft::graph::alerts::{
+    self, Identity, Order, PAGE_SIZE, Query, TICK, identity, whole_ticks,
+};
+use crate::microsoft::ledger::Ledger;
+use crate::net::memory::is_memory;
+use crate::net::{Held, Links};
+use crate::ops::Call;
+use crate::ops::resume::fingerprint::Fingerprint;
+use crate::ops::resume::time::service_time;
+use crate::protocol::document::Pages;
+use crate::protocol::{Document, ErrorKind, Failure};
+use crate::when::rfc3339;
+
+/// The start of a first run is corrected if the host's clock is further off than this.
+const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
+
+/// How the listing ended.
+pub(super) enum End {
+    /// Everything was listed, or as many alerts as were wanted.
+    Done,
+    /// The caller's `max_events` is reached.
+    Enough,
+    /// The memory of the run is used up.
+    Memory,
+    /// A page could not be read.
+    Broken(Failure),
+}
+
+/// An alert.
+type Row = (Identity, String);
+
+/// A span of whole ticks. Its end is unknown until the service has given its time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Span {
+    from: DateTime<Utc>,
+    to: Option<DateTime<Utc>>,
+}
+
+/// One page.
+struct Page {
+    rows: Vec<Row>,
+    next: Option<String>,
+}
+
+/// Alerts that were received and are not settled yet.
+struct Received {
+    known: HashSet<Fingerprint>,
+    new: Vec<Row>,
+}
+
+impl Received {
+    fn forget(&mut self, of: impl Fn(&Identity) -> bool) {
+        let Received { known, new } = self;
+        new.retain(|(identity, record)| {
+            let forgotten = of(identity);
+            if forgotten {
+                known.remove(&fingerprint(identity, record));
+            }
+            !forgotten
+        });
+    }
+}
+
+/// The alerts listed so far.
+pub(super) struct Listing<'a> {
+    call: &'a Call<'a>,
+    input: &'a Fetch,
+    graph: Graph<'a>,
+    pub(super) checkpoint: Checkpoint,
+    pub(super) round: Round,
+    /// The start of the round follows from the host's clock until the service has given its time.
+    provisional: bool,
+    links: Links,
+    received: Received,
+    delivered: Vec<(Option<DateTime<Utc>>, String)>,
+    held: Held,
+    first: Option<Document>,
+    pages: usize,
+    largest_page: u64,
+    /// Where the run started.
+    start: Option<DateTime<Utc>>,
+    /// The round has its end from an earlier run.
+    resumed: bool,
+    pub(super) ledger: Option<Ledger>,
+    /// A limit left alerts out.
+    pub(super) limited: bool,
+    /// Why alerts are missing although the listing continued.
+    pub(super) skipped: Option<Failure>,
+}
+
+impl<'a> Listing<'a> {
+    pub(super) fn new(
+        call: &'a Call<'a>,
+        input: &'a Fetch,
+        (checkpoint, round): (Checkpoint, Round),
+        provisional: bool,
+    ) -> Self {
+        let cloud = &call.connection.cloud;
+        Listing {
+            call,
+            input,
+            graph: Graph::new(call.http, call.tokens, cloud),
+            checkpoint,
+            provisional,
+            links: Links::new(&cloud.graph),
+            received: Received {
+                known: HashSet::new(),
+                new: Vec::new(),
+            },
+            delivered: Vec::new(),
+            held: call.http.memory().hold(),
+            first: None,
+            pages: 0,
+            largest_page: PAGE_SIZE,
+            start: round.position,
+            resumed: round.to.is_some(),
+            round,
+            ledger: None,
+            limited: false,
+            skipped: None,
+        }
+    }
+
+    /// Lists the round to its end or to a limit. Errors: the first page could not be read.
+    pub(super) async fn read(&mut self) -> Result<End, Failure> {
+        let mut part = None;
+        loop {
+            match self.step(part).await {
+                Ok(Step::Part(next)) => part = Some(next),
+                Ok(Step::Rest) => part = None,
+                Ok(Step::End(end)) => return Ok(end),
+                Err(failure) if is_memory(&failure) => match self.out_of_memory() {
+                    Some(end) => return Ok(end),
+                    None if self.largest_page > 1 => {
+                        self.largest_page = (self.largest_page / 8).max(1);
+                        part = None;
+                    }
+                    None => return self.broken(failure),
+                },
+                Err(failure) => return self.broken(failure),
+            }
+        }
+    }
+
+    /// Lists this part of the round, or what is left of the round.
+    async fn step(&mut self, part: Option<Span>) -> Result<Step, Failure> {
+        let requested = part.unwrap_or_else(|| self.rest());
+        let size = part.map_or_else(|| self.page_size(), |_| self.largest_page);
+        let page = self.request(requested, size).await?;
+        if !self.begin() {
+            return Ok(Step::Rest);
+        }
+        self.count_page();
+        let span = part.unwrap_or_else(|| self.rest());
+        if let Some(link) = page.next {
+            let ordered = self.is_in_order(&page.rows);
+            let split = split(span, self.order(), &page.rows, ordered);
+            if ordered || split.is_none() {
+                self.receive(page.rows)?;
+            }
+            if part.is_none() && ordered && self.is_satisfied() {
+                self.limited = true;
+                self.deliver();
+                return Ok(Step::End(End::Done));
+            }
+            match split {
+                Some(at) => return Ok(Step::Part(self.nearer(span, at))),
+                None if requested.to.is_none() => return Ok(Step::Part(span)),
+                None => self.read_by_links(span, link).await?,
+            }
+        } else {
+            self.receive(page.rows)?;
+        }
+        Ok(match self.complete(span) {
+            true => Step::End(End::Done),
+            false if self.is_enough() => Step::End(End::Enough),
+            false => Step::Rest,
+        })
+    }
+
+    /// Takes the service's time as the end of the round. `false` if the round has to start elsewhere
+    /// because the host's clock is wrong.
+    fn begin(&mut self) -> bool {
+        let now = service_time(self.call);
+        let to = *self.round.to.get_or_insert(now.max(self.round.from));
+        if std::mem::take(&mut self.provisional) {
+            let start = now - TimeDelta::hours(24);
+            if (start - self.round.from).abs() > TOLERANCE {
+                self.checkpoint = Checkpoint::new(start);
+                self.round.from = start;
+                self.round.to = Some(now);
+                return false;
+            }
+        }
+        let (start, end) = (self.round.from, to);
+        self.ledger
+            .get_or_insert_with(|| Ledger::new("alerts", &TimeWindow { start, end }));
+        true
+    }
+
+    fn order(&self) -> Order {
+        match self.round.left {
+            Some(_) => Order::Descending,
+            None => Order::Ascending,
+        }
+    }
+
+    /// What is left of the round.
+    fn rest(&self) -> Span {
+        let (from, to) = self.round.rest();
+        Span {
+            from: whole_ticks(from),
+            to: to.map(whole_ticks),
+        }
+    }
+
+    /// The part of the span that is listed first.
+    fn nearer(&self, span: Span, split: DateTime<Utc>) -> Span {
+        match self.order() {
+            Order::Ascending => Span {
+                to: Some(split),
+                ..span
+            },
+            Order::Descending => Span {
+                from: split,
+                ..span
+            },
+        }
+    }
+
+    /// As many alerts as are wanted, and those that are known to be listed again.
+    fn page_size(&self) -> u64 {
+        let max = self.call.limits.max_events;
+        let max = max.map(|max| max.saturating_sub(self.kept()));
+        let wanted = self.round.left.into_iter().chain(max).min();
+        let known = match self.order() {
+            Order::Ascending => {
+                let after = self.rest().from + TimeDelta::seconds(1);
+                self.checkpoint.fingerprints.count_from(after) as u64
+            }
+            Order::Descending => 0,
+        };
+        wanted.map_or(self.largest_page, |wanted| {
+            wanted.saturating_add(known).clamp(1, self.largest_page)
+        })
+    }
+
+    async fn request(&mut self, span: Span, page_size: u64) -> Result<Page, Failure> {
+        let query = Query {
+            version: self.input.api_version,
+            time: self.input.time_field,
+            from: span.from,
+            to: span.to,
+            order: self.order(),
+            condition: self.input.condition()?,
+            page_size,
+        };
+        let url = query.url(&self.call.connection.cloud.graph);
+        self.links = Links::new(&self.call.connection.cloud.graph);
+        self.links.visited(&url);
+        self.get(url).await
+    }
+
+    async fn get(&mut self, url: Url) -> Result<Page, Failure> {
+        let body = alerts::page(&self.graph, url).await?;
+        let page = body.open()?;
+        let field = self.input.time_field;
+        let rows = page.records.into_iter();
+        let rows = rows.map(|record| (identity(record, field), record.to_owned()));
+        let page = Page {
+            rows: rows.collect(),
+            next: page.next,
+        };
+        self.first.get_or_insert_with(|| body.document().clone());
+        self.pages += 1;
+        Ok(page)
+    }
+
+    fn count_page(&mut self) {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.listing();
+        }
+    }
+
+    /// Whether the alerts are in the requested order.
+    fn is_in_order(&self, rows: &[Row]) -> bool {
+        let times: Option<Vec<_>> = rows.iter().map(|(known, _)| known.time).collect();
+        times.is_some_and(|times| match self.order() {
+            Order::Ascending => times.is_sorted(),
+            Order::Descending => times.is_sorted_by_key(Reverse),
+        })
+    }
+
+    /// Notes alerts of the part that is being listed.
+    fn receive(&mut self, rows: Vec<Row>) -> Result<(), Failure> {
+        for (known, record) in rows {
+            let fingerprint = fingerprint(&known, &record);
+            if !self.received.known.insert(fingerprint) {
+                continue;
+            }
+            self.round.newest = self.round.newest.max(known.time);
+            if self.checkpoint.fingerprints.contains(fingerprint) {
+                self.settle(&known, &record);
+            } else {
+                self.held.grow(record.len())?;
+                self.received.new.push((known, record));
+            }
+        }
+        Ok(())
+    }
+
+    /// Delivers the alerts of a part that was listed completely. `true` if the round has ended.
+    fn complete(&mut self, span: Span) -> bool {
+        let whole = span == self.rest();
+        if !whole {
+            // Alerts of the other part are listed again with it.
+            let order = self.order();
+            let is_beyond = |time: DateTime<Utc>| match order {
+                Order::Ascending => span.to.is_some_and(|to| time >= to),
+                Order::Descending => time < span.from,
+            };
+            self.received
+                .forget(|known| known.time.is_some_and(is_beyond));
+        }
+        let left_out = self.deliver();
+        if !whole {
+            self.round.position = match self.order() {
+                Order::Ascending => span.to,
+                Order::Descending => Some(span.from),
+            };
+        }
+        let satisfied = self.round.left == Some(0);
+        self.limited |= satisfied && (left_out || !whole);
+        satisfied || whole
+    }
+
+    /// Delivers what was received, the most recent first. `true` if a limit left alerts out.
+    fn deliver(&mut self) -> bool {
+        let mut rows = std::mem::take(&mut self.received.new);
+        let received = std::mem::take(&mut self.received.known).len();
+        rows.sort_by_key(|(known, _)| Reverse(known.time));
+        let (new, left) = (rows.len(), self.round.left);
+        let wanted = left.map_or(new, |left| {
+            usize::try_from(left).map_or(new, |n| n.min(new))
+        });
+        if let Some(ledger) = &mut self.ledger {
+            ledger.records_of_page(received, (wanted, received - new));
+        }
+        for (known, record) in rows.into_iter().take(wanted) {
+            self.settle(&known, &record);
+            self.delivered.push((known.time, record));
+        }
+        self.round.left = left.map(|left| left - wanted as u64);
+        new > wanted
+    }
+
+    fn settle(&mut self, known: &Identity, record: &str) {
+        let time = known.time.unwrap_or(self.round.from);
+        self.checkpoint
+            .fingerprints
+            .insert(fingerprint(known, record), time);
+    }
+
+    fn kept(&self) -> u64 {
+        self.delivered.len() as u64
+    }
+
+    /// Whether as many alerts were received as are wanted.
+    fn is_satisfied(&self) -> bool {
+        let new = self.received.new.len() as u64;
+        self.round.left.is_some_and(|left| left <= new)
+    }
+
+    fn is_enough(&self) -> bool {
+        let max = self.call.limits.max_events;
+        max.is_some_and(|max| self.kept() >= max)
+    }
+
+    /// Lists a span that times do not split, from its first page on, by the service's links.
+    async fn read_by_links(&mut self, span: Span, link: String) -> Result<(), Failure> {
+        let Err(failure) = self.repeat_until_stable(span, link).await else {
+            return Ok(());
+        };
+        let instant = span.to.is_some_and(|to| to <= span.from + TICK);
+        if !instant || !is_expired(&failure) {
+            return Err(failure);
+        }
+        let at = rfc3339(span.from);
+        let cause = format!(
+            "More alerts have the time {at} than fit on a page, and the link to the next page could \
+             not be followed."
+        );
+        if let Some(ledger) = &mut self.ledger {
+            ledger.broken_off((at.clone(), at), failure.vendor_code(), true);
+        }
+        let failure = failure
+            .cause(cause)
+            .advice("Request this time again with a search condition that selects fewer alerts.");
+        self.skipped.get_or_insert(failure);
+        Ok(())
+    }
+
+    async fn repeat_until_stable(&mut self, span: Span, link: String) -> Result<(), Failure> {
+        let mut before = self.received.known.clone();
+        self.follow(&mut before, Some(link)).await?;
+        loop {
+            let page = self.request(span, self.largest_page).await?;
+            self.count_page();
+            let mut listed = fingerprints(&page.rows);
+            let next = page.next;
+            self.receive(page.rows)?;
+            let at_once = next.is_none();
+            self.follow(&mut listed, next).await?;
+            if at_once || before.is_subset(&listed) {
+                return Ok(());
+            }
+            before = listed;
+        }
+    }
+
+    /// Follows the links to the end of a listing and adds its alerts to `listed`.
+    async fn follow(
+        &mut self,
+        listed: &mut HashSet<Fingerprint>,
+        mut next: Option<String>,
+    ) -> Result<(), Failure> {
+        while let Some(link) = next {
+            let url = self.links.follow(&link)?;
+            let page = self.get(url).await?;
+            self.count_page();
+            listed.extend(fingerprints(&page.rows));
+            self.receive(page.rows)?;
+            next = page.next;
+        }
+        Ok(())
+    }
+
+    /// Whether the round began in an earlier run, so that what came since then is not listed.
+    pub(super) fn is_behind(&self) -> bool {
+        let now = service_time(self.call);
+        self.resumed && self.round.to.is_some_and(|to| to < now)
+    }
+
+    /// Whether the run delivered something or moved the position.
+    pub(super) fn has_progress(&self) -> bool {
+        !self.delivered.is_empty() || self.round.position != self.start
+    }
+
+    /// Ends a run that settled something. Otherwise the page is requested again, alone and smaller.
+    fn out_of_memory(&mut self) -> Option<End> {
+        if self.has_progress() {
+            return Some(End::Memory);
+        }
+        self.received.known.clear();
+        self.received.new.clear();
+        self.held.clear();
+        self.call.http.memory().retry();
+        None
+    }
+
+    /// A page that cannot be read ends the run; the run fails if it was the first. What was received
+    /// is delivered, and recognized when the next run lists it again.
+    fn broken(&mut self, failure: Failure) -> Result<End, Failure> {
+        if self.ledger.is_none() {
+            return Err(failure);
+        }
+        self.deliver();
+        let (start, end) = self.round.rest();
+        if let Some(ledger) = &mut self.ledger {
+            let start = start.trunc_subsecs(0);
+            let span = (rfc3339(start), rfc3339(end.unwrap_or(start)));
+            ledger.broken_off(span, failure.vendor_code(), false);
+        }
+        Ok(End::Broken(failure))
+    }
+
+    /// The pages as one document, newest alert first.
+    pub(super) fn document(&mut self) -> Result<Document, Failure> {
+        let unjoined = || Failure::new(ErrorKind::Internal, "The pages could not be joined.");
+        let first = self.first.take().ok_or_else(unjoined)?;
+        let mut pages = Pages::new(&first, Some(alerts::ITEMS));
+        self.delivered.sort_by_key(|(time, _)| Reverse(*time));
+        pages.extend(self.delivered.iter().map(|(_, record)| record.as_str()));
+        if self.pages > 1 {
+            pages.followed(alerts::NEXT_LINK);
+        }
+        pages.join().map_err(|error| unjoined().caused_by(error))
+    }
+}
+
+/// What is listed next.
+enum Step {
+    /// This part of the round.
+    Part(Span),
+    /// What is left of the round.
+    Rest,
+    /// Nothing.
+    End(End),
+}
+
+/// Where to split a span that does not fit on a page. `None` if the times on the page do not split
+/// it.
+fn split(span: Span, order: Order, rows: &[Row], ordered: bool) -> Option<DateTime<Utc>> {
+    let to = span.to?;
+    let inside = |at: &DateTime<Utc>| span.from < *at && *at < to;
+    let times = rows.iter().filter_map(|(known, _)| known.time);
+    let mut times: Vec<_> = times.map(whole_ticks).collect();
+    // In the requested order, the nearer part is what is on the page.
+    let last = times.last().filter(|_| ordered);
+    let last = last.map(|last| match order {
+        Order::Ascending => *last + TICK,
+        Order::Descending => *last,
+    });
+    if let Some(at) = last.filter(inside) {
+        return Some(at);
+    }
+    let at_start = times.contains(&span.from);
+    times.retain(inside);
+    times.sort_unstable();
+    let middle = times.get(times.len() / 2).copied();
+    let second = at_start.then(|| span.from + TICK).filter(inside);
+    middle.or(second)
+}
+
+fn fingerprints(rows: &[Row]) -> HashSet<Fingerprint> {
+    let rows = rows.iter();
+    rows.map(|(known, record)| fingerprint(known, record))
+        .collect()
+}
+
+/// The id with the time; the content where the id is missing or not a text.
+fn fingerprint(known: &Identity, record: &str) -> Fingerprint {
+    match &known.name {
+        Some(name) => Fingerprint::of(name),
+        None => Fingerprint::of(record),
+    }
+}
+
+/// Whether this failure is one of the link alone: it has expired, or leads elsewhere.
+fn is_expired(failure: &Failure) -> bool {
+    matches!(failure.http_status(), Some(400 | 404 | 410))
+        || (failure.kind() == ErrorKind::BadResponse
+            && failure.http_status().is_none()
+            && !is_memory(failure))
+}
