@@ -38,25 +38,25 @@ macro_rules! slots {
 
 slots! {
     TenantId "tenant_id" "The directory to sign in to: its GUID or one of its domain names.";
-    ClientId "client_id" "The registered application's (client) id, a GUID.";
+    ClientId "client_id" "The registered application's (client) ID, a GUID.";
     ClientSecret "client_secret" (secret) "A client secret of the application.";
     Certificate "certificate" (secret) "A certificate with its private key: PEM text, or PFX in Base64.";
     CertificatePassword "certificate_password" (secret) "The password of the certificate's file or key.";
-    CertificateThumbprint "certificate_thumbprint" "The certificate's thumbprint, where only its private key is given.";
+    CertificateThumbprint "certificate_thumbprint" "The certificate's thumbprint; required with `private_key`.";
     PrivateKey "private_key" (secret) "The certificate's private key, PEM text.";
     AssertionAlgorithm "assertion_algorithm" "The algorithm that signs assertions: RS256 or PS256.";
-    RedirectUri "redirect_uri" "Where a signed-in person is sent back to, as registered.";
-    AuthorizationCode "authorization_code" (secret) "The code that a person brought back from signing in.";
+    RedirectUri "redirect_uri" "The redirect URI of the application, as registered.";
+    AuthorizationCode "authorization_code" (secret) "The authorization code that a person got by signing in.";
     ManagedIdentity "managed_identity" "true: sign in with the identity of the machine.";
-    ManagedIdentityClientId "managed_identity_client_id" "The client id of a user-assigned identity of the machine.";
-    SelfDeployed "self_deployed" "false: the application is the vendor's, which is refused.";
+    ManagedIdentityClientId "managed_identity_client_id" "The client ID of a user-assigned identity of the machine.";
+    SelfDeployed "self_deployed" "false: the vendor's application, which is rejected.";
     Cloud "cloud" "The Microsoft cloud: commercial, gcc, `gcc_high` or dod.";
     BaseUrl "base_url" "The address of the Management API of one of these clouds.";
-    Publisher "publisher" "The tenant id of the company that runs this client, sent to the Management API.";
+    Publisher "publisher" "The tenant ID of the company that runs this client, sent to the Management API.";
     TrustAnyCertificate "trust_any_certificate" "true: accept any TLS certificate.";
     UseProxy "use_proxy" "true: use the proxy of the environment.";
-    CallTimeout "call_timeout" "How long one call may take, in seconds; 0: the default.";
-    Platform "platform" "Nothing here: a setting of the platform, accepted and ignored.";
+    CallTimeout "call_timeout" "The time-out of one call in seconds; 0: the default.";
+    Platform "platform" "A setting of the platform, accepted and ignored.";
 }
 
 impl Slot {

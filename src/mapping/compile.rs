@@ -333,7 +333,7 @@ pub(crate) fn not_a_path(text: &str, why: &PathFault) -> String {
     match bracketed(text) {
         Some(right) => format!("{said} Write \"{right}\"."),
         None => format!(
-            "{said} Correct it; a name with other signs than letters, digits and \"_\" needs brackets: ['a-name']."
+            "{said} Correct the path. Names with characters other than letters, digits and \"_\" need brackets: ['a-name']."
         ),
     }
 }

@@ -59,7 +59,7 @@ fn standard_name(field: &Field, vocabulary: &[&str]) -> Option<String> {
             Some(near) => format!("Did you mean \"{near}\"?"),
             None => "Correct the name.".to_owned(),
         };
-        format!("\"{name}\" is no standard field. {hint} A field of your own needs `custom`: true.")
+        format!("\"{name}\" is not a standard field. {hint} A custom field needs `custom`: true.")
     })
 }
 

@@ -7,7 +7,8 @@ use std::collections::HashSet;
 
 use url::Url;
 
-use crate::protocol::{Detail, ErrorKind, Failure};
+use crate::net::retry::SAME_AGAIN;
+use crate::protocol::{ErrorKind, Failure};
 
 /// More pages than any listing has: beyond them the links are taken to run in circles.
 pub const PAGE_LIMIT: usize = 10_000;
@@ -103,7 +104,7 @@ fn origin(url: &Url) -> String {
 
 fn refused(message: &str) -> Failure {
     Failure::new(ErrorKind::BadResponse, message)
-        .with_detail(Detail::Permanent)
+        .rule(SAME_AGAIN)
         .cause("Links in answers are followed only to the scheme, host and port that sent them, and each once.")
         .advice("Ask for a narrower time range; if it stays, report it to the service's support.")
 }

@@ -6,10 +6,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::protocol::{Detail, ErrorKind, Failure, Warning};
+use crate::protocol::{ErrorKind, Failure, Warning};
 
 /// The memory of a run for which no other is set, in bytes.
 pub const DEFAULT: u64 = 512 << 20;
+
+/// The rule of a failure that a used-up budget caused.
+const RULE: &str = "memory";
 
 /// The memory of one run: `call.http.memory()` in an operation. Cheap to clone.
 ///
@@ -127,7 +130,7 @@ impl MemoryBudget {
             self.limit_text()
         );
         Failure::new(ErrorKind::BadResponse, words)
-            .with_detail(Detail::MemoryUsedUp)
+            .rule(RULE)
             .cause("The run holds as much data of the service as the operator allows.")
             .advice("Request less at once, or allow more with --max-memory.")
     }
@@ -135,7 +138,7 @@ impl MemoryBudget {
 
 /// Is this the failure of a request for which no memory was left?
 pub fn is_memory(failure: &Failure) -> bool {
-    failure.detail() == Some(Detail::MemoryUsedUp)
+    failure.broken_rule() == Some(RULE)
 }
 
 /// Bytes that are counted until this is dropped.

@@ -9,7 +9,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::net::message::{ApiRequest, ApiResponse, Body};
-use crate::protocol::{Detail, ErrorKind, Failure};
+use crate::protocol::{ErrorKind, Failure};
+
+/// The rule by which a dry run's stop is told from any other failure.
+const DRY_RUN: &str = "dry_run";
 
 /// One request that would have been sent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -69,10 +72,7 @@ impl Transcript {
         if !requests.contains(&next) {
             requests.push(next);
         }
-        Err(
-            Failure::new(ErrorKind::Cancelled, "Dry run: nothing was sent.")
-                .with_detail(Detail::DryRun),
-        )
+        Err(Failure::new(ErrorKind::Cancelled, "Dry run: nothing was sent.").rule(DRY_RUN))
     }
 
     /// Writes an answer down.
@@ -90,7 +90,7 @@ impl Transcript {
 
 /// Is this failure only the end of a dry run's lane?
 pub fn is_rehearsal(failure: &Failure) -> bool {
-    failure.detail() == Some(Detail::DryRun)
+    failure.broken_rule() == Some(DRY_RUN)
 }
 
 fn rehearsed(request: &ApiRequest, bearer: bool) -> Rehearsed {

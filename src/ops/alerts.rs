@@ -1,6 +1,6 @@
 //! `graph.alerts.fetch`: fetches the alerts of a time window, newest first.
 //!
-//! The alerts are listed by `listing`, part by part by time, from the `checkpoint` that the state
+//! The alerts are listed by [`listing`], part by part by time, from the [`checkpoint`] that the state
 //! holds. With *Top Recent N* they are listed newest first until N are delivered, without it oldest
 //! first. A window that is given in the inputs is one round and has a state only while something of
 //! it is left. Without such a window, a command that keeps a state starts the next round at the
@@ -46,17 +46,16 @@ const AGE: TimeDelta = TimeDelta::days(7);
 pub struct Fetch {
     /// Graph's version, a segment of the path.
     pub api_version: ApiVersion,
-    /// Start of the window, inclusive, RFC 3339. Both times or neither; neither: the last 24 hours.
+    /// Start of the window, inclusive, RFC 3339. Set both times or neither. Default: the last 24 hours.
     pub start_time: Option<String>,
     /// End of the window, exclusive, RFC 3339; at most 24 hours after the start.
     pub end_time: Option<String>,
-    /// Only so many, the most recent ones over all pages.
+    /// The maximum number of alerts, the most recent first.
     pub top: Option<NonZeroU64>,
-    /// A further condition in Graph's filter language; it is passed on as it stands, in
-    /// parentheses.
+    /// An additional condition in Graph's filter language, sent unchanged in parentheses.
     pub filter: Option<String>,
-    /// Only alerts of these severities; several mean any of them. The same holds for the inputs
-    /// below; those that are given combine by `and`, also with `filter`.
+    /// Only alerts with one of these severities. This input, the inputs below and `filter` are
+    /// combined with `and`.
     #[serde(skip_serializing_if = "AnyOf::is_empty")]
     pub severity: AnyOf<Severity>,
     /// Only alerts with this status.
@@ -65,7 +64,7 @@ pub struct Fetch {
     /// Only alerts of this product.
     #[serde(skip_serializing_if = "AnyOf::is_empty")]
     pub service_source: AnyOf<ServiceSource>,
-    /// Only alerts classified so.
+    /// Only alerts with this classification.
     #[serde(skip_serializing_if = "AnyOf::is_empty")]
     pub classification: AnyOf<Classification>,
     /// Only alerts with this determination.
@@ -74,13 +73,13 @@ pub struct Fetch {
     /// Only alerts assigned to this person.
     #[serde(skip_serializing_if = "AnyOf::is_empty")]
     pub assigned_to: AnyOf<AssignedTo>,
-    /// The time of an alert that the window is about: last update (updated alerts come again) or
-    /// creation.
+    /// The time of an alert that the window selects by: last update (updated alerts are fetched
+    /// again) or creation.
     pub time_field: TimeField,
-    /// The content type whose subscription some of the alerts depend on; a warning says when it is
-    /// not enabled.
+    /// The content type whose subscription some of the alerts depend on. If it is not enabled, the
+    /// result has a warning.
     pub ensure_subscription: Option<ContentType>,
-    /// Start that subscription when it is not enabled.
+    /// Starts that subscription if it is not enabled.
     pub start_subscription: bool,
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::ops::{Call, Input, Needs, Reply};
-use crate::protocol::{Detail, Document, ErrorKind, Failure, Signal};
+use crate::protocol::{Document, ErrorKind, Failure};
 
 pub use parts::{Flap, Partial, SlowPage, flap, partial, slow_page};
 
@@ -28,7 +28,7 @@ const RECORD: usize = 1024;
 /// So many records are made before the deadline is asked again: a millisecond's work.
 const UNASKED: u64 = 1024;
 
-/// Succeeds after some time.
+/// Succeeds after a delay.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sleep {
@@ -37,30 +37,30 @@ pub struct Sleep {
 }
 
 impl Input for Sleep {
-    const SUMMARY: &'static str = "Succeeds after some time.";
+    const SUMMARY: &'static str = "Succeeds after a delay.";
     const RESULT: &'static str = "An object: `slept_ms`.";
     const NEEDS: Needs = Needs::Nothing;
 }
 
-/// Fails as it is told to.
+/// Fails with the given kind.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fail {
     /// The kind of the failure.
     pub kind: ErrorKind,
-    /// Its message. That of a `cancelled` one decides the exit code, as it names the signal.
+    /// Its message. With the kind `cancelled`, the signal in it decides the exit code.
     #[serde(default)]
     pub message: Option<String>,
-    /// When a repeat may help, in milliseconds.
+    /// The value of `retry_after_ms`.
     #[serde(default)]
     pub retry_after_ms: Option<u64>,
-    /// Fail by a panic, as a fault of the host's own would; only with the kind `internal`.
+    /// Fail by a panic, like a bug in the host. Only with the kind `internal`.
     #[serde(default)]
     pub panic: bool,
 }
 
 impl Input for Fail {
-    const SUMMARY: &'static str = "Fails as it is told to.";
+    const SUMMARY: &'static str = "Fails with the given kind.";
     const RESULT: &'static str = "None: it always fails.";
     const NEEDS: Needs = Needs::Nothing;
 
@@ -73,7 +73,7 @@ impl Input for Fail {
     }
 }
 
-/// Gives an answer of that size.
+/// Returns a result of the given size.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Huge {
@@ -82,7 +82,7 @@ pub struct Huge {
 }
 
 impl Input for Huge {
-    const SUMMARY: &'static str = "Gives an answer of that size.";
+    const SUMMARY: &'static str = "Returns a result of the given size.";
     const RESULT: &'static str = "An array of invented records: `$[*]`.";
     const NEEDS: Needs = Needs::Nothing;
 
@@ -177,20 +177,11 @@ async fn pause(call: &Call<'_>, milliseconds: u64, attempt: &str) -> Result<(), 
 
 fn failure(kind: ErrorKind, message: Option<String>, retry_after_ms: Option<u64>) -> Failure {
     let words = message.unwrap_or_else(|| match kind {
+        // The exit code needs a signal's name.
         ErrorKind::Cancelled => "Stopped by SIGTERM, as it was asked for.".to_owned(),
         _ => format!("A failure of the kind \"{}\" was asked for.", kind.name()),
     });
-    // As a platform asks for it in words: the exit code of each signal is its own.
-    let signal = if words.contains("SIGINT") {
-        Signal::Interrupt
-    } else {
-        Signal::Terminate
-    };
-    let failure = match kind {
-        ErrorKind::Cancelled => Failure::new(kind, words).with_detail(Detail::Stopped(signal)),
-        _ => Failure::new(kind, words),
-    };
-    failure.retry_after(retry_after_ms.map(Duration::from_millis))
+    Failure::new(kind, words).retry_after(retry_after_ms.map(Duration::from_millis))
 }
 
 fn document(value: &impl Serialize) -> Result<Document, Failure> {

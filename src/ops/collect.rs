@@ -43,22 +43,21 @@ const TOO_FAR: (&str, &str) = (
     "Nothing needs to be done: the next run goes on from here.",
 );
 
-/// Collects what became available in every content type since the last run.
+/// Fetches new content of several content types since the last run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Collect {
-    /// The content types, in the order in which their records are told; none: all whose
-    /// subscriptions are enabled.
+    /// The content types, in the order of the result. Default: all with an enabled subscription.
     #[serde(default)]
     pub content_types: Vec<ContentType>,
-    /// How far back the first run of a content type looks: a number and minutes, hours, days,
-    /// weeks, months or years, such as `3 days`. At most 7 days come; default `10 minutes`.
+    /// The time range of the first run of a content type: a number and minutes, hours, days, weeks,
+    /// months or years, such as `3 days`. Default: `10 minutes`. The service stores 7 days.
     #[serde(default)]
     pub first_fetch: Option<String>,
-    /// Only records of these users: `UserId`, and the people whom a loss-prevention record names.
+    /// Only records of these users: `UserId`, or a person in a data loss prevention record.
     #[serde(default)]
     pub users: Vec<String>,
-    /// Only records of these types: numbers, known or not, or names.
+    /// Only records of these types: numbers (also unknown ones) or names.
     #[serde(default)]
     pub record_types: Vec<String>,
     /// Only records of these workloads.
@@ -71,7 +70,7 @@ pub struct Collect {
 
 impl Input for Collect {
     const SUMMARY: &'static str =
-        "Collects what became available in every content type since the last run.";
+        "Fetches new content of several content types since the last run.";
     const RESULT: &'static str = "An array of audit records: `$[*]`.";
     const STATE: bool = true;
     const PERMISSIONS: &'static [(&'static str, &'static str)] = &[

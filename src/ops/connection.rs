@@ -20,15 +20,15 @@ use crate::protocol::{Document, ErrorKind, Failure, Warning};
 pub struct Test {
     /// The services to sign in for.
     pub services: Vec<Service>,
-    /// How far back the first run of a collecting command is to look: a number and minutes, hours,
-    /// days, weeks, months or years. It is only judged: more than one week is refused.
+    /// Checks the time range of a first fetch: a number and minutes, hours, days, weeks, months or
+    /// years. More than one week is rejected.
     pub first_fetch: Option<String>,
-    /// List the subscriptions after the sign-ins, which needs the permission to read the feed: so a
-    /// missing permission is told apart from a wrong secret.
+    /// Lists the subscriptions after the sign-ins. This needs the permission to read the feed, so it
+    /// distinguishes a missing permission from a wrong secret.
     pub subscriptions: bool,
-    /// Content types that a collecting command is to read: one that is not subscribed to is told.
+    /// Checks that these content types have an enabled subscription.
     pub content_types: Vec<ContentType>,
-    /// Record types that it is to keep; they are only judged.
+    /// Checks the names of these record types.
     pub record_types: Vec<String>,
 }
 
@@ -55,7 +55,7 @@ impl Default for Test {
 }
 
 impl Input for Test {
-    const SUMMARY: &'static str = "Signs in for every service that is named.";
+    const SUMMARY: &'static str = "Signs in to each service in `services`.";
     const RESULT: &'static str =
         "An array, one object per service: `service`, `audience`, `roles`.";
 

@@ -21,36 +21,36 @@ use crate::when::rfc3339;
 
 const NAME: &str = "feed.content.list";
 
-/// Lists the audit records of one content type and time window, filtered record by record.
+/// Lists the audit records of one content type and time window, with filters.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct List {
     /// The content type; its subscription must be enabled.
     pub content_type: ContentType,
-    /// Start of the window, inclusive, RFC 3339; the time is that of availability. Both times or
-    /// neither; neither: the last 24 hours.
+    /// Start of the window, inclusive, RFC 3339; compared with the time of availability. Set both
+    /// times or neither. Default: the last 24 hours.
     #[serde(default)]
     pub start_time: Option<String>,
     /// End of the window, exclusive, RFC 3339; at most 24 hours after the start.
     #[serde(default)]
     pub end_time: Option<String>,
-    /// Only records of these users: `UserId`, and the people whom a loss-prevention record names.
+    /// Only records of these users: `UserId`, or a person in a data loss prevention record.
     #[serde(default)]
     pub users: Vec<String>,
-    /// Only records of these types: numbers, known or not, or names.
+    /// Only records of these types: numbers (also unknown ones) or names.
     #[serde(default)]
     pub record_types: Vec<String>,
-    /// Only records of these workloads, upper and lower case as in the records.
+    /// Only records of these workloads. Names are case-sensitive.
     #[serde(default)]
     pub workloads: Vec<String>,
-    /// Only records of these operations, upper and lower case as in the records.
+    /// Only records of these operations. Names are case-sensitive.
     #[serde(default)]
     pub operations: Vec<String>,
 }
 
 impl Input for List {
     const SUMMARY: &'static str =
-        "Lists the audit records of one content type and time window, filtered record by record.";
+        "Lists the audit records of one content type and time window, with filters.";
     const RESULT: &'static str = "An array of audit records: `$[*]`.";
     const STATE: bool = true;
     const PERMISSIONS: &'static [(&'static str, &'static str)] = &[

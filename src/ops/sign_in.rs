@@ -11,25 +11,24 @@ use crate::microsoft::connection::Credential;
 use crate::ops::{Call, Input, Needs, Reply};
 use crate::protocol::{Document, ErrorKind, Failure, Warning};
 
-/// Makes the address where a person signs in and consents.
+/// Generates the URL where a person signs in and consents.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoginUrl {}
 
 impl Input for LoginUrl {
-    const SUMMARY: &'static str = "Makes the address where a person signs in and consents.";
+    const SUMMARY: &'static str = "Generates the URL where a person signs in and consents.";
     const RESULT: &'static str = "An object: `login_url`.";
     const NEEDS: Needs = Needs::LoginPage;
 }
 
-/// Throws away every token that is kept for the connection's account.
+/// Deletes all stored tokens of the connection's account.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reset {}
 
 impl Input for Reset {
-    const SUMMARY: &'static str =
-        "Throws away every token that is kept for the connection's account.";
+    const SUMMARY: &'static str = "Deletes all stored tokens of the connection's account.";
     const RESULT: &'static str = "An object: `removed`, the number of deleted tokens.";
     const NEEDS: Needs = Needs::Account;
 }

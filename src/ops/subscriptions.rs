@@ -18,19 +18,19 @@ use crate::protocol::{Document, ErrorKind, Failure, Warning};
 pub struct Start {
     /// The content type to subscribe to.
     pub content_type: ContentType,
-    /// Where notifications of new content go; passed on as given.
+    /// The address to notify of new content, sent to the service unchanged.
     #[serde(default)]
     pub webhook: Option<String>,
-    /// What it counts as when the subscription is enabled already and nothing changes.
+    /// The outcome if the subscription is already enabled and nothing changes.
     #[serde(default)]
     pub already_enabled: AlreadyEnabled,
 }
 
-/// What "enabled already" counts as.
+/// The outcome if the subscription is already enabled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AlreadyEnabled {
-    /// A failure, in the service's words.
+    /// A failure with the service's message.
     #[default]
     Failure,
     /// A success with a warning.
@@ -48,7 +48,7 @@ impl Input for Start {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stop {
-    /// The content type to stop subscribing to.
+    /// The content type to unsubscribe from.
     pub content_type: ContentType,
 }
 

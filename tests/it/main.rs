@@ -22,6 +22,7 @@ mod contracts;
 mod corpus;
 mod fuzz;
 mod histories;
+mod language;
 mod limits;
 
 mod lossless;

@@ -53,8 +53,8 @@ pub(super) struct RunAlone {
 
 const POLL_HINT: &str = "\
 The state is stored in --state, else in $STATE_DIRECTORY, else in $XDG_STATE_HOME/soarhost, else in
-~/.local/state/soarhost. A failure that can pass is retried. Exit codes: those of `run`; 75 also if
-another poll uses the same state or file, 74 if the sink cannot be written.
+~/.local/state/soarhost. Temporary failures are retried. Exit codes: those of `run`; 75 also if another
+poll uses the same state or file, 74 if the sink cannot be written.
 
 Operator settings, such as --profiles: `soarhost help settings`.";
 
@@ -80,7 +80,7 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) endpoints: Option<PathBuf>,
-    /// Trust the certificates in this PEM file too
+    /// Also trust the certificates in this PEM file
     #[arg(
         long,
         global = true,
@@ -89,7 +89,7 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) ca_file: Option<PathBuf>,
-    /// Trust the machine's certificates too
+    /// Also trust the machine's certificates
     #[arg(long, global = true)]
     pub(super) system_roots: bool,
     /// Use the manifests/ and mappings/ in this folder instead of the built-in ones
@@ -101,7 +101,7 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) catalog: Option<PathBuf>,
-    /// Stored connections, which requests refer to by name (`soarhost schema profiles`)
+    /// Read stored connections, which requests select by name, from this file (`soarhost schema profiles`)
     #[arg(
         long,
         global = true,
@@ -110,7 +110,7 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) profiles: Option<PathBuf>,
-    /// Store encrypted tokens, and the states of requests with a `state_key`, in this folder
+    /// Store encrypted tokens and the states of requests with a `state_key` in this folder
     #[arg(
         long,
         global = true,
@@ -119,10 +119,10 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) state: Option<PathBuf>,
-    /// Let `env:` references read this environment variable too (SOAR_* are always allowed)
+    /// Allow `env:` references to this environment variable (SOAR_* are always allowed)
     #[arg(long, global = true, value_name = "NAME")]
     pub(super) allow_env: Vec<String>,
-    /// Let `file:` references read files in this folder
+    /// Allow `file:` references to files in this folder
     #[arg(
         long,
         global = true,
@@ -131,7 +131,7 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) secrets_dir: Option<PathBuf>,
-    /// Memory for what the service sends in one run: a number and KiB, MiB or GiB; a run that needs more ends early and can be resumed [default: 512MiB]
+    /// Limit the service data that one run holds: a number and KiB, MiB or GiB. A larger run ends early and can be resumed [default: 512MiB]
     #[arg(
         long,
         global = true,
@@ -140,10 +140,10 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) max_memory: Option<String>,
-    /// Send secrets that requests give as references also where "Trust any certificate" is on
+    /// Allow "Trust any certificate" in requests with secret references or a managed identity
     #[arg(long, global = true)]
     pub(super) allow_insecure_tls: bool,
-    /// What requests must not use: insecure-tls, managed-identity, inline-mapping, inline-rules, inline-connection, write
+    /// Reject requests that use one of: insecure-tls, managed-identity, inline-mapping, inline-rules, inline-connection, write
     #[arg(
         long,
         global = true,
@@ -156,7 +156,7 @@ pub(super) struct SettingsArgs {
     /// Use this fixed time instead of the system clock (for tests)
     #[arg(long, global = true, value_name = "RFC3339")]
     pub(super) now: Option<String>,
-    /// How much to log on stderr
+    /// The log level on stderr [default: warn]
     #[arg(
         long,
         global = true,
@@ -166,7 +166,7 @@ pub(super) struct SettingsArgs {
         hide_env_values = true
     )]
     pub(super) log_level: Option<LogLevel>,
-    /// How to write log lines
+    /// The format of log lines
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,
 }
@@ -181,9 +181,9 @@ pub(super) enum LogLevel {
     /// Errors and warnings
     #[default]
     Warn,
-    /// Also the outcome of each run and each retry
+    /// Errors, warnings, the outcome of each run, and each retry
     Info,
-    /// Also each request to a service
+    /// The same, and each request to a service
     Debug,
     /// Everything, with secrets redacted
     Trace,
@@ -192,7 +192,7 @@ pub(super) enum LogLevel {
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
-    /// Lines for people
+    /// Plain lines
     #[default]
     Text,
     /// One JSON object per line
@@ -205,7 +205,7 @@ pub(super) enum Command {
     /// Run one request from FILE or stdin; print the result on stdout
     #[command(after_help = SETTINGS_HINT)]
     Run(RunArgs),
-    /// Run a request until there is nothing more to fetch; append what comes to a file or stdout
+    /// Run a request until nothing is left to fetch; append the events or records to a file or stdout
     #[command(after_help = POLL_HINT)]
     Poll(PollArgs),
     /// Run a sample request of a command in the built-in simulator
@@ -221,7 +221,7 @@ pub(super) enum Command {
     Operations(OperationsArgs),
     /// Print a JSON Schema (2020-12), or write the schemas of a catalog's files
     Schema(SchemaArgs),
-    /// Check manifests and mappings; print every fault with file and line
+    /// Check a catalog's files, requests, profiles, worlds and endpoints; print each fault with its place
     Validate(ValidateArgs),
     /// Map saved raw data to events, offline
     Map(MapArgs),
@@ -306,7 +306,7 @@ pub(super) struct TryArgs {
 /// Arguments of `list`.
 #[derive(Args, Debug)]
 pub(super) struct ListArgs {
-    /// Include `chaos`, which produces faults on purpose
+    /// Include `chaos`, which returns faults on request
     #[arg(long)]
     pub(super) all: bool,
     /// Print JSON
@@ -319,7 +319,7 @@ pub(super) struct ListArgs {
 pub(super) struct DescribeArgs {
     /// INTEGRATION or INTEGRATION.COMMAND [default: all]
     pub(super) name: Option<String>,
-    /// Include `chaos`, which produces faults on purpose
+    /// Include `chaos`, which returns faults on request
     #[arg(long)]
     pub(super) all: bool,
     /// Print JSON
@@ -337,9 +337,9 @@ pub(super) struct SampleArgs {
 /// Arguments of `operations`.
 #[derive(Args, Debug)]
 pub(super) struct OperationsArgs {
-    /// One operation; without it, all and the slots of a connection
+    /// One operation [default: all operations and the connection slots]
     pub(super) name: Option<String>,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -350,7 +350,7 @@ pub(super) struct SchemaArgs {
     /// request, result, manifest, mapping, patch, fields, endpoints, profiles, world, or INTEGRATION.COMMAND
     #[arg(required_unless_present = "write")]
     pub(super) name: Option<String>,
-    /// Write all but the commands' schemas below this catalog folder, where `$schema` of its files finds them
+    /// Write the schemas of a catalog's files to DIR/snapshots/schema, where their `$schema` points
     #[arg(long, value_name = "DIR", conflicts_with = "name")]
     pub(super) write: Option<PathBuf>,
 }
@@ -358,7 +358,7 @@ pub(super) struct SchemaArgs {
 /// Arguments of `validate`.
 #[derive(Args, Debug)]
 pub(super) struct ValidateArgs {
-    /// Manifest and mapping files, or catalog folders [default: the catalog in use]
+    /// Files or catalog folders [default: the catalog in use]
     pub(super) paths: Vec<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -388,7 +388,7 @@ pub(super) struct ReferenceArgs {
 #[cfg(feature = "sim")]
 #[derive(Args, Debug)]
 pub(super) struct SimulateArgs {
-    /// A file that describes tenants, applications, data and faults (`soarhost schema world`)
+    /// Use the tenants, applications, data and faults in this file (`soarhost schema world`)
     #[arg(long, value_name = "FILE")]
     pub(super) world: Option<PathBuf>,
     /// The port on 127.0.0.1; 0 selects a free port
@@ -397,7 +397,7 @@ pub(super) struct SimulateArgs {
     /// Serve http instead of https
     #[arg(long)]
     pub(super) plain: bool,
-    /// Let time pass, so that new content arrives and tokens expire, or not
+    /// Whether time passes: new content arrives, and content and tokens expire
     #[arg(long, value_enum, default_value_t = ClockMode::Running)]
     pub(super) clock: ClockMode,
 }
@@ -406,8 +406,8 @@ pub(super) struct SimulateArgs {
 #[cfg(feature = "sim")]
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum ClockMode {
-    /// It runs from `now` of the world, from `--now` or from the current time.
+    /// Time passes, starting at `now` of the world, at `--now` or at the current time
     Running,
-    /// It stands still, so that every answer can be repeated.
+    /// Time stands still: every answer can be repeated
     Still,
 }

@@ -46,7 +46,7 @@ pub fn page(manifest: &Manifest, catalog: &Catalog) -> Result<String, Failure> {
     }
     page.push_str("\n## Connection\n\n");
     match manifest.connection.as_slice() {
-        [] => line(&mut page, "None is needed."),
+        [] => line(&mut page, "This integration needs no connection."),
         connection => params(&mut page, connection),
     }
     page.push_str("\n## Commands\n");
@@ -80,7 +80,7 @@ fn command_section(
         let _ = write!(page, "\n{note}\n");
     }
     if !command.permissions.is_empty() {
-        page.push_str("\n| Permission | of | granted to |\n|---|---|---|\n");
+        page.push_str("\n| Permission | API | Type |\n|---|---|---|\n");
         for permission in &command.permissions {
             let grant = permission.grant.word();
             line(
@@ -97,7 +97,7 @@ fn command_section(
     outputs(page, command, catalog)?;
     let _ = write!(
         page,
-        "\nOn failure `result` begins \"{}\".\n",
+        "\nOn failure, `result` begins \"{}\".\n",
         command.indicator()
     );
     Ok(())
@@ -215,7 +215,7 @@ fn outputs(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Resul
     }
     context(page, command, catalog)?;
     if !command.outputs.key_fields.is_empty() {
-        page.push_str("\n| Key field | Holds |\n|---|---|\n");
+        page.push_str("\n| Key field | Content |\n|---|---|\n");
         for field in &command.outputs.key_fields {
             line(page, &format!("| {} | {} |", field.name, field.summary));
         }
@@ -269,7 +269,7 @@ fn context(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Resul
     let rows = match &command.outputs.context {
         None => return Ok(()),
         Some(Context::Path(path)) => {
-            let told = format!("\n`context_data`: what stands at `{path}` of the raw data.");
+            let told = format!("\n`context_data`: the part of the raw data at `{path}`.");
             line(page, &told);
             return Ok(());
         }
@@ -278,16 +278,13 @@ fn context(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Resul
     let mapping = catalog.mapping(&rows.mapping)?;
     let _ = write!(
         page,
-        "\n`context_data`: rows at `{}`, made by the mapping `{}`; what is empty is left out.\n",
+        "\n`context_data`: rows at `{}`, from the mapping `{}`, without empty values.\n",
         rows.at, rows.mapping
     );
     if rows.merge.is_some() {
-        line(
-            page,
-            &format!("A platform merges them under `{}`.", rows.merge_key()),
-        );
+        line(page, &format!("Merge expression: `{}`.", rows.merge_key()));
     }
-    page.push_str("\n| Context path | From | Holds |\n|---|---|---|\n");
+    page.push_str("\n| Context path | Source | Content |\n|---|---|---|\n");
     for field in mapping.sources.iter().flat_map(|source| &source.fields) {
         let note = field.note.as_deref().unwrap_or_default();
         let steps = steps(field);
@@ -315,7 +312,7 @@ fn readable(page: &mut String, command: &CommandSpec) {
         let _ = write!(page, "\n`readable`: \"{}\".\n", text.replace('\n', " "));
     }
     if let Some(text) = &readable.unchanged {
-        line(page, &format!("If nothing was to be changed: \"{text}\"."));
+        line(page, &format!("If nothing changes: \"{text}\"."));
     }
 }
 
@@ -323,12 +320,12 @@ fn codes(page: &mut String, manifest: &Manifest) {
     if manifest.codes.is_empty() {
         return;
     }
-    page.push_str("\n## Status codes of its own\n\n| When | `status_code` |\n|---|---|\n");
+    page.push_str("\n## Status codes\n\n| Cause | `status_code` |\n|---|---|\n");
     for (when, code) in &manifest.codes {
         line(page, &format!("| `{when}` | `{code}` |"));
     }
     page.push_str(
         "\nOtherwise: the Management API's `AF…` code, `AADSTS…` for a refused sign-in, the HTTP status, \
-         or the number of the kind. The service's own code always stands in `error.upstream.code`.\n",
+         or the number of the kind. The service's own code is always in `error.upstream.code`.\n",
     );
 }

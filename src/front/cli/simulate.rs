@@ -62,8 +62,8 @@ pub(super) fn simulate(args: &SimulateArgs, operator: &SettingsArgs, out: &mut O
         out.finish()?;
         let cancel = run::listen();
         let (endpoint, header) = sim.app_service();
-        tracing::info!("as an app service: IDENTITY_ENDPOINT={endpoint} IDENTITY_HEADER={header}");
-        tracing::info!("the simulator listens; SIGINT ends it");
+        tracing::info!("managed identity of an app service: IDENTITY_ENDPOINT={endpoint} IDENTITY_HEADER={header}");
+        tracing::info!("the simulator is ready; SIGINT stops it");
         cancel.wait().await;
         sim.stop().await;
         Ok(0)

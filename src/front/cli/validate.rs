@@ -131,7 +131,7 @@ fn file_findings(path: &Path, settings: &SettingsArgs) -> Vec<Finding> {
     let Some(kind) = kind_of(&object) else {
         let known: Vec<&str> = KINDS.iter().map(|(_, member, _)| *member).collect();
         let message = format!(
-            "The kind of this file is unknown: it has no `$schema` of soarhost, and none of the members {} to tell it by.",
+            "The type of this file is unknown. A file must have a `$schema` of soarhost or one of the members {}.",
             known.join(", ")
         );
         return vec![bare(Some((1, 1)), message)];

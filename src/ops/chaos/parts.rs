@@ -21,24 +21,24 @@ use crate::when::rfc3339;
 /// How many records are made at most; `chaos.huge` is for more.
 const MAX_RECORDS: u64 = 100_000;
 
-/// Delivers some records and fails; the repeat with the state delivers the rest.
+/// Delivers some records and fails; a request with the state delivers the missing ones.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Partial {
-    /// How many records come before it fails.
+    /// The number of records before the failure.
     pub records: NonZeroU64,
-    /// How many are still missing then.
+    /// The number of records missing after the failure.
     pub missing: NonZeroU64,
     /// The kind of the failure.
     pub kind: ErrorKind,
-    /// When a repeat may help, in milliseconds.
+    /// The value of `retry_after_ms`.
     #[serde(default)]
     pub retry_after_ms: Option<u64>,
 }
 
 impl Input for Partial {
     const SUMMARY: &'static str =
-        "Delivers some records and fails; the repeat with the state delivers the rest.";
+        "Delivers some records and fails; a request with the state delivers the missing ones.";
     const RESULT: &'static str = "An array of invented records: `$[*]`.";
     const STATE: bool = true;
     const NEEDS: Needs = Needs::Nothing;
@@ -64,9 +64,9 @@ impl Partial {
 pub struct Flap {
     /// The kind of the failure.
     pub kind: ErrorKind,
-    /// Which attempt this is, from 1: odd ones fail and even ones succeed. Without it the state
-    /// counts: as a failed run cannot move a state, a run that goes wrong is then partially
-    /// successful, and the next one delivers what it owed.
+    /// The number of this attempt, from 1: odd attempts fail, even attempts succeed. Without it, runs
+    /// with the returned state alternate between partially successful (one event missing) and
+    /// successful (the missing event).
     #[serde(default)]
     pub attempt: Option<NonZeroU64>,
 }
@@ -78,20 +78,20 @@ impl Input for Flap {
     const NEEDS: Needs = Needs::Nothing;
 }
 
-/// Delivers pages of records with a pause between each.
+/// Delivers pages of records with a pause between pages.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SlowPage {
-    /// How many pages.
+    /// The number of pages.
     pub pages: NonZeroU64,
-    /// How many records a page has.
+    /// The number of records of a page.
     pub records: NonZeroU64,
-    /// The pause before every page but the first of a run, in milliseconds.
+    /// The pause between two pages of a run, in milliseconds.
     pub pause_ms: u64,
 }
 
 impl Input for SlowPage {
-    const SUMMARY: &'static str = "Delivers pages of records with a pause between each.";
+    const SUMMARY: &'static str = "Delivers pages of records with a pause between pages.";
     const RESULT: &'static str = "An array of invented records: `$[*]`.";
     const STATE: bool = true;
     const NEEDS: Needs = Needs::Nothing;
