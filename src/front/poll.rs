@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::clock::Clock;
 use crate::host::{Cancel, Held, Host, Ran};
 use crate::protocol::document::{Member, elements, members};
-use crate::protocol::{Coverage, Failure, ResultEnvelope};
+use crate::protocol::{Coverage, Failure, ResultEnvelope, Signal};
 use crate::when;
 
 /// The shortest wait after a failure that can pass.
@@ -215,8 +215,7 @@ fn wait_before_next(
 
 /// The exit code if a signal was raised.
 fn stopped(cancel: &Cancel) -> Option<u8> {
-    let name = cancel.raised()?;
-    Some(if name == "SIGINT" { 130 } else { 143 })
+    cancel.raised().map(Signal::exit_code)
 }
 
 /// True if something is missing for good.

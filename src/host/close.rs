@@ -11,14 +11,13 @@ use crate::host::catalog::Target;
 use crate::host::secrets;
 use crate::manifest::{CommandSpec, Permission};
 use crate::names::alike;
-use crate::net::refusal::OTHER_REASON;
 use crate::net::transcript::Rehearsed;
 use crate::ops::Reply;
 use crate::output::{self, Presentation, Presented};
 use crate::protocol::envelope::{Envelope, Meta, Options, Section};
 use crate::protocol::failure::{Codes, ErrorBlock, ErrorKind, Failure, FaultItem};
 use crate::protocol::result::{Metrics, ReturnData};
-use crate::protocol::{Document, PROTOCOL, Redactor, ResultEnvelope, State, Watch};
+use crate::protocol::{Detail, Document, PROTOCOL, Redactor, ResultEnvelope, State, Watch};
 
 use super::stop::Stop;
 use super::{Checked, redact};
@@ -164,7 +163,7 @@ impl Head {
         let at_login = failure
             .vendor_code()
             .is_some_and(|code| code.starts_with("AADSTS"));
-        let other = at_login || failure.broken_rule() == Some(OTHER_REASON);
+        let other = at_login || failure.detail() == Some(Detail::StatedReason);
         if failure.kind() != ErrorKind::Forbidden || other || self.permissions.is_empty() {
             return failure;
         }

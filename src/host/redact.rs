@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::host::{Cancel, Checked, TIMEOUT};
+use crate::net::deadline::stopped;
 use crate::protocol::event::Fields;
 use crate::protocol::failure::{ErrorBlock, ErrorKind, Upstream};
 use crate::protocol::redact::Stopped;
@@ -46,8 +47,8 @@ impl Ends {
     /// What a run whose search was given up failed of.
     pub(super) fn failure(&self) -> Failure {
         let when = "before the result was searched for secrets";
-        if let Some(name) = self.cancel.raised() {
-            return Failure::new(ErrorKind::Cancelled, format!("Stopped by {name} {when}."));
+        if let Some(signal) = self.cancel.raised() {
+            return stopped(signal, when);
         }
         if !self.must_end() {
             return super::internal();

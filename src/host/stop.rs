@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use crate::host::Cancel;
+use crate::net::deadline::stopped;
 use crate::net::{Held, MemoryBudget};
 use crate::protocol::{ErrorKind, Failure};
 
@@ -64,12 +65,11 @@ impl<'a> Stop<'a> {
     /// Fails if the work must stop; `made` is the bytes that it made since the last call.
     pub(super) fn check(&self, made: usize) -> Result<(), Failure> {
         let now = Instant::now();
-        if let Some(name) = self.signal.and_then(Cancel::raised) {
+        if let Some(signal) = self.signal.and_then(Cancel::raised) {
             let first = self.signalled.get().unwrap_or(now);
             self.signalled.set(Some(first));
             if now >= first + AFTER_SIGNAL {
-                let message = format!("Stopped by {name} {}.", self.stage);
-                return Err(Failure::new(ErrorKind::Cancelled, message));
+                return Err(stopped(signal, self.stage));
             }
         }
         if self.ends.is_some_and(|ends| now >= ends) {
@@ -90,6 +90,7 @@ impl<'a> Stop<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Signal;
 
     #[test]
     fn deadline_of_zero_ends_compiling_and_leaves_an_answer_a_moment() {
@@ -99,7 +100,7 @@ mod tests {
         let (signal, memory) = (Cancel::default(), MemoryBudget::new(10));
         let stop = Stop::after((started, Duration::ZERO), &signal, &memory);
         assert!(stop.check(6).is_ok());
-        signal.raise("SIGTERM");
+        signal.raise(Signal::Terminate);
         assert!(stop.check(4).is_ok(), "a result is still made of what came");
         let full = stop.check(1).expect_err("11 of 10 bytes");
         assert!(full.message().contains("--max-memory"), "{full}");

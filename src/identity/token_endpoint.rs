@@ -176,6 +176,10 @@ fn classify(response: &ApiResponse) -> Option<Failure> {
         .into_iter()
         .find(|text| !text.is_empty());
     let failure = response.refusal(meaning.kind, Some(&code), said.unwrap_or_default());
+    let failure = match number {
+        Some(_) => failure.with_documented_code(),
+        None => failure,
+    };
     Some(match meaning.why {
         Some((cause, advice)) => failure.cause(cause).advice(advice),
         None if words.is_empty() => Reason::Missing.explain(failure),

@@ -17,10 +17,10 @@ use crate::net::memory::{Held, MemoryBudget};
 use crate::net::message::{
     ApiRequest, ApiResponse, Body, Method, Sink, SinkError, is_link_local, is_loopback,
 };
-use crate::net::retry::{Pace, SAME_AGAIN};
+use crate::net::retry::Pace;
 use crate::net::throttle::Throttle;
 use crate::net::tls::{self, Trust};
-use crate::protocol::{ErrorKind, Failure};
+use crate::protocol::{Detail, ErrorKind, Failure};
 
 /// The largest answer that is read, in bytes after decompression.
 pub const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -187,7 +187,7 @@ impl HttpClient {
             if response.received > self.max_body {
                 let limit = self.max_body;
                 let words = format!("the answer is larger than {limit} bytes.");
-                return Err(response.bad(&words).rule(SAME_AGAIN));
+                return Err(response.bad(&words).with_detail(Detail::Permanent));
             }
             body.receive(response.status, &chunk)
                 .map_err(|stop| failed(&response, stop))?;
@@ -380,7 +380,7 @@ impl HttpClient {
         let failure = Failure::new(stage.kind(), format!("{host}: {what}: {why}."));
         // Whom to trust does not change from one moment to the next.
         let failure = match stage {
-            Stage::Tls if why.contains("certificate") => failure.rule(SAME_AGAIN),
+            Stage::Tls if why.contains("certificate") => failure.with_detail(Detail::Permanent),
             _ => failure,
         };
         failure.cause(cause).advice(advice)

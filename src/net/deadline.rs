@@ -10,11 +10,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::protocol::{ErrorKind, Failure};
+use crate::protocol::{Detail, ErrorKind, Failure, Signal};
 
 /// Tells every run of the process that it was told to stop. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct CancelSignal(Arc<watch::Sender<Option<&'static str>>>);
+pub struct CancelSignal(Arc<watch::Sender<Option<Signal>>>);
 
 impl Default for CancelSignal {
     fn default() -> Self {
@@ -23,18 +23,17 @@ impl Default for CancelSignal {
 }
 
 impl CancelSignal {
-    /// Stops the runs; `name` is `SIGTERM` or `SIGINT` and stands in their messages. The first one
-    /// counts; whether this was it is returned.
-    pub fn raise(&self, name: &'static str) -> bool {
+    /// Stops the runs. Only the first signal counts; returns whether this is the first.
+    pub fn raise(&self, signal: Signal) -> bool {
         self.0.send_if_modified(|raised| {
             let first = raised.is_none();
-            *raised = raised.or(Some(name));
+            *raised = raised.or(Some(signal));
             first
         })
     }
 
-    /// The name of the signal, if it was raised.
-    pub fn raised(&self) -> Option<&'static str> {
+    /// The signal, if one was raised.
+    pub fn raised(&self) -> Option<Signal> {
         *self.0.borrow()
     }
 
@@ -51,7 +50,7 @@ pub struct Deadline {
     limit: Duration,
     /// `None`: further away than the clock reaches.
     ends: Option<Instant>,
-    signal: watch::Receiver<Option<&'static str>>,
+    signal: watch::Receiver<Option<Signal>>,
 }
 
 impl Deadline {
@@ -71,8 +70,8 @@ impl Deadline {
 
     /// May something new be begun? `attempt` says what.
     pub fn ask(&self, attempt: &str) -> Result<(), Failure> {
-        if let Some(name) = *self.signal.borrow() {
-            return Err(cancelled(name, &format!("before {attempt}")));
+        if let Some(signal) = *self.signal.borrow() {
+            return Err(stopped(signal, &format!("before {attempt}")));
         }
         match self.ends {
             Some(ends) if Instant::now() >= ends => {
@@ -93,7 +92,7 @@ impl Deadline {
         tokio::select! {
             biased;
             outcome = work => outcome,
-            name = self.raised() => Err(cancelled(name, &during)),
+            signal = self.raised() => Err(stopped(signal, &during)),
             () = self.expired() => Err(self.timed_out(&during)),
         }
     }
@@ -107,14 +106,14 @@ impl Deadline {
         })
     }
 
-    async fn raised(&self) -> &'static str {
+    async fn raised(&self) -> Signal {
         let mut signal = self.signal.clone();
-        let name = match signal.wait_for(Option::is_some).await {
-            Ok(name) => *name,
+        let raised = match signal.wait_for(Option::is_some).await {
+            Ok(raised) => *raised,
             Err(_) => None,
         };
-        match name {
-            Some(name) => name,
+        match raised {
+            Some(raised) => raised,
             // The sender is gone: nobody can raise it any more.
             None => std::future::pending().await,
         }
@@ -136,8 +135,10 @@ impl Deadline {
     }
 }
 
-fn cancelled(name: &str, when: &str) -> Failure {
-    Failure::new(ErrorKind::Cancelled, format!("Stopped by {name} {when}."))
+/// The failure of a run that a signal stopped.
+pub fn stopped(signal: Signal, when: &str) -> Failure {
+    let message = format!("Stopped by {} {when}.", signal.name());
+    Failure::new(ErrorKind::Cancelled, message).with_detail(Detail::Stopped(signal))
 }
 
 #[cfg(test)]
@@ -171,8 +172,8 @@ mod tests {
         let signal = CancelSignal::default();
         let deadline = Deadline::new(Duration::MAX, &signal);
         assert!(deadline.ask("GET /x").is_ok());
-        signal.raise("SIGTERM");
-        signal.raise("SIGINT");
+        signal.raise(Signal::Terminate);
+        signal.raise(Signal::Interrupt);
         let failure =
             run(deadline.race("GET /x", async { Ok(()) })).expect_err("nothing new begins");
         assert_eq!(failure.kind(), ErrorKind::Cancelled);
@@ -185,7 +186,7 @@ mod tests {
         let deadline = Deadline::new(Duration::from_mins(1), &signal);
         let failure = run(async {
             let work = std::future::pending::<Result<(), Failure>>();
-            let raise = async { signal.raise("SIGINT") };
+            let raise = async { signal.raise(Signal::Interrupt) };
             futures_util::future::join(deadline.race("GET /x", work), raise)
                 .await
                 .0

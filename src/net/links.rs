@@ -7,8 +7,7 @@ use std::collections::HashSet;
 
 use url::Url;
 
-use crate::net::retry::SAME_AGAIN;
-use crate::protocol::{ErrorKind, Failure};
+use crate::protocol::{Detail, ErrorKind, Failure};
 
 /// More pages than any listing has: beyond them the links are taken to run in circles.
 pub const PAGE_LIMIT: usize = 10_000;
@@ -104,7 +103,7 @@ fn origin(url: &Url) -> String {
 
 fn refused(message: &str) -> Failure {
     Failure::new(ErrorKind::BadResponse, message)
-        .rule(SAME_AGAIN)
+        .with_detail(Detail::Permanent)
         .cause("Links in answers are followed only to the scheme, host and port that sent them, and each once.")
         .advice("Ask for a narrower time range; if it stays, report it to the service's support.")
 }

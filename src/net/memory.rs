@@ -6,13 +6,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::protocol::{ErrorKind, Failure, Warning};
+use crate::protocol::{Detail, ErrorKind, Failure, Warning};
 
 /// The memory of a run for which no other is set, in bytes.
 pub const DEFAULT: u64 = 512 << 20;
-
-/// The rule of a failure that a used-up budget caused.
-const RULE: &str = "memory";
 
 /// The memory of one run: `call.http.memory()` in an operation. Cheap to clone.
 ///
@@ -130,7 +127,7 @@ impl MemoryBudget {
             self.limit_text()
         );
         Failure::new(ErrorKind::BadResponse, words)
-            .rule(RULE)
+            .with_detail(Detail::MemoryUsedUp)
             .cause("The run holds as much data of the service as the operator allows.")
             .advice("Request less at once, or allow more with --max-memory.")
     }
@@ -138,7 +135,7 @@ impl MemoryBudget {
 
 /// Is this the failure of a request for which no memory was left?
 pub fn is_memory(failure: &Failure) -> bool {
-    failure.broken_rule() == Some(RULE)
+    failure.detail() == Some(Detail::MemoryUsedUp)
 }
 
 /// Bytes that are counted until this is dropped.

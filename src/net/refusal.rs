@@ -7,10 +7,7 @@
 use serde_json::Value;
 
 use crate::net::ApiResponse;
-use crate::protocol::{ErrorKind, Failure};
-
-/// The rule of a refusal that gives a reason, which nothing says is a missing permission.
-pub const OTHER_REASON: &str = "other_reason";
+use crate::protocol::{Detail, ErrorKind, Failure};
 
 /// The most bytes of a body that are quoted.
 const LONGEST_QUOTE: usize = 1000;
@@ -80,7 +77,7 @@ impl Reason {
         let failure = failure.cause(cause).advice(advice);
         match self {
             Self::Missing => failure,
-            _ => failure.rule(OTHER_REASON),
+            _ => failure.with_detail(Detail::StatedReason),
         }
     }
 }

@@ -9,10 +9,7 @@ use std::time::Duration;
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 
 use crate::net::memory::is_memory;
-use crate::protocol::{ErrorKind, Failure};
-
-/// The rule of a failure that would be the same every time.
-pub(crate) const SAME_AGAIN: &str = "same_again";
+use crate::protocol::{Detail, ErrorKind, Failure};
 
 /// How patiently requests are repeated.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +66,7 @@ pub fn is_passing(failure: &Failure, repeat: Repeat) -> bool {
     match failure.kind() {
         _ if repeat == Repeat::Never => false,
         ErrorKind::Network if repeat == Repeat::AfterAnswer => false,
-        ErrorKind::Network if failure.broken_rule() == Some(SAME_AGAIN) => false,
+        ErrorKind::Network if failure.detail() == Some(Detail::Permanent) => false,
         // Slowed down means: not done.
         ErrorKind::Throttled => true,
         // 408 and 5xx, a connection that broke, an attempt that took too long.
@@ -78,7 +75,7 @@ pub fn is_passing(failure: &Failure, repeat: Repeat) -> bool {
         ErrorKind::BadResponse => {
             let status = failure.http_status();
             let whole = status.is_none_or(|status| (200..300).contains(&status));
-            let unchanged = failure.broken_rule() == Some(SAME_AGAIN) || is_memory(failure);
+            let unchanged = failure.detail() == Some(Detail::Permanent) || is_memory(failure);
             safe && whole && !unchanged
         }
         _ => false,
@@ -151,7 +148,7 @@ mod tests {
                 "{kind:?}"
             );
         }
-        let large = Failure::new(K::BadResponse, "x").rule(SAME_AGAIN);
+        let large = Failure::new(K::BadResponse, "x").with_detail(Detail::Permanent);
         assert!(!is_passing(&large, Repeat::Safe));
     }
 

@@ -9,10 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::net::message::{ApiRequest, ApiResponse, Body};
-use crate::protocol::{ErrorKind, Failure};
-
-/// The rule by which a dry run's stop is told from any other failure.
-const DRY_RUN: &str = "dry_run";
+use crate::protocol::{Detail, ErrorKind, Failure};
 
 /// One request that would have been sent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -72,7 +69,10 @@ impl Transcript {
         if !requests.contains(&next) {
             requests.push(next);
         }
-        Err(Failure::new(ErrorKind::Cancelled, "Dry run: nothing was sent.").rule(DRY_RUN))
+        Err(
+            Failure::new(ErrorKind::Cancelled, "Dry run: nothing was sent.")
+                .with_detail(Detail::DryRun),
+        )
     }
 
     /// Writes an answer down.
@@ -90,7 +90,7 @@ impl Transcript {
 
 /// Is this failure only the end of a dry run's lane?
 pub fn is_rehearsal(failure: &Failure) -> bool {
-    failure.broken_rule() == Some(DRY_RUN)
+    failure.detail() == Some(Detail::DryRun)
 }
 
 fn rehearsed(request: &ApiRequest, bearer: bool) -> Rehearsed {

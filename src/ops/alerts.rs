@@ -1,6 +1,6 @@
 //! `graph.alerts.fetch`: fetches the alerts of a time window, newest first.
 //!
-//! The alerts are listed by [`listing`], part by part by time, from the [`checkpoint`] that the state
+//! The alerts are listed by `listing`, part by part by time, from the `checkpoint` that the state
 //! holds. With *Top Recent N* they are listed newest first until N are delivered, without it oldest
 //! first. A window that is given in the inputs is one round and has a state only while something of
 //! it is left. Without such a window, a command that keeps a state starts the next round at the

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::ops::{Call, Input, Needs, Reply};
-use crate::protocol::{Document, ErrorKind, Failure};
+use crate::protocol::{Detail, Document, ErrorKind, Failure, Signal};
 
 pub use parts::{Flap, Partial, SlowPage, flap, partial, slow_page};
 
@@ -177,11 +177,20 @@ async fn pause(call: &Call<'_>, milliseconds: u64, attempt: &str) -> Result<(), 
 
 fn failure(kind: ErrorKind, message: Option<String>, retry_after_ms: Option<u64>) -> Failure {
     let words = message.unwrap_or_else(|| match kind {
-        // The exit code needs a signal's name.
         ErrorKind::Cancelled => "Stopped by SIGTERM, as it was asked for.".to_owned(),
         _ => format!("A failure of the kind \"{}\" was asked for.", kind.name()),
     });
-    Failure::new(kind, words).retry_after(retry_after_ms.map(Duration::from_millis))
+    // As a platform asks for it in words: the exit code of each signal is its own.
+    let signal = if words.contains("SIGINT") {
+        Signal::Interrupt
+    } else {
+        Signal::Terminate
+    };
+    let failure = match kind {
+        ErrorKind::Cancelled => Failure::new(kind, words).with_detail(Detail::Stopped(signal)),
+        _ => Failure::new(kind, words),
+    };
+    failure.retry_after(retry_after_ms.map(Duration::from_millis))
 }
 
 fn document(value: &impl Serialize) -> Result<Document, Failure> {

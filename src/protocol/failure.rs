@@ -10,6 +10,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::protocol::detail::{Detail, Signal};
 pub use crate::protocol::kind::ErrorKind;
 use crate::protocol::shape::name_of;
 
@@ -83,6 +84,9 @@ pub struct ErrorBlock {
     pub upstream: Option<Upstream>,
     /// Single faults: every bad input, every failed blob.
     pub items: Vec<FaultItem>,
+    /// The signal that stopped the run; `message` names it for readers of the result.
+    #[serde(skip)]
+    pub stopped_by: Option<Signal>,
 }
 
 /// Whose fault a failure is.
@@ -106,6 +110,9 @@ pub struct Failure(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     rule: Option<&'static str>,
+    detail: Option<Detail>,
+    /// Is the service's code one that its documentation lists for callers?
+    is_code_documented: bool,
     message: String,
     cause: Option<String>,
     assistance: Option<String>,
@@ -123,6 +130,7 @@ struct Fault {
     at: Option<String>,
     rule: Option<&'static str>,
     vendor_code: Option<String>,
+    is_code_documented: bool,
     http_status: Option<u16>,
     kind: ErrorKind,
     message: String,
@@ -134,6 +142,8 @@ impl Failure {
         Failure(Box::new(Inner {
             kind,
             rule: None,
+            detail: None,
+            is_code_documented: false,
             message: message.into(),
             cause: None,
             assistance: None,
@@ -155,6 +165,20 @@ impl Failure {
     #[must_use]
     pub fn rule(mut self, rule: &'static str) -> Self {
         self.0.rule = Some(rule);
+        self
+    }
+
+    /// Sets what code must know of it.
+    #[must_use]
+    pub fn with_detail(mut self, detail: Detail) -> Self {
+        self.0.detail = Some(detail);
+        self
+    }
+
+    /// Marks the service's code as one that its documentation lists: it becomes the status code.
+    #[must_use]
+    pub fn with_documented_code(mut self) -> Self {
+        self.0.is_code_documented = true;
         self
     }
 
@@ -217,6 +241,7 @@ impl Failure {
         let Inner {
             kind,
             rule,
+            is_code_documented,
             message,
             at,
             upstream,
@@ -228,6 +253,7 @@ impl Failure {
             at: at.map(|at| shortened(at, MAX_ITEM)),
             rule,
             vendor_code,
+            is_code_documented,
             http_status,
             kind,
             message: shortened(message, MAX_ITEM),
@@ -345,6 +371,7 @@ impl Failure {
                 at,
                 rule,
                 vendor_code: None,
+                is_code_documented: false,
                 http_status: None,
                 kind,
                 message,
@@ -366,6 +393,11 @@ impl Failure {
     /// The rule that was broken, if it has a name.
     pub fn broken_rule(&self) -> Option<&'static str> {
         self.0.rule
+    }
+
+    /// What code must know of it, if anything.
+    pub fn detail(&self) -> Option<Detail> {
+        self.0.detail
     }
 
     /// Where the fault is, if it has a place.
@@ -401,6 +433,8 @@ impl Failure {
         let Inner {
             kind,
             rule,
+            detail,
+            is_code_documented,
             message,
             cause,
             assistance,
@@ -422,6 +456,7 @@ impl Failure {
             kind,
             rule,
             vendor: upstream.as_ref().and_then(|call| call.code.as_deref()),
+            is_vendor_documented: is_code_documented,
             http_status: upstream.as_ref().and_then(|call| call.http_status),
         };
         let mut listed: Vec<FaultItem> =
@@ -452,6 +487,7 @@ impl Failure {
             at: at.map(|at| shortened(at, MAX_MESSAGE)),
             upstream,
             items: listed,
+            stopped_by: detail.and_then(Detail::signal),
         }
     }
 }
@@ -483,6 +519,7 @@ impl Fault {
             kind: self.kind,
             rule: self.rule,
             vendor,
+            is_vendor_documented: self.is_code_documented,
             http_status: self.http_status,
         };
         FaultItem {
@@ -498,6 +535,7 @@ struct StatusCode<'a> {
     kind: ErrorKind,
     rule: Option<&'static str>,
     vendor: Option<&'a str>,
+    is_vendor_documented: bool,
     http_status: Option<u16>,
 }
 
@@ -510,10 +548,8 @@ impl StatusCode<'_> {
             .into_iter()
             .flatten()
             .find_map(|key| codes.get(key).cloned());
-        // "429": the feed's own code for the cool-down of starts, sent with HTTP 403.
-        let documented =
-            |code: &&str| code.starts_with("AF") || code.starts_with("AADSTS") || *code == "429";
-        own.or_else(|| self.vendor.filter(documented).map(str::to_owned))
+        let documented = self.vendor.filter(|_| self.is_vendor_documented);
+        own.or_else(|| documented.map(str::to_owned))
             // A 200 that holds nothing usable did not fail by its status.
             .or_else(|| {
                 let failing = self.http_status.filter(|status| *status >= 300);
@@ -562,9 +598,9 @@ mod tests {
 
     fn codes() -> Codes {
         [
-            ("AADSTS700016", "AF20010"),
-            ("invalid_input.time_range", "AF20003"),
-            ("invalid_input", "AF20002"),
+            ("LOGIN16", "P10"),
+            ("invalid_input.time_range", "P03"),
+            ("invalid_input", "P02"),
         ]
         .map(|(from, to)| (from.to_owned(), to.to_owned()))
         .into()
@@ -583,18 +619,19 @@ mod tests {
     }
 
     #[test]
-    fn the_most_specific_code_wins() {
+    fn status_code_is_the_most_specific_that_is_documented() {
         let input = || Failure::invalid_input("/inputs/x", "No.");
-        assert_eq!(code_of(input()), "AF20002");
-        assert_eq!(code_of(input().rule("time_range")), "AF20003");
+        assert_eq!(code_of(input()), "P02");
+        assert_eq!(code_of(input().rule("time_range")), "P03");
         let refused = |code, status| {
             Failure::new(ErrorKind::AuthFailed, "No.").upstream(upstream(code, status))
         };
-        assert_eq!(code_of(refused("AADSTS700016", 400)), "AF20010");
-        assert_eq!(code_of(refused("AADSTS7000215", 401)), "AADSTS7000215");
-        assert_eq!(code_of(refused("AF20023", 400)), "AF20023");
-        assert_eq!(code_of(refused("Forbidden", 403)), "403");
-        assert_eq!(code_of(refused("429", 403)), "429");
+        assert_eq!(code_of(refused("LOGIN16", 400)), "P10");
+        assert_eq!(
+            code_of(refused("LOGIN15", 401).with_documented_code()),
+            "LOGIN15"
+        );
+        assert_eq!(code_of(refused("LOGIN15", 401)), "401");
         assert_eq!(code_of(Failure::new(ErrorKind::Network, "No.")), "503");
     }
 
@@ -623,12 +660,12 @@ mod tests {
         let range = || Failure::invalid_input("/inputs/Start Time", "Range.").rule("time_range");
         let other = Failure::invalid_input("/inputs/Top", "Top.");
         let same = Failure::join(vec![range(), range()]).expect("two faults");
-        assert_eq!(code_of(same), "AF20003");
+        assert_eq!(code_of(same), "P03");
         let mixed = Failure::join(vec![range(), other]).expect("two faults");
         let block = mixed.close("It failed.", &codes());
-        assert_eq!(block.status_code, "AF20002");
+        assert_eq!(block.status_code, "P02");
         assert_eq!(block.message, "2 faults: Range. Top.");
         let item_codes: Vec<_> = block.items.iter().map(|i| i.status_code.as_str()).collect();
-        assert_eq!(item_codes, ["AF20003", "AF20002"]);
+        assert_eq!(item_codes, ["P03", "P02"]);
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod canonical;
 pub mod coverage;
+pub mod detail;
 pub mod document;
 pub mod envelope;
 pub mod event;
@@ -25,6 +26,7 @@ mod shape;
 mod strict;
 
 pub use coverage::Coverage;
+pub use detail::{Detail, Signal};
 pub use document::Document;
 pub use envelope::Envelope;
 pub use event::Event;

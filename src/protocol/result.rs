@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::protocol::envelope::Meta;
 use crate::protocol::failure::{ErrorBlock, ErrorKind};
-use crate::protocol::{Coverage, Document, Event, State};
+use crate::protocol::{Coverage, Document, Event, Signal, State};
 
 /// One command's answer.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
@@ -130,8 +130,7 @@ impl ResultEnvelope {
     pub fn exit_code(&self) -> u8 {
         let Some(error) = &self.error else { return 0 };
         match (error.kind, self.return_data) {
-            (ErrorKind::Cancelled, _) if error.message.contains("SIGINT") => 130,
-            (ErrorKind::Cancelled, _) => 143,
+            (ErrorKind::Cancelled, _) => error.stopped_by.unwrap_or(Signal::Terminate).exit_code(),
             (_, ReturnData::PartiallySuccessful) => 3,
             (ErrorKind::Internal, _) => 70,
             (kind, _) if kind.retryable() => 75,

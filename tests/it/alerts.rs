@@ -178,6 +178,24 @@ fn page_of_one_time_is_left_by_links_or_named_as_a_gap() {
 }
 
 #[test]
+fn update_within_one_time_hides_no_alert() {
+    wait(async {
+        let alerts: Vec<Value> = (0..6)
+            .map(|n| alert(&format!("a{n}"), "2026-01-14T11:00:00Z"))
+            .collect();
+        for after in 1..10 {
+            let mut world = world(&alerts, 2);
+            world["alerts"]["updates"] =
+                json!([{ "after": after, "alert": 0, "at": "2026-01-14T12:00:01Z" }]);
+            let result = run(&world, &Value::Null).await;
+            let came = ids(&result);
+            let missing = numbered(1..6).into_iter().filter(|id| !came.contains(id));
+            assert_eq!(missing.count(), 0, "after {after} requests: {came:?}");
+        }
+    });
+}
+
+#[test]
 fn next_link_larger_than_a_state_is_not_stored() {
     wait(async {
         let mut world = world(&many(5), 2);

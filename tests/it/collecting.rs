@@ -290,7 +290,7 @@ fn a_run_that_is_stopped_on_its_way_goes_on_there() {
             while listings() < 3 {
                 tokio::time::sleep(std::time::Duration::from_millis(2)).await;
             }
-            cancel.raise("SIGTERM");
+            cancel.raise(soarhost::protocol::Signal::Terminate);
         };
         let (ran, ()) = futures_util::future::join(bench.host.run(checked, &cancel), stop).await;
         assert_eq!(ran.result.exit_code(), 143);

@@ -398,7 +398,7 @@ fn a_run_that_is_told_to_stop_delivers_what_is_finished_and_goes_on() {
             while asked() < 12 {
                 tokio::time::sleep(std::time::Duration::from_millis(2)).await;
             }
-            cancel.raise("SIGTERM");
+            cancel.raise(soarhost::protocol::Signal::Terminate);
         };
         let run = bench.host.run(checked, &cancel);
         let (ran, ()) = futures_util::future::join(run, stop).await;

@@ -16,11 +16,11 @@ use crate::front::cli::args::{RunArgs, RunFlags, SettingsArgs};
 use crate::front::cli::out::Out;
 use crate::front::cli::{Ended, Stop, greet, host, stdin, stdin_is_a_person};
 use crate::host::{Cancel, Host, Ran};
-use crate::protocol::Redactor;
 use crate::protocol::document::indented;
 use crate::protocol::envelope::MAX_BYTES;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::result::{ResultEnvelope, more_serious};
+use crate::protocol::{Redactor, Signal};
 
 /// Carries out what stands in the file or comes on stdin.
 pub(super) fn run(
@@ -132,13 +132,13 @@ fn hear(cancel: &Cancel) {
             return;
         };
         loop {
-            let (name, code) = tokio::select! {
-                Some(()) = terminate.recv() => ("SIGTERM", 143),
-                Some(()) = interrupt.recv() => ("SIGINT", 130),
+            let signal = tokio::select! {
+                Some(()) = terminate.recv() => Signal::Terminate,
+                Some(()) = interrupt.recv() => Signal::Interrupt,
                 else => return,
             };
-            if !cancel.raise(name) {
-                stop_at_once(code);
+            if !cancel.raise(signal) {
+                stop_at_once(signal.exit_code().into());
             }
         }
     });
@@ -197,10 +197,8 @@ fn batch(input: Box<dyn BufRead + Send>, flags: RunFlags, host: &Host, out: &mut
         while let Some(ran) = results.next().await {
             code = more_serious(code, deliver(ran, false, out)?);
         }
-        match cancel.raised() {
-            Some("SIGINT") => code = more_serious(code, 130),
-            Some(_) => code = more_serious(code, 143),
-            None => {}
+        if let Some(signal) = cancel.raised() {
+            code = more_serious(code, signal.exit_code());
         }
         Ok(code)
     })

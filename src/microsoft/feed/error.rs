@@ -200,6 +200,10 @@ pub(super) fn classify(response: &ApiResponse) -> Option<Failure> {
         let kind = by_status(response.status);
         let code = Some(code.as_str()).filter(|code| !code.is_empty());
         let failure = response.refusal(kind, code, &words).retry_after(wait);
+        let failure = match code {
+            Some(code) if code.starts_with("AF") => failure.with_documented_code(),
+            _ => failure,
+        };
         let reason = match message.trim() {
             "" => Reason::Missing,
             _ => Reason::Message,
@@ -207,7 +211,7 @@ pub(super) fn classify(response: &ApiResponse) -> Option<Failure> {
         return Some(reason.explain(failure));
     };
     let failure = response.refusal(row.1, Some(&code), &words);
-    let failure = failure.cause(row.2).advice(row.3);
+    let failure = failure.with_documented_code().cause(row.2).advice(row.3);
     Some(match row.1 {
         Throttled => failure.retry_after(wait),
         _ => failure,

@@ -14,9 +14,9 @@ use crate::microsoft::feed::error::{Absence, absence};
 use crate::microsoft::feed::filter::Filter;
 use crate::microsoft::ledger;
 use crate::net::memory::is_memory;
-use crate::net::retry::{Repeat, SAME_AGAIN, is_passing};
+use crate::net::retry::{Repeat, is_passing};
 use crate::ops::resume::fingerprint::Fingerprint;
-use crate::protocol::{ErrorKind, Failure};
+use crate::protocol::{Detail, ErrorKind, Failure};
 
 /// Downloads that can be running or finished while an earlier one is waited for.
 const AHEAD: usize = 128;
@@ -322,7 +322,7 @@ impl ContentReader<'_> {
 
 /// A listing that would be the same the next time.
 fn unusable(words: &str) -> Failure {
-    Failure::new(ErrorKind::BadResponse, words).rule(SAME_AGAIN)
+    Failure::new(ErrorKind::BadResponse, words).with_detail(Detail::Permanent)
 }
 
 async fn carry_out(

@@ -8,10 +8,9 @@ use std::num::NonZeroU64;
 use super::{ContentReader, Delivered, End};
 use crate::microsoft::ledger::{Absence, Ledger};
 use crate::microsoft::{ContentType, TimeWindow};
-use crate::net::retry::SAME_AGAIN;
 use crate::ops::resume::checkpoint::{Checkpoint, Closed, Progress};
 use crate::ops::resume::records::SeenRecords;
-use crate::protocol::{Coverage, Document, ErrorKind, Failure, Warning};
+use crate::protocol::{Coverage, Detail, Document, ErrorKind, Failure, Warning};
 use crate::when::rfc3339;
 
 /// What a reading came to, before it is known how many fingerprints the state has room for.
@@ -164,7 +163,7 @@ fn close_window(
         End::Broken(failure) => {
             let is_dead_end = !rolls
                 && failure.kind() == ErrorKind::BadResponse
-                && failure.broken_rule() == Some(SAME_AGAIN);
+                && failure.detail() == Some(Detail::Permanent);
             if closed.is_open && span.start < span.end {
                 last.broken_off(named(span), failure.vendor_code(), is_dead_end);
             } else if closed.is_open {
