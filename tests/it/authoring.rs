@@ -148,7 +148,7 @@ fn file_of_each_kind_is_recognized_and_every_fault_has_a_place() {
     check(
         "other.json",
         &json!({ "title": "x" }),
-        &["The kind of this file is unknown"],
+        &["The type of this file is unknown"],
     );
 }
 
