@@ -61,6 +61,24 @@ Operator settings, such as --profiles: `soarhost help settings`.";
 const SETTINGS_HINT: &str =
     "Operator settings, such as --profiles and --state: `soarhost help settings`.";
 
+#[cfg(feature = "sim")]
+const SIMULATE_HINT: &str = "\
+Other client libraries: use the address of `login` in the endpoints file without a path as the authority,
+trust the certificate `ca`, and turn off instance discovery, which calls Microsoft
+(`disable_instance_discovery=True` in azure-identity).
+
+Managed identity of an app service: request {metadata}/msi/token with the header value
+`simulated-identity-header` (`identity_header` of a world). `--log-level info` prints both as environment
+variables.";
+
+const VARIABLES_HINT: &str = "\
+Other environment variables:
+  HTTPS_PROXY, NO_PROXY               The proxy for requests, and hosts to request without it
+  SOARHOST_VAULT_KEY                  The key for stored tokens of a managed identity
+  IDENTITY_ENDPOINT, IDENTITY_HEADER  The managed identity of an application platform
+
+Host names are resolved with /etc/hosts and the servers of /etc/resolv.conf, not with the C library.";
+
 /// The heading of operator settings in help.
 pub(super) const SETTINGS: &str = "Operator settings";
 
@@ -229,8 +247,10 @@ pub(super) enum Command {
     Reference(ReferenceArgs),
     /// Run the simulator as a server on 127.0.0.1; print an endpoints file for it
     #[cfg(feature = "sim")]
+    #[command(after_help = SIMULATE_HINT)]
     Simulate(SimulateArgs),
     /// Show the operator settings, which apply to every sub-command
+    #[command(after_help = VARIABLES_HINT)]
     Settings,
 }
 
