@@ -52,7 +52,7 @@ pub fn suggestion<'a>(given: &str, known: impl IntoIterator<Item = &'a str> + Cl
     }
     let all: Vec<&str> = known.into_iter().collect();
     match all.as_slice() {
-        [] => "There are none.".to_owned(),
+        [] => "None are defined.".to_owned(),
         names => format!("Known: {}.", names.join(", ")),
     }
 }

@@ -265,10 +265,10 @@ fn not_self_deployed(slots: &Slots<'_>) -> Failure {
 fn nowhere_to_keep() -> Failure {
     Failure::invalid_input(
         "/connection/authorization_code",
-        "An authorization code is good for one run, and there is no place to keep what it gives.",
+        "An authorization code works only once, and the host has no state folder for its tokens.",
     )
     .advice(
-        "Start the host with --state DIR (or SOARHOST_STATE_DIR), where tokens are kept encrypted.",
+        "Start the host with --state DIR (or SOARHOST_STATE_DIR), which stores encrypted tokens.",
     )
 }
 
@@ -339,7 +339,7 @@ fn nothing_to_prove(slots: &Slots<'_>) -> Failure {
         "certificate"
     };
     let words = format!(
-        "There is nothing to sign in with. Give one of: {}.",
+        "The connection has no credential. Set one of: {}.",
         ways.join("; ")
     );
     Failure::invalid_input(format!("/connection/{at}"), words)

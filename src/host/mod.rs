@@ -418,8 +418,5 @@ impl Opened {
 }
 
 fn internal() -> Failure {
-    Failure::new(
-        ErrorKind::Internal,
-        "The host failed inside; the log says where.",
-    )
+    Failure::new(ErrorKind::Internal, "Internal error (bug). See the log.")
 }

@@ -64,7 +64,7 @@ pub(super) fn trusts_anybody(checked: &Checked<'_>) -> Option<Warning> {
     if !asks || !Variant::of(checked).trusts_anybody {
         return None;
     }
-    let words = "Any certificate was trusted, so whoever sits between this machine and the service could read and alter everything, the sign-in included. Give the missing root with --ca-file instead.";
+    let words = "Any certificate was trusted: anyone on the network path could read and change the traffic, including the sign-in. Add the missing root with --ca-file instead.";
     let place = checked.bound.places.get("trust_any_certificate");
     let warning = Warning::new("any_certificate_trusted", words);
     Some(match place {

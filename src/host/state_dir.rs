@@ -114,7 +114,7 @@ pub(super) fn check(settings: &Settings, envelope: &Envelope) -> Result<(), Fail
     if settings.state.is_none() {
         return Err(Failure::invalid_input(
             AT,
-            "This host has no state folder, so it cannot keep a state under a name.",
+            "This host has no state folder, so it cannot store a state under a name.",
         )
         .advice("Leave `state_key` out and send the last result's `state` yourself."));
     }

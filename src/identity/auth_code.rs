@@ -36,7 +36,7 @@ pub fn check(code: &str) -> Result<(), Failure> {
     }
     Err(Failure::invalid_input(
         CODE,
-        "This is more than the authorization code: the address it came in, or a part of it.",
+        "This is not only the authorization code: it contains the redirect address or a part of it.",
     )
     .advice("Paste only the value between `code=` and the next `&` (before `session_state`)."))
 }

@@ -143,12 +143,12 @@ impl Certificate {
         match (&given.certificate, &given.private_key, &given.thumbprint) {
             (None, None, Some(_)) => add(
                 THUMBPRINT,
-                "A thumbprint alone signs nothing: the certificate's private key is missing.",
+                "The private key is missing: a thumbprint needs the private key of its certificate.",
                 "Give the private key too, or the certificate with its key.",
             ),
             (None, Some(_), None) => add(
                 PRIVATE_KEY,
-                "A private key alone does not say whose it is: the thumbprint is missing.",
+                "The thumbprint is missing: a private key needs the thumbprint of its certificate.",
                 "Give the registered certificate's thumbprint too, or the certificate itself.",
             ),
             (Some(_), None, _) if pem.is_some() && !holds("PRIVATE KEY-----") => add(

@@ -117,12 +117,12 @@ fn meaning(status: u16, refusal: &Refusal) -> (ErrorKind, &'static str, &'static
         ),
         (429, _) => (
             ErrorKind::Throttled,
-            "The machine's identity was asked for too often in a short time.",
+            "The machine's identity was requested too often in a short time.",
             "Send the same request again later, and keep tokens with --state.",
         ),
         (500.., _) => (
             ErrorKind::Unavailable,
-            "The metadata service has trouble of its own.",
+            "The metadata service is temporarily unavailable.",
             "Send the same request again later.",
         ),
         (_, "invalid_resource") => (

@@ -54,7 +54,7 @@ fn unexplained(account: &Account, wanted: &Audience, failure: Failure) -> Failur
     }
     failure
         .cause(format!(
-            "The service refused a token for {} from {}, which is what the cloud \"{}\" asks for.",
+            "The service refused a token for {} from {}, which the cloud \"{}\" uses.",
             wanted.0, account.login, account.cloud
         ))
         .advice("Check that the cloud (or the base URL) is the one of the tenant, and login and audiences of an operator's --endpoints file.")

@@ -226,7 +226,7 @@ const CODES: &[Row] = &[
     (
         &[7_000_215],
         AuthFailed,
-        "The client secret is wrong; often its id was given instead of its value.",
+        "The client secret is wrong. A frequent reason is the secret's ID instead of its value.",
         "Give the value of a current client secret of this app registration.",
     ),
     (
@@ -300,7 +300,7 @@ const CODES: &[Row] = &[
             54_005, 70_000, 70_008, 700_082, 700_084, 50_173, 70_018, 70_019, 70_020,
         ],
         AuthFailed,
-        "The code or token that was to be redeemed is used up, expired or not for this app.",
+        "The authorization code or refresh token was already used, has expired, or is for another application.",
         "Sign in again.",
     ),
     (
@@ -362,7 +362,7 @@ const CODES: &[Row] = &[
     (
         &[50_196],
         Throttled,
-        "The same sign-in was asked for too often in a short time.",
+        "The same sign-in was requested too often in a short time.",
         "Wait some minutes; run fewer processes at once with this account.",
     ),
 ];

@@ -79,7 +79,7 @@ impl Connection {
         if !publisher.is_empty() && !is_guid(publisher) {
             return Err(Failure::invalid_input(
                 "/connection/publisher",
-                "The publisher is not a GUID (the tenant id of whoever wrote the client).",
+                "The publisher is not a GUID (the tenant ID of the company that runs the client).",
             ));
         }
         self.publisher = (!publisher.is_empty()).then(|| publisher.to_owned());
@@ -98,7 +98,7 @@ impl Connection {
         if !is_guid(client_id.trim()) {
             faults.push(Failure::invalid_input(
                 "/connection/client_id",
-                "The client id is not a GUID (the application's id, not its object's or name).",
+                "The client ID is not a GUID. Use the application (client) ID, not the object ID or the name.",
             ));
         }
         faults

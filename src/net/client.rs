@@ -466,8 +466,8 @@ impl Stage {
                 "Send the same request again, or give a call more time.",
             ),
             Stage::Exchange => (
-                "the connection broke before the whole answer had come",
-                "The connection was cut.",
+                "the connection broke before the response was complete",
+                "The connection was closed.",
                 "Send the same request again.",
             ),
         }

@@ -336,8 +336,8 @@ fn close(
 }
 
 fn left_out() -> Warning {
-    let words = "There are more alerts in the window than were requested; the older ones were left \
-                 out and do not come with the state. Request more at once to get them.";
+    let words = "The window has more alerts than the requested number. The older ones were \
+                 skipped, and later runs do not fetch them. Request a larger number.";
     Warning::new("left_out_by_limit", words)
 }
 

@@ -115,7 +115,7 @@ pub async fn fail(call: &Call<'_>, input: Fail) -> Result<Reply, Failure> {
     if let Some(nothing) = rehearsed(call)? {
         return Ok(nothing);
     }
-    assert!(!input.panic, "This panic was asked for.");
+    assert!(!input.panic, "This panic was requested.");
     Err(failure(input.kind, input.message, input.retry_after_ms))
 }
 
@@ -177,8 +177,8 @@ async fn pause(call: &Call<'_>, milliseconds: u64, attempt: &str) -> Result<(), 
 
 fn failure(kind: ErrorKind, message: Option<String>, retry_after_ms: Option<u64>) -> Failure {
     let words = message.unwrap_or_else(|| match kind {
-        ErrorKind::Cancelled => "Stopped by SIGTERM, as it was asked for.".to_owned(),
-        _ => format!("A failure of the kind \"{}\" was asked for.", kind.name()),
+        ErrorKind::Cancelled => "Stopped by SIGTERM, as requested.".to_owned(),
+        _ => format!("A failure of the kind \"{}\" was requested.", kind.name()),
     });
     // As a platform asks for it in words: the exit code of each signal is its own.
     let signal = if words.contains("SIGINT") {

@@ -39,8 +39,8 @@ const FIRST_FETCH: &str = "10 minutes";
 
 /// Why a first fetch is cut, and what to do.
 const TOO_FAR: (&str, &str) = (
-    "The first fetch reaches back further than 7 days, which is how long the service keeps its content.",
-    "Nothing needs to be done: the next run goes on from here.",
+    "The first fetch starts more than 7 days ago. The service stores content for 7 days.",
+    "No action is needed: the next run resumes here.",
 );
 
 /// Fetches new content of several content types since the last run.

@@ -83,7 +83,7 @@ impl Test {
             "\"{text}\" is more than one week; the first fetch must not reach back further than that."
         );
         Err(Failure::invalid_input("/inputs/first_fetch", words)
-            .cause("The service keeps its content for 7 days.")
+            .cause("The service stores content for 7 days.")
             .advice("Give a span of at most `7 days`."))
     }
 }
@@ -121,7 +121,7 @@ pub async fn test(call: &Call<'_>, input: Test) -> Result<Reply, Failure> {
 
 fn unsubscribed(content_type: ContentType) -> Warning {
     let words = format!(
-        "{} is to be collected and is not subscribed to; start its subscription.",
+        "{} has no enabled subscription. Start its subscription.",
         content_type.name()
     );
     Warning::new("no_subscription", words)

@@ -39,7 +39,7 @@ pub async fn url(call: &Call<'_>, _: LoginUrl) -> Result<Reply, Failure> {
     let Credential::AuthorizationCode(code) = &call.connection.credential else {
         return Err(Failure::new(
             ErrorKind::Internal,
-            "A login URL was asked for without what it is made of.",
+            "A login URL needs an authorization code connection.",
         ));
     };
     let audience = &call.connection.cloud.audiences.management;
@@ -54,7 +54,7 @@ pub async fn reset(call: &Call<'_>, _: Reset) -> Result<Reply, Failure> {
     let removed = call.tokens.reset()?;
     let mut reply = told(&json!({ "removed": removed }))?;
     if removed == 0 {
-        let words = "Nothing was kept for this account, spelt like this, so nothing was thrown away. Tokens are kept where the host is given a state folder (--state DIR).";
+        let words = "No stored tokens of this account were found, so none were deleted. Check the spelling of the account. Tokens are stored only with a state folder (--state DIR).";
         reply.warnings.push(Warning::new("nothing_kept", words));
     }
     Ok(reply)
@@ -62,7 +62,7 @@ pub async fn reset(call: &Call<'_>, _: Reset) -> Result<Reply, Failure> {
 
 fn told(value: &Value) -> Result<Reply, Failure> {
     let raw = Document::of(value).map_err(|error| {
-        Failure::new(ErrorKind::Internal, "The answer could not be told.").caused_by(error)
+        Failure::new(ErrorKind::Internal, "The result could not be written.").caused_by(error)
     })?;
     Ok(Reply::of(raw))
 }

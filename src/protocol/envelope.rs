@@ -300,7 +300,7 @@ impl Envelope {
             return Ok(None);
         };
         let unusable = || {
-            Failure::invalid_input("/state", "\"state\" is not one that this host returned.")
+            Failure::invalid_input("/state", "\"state\" was not returned by this host.")
                 .advice("Send the last result's `state` unchanged, or null to start afresh.")
         };
         match decode_object::<State>(object, "/state", ErrorKind::InvalidInput) {

@@ -34,7 +34,7 @@ pub enum ErrorKind {
     Rejected,
     /// Not JSON, too big, root path absent, a link to a foreign host.
     BadResponse,
-    /// The service asks for fewer requests.
+    /// The service limits the rate of requests.
     Throttled,
     /// The service's own trouble.
     Unavailable,
@@ -114,59 +114,59 @@ impl ErrorKind {
     pub(super) fn usual(self) -> (&'static str, &'static str) {
         match self {
             Self::MalformedRequest => (
-                "The request is not one JSON object of the documented shape.",
-                "Correct it at the place named; `soarhost sample` prints a request that validates.",
+                "The request is not a JSON object of the documented form.",
+                "Correct it at the given place. `soarhost sample` prints a valid request.",
             ),
             Self::RequestTooLarge => (
-                "The request is larger than the host reads.",
+                "The request is larger than the host's limit.",
                 "Send less than 16 MiB, or several requests.",
             ),
             Self::UnsupportedProtocol => (
-                "The caller speaks another version of the protocol.",
+                "The caller uses another version of the protocol.",
                 "Send one of the numbers that the message lists.",
             ),
             Self::UnknownName => (
-                "Nothing in the catalog or the profiles has that name.",
-                "Correct the name; `soarhost list` shows what there is.",
+                "The name is not in the catalog or the profiles.",
+                "Correct the name. `soarhost list` shows the valid names.",
             ),
             Self::InvalidInput => (
-                "The request breaks a rule that is checked before anything is sent.",
-                "Correct the values named in `items`; nothing was sent.",
+                "The request failed the checks before it was sent.",
+                "Correct the values listed in `items`. Nothing was sent.",
             ),
             Self::InvalidManifest => (
-                "A manifest file of the catalog is wrong.",
-                "Correct the file at the place named; `soarhost validate` lists every fault.",
+                "A manifest file of the catalog is invalid.",
+                "Correct the file at the given place. `soarhost validate` lists every fault.",
             ),
             Self::InvalidMapping => (
-                "The mapping is wrong.",
-                "Correct it at the place named; `soarhost validate` lists every fault.",
+                "The mapping is invalid.",
+                "Correct it at the given place. `soarhost validate` lists every fault.",
             ),
             Self::SecretUnavailable => (
                 "A secret reference could not be resolved.",
-                "Set what the reference names, and allow it with --allow-env or --secrets-dir.",
+                "Set the variable or file of the reference, and allow it with --allow-env or --secrets-dir.",
             ),
             Self::AuthFailed => (
                 "The sign-in was refused.",
                 "Check tenant, client and credential of the connection.",
             ),
             Self::Forbidden => (
-                "The service answered that this sign-in may not do it.",
+                "The signed-in application does not have permission.",
                 "Grant the permission and give admin consent.",
             ),
             Self::Rejected => (
                 "The service refused the request.",
-                "Correct what the service's message names.",
+                "Correct the request as the service's message says.",
             ),
             Self::BadResponse => (
-                "The answer is not what the service documents.",
-                "Try again; if it stays, find out what stands between this host and the service: it may have answered instead.",
+                "The response does not have the documented form.",
+                "Send the same request again. If the failure persists, check for a proxy or gateway that responds instead of the service.",
             ),
             Self::Throttled => (
-                "The service asks for fewer requests.",
+                "The service limits the rate of requests.",
                 "Send the same request after `retry_after_ms`.",
             ),
             Self::Unavailable => (
-                "The service has trouble of its own.",
+                "The service is temporarily unavailable.",
                 "Send the same request again later.",
             ),
             Self::Network => (
@@ -174,19 +174,16 @@ impl ErrorKind {
                 "Check name resolution, firewall, proxy and trust roots of this machine.",
             ),
             Self::Timeout => (
-                "The time allowed ran out before an answer came.",
+                "The time-out expired before a response arrived.",
                 "Send the same request again, or raise `options.timeout_ms`.",
             ),
             Self::Busy => (
                 "Another run holds this state key.",
-                "Send the same request when the other run has ended.",
+                "Send the same request after the other run has ended.",
             ),
-            Self::Cancelled => (
-                "The host was told to stop.",
-                "Send the same request again when it suits.",
-            ),
+            Self::Cancelled => ("A signal stopped the host.", "Send the same request again."),
             Self::Internal => (
-                "The host has a fault.",
+                "The host has a bug.",
                 "Report it with the request and the log.",
             ),
         }

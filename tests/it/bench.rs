@@ -141,7 +141,7 @@ impl Bench {
             (r"(https?)://127\.0\.0\.1:\d+", "$1://simulator.test"),
             (r#""request_id":"[^"]+""#, r#""request_id":"[an id]""#),
             (
-                r#"(the whole answer had come): [^"]+\.""#,
+                r#"(the response was complete): [^"]+\.""#,
                 "$1: [as the network said it].\"",
             ),
         ];

@@ -146,7 +146,7 @@ fn halves_and_what_is_missing_are_refused_all_at_once() {
     let failure = open(Needs::Credential, &json!({}), true).expect_err("nothing");
     assert_eq!(
         failure.message(),
-        "There is nothing to sign in with. Give one of: The client_secret; The certificate; The private_key with The certificate_thumbprint; The managed_identity."
+        "The connection has no credential. Set one of: The client_secret; The certificate; The private_key with The certificate_thumbprint; The managed_identity."
     );
 }
 

@@ -181,7 +181,7 @@ fn halves_are_refused_with_the_other_half() {
     refused(
         given("", KEY, ""),
         "private_key",
-        "the thumbprint is missing",
+        "The thumbprint is missing",
     );
     refused(
         given(CERT, "", ""),

@@ -94,7 +94,7 @@ const CODES: &[Row] = &[
     (
         &["AF20023"],
         Rejected,
-        "The subscription was stopped or disabled; if nobody stopped it, auditing may be off in the tenant.",
+        "The subscription was stopped or disabled. If no one stopped it, auditing can be off in the tenant.",
         "Start the subscription to this content type; if it is disabled again, turn auditing on first.",
     ),
     (
@@ -124,7 +124,7 @@ const CODES: &[Row] = &[
     (
         &["AF20051"],
         Rejected,
-        "The content is older than the feed keeps it.",
+        "The feed deleted the content because of its age.",
         "Collect more often than every 7 days.",
     ),
     (
@@ -148,7 +148,7 @@ const CODES: &[Row] = &[
     (
         &["AF50000", "AF50005", "AF50006"],
         Unavailable,
-        "The feed has trouble of its own.",
+        "The feed is temporarily unavailable.",
         "Send the same request again later.",
     ),
 ];

@@ -166,7 +166,7 @@ fn explained(response: &ApiResponse, failure: Failure, reason: bool) -> Failure 
                 ))
         }
         ErrorKind::Rejected if reason => failure
-            .cause("Graph does not support this query as it was asked.")
+            .cause("Graph does not support this query.")
             .advice("Correct what the message names; of a filter Graph supports only some properties and operators."),
         ErrorKind::Rejected => Reason::Missing.explain(failure),
         _ => failure,

@@ -208,7 +208,7 @@ fn a_body_that_is_cut_is_a_network_failure() {
             .await;
             let failure = get(server.at("/x")).await.expect_err("cut");
             assert_eq!(failure.kind(), ErrorKind::Network, "{failure}");
-            assert!(failure.message().contains("broke before the whole answer"));
+            assert!(failure.message().contains("broke before the response"));
         }
     });
 }

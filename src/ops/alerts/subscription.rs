@@ -67,7 +67,7 @@ fn stopped_or(
 fn started(kind: ContentType) -> Warning {
     let words = format!(
         "The subscription to {kind} was not enabled and has been started; events that depend on \
-         it can take up to 12 hours to come."
+         it can take up to 12 hours to arrive."
     );
     Warning::new("subscription_started", words)
 }
@@ -75,7 +75,7 @@ fn started(kind: ContentType) -> Warning {
 fn not_enabled(kind: ContentType) -> Warning {
     let words = format!(
         "The subscription to {kind} is not enabled, so events that depend on it are missing. To \
-         get them, start that subscription or let this command start it."
+         get them, start that subscription or set the input that starts it."
     );
     Warning::new("subscription_not_enabled", words)
 }

@@ -111,7 +111,7 @@ fn not_too_many(records: u64) -> Result<(), Failure> {
     if records <= MAX_RECORDS {
         return Ok(());
     }
-    let words = format!("{records} records are asked for; at most {MAX_RECORDS} are made.");
+    let words = format!("{records} records were requested; the maximum is {MAX_RECORDS}.");
     Err(Failure::invalid_input("/inputs/records", words))
 }
 

@@ -109,7 +109,7 @@ impl ContentReader<'_> {
         match address {
             Err(refused) => Task::Refuse(blob, refused),
             Ok(url) if !self.addresses.insert(url.to_string()) => {
-                let words = "The address of this content was listed for other content before; it was not asked again.";
+                let words = "The address of this content was listed for other content before. It was not requested again.";
                 Task::Refuse(blob, unusable(words))
             }
             Ok(url) => Task::Fetch(blob, url),

@@ -287,7 +287,7 @@ fn aged(
         return None;
     }
     let Some(first) = first else {
-        let words = "A part of the window is older than the service keeps its content.";
+        let words = "A part of the window is older than the content that the service stores.";
         return Some(
             Failure::new(ErrorKind::Rejected, words)
                 .cause(cause)
@@ -322,6 +322,6 @@ pub(in crate::ops) fn changed_records(records: u64) -> Option<Warning> {
         n => format!("{n} records"),
     };
     let words =
-        format!("{what} came again under the same id but with other content; both are delivered.");
+        format!("{what} was repeated with the same ID but other content; both are delivered.");
     Some(Warning::new("repeated_with_changes", words))
 }

@@ -32,7 +32,7 @@ pub(in crate::ops) fn clocks_differ(call: &Call<'_>) -> Option<Warning> {
     };
     let minutes = skew.num_minutes().abs();
     let words = format!(
-        "The clock of this machine is {minutes} minutes {which} the service's. The service's time was used; set the clock right."
+        "The clock of this machine is {minutes} minutes {which} the service's. The service's time was used; correct the clock."
     );
     Some(Warning::new("clocks_differ", words))
 }
