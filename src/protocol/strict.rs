@@ -281,7 +281,7 @@ pub fn decode_object<T: DeserializeOwned + JsonSchema>(
     }
 }
 
-/// What of some members of a `T` is not as its type wants it; that others are missing is none.
+/// The faults of some members of a `T`. Other members of it can be missing; members of those cannot.
 pub fn member_faults<T: DeserializeOwned + JsonSchema>(
     members: &Map<String, Value>,
     kind: ErrorKind,
@@ -292,7 +292,9 @@ pub fn member_faults<T: DeserializeOwned + JsonSchema>(
         "",
         kind,
     );
-    let found = found.into_iter().filter(|one| !one.missing);
+    let found = found
+        .into_iter()
+        .filter(|one| !(one.missing && one.pointer.is_empty()));
     found
         .map(|one| Failure::new(kind, one.message).at(one.pointer))
         .collect()

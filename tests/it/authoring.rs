@@ -135,7 +135,8 @@ fn file_of_each_kind_is_recognized_and_every_fault_has_a_place() {
             "/id `id` must be text; got 5.",
         ],
     );
-    let world = json!({ "world": 1, "sed": 2, "page_size": "ten", "faults": [{ "rout": "x" }] });
+    let world = json!({ "world": 1, "sed": 2, "page_size": "ten", "faults": [{ "rout": "x" }],
+                        "content": { "generated": [{ "type": "Audit.General" }] } });
     check(
         "world.json",
         &world,
@@ -143,6 +144,7 @@ fn file_of_each_kind_is_recognized_and_every_fault_has_a_place() {
             "/sed Unknown key \"sed\".",
             "/page_size `page_size` must be a whole number, 0 or more; got \"ten\".",
             "/faults/0/rout Unknown key \"rout\".",
+            "/content/generated/0 `content.generated[0].blobs` is missing; it must be",
         ],
     );
     check(

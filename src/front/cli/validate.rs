@@ -271,7 +271,11 @@ fn report(findings: &[Finding], checked: usize, json: bool, out: &mut Out) -> En
     for f in findings {
         let place = f.place.map(|(line, column)| format!(":{line}:{column}"));
         let place = place.unwrap_or_default();
-        writeln!(out, "{}{place}: {}: {}", f.file, f.pointer, f.message)?;
+        let pointer = match f.pointer.as_str() {
+            "" => String::new(),
+            pointer => format!(" {pointer}:"),
+        };
+        writeln!(out, "{}{place}:{pointer} {}", f.file, f.message)?;
     }
     let word = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
     let (faults, files) = (word(findings.len(), "fault"), word(checked, "file"));

@@ -1,3 +1,5 @@
+//! Tests of the PFX reader, over files that OpenSSL wrote.
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 

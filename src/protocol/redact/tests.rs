@@ -1,3 +1,5 @@
+//! Tests of the search for secrets.
+
 use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
