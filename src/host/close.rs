@@ -325,12 +325,9 @@ fn given(mut value: Value) -> Value {
 
 /// The advice of a partial result: the identical request would repeat what was delivered.
 fn continued(failure: Failure) -> Failure {
-    let first = failure
-        .assistance()
-        .unwrap_or("Wait a moment, then go on.")
-        .to_owned();
+    let first = failure.assistance().unwrap_or("Wait a moment.").to_owned();
     failure.advice(format!(
-        "{first} Keep what came, and send the request with this `state` for the rest."
+        "{first} Store the delivered records, and send the request with this `state` to resume."
     ))
 }
 

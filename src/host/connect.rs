@@ -103,9 +103,9 @@ fn opened(
         .and_then(Value::as_f64)
         .is_some_and(|seconds| !LONGEST.contains(&seconds))
     {
-        let words = "A call may take from 1 second to a day.";
+        let words = "The time-out of a call must be from 1 second to 1 day.";
         let fault = Failure::invalid_input("/connection/call_timeout", words);
-        faults.push(fault.advice("Give seconds, or nothing for the usual time."));
+        faults.push(fault.advice("Set a number of seconds, or omit it for the default."));
     }
     let publisher = slots.text("publisher").unwrap_or_default();
     let way = way(slots, needs, settings, &mut faults);
@@ -257,7 +257,7 @@ fn not_self_deployed(slots: &Slots<'_>) -> Failure {
         "The vendor's own application cannot be used: its tokens come from the vendor's server.",
     )
     .advice(format!(
-        "Register an application of your own, give its ids and credential, and tick \"{}\".",
+        "Register your own application, set its IDs and credential, and enable \"{}\".",
         slots.title("self_deployed")
     ))
 }

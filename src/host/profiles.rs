@@ -91,9 +91,7 @@ impl Profiles {
             let message = format!("There is no stored connection \"{name}\". {hint}");
             Failure::new(ErrorKind::UnknownName, message)
                 .at("/connection")
-                .advice(
-                    "Add it to the file given with --profiles, or send the parameters themselves.",
-                )
+                .advice("Add it to the file of --profiles, or send the parameters in the request.")
         })
     }
 }

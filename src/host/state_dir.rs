@@ -116,7 +116,7 @@ pub(super) fn check(settings: &Settings, envelope: &Envelope) -> Result<(), Fail
             AT,
             "This host has no state folder, so it cannot store a state under a name.",
         )
-        .advice("Leave `state_key` out and send the last result's `state` yourself."));
+        .advice("Omit `state_key`, and send the last result's `state`."));
     }
     if envelope.state.is_some() {
         let words = "A request gives its `state` or names one that the host keeps, not both.";

@@ -50,7 +50,7 @@ fn of_cloud(failure: Failure, account: &Account) -> Failure {
     }
     let advice = failure.assistance().unwrap_or_default();
     let advice = format!(
-        "{advice} The cloud that was asked is \"{}\".",
+        "{advice} The cloud of the request is \"{}\".",
         account.cloud
     );
     failure.advice(advice)

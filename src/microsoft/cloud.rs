@@ -185,8 +185,9 @@ impl Cloud {
                     "This is not the address of the Management API of a known cloud. Known: {}.",
                     known.join(", ")
                 );
-                Failure::invalid_input("/connection/base_url", words)
-                    .advice("Give one of them; an address of your own is an operator's setting (--endpoints).")
+                Failure::invalid_input("/connection/base_url", words).advice(
+                    "Use one of them. Other addresses are an operator setting (--endpoints).",
+                )
             })
     }
 

@@ -104,8 +104,8 @@ fn origin(url: &Url) -> String {
 fn refused(message: &str) -> Failure {
     Failure::new(ErrorKind::BadResponse, message)
         .with_detail(Detail::Permanent)
-        .cause("Links in answers are followed only to the scheme, host and port that sent them, and each once.")
-        .advice("Ask for a narrower time range; if it stays, report it to the service's support.")
+        .cause("A link in a response is followed once, and only to the same scheme, host and port.")
+        .advice("Request a narrower time range. If the failure persists, report it to the service's support.")
 }
 
 #[cfg(test)]

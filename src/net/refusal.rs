@@ -70,7 +70,7 @@ impl Reason {
             }
             (AuthFailed | Forbidden | Rejected, Self::Unquotable) => (
                 foreign,
-                "Find out which proxy or gateway answers for this address, and allow the request there.",
+                "Allow the request in the proxy or gateway that responds for this address.",
             ),
             _ => return failure,
         };

@@ -108,7 +108,7 @@ impl List {
 /// Why a span is lost, and what to do.
 pub(super) const LATE: (&str, &str) = (
     "The state is older than 7 days.",
-    "Run more often than every 7 days; what is lost stands in `coverage`.",
+    "Run more often than every 7 days. `coverage` lists the lost content.",
 );
 
 /// Lists the records.

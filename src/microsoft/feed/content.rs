@@ -199,7 +199,9 @@ impl Kept {
 fn unreadable(failure: Failure) -> Failure {
     failure
         .cause("This content is not the array of records that the service documents.")
-        .advice("Ask for it again; if it stays, give its id to the service's support.")
+        .advice(
+            "Request it again. If the failure persists, report its ID to the service's support.",
+        )
 }
 
 /// Takes a blob as it comes and keeps what is wanted.

@@ -83,7 +83,7 @@ const CODES: &[Row] = &[
         &["AF20021"],
         Rejected,
         "The webhook did not pass the feed's check.",
-        "Let the webhook's address begin with https and answer HTTP 200, or leave the webhook out.",
+        "Use a webhook with an https address that returns HTTP 200, or omit the webhook.",
     ),
     (
         &["AF20022"],
@@ -101,7 +101,7 @@ const CODES: &[Row] = &[
         &["AF20024"],
         Rejected,
         "The subscription is enabled and nothing about it changes.",
-        "Nothing needs to be done.",
+        "No action is needed.",
     ),
     (
         &["AF20030", "AF20055"],

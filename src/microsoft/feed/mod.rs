@@ -215,13 +215,13 @@ fn unclear(failure: Failure) -> Failure {
     match failure.kind() {
         // Nobody who stops a subscription wants to be told to start it.
         _ if failure.vendor_code() == Some("AF20022") => {
-            failure.advice("Nothing needs to be done.")
+            failure.advice("No action is needed.")
         }
         ErrorKind::Network
         | ErrorKind::Timeout
         | ErrorKind::Unavailable
         | ErrorKind::BadResponse => failure
-            .advice("It may have taken effect: list the subscriptions before sending it again."),
+            .advice("The change can have taken effect. List the subscriptions before you send the request again."),
         _ => failure,
     }
 }

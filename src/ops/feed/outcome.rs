@@ -303,7 +303,7 @@ fn aged(
     Some(
         first
             .reworded(what)
-            .advice("What is lost stands in `coverage`. Collect more often than every 7 days."),
+            .advice("`coverage` lists the lost content. Collect more often than every 7 days."),
     )
 }
 

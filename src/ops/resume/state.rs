@@ -51,7 +51,7 @@ pub(in crate::ops) fn foreign(call: &Call<'_>) -> Result<Warning, Failure> {
         return Err(Failure::invalid_input("/state", format!("{words}."))
             .advice("Use another name for other inputs; each position has its own."));
     }
-    let words = format!("{words}; it was ignored, and this run starts again.");
+    let words = format!("{words}. It was ignored, and this run starts again.");
     Ok(Warning::new("state_ignored", words).at("/state"))
 }
 
