@@ -1,7 +1,7 @@
 //! Finds forms of secrets in one pass.
 //!
-//! A form can be written with escapes, so the text is read in two ways at once: escapes resolved,
-//! and percent-encoding and the escapes of JSON inside JSON resolved too. That is slow, so it is
+//! A form can be written with escapes, so the text is read in three ways at once: escapes resolved,
+//! percent-encoding and the escapes of JSON inside JSON resolved too, and one more level of those. That is slow, so it is
 //! done only around places that could begin or hold a form: where a form stands as it is, and at
 //! escapes that stand for a character of a form. Both are found by searches that read many bytes at
 //! a time. No byte is read more than once by each of them.
@@ -95,7 +95,11 @@ impl Search {
                 kind,
                 stop,
                 units: Cell::default(),
-                readers: (unit::json, unit::address_in_json),
+                readers: (
+                    unit::json,
+                    unit::address_in_json,
+                    unit::address_in_nested_json,
+                ),
             }
             .run()?,
             Kind::Text | Kind::Name => Pass {
@@ -104,7 +108,7 @@ impl Search {
                 kind,
                 stop,
                 units: Cell::default(),
-                readers: (unit::plain, unit::address),
+                readers: (unit::plain, unit::address, unit::address_in_json),
             }
             .run()?,
         };
@@ -119,17 +123,17 @@ fn index(first: u8, second: u8) -> usize {
 }
 
 /// One search of one text.
-struct Pass<'a, A, B> {
+struct Pass<'a, A, B, C> {
     search: &'a Search,
     text: &'a [u8],
     kind: Kind,
     stop: &'a dyn Fn() -> bool,
     /// Units that were read.
     units: Cell<usize>,
-    readers: (A, B),
+    readers: (A, B, C),
 }
 
-impl<A, B> Pass<'_, A, B> {
+impl<A, B, C> Pass<'_, A, B, C> {
     /// Counts a unit, and now and then looks whether to stop.
     #[inline]
     fn tick(&self) -> Result<(), Stopped> {
@@ -142,10 +146,11 @@ impl<A, B> Pass<'_, A, B> {
     }
 }
 
-impl<A, B> Pass<'_, A, B>
+impl<A, B, C> Pass<'_, A, B, C>
 where
     A: Fn(&[u8], usize) -> Unit + Copy,
     B: Fn(&[u8], usize) -> Unit + Copy,
+    C: Fn(&[u8], usize) -> Unit + Copy,
 {
     fn run(&self) -> Result<Option<Vec<u8>>, Stopped> {
         let mut plain = Plain::default();
@@ -157,20 +162,23 @@ where
         let mut streams = (
             Stream::new(self.search, self.readers.0),
             Stream::new(self.search, self.readers.1),
+            Stream::new(self.search, self.readers.2),
         );
         let (mut from, mut found) = (0, Vec::new());
         while let Some(place) = next {
             let start = self.before(from, place);
-            (streams.0.at, streams.1.at) = (start, start);
+            (streams.0.at, streams.1.at, streams.2.at) = (start, start, start);
             let mut until = place + 1;
             loop {
                 streams.0.run(self, until, &mut found)?;
                 until = until.max(streams.0.at);
                 streams.1.run(self, until, &mut found)?;
-                if streams.1.at <= until {
+                until = until.max(streams.1.at);
+                streams.2.run(self, until, &mut found)?;
+                if streams.2.at <= until {
                     break;
                 }
-                until = streams.1.at;
+                until = streams.2.at;
             }
             from = until;
             found.sort_by_key(|found: &Found| (found.start, std::cmp::Reverse(found.end)));
@@ -198,8 +206,12 @@ where
             };
             let Some(next) = next else { break };
             at += next;
-            let (first, second) = (self.readers.0(self.text, at), self.readers.1(self.text, at));
-            if self.fits(&first, at, self.readers.0) || self.fits(&second, at, self.readers.1) {
+            let first = self.readers.0(self.text, at);
+            let (second, third) = (self.readers.1(self.text, at), self.readers.2(self.text, at));
+            if self.fits(&first, at, self.readers.0)
+                || self.fits(&second, at, self.readers.1)
+                || self.fits(&third, at, self.readers.2)
+            {
                 return Ok(Some(at));
             }
             at = first.end;
@@ -276,9 +288,9 @@ impl<R: Fn(&[u8], usize) -> Unit> Stream<R> {
     }
 
     /// Reads up to `until`, and on until no form can be under way.
-    fn run<A, B>(
+    fn run<A, B, C>(
         &mut self,
-        pass: &Pass<'_, A, B>,
+        pass: &Pass<'_, A, B, C>,
         until: usize,
         found: &mut Vec<Found>,
     ) -> Result<(), Stopped> {

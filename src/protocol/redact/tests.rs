@@ -117,6 +117,37 @@ fn secret_is_struck_out_however_it_is_written() {
     }
 }
 
+/// A table escapes backslashes, and `rawJSON` is a record as text: one level more than the service
+/// wrote.
+#[test]
+fn secret_in_json_two_levels_deep_is_struck_out() {
+    let inside = |text: &str| {
+        let quoted = serde_json::to_string(text).expect("a string");
+        quoted[1..quoted.len() - 1].to_owned()
+    };
+    for secret in [
+        CANARY,
+        "p\"q\\rs~tuv12",
+        "Abc😀d+/ZZ",
+        "p\u{e4}ss-w\u{f6}rd-12",
+    ] {
+        let redactor = knowing(&[secret]);
+        let written = [
+            inside(secret),
+            escaped(secret, false),
+            escaped(secret, true),
+        ];
+        for once in written {
+            for (before, after) in [("", ""), ("see ", " now")] {
+                let twice = inside(&inside(&once));
+                let text = format!(r#"{{"a":"{before}{twice}{after}","n":["b"]}}"#);
+                let expected = format!(r#"{{"a":"{before}***{after}","n":["b"]}}"#);
+                assert_eq!(document(&redactor, &text), expected, "{text}");
+            }
+        }
+    }
+}
+
 #[test]
 fn only_strings_of_a_document_are_changed() {
     let redactor = knowing(&[

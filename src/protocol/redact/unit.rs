@@ -68,6 +68,21 @@ pub(super) fn address_in_json(text: &[u8], at: usize) -> Unit {
     decoded(text, at, nested)
 }
 
+/// The same for a string that holds JSON which holds JSON, as a record in a table or in `rawJSON`.
+#[inline]
+pub(super) fn address_in_nested_json(text: &[u8], at: usize) -> Unit {
+    decoded(text, at, nested_twice)
+}
+
+#[inline]
+fn nested_twice(text: &[u8], at: usize) -> Unit {
+    let outer = nested(text, at);
+    if text.get(outer.end).is_none_or(|next| *next == b'"') {
+        return outer;
+    }
+    unescaped(text, at, nested)
+}
+
 #[inline]
 fn unescaped(text: &[u8], at: usize, read: impl Fn(&[u8], usize) -> Unit + Copy) -> Unit {
     let first = read(text, at);
