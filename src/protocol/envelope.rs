@@ -375,7 +375,9 @@ fn readable_rest(object: &Map<String, Value>, faults: &[Failure]) -> Option<Enve
     let mut rest = object.clone();
     for fault in faults {
         let member = fault.place()?.split('/').nth(1)?;
-        if !["id", "mapping", "state", "options", "meta"].contains(&member) {
+        let is_optional = ["id", "mapping", "state", "options", "meta"].contains(&member);
+        // An unknown key is not in the object.
+        if !is_optional && object.contains_key(member) {
             return None;
         }
         rest.remove(member);

@@ -27,6 +27,21 @@ fn odd(
 }
 
 #[test]
+fn unknown_key_is_reported_with_the_other_faults() {
+    let sent = br#"{"command":"Get Audit Log","Foo":1,"options":{"max_events":"all"},"inputs":{"Nope":1}}"#;
+    let output = feed(soarhost(&["run", "--log-level", "off"]), sent);
+    let result: Value = serde_json::from_slice(&output.stdout).expect("a result");
+    let items = result["error"]["items"].as_array().expect("single faults");
+    let places: Vec<&str> = items
+        .iter()
+        .filter_map(|item| item["at"].as_str())
+        .collect();
+    for place in ["/Foo", "/options/max_events", "/inputs/Nope"] {
+        assert!(places.contains(&place), "{place}: {places:?}");
+    }
+}
+
+#[test]
 fn every_bad_input_gets_a_proper_result() {
     let malformed = "malformed_request";
     let deep = |n: usize| {
