@@ -243,6 +243,25 @@ fn full_disk_ends_with_74_and_the_state_stays() {
 }
 
 #[test]
+fn discarded_stdout_is_refused_and_commits_nothing() {
+    let (world, request) = alerts();
+    let lab = Lab::start(&world, &request);
+    let mut command = lab.command(&["--to", "-"]);
+    let output = command.stdout(std::process::Stdio::null()).output();
+    let output = output.expect("it runs");
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    assert!(
+        told(&output).contains("file:/dev/null"),
+        "{}",
+        told(&output)
+    );
+    assert_eq!(lab.poll(&[]).status.code(), Some(0));
+    assert!(lab.keys().len() > 8, "the state was not committed");
+    let discarded = lab.poll(&["--to", "file:/dev/null"]);
+    assert_eq!(discarded.status.code(), Some(0), "{}", told(&discarded));
+}
+
+#[test]
 fn failure_that_can_pass_is_retried_until_it_has_passed() {
     let (mut world, mut request) = alerts();
     world["faults"] = json!([{ "route": "graph.alerts", "times": 1, "delay_ms": 5_000 }]);

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 
 /// The reader went away.
@@ -31,6 +32,14 @@ impl Out {
     /// The same for another file.
     pub(super) fn over(to: File) -> Self {
         Out(BufWriter::with_capacity(32 * 1024, to))
+    }
+
+    /// Is stdout the null device, as it is if it was closed before the start?
+    pub(super) fn is_discarded(&self) -> bool {
+        let device = |file: std::fs::Metadata| file.rdev();
+        let null = std::fs::metadata("/dev/null").map(device);
+        let own = self.0.get_ref().metadata().map(device);
+        matches!((own, null), (Ok(own), Ok(null)) if own == null)
     }
 
     /// Writes what is buffered, to the last byte.

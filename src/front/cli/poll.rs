@@ -133,6 +133,12 @@ fn with_host(args: &PollArgs, operator: &SettingsArgs, host: &Host, out: &mut Ou
     };
     let cancel = run::listen();
     let Target::File(path) = &args.to else {
+        if out.is_discarded() {
+            let failure = Failure::invalid_input("--to", "Stdout is closed or is /dev/null.")
+                .cause("The poll would commit its state although nobody can read the lines.")
+                .advice("Redirect stdout to a file or a program. To discard the lines, use `--to file:/dev/null`.");
+            return Ok(refuse(failure));
+        }
         return Ok(run::runtime()?.block_on(poll.run(out, limits, &cancel))?);
     };
     let opened = poll::file::open(path).and_then(FileSink::new);

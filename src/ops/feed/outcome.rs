@@ -105,6 +105,9 @@ impl ReadOutcome {
             None => (false, true),
         };
         let more = closed.more && may_continue;
+        if let Some(skipped) = &closed.skipped {
+            self.faults.add_failure(too_dense(skipped));
+        }
         if let Some(left) = closed.shortened {
             let (left, all) = (left.num_seconds(), bounds.overlap.num_seconds());
             let words = format!(
@@ -266,6 +269,17 @@ impl Faults {
         };
         Some(self.failed.into_iter().fold(first, Failure::with_item))
     }
+}
+
+/// More content became available in one second than a state can remember.
+fn too_dense(skipped: &TimeWindow) -> Failure {
+    let from = rfc3339(skipped.start);
+    let words = format!(
+        "More content became available in the second {from} than a state can remember; a part of it was not fetched."
+    );
+    Failure::new(ErrorKind::BadResponse, words)
+        .cause("A limit stopped the run within this second, and the next run cannot tell what was delivered.")
+        .advice("Request the window of this second again without `max_events`.")
 }
 
 fn several(first: &Failure, failed: usize, listed: u64) -> Failure {
