@@ -1,6 +1,7 @@
 //! What users read is plain English: help, reference pages and the README avoid these phrases.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use regex::Regex;
 
@@ -40,6 +41,13 @@ const PHRASES: [(&str, &str); 26] = [
     ("had later|is gone", "fetched later; is deleted"),
 ];
 
+static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
+    let pattern = |(phrase, _): &(&str, &str)| {
+        Regex::new(&format!(r"(?i)\b(?:{phrase})\b")).expect("a pattern")
+    };
+    PHRASES.iter().map(pattern).collect()
+});
+
 fn texts() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut texts = vec![root.join("README.md")];
@@ -55,12 +63,17 @@ fn faults(text: &str) -> Vec<String> {
     // A sentence can continue on the next line; "there is no …" is plain.
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let text = text.replace("here is no ", "");
-    let found = PHRASES.iter().flat_map(|(phrase, instead)| {
-        let phrase = Regex::new(&format!(r"(?i).{{0,40}}\b(?:{phrase})\b")).expect("a pattern");
-        let near = phrase.find_iter(&text).map(|found| found.as_str());
-        near.map(|near| format!("…{near}: write {instead}"))
-            .collect::<Vec<_>>()
-    });
+    let found = PATTERNS
+        .iter()
+        .zip(PHRASES)
+        .flat_map(|(phrase, (_, instead))| {
+            let near = phrase.find_iter(&text).map(|found| {
+                let before = text[..found.start()].char_indices().rev().nth(40);
+                &text[before.map_or(0, |(at, _)| at)..found.end()]
+            });
+            near.map(|near| format!("…{near}: write {instead}"))
+                .collect::<Vec<_>>()
+        });
     found.collect()
 }
 

@@ -205,7 +205,7 @@ fn incomplete_last_line_is_removed_at_the_start() {
 #[test]
 fn second_poll_on_the_same_state_is_busy_and_sigterm_ends_the_first_with_143() {
     let (mut world, request) = alerts();
-    world["faults"] = json!([{ "route": "graph.alerts", "nth": 3, "delay_ms": 600_000 }]);
+    world["faults"] = json!([{ "route": "graph.alerts", "nth": 5, "delay_ms": 600_000 }]);
     let lab = Lab::start(&world, &request);
     let mut first = lab.command(&[]).spawn().expect("it starts");
     let mut log = BufReader::new(first.stderr.take().expect("a pipe"));
