@@ -233,6 +233,7 @@ fn builder(settings: &HttpSettings, tls: rustls::ClientConfig) -> reqwest::Clien
 fn failed(response: &ApiResponse, stop: SinkError) -> Failure {
     match stop {
         SinkError::Body(what) => response.bad(&what),
+        SinkError::Permanent(what) => response.bad(&what).with_detail(Detail::Permanent),
         SinkError::Memory(failure) => failure.upstream(response.upstream(None)),
     }
 }

@@ -274,6 +274,8 @@ pub trait Sink: Send {
 pub enum SinkError {
     /// What is wrong with the body, in words.
     Body(String),
+    /// What is wrong with the body, in words; it would be wrong every time.
+    Permanent(String),
     /// The run has no room for it.
     Memory(Failure),
 }

@@ -259,6 +259,25 @@ fn blob_not_found_after_its_expiration_counts_as_expired() {
 }
 
 #[test]
+fn record_that_is_too_large_is_requested_once_and_named_as_a_gap() {
+    wait(async {
+        let mut large = blob(1, "2026-01-14T10:00:00.000Z");
+        large["records"][0]["Text"] = json!("x".repeat(17 << 20));
+        let now = "2026-01-14T12:00:00Z";
+        let world = world(now, &[large, blob(2, "2026-01-14T10:10:00.000Z")]);
+        let (result, paths) = run(&world, now, &request("Get Audit Log", &Value::Null)).await;
+        assert_eq!(numbers(&result), [2].into());
+        let gap = &result["coverage"]["gaps"][0];
+        assert_eq!(
+            (&gap["id"], &gap["lost"]),
+            (&json!("blob1$x$y$na0001"), &json!(true))
+        );
+        let requests = paths.iter().filter(|path| path.contains("blob1"));
+        assert_eq!(requests.count(), 1, "{paths:?}");
+    });
+}
+
+#[test]
 fn incident_of_a_record_without_an_id_has_a_name() {
     let mut odd = blob(1, "2026-01-14T11:55:00Z");
     odd["records"] = json!([{ "RecordType": 1, "CreationTime": "2026-01-14T09:12:03" }]);

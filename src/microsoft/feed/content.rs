@@ -259,7 +259,8 @@ impl Sink for Sieve<'_> {
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
         let (filter, kept) = (self.filter, &mut self.kept);
-        self.splitter
+        let pushed = self
+            .splitter
             .push(bytes, &mut |text| {
                 let number = kept.records;
                 let unreadable = |words: String| format!("record {number} is not JSON: {words}");
@@ -276,8 +277,12 @@ impl Sink for Sieve<'_> {
                 }
                 Ok(())
             })
-            .map_err(|words| format!("{words}."))?;
-        Ok(self.count()?)
+            .map_err(|words| format!("{words}."));
+        match pushed {
+            Err(words) if self.splitter.is_too_large() => Err(SinkError::Permanent(words)),
+            Err(words) => Err(words.into()),
+            Ok(()) => Ok(self.count()?),
+        }
     }
 }
 
@@ -318,7 +323,7 @@ mod tests {
         let memory = MemoryBudget::default();
         let mut sieve = Sieve::new(&filter, &memory);
         let words = |stop| match stop {
-            SinkError::Body(words) => words,
+            SinkError::Body(words) | SinkError::Permanent(words) => words,
             SinkError::Memory(failure) => failure.message().to_owned(),
         };
         for piece in pieces {

@@ -40,6 +40,8 @@ pub(super) struct Splitter {
     escaped: bool,
     /// Bytes seen before the piece at hand.
     offset: usize,
+    /// Was an element larger than allowed?
+    is_too_large: bool,
 }
 
 impl Default for Splitter {
@@ -51,6 +53,7 @@ impl Default for Splitter {
             quoted: false,
             escaped: false,
             offset: 0,
+            is_too_large: false,
         }
     }
 }
@@ -192,8 +195,14 @@ impl Splitter {
         piece.len()
     }
 
+    /// Was an element larger than allowed? It would be so every time.
+    pub(super) fn is_too_large(&self) -> bool {
+        self.is_too_large
+    }
+
     fn keep(&mut self, bytes: &[u8]) -> Result<(), String> {
         if self.held.len() + bytes.len() > MAX_ELEMENT {
+            self.is_too_large = true;
             return Err(format!("a record is larger than {MAX_ELEMENT} bytes"));
         }
         self.held.extend_from_slice(bytes);
