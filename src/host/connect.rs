@@ -55,7 +55,7 @@ pub(super) fn connection(
         Ok(connection) if faults.is_empty() => Ok((connection, warnings)),
         Ok(_) => Err(faults),
         Err(found) => {
-            // What is missing because it could not be resolved is told of once.
+            // A secret that could not be resolved is reported once, not as missing, too.
             let placed = found
                 .into_iter()
                 .map(|fault| fault.relocated(&bound.places));

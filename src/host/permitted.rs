@@ -1,4 +1,5 @@
-//! What requests must not do: the operator's limits, and secrets that must not be sent to anybody.
+//! What requests must not do: the limits that the operator sets, and sending secrets to a server whose
+//! certificate is not checked.
 //!
 //! Stored connections are the operator's own and exempt: only what a request itself brings is
 //! checked here.

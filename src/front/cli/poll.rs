@@ -135,7 +135,7 @@ fn with_host(args: &PollArgs, operator: &SettingsArgs, host: &Host, out: &mut Ou
     let Target::File(path) = &args.to else {
         if out.is_discarded() {
             let failure = Failure::invalid_input("--to", "Stdout is closed or is /dev/null.")
-                .cause("The poll would commit its state although nobody can read the lines.")
+                .cause("The poll would commit its state, and the lines would be lost.")
                 .advice("Redirect stdout to a file or a program. To discard the lines, use `--to file:/dev/null`.");
             return Ok(refuse(failure));
         }

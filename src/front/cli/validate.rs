@@ -1,7 +1,8 @@
 //! `validate`: every fault of a catalog and of single files, with file, line, column and advice.
 //!
-//! A folder with `manifests/` or `mappings/` is a catalog. A file is told by its `$schema`, else by
-//! its first member, and is checked against the catalog that it lies in, else the one in use.
+//! A folder with `manifests/` or `mappings/` is a catalog. The kind of a file is read from its
+//! `$schema`, else from its first member. A file is checked against the catalog in which it lies, else
+//! against the one in use.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
