@@ -25,8 +25,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use soarhost::json::Document;
 use soarhost::mapping::{Definition, Mapping};
-use soarhost::protocol::Document;
 
 const MAPPING: &str = include_str!("../mappings/purview_audit_alert_v2/fetch_event.json");
 

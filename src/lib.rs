@@ -37,6 +37,7 @@
 //! * All integrations: the table in [`host::catalog`]. All operations: the table in [`ops`]. All
 //!   sub-commands: the table in [`front::cli`].
 //! * The wire format: [`protocol`]; its schemas are in `snapshots/schema`.
+//! * JSON bytes (documents, positions, the search for secrets): [`json`].
 //! * Mapping: [`mapping`]; all paths of a source are one automaton in `src/mapping/plan.rs`.
 //! * Sign-in: `host::connect` selects the method, [`identity`] has one file for each, and
 //!   `host::vault` stores tokens.
@@ -59,7 +60,7 @@
 //! 3  microsoft           │
 //! 2  identity            │
 //! 1  net   manifest   mapping
-//! 0  protocol   clock   when   names
+//! 0  json   protocol   clock   when   names
 //! ```
 //!
 //! Two further rules: the engine (`net`, `identity`, `microsoft`, `ops`) does not import presentation
@@ -87,6 +88,7 @@ pub mod clock;
 pub mod front;
 pub mod host;
 pub mod identity;
+pub mod json;
 pub mod manifest;
 pub mod mapping;
 pub mod microsoft;

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::host::{Cancel, Held, Host, Ran};
-use crate::protocol::document::{Member, elements, members};
+use crate::json::document::{Member, elements, members};
 use crate::protocol::{Coverage, Failure, ResultEnvelope, Signal};
 use crate::when;
 

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::host::catalog::Target;
 use crate::host::secrets;
+use crate::json::Document;
 use crate::manifest::{CommandSpec, Permission};
 use crate::names::alike;
 use crate::net::transcript::Rehearsed;
@@ -17,7 +18,7 @@ use crate::output::{self, Presentation, Presented};
 use crate::protocol::envelope::{Envelope, Meta, Options, Section};
 use crate::protocol::failure::{Codes, ErrorBlock, ErrorKind, Failure, FaultItem};
 use crate::protocol::result::{Metrics, ReturnData};
-use crate::protocol::{Detail, Document, PROTOCOL, Redactor, ResultEnvelope, State, Watch};
+use crate::protocol::{Detail, PROTOCOL, Redactor, ResultEnvelope, State, Watch};
 
 use super::stop::Stop;
 use super::{Checked, redact};

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::json::document::position_of;
 use crate::protocol::Failure;
-use crate::protocol::document::position_of;
 
 /// The text of an operator's file.
 #[derive(Clone, Debug)]

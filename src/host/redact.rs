@@ -7,11 +7,12 @@
 use std::time::{Duration, Instant};
 
 use crate::host::{Cancel, Checked, TIMEOUT};
+use crate::json::Document;
+use crate::json::Stopped;
 use crate::net::deadline::stopped;
 use crate::protocol::event::Fields;
 use crate::protocol::failure::{ErrorBlock, ErrorKind, Upstream};
-use crate::protocol::redact::Stopped;
-use crate::protocol::{Document, Event, Failure, Redactor, ResultEnvelope};
+use crate::protocol::{Event, Failure, Redactor, ResultEnvelope};
 
 /// How long a run that must end may still search its result. Hundreds of megabytes take less.
 const GRACE: Duration = Duration::from_secs(1);

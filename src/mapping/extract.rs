@@ -5,7 +5,8 @@
 use super::definition::{place, refusal};
 use super::path::FieldPath;
 use super::plan::{Found, Plan};
-use crate::protocol::{Document, ErrorKind, Failure};
+use crate::json::Document;
+use crate::protocol::{ErrorKind, Failure};
 
 /// Named absolute paths, compiled.
 #[derive(Debug)]

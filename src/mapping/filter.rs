@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use regex::Regex;
 
 use super::query::{Evaluator, Exhausted, Query};
-use crate::protocol::scan;
+use crate::json::scan;
 
 /// A logical expression.
 #[derive(Clone, Debug)]

@@ -21,12 +21,12 @@ mod query;
 mod run;
 mod steps;
 mod subset;
-mod tape;
 mod vocabulary;
 
 use serde_json::{Map, Value};
 
-use crate::protocol::{Document, Event, Failure, Warning, Watch};
+use crate::json::Document;
+use crate::protocol::{Event, Failure, Warning, Watch};
 
 pub use compile::MAX_PATTERNS;
 pub use definition::{

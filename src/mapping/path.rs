@@ -13,8 +13,8 @@ use jsonpath_rust::parser::parse_json_path;
 use super::filter::{Comparator, Filter, Literal, Nodes, Number, Operand, Pattern};
 use super::query::{Evaluator, Query, Segment, Selector, Slice};
 use super::subset::common;
-use super::tape::Tape;
-use crate::protocol::Document;
+use crate::json::Document;
+use crate::json::tape::Tape;
 
 /// The longest path that is read, in bytes.
 pub const MAX_PATH: usize = 1024;

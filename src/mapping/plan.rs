@@ -7,8 +7,8 @@
 //! evaluator, and only a record of theirs becomes a tape.
 
 use super::query::{Evaluator, Exhausted, Query, Selector};
-use super::tape::Tape;
-use crate::protocol::scan;
+use crate::json::scan;
+use crate::json::tape::Tape;
 
 /// Compiled paths; each has a slot, its position in the list that was compiled.
 #[derive(Debug)]

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 
 use super::filter::Filter;
-use super::tape::Tape;
+use crate::json::tape::Tape;
 
 /// A query: segments applied one after the other.
 #[derive(Clone, Debug, Default)]

@@ -13,12 +13,13 @@ use super::extract::too_much;
 use super::plan::Found;
 use super::query::{Evaluator, Exhausted, Selector};
 use super::steps::text_of;
-use super::tape::Tape;
 use super::{Mapped, RecordFault};
-use crate::protocol::canonical::canonical;
-use crate::protocol::document::members;
+use crate::json::canonical::canonical;
+use crate::json::document::members;
+use crate::json::scan;
+use crate::json::tape::Tape;
 use crate::protocol::event::Fields;
-use crate::protocol::{ErrorKind, Event, Failure, Warning, Watch, scan};
+use crate::protocol::{ErrorKind, Event, Failure, Warning, Watch};
 
 /// What one record's values may have together before the record is refused, in bytes beyond
 /// sixteen times its own.

@@ -10,8 +10,8 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::definition::{Field, FieldType, Take};
-use crate::protocol::document::compact;
-use crate::protocol::scan;
+use crate::json::document::compact;
+use crate::json::scan;
 use crate::when;
 
 /// The steps of one field, compiled.

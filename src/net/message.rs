@@ -11,13 +11,14 @@ use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
+use crate::json::Document;
+use crate::json::STRUCK_OUT;
+use crate::json::document::Unreadable;
 use crate::net::memory::Held;
 use crate::net::retry::Repeat;
 use crate::net::throttle::Lane;
-use crate::protocol::document::Unreadable;
 use crate::protocol::failure::Upstream;
-use crate::protocol::redact::STRUCK_OUT;
-use crate::protocol::{Document, ErrorKind, Failure, Secret};
+use crate::protocol::{ErrorKind, Failure, Secret};
 use crate::when;
 
 /// The longest wait that is believed.

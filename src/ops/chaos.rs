@@ -14,8 +14,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::json::Document;
 use crate::ops::{Call, Input, Needs, Reply};
-use crate::protocol::{Detail, Document, ErrorKind, Failure, Signal};
+use crate::protocol::{Detail, ErrorKind, Failure, Signal};
 
 pub use parts::{Flap, Partial, SlowPage, flap, partial, slow_page};
 

@@ -8,11 +8,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::json::Document;
 use crate::microsoft::ContentType;
 use crate::microsoft::feed::filter::{Filter, Wanted};
 use crate::net::Audience;
 use crate::ops::{Call, Input, Reply, span, subscriptions};
-use crate::protocol::{Document, ErrorKind, Failure, Warning};
+use crate::protocol::{ErrorKind, Failure, Warning};
 
 /// Signs in for every service that is named, and lists the subscriptions if that is wanted.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -22,11 +22,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::json::Document;
 use crate::microsoft::{Connection, TimeWindow};
 use crate::net::{Caller, Pending, TokenProvider};
 use crate::protocol::{
-    Coverage, Document, ErrorKind, Failure, State, Warning, decode_object, field_names,
-    member_faults,
+    Coverage, ErrorKind, Failure, State, Warning, decode_object, field_names, member_faults,
 };
 use crate::when;
 

@@ -7,9 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::json::Document;
 use crate::microsoft::connection::Credential;
 use crate::ops::{Call, Input, Needs, Reply};
-use crate::protocol::{Document, ErrorKind, Failure, Warning};
+use crate::protocol::{ErrorKind, Failure, Warning};
 
 /// Generates the URL where a person signs in and consents.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]

@@ -7,10 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::json::Document;
 use crate::microsoft::ContentType;
 use crate::microsoft::feed::{Feed, Started, Subscription};
 use crate::ops::{Call, Input, Reply};
-use crate::protocol::{Document, ErrorKind, Failure, Warning};
+use crate::protocol::{ErrorKind, Failure, Warning};
 
 /// Starts the subscription to a content type.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

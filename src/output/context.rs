@@ -3,9 +3,10 @@
 //! It says where rows stand and which values they leave out; what is in them is a mapping's
 //! business, and who merges them where is the platform's.
 
+use crate::json::Document;
 use crate::mapping::{Extractor, FieldPath, Mapped, Mapping};
 use crate::protocol::failure::ErrorKind;
-use crate::protocol::{Document, Event, Failure, Watch};
+use crate::protocol::{Event, Failure, Watch};
 
 /// The value at an absolute path; of several, an array; none if nothing is there.
 pub(super) fn at_path(raw: &Document, path: &str) -> Result<Option<Document>, Failure> {

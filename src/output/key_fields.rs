@@ -4,11 +4,12 @@
 
 use std::collections::HashSet;
 
+use crate::json::Document;
 use crate::manifest::outputs::KeyField;
 use crate::mapping::Extractor;
+use crate::protocol::Failure;
 use crate::protocol::failure::ErrorKind;
 use crate::protocol::result::KeyFields;
-use crate::protocol::{Document, Failure};
 
 /// Extracts every declared indicator; always arrays, also empty ones.
 pub(super) fn extract(raw: &Document, declared: &[KeyField]) -> Result<KeyFields, Failure> {

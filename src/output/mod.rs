@@ -9,13 +9,14 @@ mod readable;
 
 use std::collections::BTreeMap;
 
+use crate::json::Document;
 use crate::manifest::outputs::{Context, ContextRows};
 use crate::manifest::{CommandKind, CommandSpec, Readable};
 use crate::mapping::{Mapping, RecordFault};
 use crate::protocol::envelope::{Options, Section};
 use crate::protocol::failure::ErrorKind;
 use crate::protocol::result::KeyFields;
-use crate::protocol::{Document, Event, Failure, Warning, Watch};
+use crate::protocol::{Event, Failure, Warning, Watch};
 
 /// How one command's answer is shown.
 #[derive(Debug)]

@@ -8,10 +8,11 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 use url::Url;
 
+use crate::json::Document;
+use crate::json::document::{elements, members};
 use crate::manifest::outputs::Column;
 use crate::output::context;
-use crate::protocol::document::{elements, members};
-use crate::protocol::{Document, Event, Failure};
+use crate::protocol::{Event, Failure};
 
 /// Rows that are shown; the rest is counted.
 const ROWS: usize = 50;

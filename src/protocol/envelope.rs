@@ -7,11 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::protocol::document::{Member, members, squeezed};
+use crate::json::Document;
+use crate::json::document::{Member, members, squeezed};
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::shape::{quoted, type_name};
 use crate::protocol::strict::{check, decode_object, field_names, unknown_keys};
-use crate::protocol::{Document, PROTOCOL, State, state};
+use crate::protocol::{PROTOCOL, State, state};
 
 /// The largest request that is read, in bytes.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;

@@ -6,10 +6,8 @@
 //! keys come after `meta`, with a minor version). What is *done* with these types is the business
 //! of `host`.
 
-pub mod canonical;
 pub mod coverage;
 pub mod detail;
-pub mod document;
 pub mod envelope;
 pub mod event;
 pub mod failure;
@@ -19,15 +17,12 @@ pub mod secret;
 pub mod state;
 pub mod watch;
 
-pub(crate) mod scan;
-
 mod kind;
 mod shape;
 mod strict;
 
 pub use coverage::Coverage;
 pub use detail::{Detail, Signal};
-pub use document::Document;
 pub use envelope::Envelope;
 pub use event::Event;
 pub use failure::{ErrorKind, Failure};

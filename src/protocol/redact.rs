@@ -13,25 +13,15 @@
 //! only where no letter or digit stands beside them. A secret that could be a name (letters, digits,
 //! `_ - . : @ $` and blanks) is not struck out of names of members, keys and codes.
 
-mod form;
-mod search;
-mod unit;
-
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use serde_json::value::RawValue;
 
-use crate::protocol::{Document, Secret};
-use form::Form;
-use search::{Kind, Search};
-
-/// What is written instead of a secret.
-pub const STRUCK_OUT: &str = "***";
-
-/// The search was stopped: nothing of the text may leave the process.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Stopped;
+use crate::json::search::form::{self, Form};
+use crate::json::search::{Kind, Search};
+use crate::json::{Document, Stopped};
+use crate::protocol::Secret;
 
 /// Strikes registered secrets out of texts. Cheap to clone; clones share the secrets.
 #[derive(Clone, Default)]

@@ -9,9 +9,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::json::Document;
 use crate::protocol::envelope::Meta;
 use crate::protocol::failure::{ErrorBlock, ErrorKind};
-use crate::protocol::{Coverage, Document, Event, Signal, State};
+use crate::protocol::{Coverage, Event, Signal, State};
 
 /// One command's answer.
 #[derive(Clone, Debug, Serialize, JsonSchema)]

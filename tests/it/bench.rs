@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 
 use soarhost::clock::Clock;
 use soarhost::host::{Cancel, Host, Pace, Settings};
+use soarhost::json::Document;
 use soarhost::mapping::Mapping;
-use soarhost::protocol::{Document, Redactor, ResultEnvelope};
+use soarhost::protocol::{Redactor, ResultEnvelope};
 use soarhost::sim::{Listen, Seen, Sim, World};
 use soarhost::when;
 

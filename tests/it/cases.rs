@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use soarhost::host::catalog::Catalog;
+use soarhost::json::document::indented;
 use soarhost::mapping::Mapping;
-use soarhost::protocol::document::indented;
 use soarhost::sim::Seen;
 
 use crate::bench::{Bench, NOW, Ran, connection_of, replays};

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use soarhost::front::cli::{SCHEMAS, reference_page};
 use soarhost::host::catalog::Catalog;
+use soarhost::json::document::indented;
 use soarhost::manifest::schema::{request_schema, sample_request};
-use soarhost::protocol::document::indented;
 
 use crate::bench::{Bench, NOW, connection};
 

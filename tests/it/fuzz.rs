@@ -3,8 +3,9 @@
 
 use serde_json::Value;
 use soarhost::host::{Host, Settings};
+use soarhost::json::Document;
 use soarhost::mapping::{Extractor, FieldPath, Mapping};
-use soarhost::protocol::{Document, Envelope, ErrorKind, Redactor};
+use soarhost::protocol::{Envelope, ErrorKind, Redactor};
 
 use crate::corpus::{self, Corpus, target};
 

@@ -7,8 +7,8 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::Value;
+use soarhost::json::Document;
 use soarhost::mapping::{Extractor, FieldPath};
-use soarhost::protocol::Document;
 
 /// Runs the automaton (or, for what it does not take, what it hands over to).
 fn by_plan<'a>(path: &str, document: &'a Document) -> Vec<&'a str> {

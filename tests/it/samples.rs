@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use soarhost::host::catalog::Catalog;
+use soarhost::json::Document;
+use soarhost::json::document::indented;
 use soarhost::mapping::Mapping;
-use soarhost::protocol::Document;
-use soarhost::protocol::document::indented;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples")

@@ -9,10 +9,10 @@ use crate::front::cli::args::{DescribeArgs, ListArgs, SampleArgs};
 use crate::front::cli::out::Out;
 use crate::front::cli::reference::{also, marks, meaning};
 use crate::host::catalog::Catalog;
+use crate::json::document::indented;
 use crate::manifest::outputs::Context;
 use crate::manifest::schema::{request_schema, sample_request};
 use crate::manifest::{CommandSpec, Manifest, Param};
-use crate::protocol::document::indented;
 use crate::protocol::{Failure, PROTOCOL};
 
 /// The integrations; those that only produce faults on purpose come last, and only with `--all`.

@@ -12,9 +12,10 @@ use crate::front::cli::args::MapArgs;
 use crate::front::cli::out::Out;
 use crate::front::cli::{Ended, stdin};
 use crate::host::catalog::Catalog;
+use crate::json::Document;
 use crate::mapping::{Definition, Mapped, Mapping};
 use crate::protocol::failure::{ErrorKind, Failure};
-use crate::protocol::{Document, Event, Warning};
+use crate::protocol::{Event, Warning};
 
 /// One event a line; with `--json` one document.
 pub(super) fn map(args: &MapArgs, catalog: &Catalog, out: &mut Out) -> Ended {

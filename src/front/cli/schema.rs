@@ -13,11 +13,11 @@ use crate::front::cli::describe::print_json;
 use crate::front::cli::out::Out;
 use crate::host::Host;
 use crate::host::profiles::Profiles;
+use crate::json::document::indented;
 use crate::manifest::Manifest;
 use crate::manifest::schema::request_schema;
 use crate::mapping::{Definition, MappingPatch, StandardFields};
 use crate::microsoft::cloud::EndpointsFile;
-use crate::protocol::document::indented;
 use crate::protocol::{Envelope, ErrorKind, Failure, ResultEnvelope};
 
 /// Makes a schema.

@@ -10,7 +10,7 @@ use schemars::generate::SchemaSettings;
 use crate::front::cli::args::{ClockMode, SettingsArgs, SimulateArgs};
 use crate::front::cli::out::Out;
 use crate::front::cli::{Ended, run, settings};
-use crate::protocol::document::indented;
+use crate::json::document::indented;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{member_faults, strict_object};
 use crate::sim::{Clock, Listen, Sim, World};

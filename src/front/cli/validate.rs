@@ -16,9 +16,9 @@ use crate::front::cli::{Ended, settings};
 use crate::host::Host;
 use crate::host::catalog::Catalog;
 use crate::host::profiles::Profiles;
+use crate::json::document::position_of;
 use crate::mapping::StandardFields;
 use crate::microsoft::Cloud;
-use crate::protocol::document::position_of;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{Redactor, Secret, strict_object, unreadable_at};
 

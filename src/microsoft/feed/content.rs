@@ -9,15 +9,15 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
+use crate::json::document::squeezed;
+use crate::json::splitter::Splitter;
 use crate::microsoft::feed::filter::Filter;
 use crate::microsoft::feed::record::Record;
-use crate::microsoft::feed::splitter::Splitter;
 use crate::microsoft::feed::{Feed, PUBLISHER, error};
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::memory::is_memory;
 use crate::net::retry::Repeat;
 use crate::net::{ApiResponse, Auth, Held, MemoryBudget, Sink, SinkError};
-use crate::protocol::document::squeezed;
 use crate::protocol::{ErrorKind, Failure};
 use crate::when::{instant, rfc3339};
 

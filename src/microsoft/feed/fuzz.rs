@@ -8,12 +8,12 @@ mod corpus;
 use corpus::{Corpus, target};
 
 use super::record::Record;
-use super::splitter::Splitter;
 use super::{content, error, listed, said};
+use crate::json::Document;
+use crate::json::document::{elements, squeezed};
+use crate::json::splitter::Splitter;
 use crate::net::ApiResponse;
 use crate::net::message::tests::answer;
-use crate::protocol::Document;
-use crate::protocol::document::{elements, squeezed};
 use crate::protocol::failure::Codes;
 
 /// The records of an array that comes in such pieces, read as a blob's are; and whether it was one.

@@ -10,7 +10,6 @@ pub mod filter;
 #[cfg(test)]
 mod fuzz;
 mod record;
-mod splitter;
 
 use std::num::NonZeroU32;
 
@@ -18,11 +17,12 @@ use serde::Deserialize;
 use serde_json::json;
 use url::Url;
 
+use crate::json::Document;
 use crate::microsoft::{Connection, ContentType};
 use crate::net::message::{below, with_query};
 use crate::net::throttle::{Lane, Rate};
 use crate::net::{ApiRequest, ApiResponse, Auth, Body, Caller, TokenProvider};
-use crate::protocol::{Document, ErrorKind, Failure};
+use crate::protocol::{ErrorKind, Failure};
 
 /// The parameter that names who asks; it goes on every request.
 const PUBLISHER: &str = "PublisherIdentifier";

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::protocol::document::{compact, members};
+use crate::json::document::{compact, members};
 
 /// What is read of a record.
 #[derive(Debug, Default)]

@@ -8,11 +8,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::json::Document;
+use crate::json::document::{Unreadable, elements, members};
 use crate::microsoft::graph::Graph;
 use crate::net::ApiResponse;
 use crate::net::message::{below, with_query};
-use crate::protocol::document::{Unreadable, elements, members};
-use crate::protocol::{Document, Failure};
+use crate::protocol::Failure;
 use crate::when::{instant, rfc3339};
 
 /// The most records Graph gives on a page.

@@ -20,6 +20,8 @@ use url::Url;
 
 use super::Fetch;
 use super::checkpoint::{Checkpoint, Round};
+use crate::json::Document;
+use crate::json::document::Pages;
 use crate::microsoft::TimeWindow;
 use crate::microsoft::graph::Graph;
 use crate::microsoft::graph::alerts::{
@@ -31,8 +33,7 @@ use crate::net::{Held, Links};
 use crate::ops::Call;
 use crate::ops::resume::fingerprint::Fingerprint;
 use crate::ops::resume::time::service_time;
-use crate::protocol::document::Pages;
-use crate::protocol::{Document, ErrorKind, Failure};
+use crate::protocol::{ErrorKind, Failure};
 use crate::when::rfc3339;
 
 /// The start of a first run is corrected if the host's clock is further off than this.

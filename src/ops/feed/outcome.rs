@@ -6,11 +6,12 @@
 use std::num::NonZeroU64;
 
 use super::{ContentReader, Delivered, End};
+use crate::json::Document;
 use crate::microsoft::ledger::{Absence, Ledger};
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::ops::resume::checkpoint::{Checkpoint, Closed, Progress};
 use crate::ops::resume::records::SeenRecords;
-use crate::protocol::{Coverage, Detail, Document, ErrorKind, Failure, Warning};
+use crate::protocol::{Coverage, Detail, ErrorKind, Failure, Warning};
 use crate::when::rfc3339;
 
 /// What a reading came to, before it is known how many fingerprints the state has room for.

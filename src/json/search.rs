@@ -6,23 +6,32 @@
 //! escapes that stand for a character of a form. Both are found by searches that read many bytes at
 //! a time. No byte is read more than once by each of them.
 
+pub(crate) mod form;
+mod unit;
+
 use std::cell::Cell;
 
 use aho_corasick::automaton::Automaton;
 use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, BuildError, MatchKind};
 
-use super::form::Form;
-use super::unit::{self, Unit};
-use super::{STRUCK_OUT, Stopped};
-use crate::protocol::scan;
+use crate::json::scan;
+pub(crate) use form::Form;
+use unit::Unit;
+
+/// What is written instead of a secret.
+pub const STRUCK_OUT: &str = "***";
+
+/// The search was stopped: nothing of the text may leave the process.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Stopped;
 
 /// So many units are read between two looks at whether to stop.
 const STRETCH: usize = 64 * 1024;
 
 /// What kind of text is searched.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A compact JSON document: only strings are struck out of, and names of members only where a
     /// secret cannot be a name.
     Json,
@@ -33,7 +42,7 @@ pub(super) enum Kind {
 }
 
 /// The forms of all secrets, ready to be searched for.
-pub(super) struct Search {
+pub(crate) struct Search {
     forms: Vec<Form>,
     /// Finds forms as they are.
     quick: AhoCorasick,
@@ -54,7 +63,7 @@ struct Found {
 }
 
 impl Search {
-    pub(super) fn new(forms: &[Form]) -> Result<Self, BuildError> {
+    pub(crate) fn new(forms: &[Form]) -> Result<Self, BuildError> {
         let texts = || forms.iter().map(|form| form.text.as_bytes());
         let mut pairs = vec![false; 1 << 16];
         for text in texts() {
@@ -82,7 +91,7 @@ impl Search {
     }
 
     /// The text with every form struck out, if there is one. `stop` is asked now and then.
-    pub(super) fn strike(
+    pub(crate) fn strike(
         &self,
         text: &str,
         kind: Kind,

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::protocol::scan;
+use crate::json::scan;
 
 /// A node: the value at one place.
 #[derive(Clone, Copy, Debug)]

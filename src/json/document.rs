@@ -12,7 +12,7 @@ use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::protocol::scan;
+use crate::json::scan;
 
 /// The deepest nesting that is accepted, in requests and in answers.
 pub const MAX_DEPTH: usize = 127;

@@ -4,7 +4,7 @@
 //! and not by the answer. It finds where elements end and checks what stands between them; whether
 //! an element itself is JSON is checked by whoever reads it.
 
-use crate::protocol::document::MAX_DEPTH;
+use crate::json::document::MAX_DEPTH;
 
 /// The largest element, in bytes.
 const MAX_ELEMENT: usize = 16 * 1024 * 1024;
@@ -30,7 +30,7 @@ enum Place {
 
 /// Splits an array as it comes.
 #[derive(Debug)]
-pub(super) struct Splitter {
+pub(crate) struct Splitter {
     place: Place,
     /// The bytes of the element that is not complete yet.
     held: Vec<u8>,
@@ -62,7 +62,7 @@ impl Splitter {
     /// The next piece; `each` gets every element that is complete with it, as received.
     ///
     /// Errors are words with the place; they never quote the text.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         piece: &[u8],
         each: &mut dyn FnMut(&str) -> Result<(), String>,
@@ -79,12 +79,12 @@ impl Splitter {
     }
 
     /// Bytes of the element that is not complete yet.
-    pub(super) fn held(&self) -> usize {
+    pub(crate) fn held(&self) -> usize {
         self.held.len()
     }
 
     /// There is no more; fails if the array is not complete.
-    pub(super) fn finish(&self) -> Result<(), String> {
+    pub(crate) fn finish(&self) -> Result<(), String> {
         match self.place {
             Place::After => Ok(()),
             _ => Err(format!("the array ends early, at byte {}", self.offset)),
@@ -196,7 +196,7 @@ impl Splitter {
     }
 
     /// Was an element larger than allowed? It would be so every time.
-    pub(super) fn is_too_large(&self) -> bool {
+    pub(crate) fn is_too_large(&self) -> bool {
         self.is_too_large
     }
 

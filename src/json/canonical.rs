@@ -13,7 +13,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::protocol::scan;
+use crate::json::scan;
 
 /// The canonical form of JSON text, which must be valid. Text that already is canonical is returned
 /// without a copy.

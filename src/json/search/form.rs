@@ -9,7 +9,7 @@ use super::unit;
 /// A shorter secret is not searched for: it would strike out ordinary words.
 const SHORTEST: usize = 4;
 /// A shorter secret is struck out only where it stands alone.
-pub(super) const SHORT: usize = 6;
+pub(crate) const SHORT: usize = 6;
 /// Longer secrets (tokens, keys) are not searched for in Base64.
 const LONGEST_IN_BASE64: usize = 256;
 /// Names and codes are shorter than this.
@@ -17,16 +17,16 @@ const LONGEST_NAME: usize = 64;
 
 /// One form of a secret.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Form {
-    pub(super) text: String,
+pub(crate) struct Form {
+    pub(crate) text: String,
     /// The secret cannot be taken for a name or a code, so it is struck out of names and codes too.
-    pub(super) unlike_names: bool,
+    pub(crate) unlike_names: bool,
     /// The secret is short: it is struck out only between characters that are no letters or digits.
-    pub(super) alone: bool,
+    pub(crate) alone: bool,
 }
 
 /// All forms of a secret.
-pub(super) fn forms(secret: &str) -> Vec<Form> {
+pub(crate) fn forms(secret: &str) -> Vec<Form> {
     let letters = secret.chars().count();
     if letters < SHORTEST {
         return Vec::new();

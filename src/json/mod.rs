@@ -1,0 +1,16 @@
+//! JSON as bytes: documents, positions, splitting, the canonical form, and the search for secrets.
+//!
+//! Records stay text from the response to the result, so digits, escapes, member order and repeated
+//! members are preserved. Imports no other module of this crate, and knows no service and no
+//! protocol.
+
+pub mod canonical;
+pub mod document;
+
+pub(crate) mod scan;
+pub(crate) mod search;
+pub(crate) mod splitter;
+pub(crate) mod tape;
+
+pub use document::Document;
+pub use search::{STRUCK_OUT, Stopped};
