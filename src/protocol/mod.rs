@@ -29,6 +29,7 @@ pub use failure::{ErrorKind, Failure};
 pub use redact::Redactor;
 pub use result::{ResultEnvelope, Warning};
 pub use secret::Secret;
+pub use shape::name_of;
 pub(crate) use shape::{quoted, type_name};
 pub use state::State;
 pub(crate) use strict::escape;

@@ -49,7 +49,7 @@ pub(super) fn differences(
 }
 
 /// The name of a place, as an author would write it: `sources[0].fields[2].path`.
-pub(super) fn name_of(pointer: &str) -> String {
+pub fn name_of(pointer: &str) -> String {
     let mut name = String::new();
     for step in pointer.split('/').skip(1) {
         let step = step.replace("~1", "/").replace("~0", "~");

@@ -2,14 +2,11 @@
 //!
 //! It deliberately answers nothing itself.
 
-use anyhow::ensure;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-
-use crate::sim::clock::Rate;
 
 /// The alerts of every tenant.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -72,25 +69,6 @@ pub struct Update {
 }
 
 impl Alerts {
-    /// Checks what the types cannot say.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        ensure!(
-            self.count.is_none() || self.literal.is_none(),
-            "give either \"count\" or \"literal\""
-        );
-        Rate::check(self.per_hour)?;
-        for raw in self.literal.iter().flatten() {
-            let text = raw.get();
-            ensure!(text.starts_with('{'), "{text} is not an object");
-        }
-        let status = self.expired_links.unwrap_or(410);
-        ensure!(
-            [400, 404, 410].contains(&status),
-            "expired_links is {status}; it must be 400, 404 or 410"
-        );
-        Ok(())
-    }
-
     /// The time of the last update of an alert that is due at that request.
     pub(super) fn updated(&self, alert: usize, request: u64) -> Option<DateTime<Utc>> {
         let due = |update: &&Update| update.alert == alert && update.after < request;

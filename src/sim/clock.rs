@@ -49,9 +49,6 @@ impl fmt::Debug for Clock {
 /// How many new blobs of an entry, and how many new alerts, an hour brings if a world does not say.
 const USUAL_RATE: u32 = 60;
 
-/// The most that an hour brings: ten a second.
-const HIGHEST_RATE: u32 = 36_000;
-
 /// A rate at which new content arrives while the clock runs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rate(i64);
@@ -60,16 +57,6 @@ impl Rate {
     /// The rate that a world gives as a number per hour.
     pub(super) fn of(per_hour: Option<u32>) -> Self {
         Self(per_hour.unwrap_or(USUAL_RATE).into())
-    }
-
-    /// Whether a world may choose it.
-    pub(super) fn check(per_hour: Option<u32>) -> anyhow::Result<()> {
-        let chosen = per_hour.unwrap_or(USUAL_RATE);
-        anyhow::ensure!(
-            chosen <= HIGHEST_RATE,
-            "per_hour is from 0 to {HIGHEST_RATE}"
-        );
-        Ok(())
     }
 
     /// How long after the start the arrival with a number, from 0, takes place.
@@ -93,7 +80,7 @@ mod tests {
 
     #[test]
     fn arrivals_are_counted_as_their_times_say() {
-        for per_hour in [1, 7, 60, 3_601, HIGHEST_RATE] {
+        for per_hour in [1, 7, 60, 3_601, 36_000] {
             let rate = Rate::of(Some(per_hour));
             for number in [0, 1, 2, 59, 1_000] {
                 let at = rate.arrival(number);
@@ -104,6 +91,5 @@ mod tests {
         }
         let never = Rate::of(Some(0));
         assert_eq!(never.arrived_before(TimeDelta::days(9)), 0);
-        assert!(Rate::check(Some(HIGHEST_RATE + 1)).is_err());
     }
 }

@@ -44,7 +44,6 @@ mod tests {
     fn demo_world_has_ten_alerts_of_the_last_day() {
         let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
         let world = World::demo(now).expect("a world");
-        world.check().expect("a valid world");
         let alerts = world.alerts.literal.expect("literal alerts");
         assert_eq!(alerts.len(), 10);
         for alert in &alerts {

@@ -7,14 +7,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
-
-use crate::sim::ids::is_guid;
 
 /// Ninety days, which is how long a refresh token usually lives.
 const NINETY_DAYS: u32 = 90 * 86_400;
@@ -68,20 +66,6 @@ pub struct App {
     /// true.
     #[serde(default = "yes")]
     pub consented: bool,
-}
-
-impl App {
-    /// Checks what the types cannot say.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        ensure!(is_guid(&self.id), "{:?} is not a GUID", self.id);
-        for (at, pem) in self.certificates.iter().enumerate() {
-            der(pem).with_context(|| format!("certificates: number {} in the list", at + 1))?;
-        }
-        for code in &self.codes {
-            ensure!(!code.code.is_empty(), "codes: a code has at least a letter");
-        }
-        Ok(())
-    }
 }
 
 /// The certificate that a PEM text holds.
@@ -187,25 +171,6 @@ fn feed_scope() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const PEM: &str = include_str!("login/fixtures/registered.cert.pem");
-
-    fn app(members: &str) -> anyhow::Result<()> {
-        let text = format!(
-            r#"{{"id":"aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb",
-                 "tenant":"11111111-2222-3333-4444-555555555555"{members}}}"#
-        );
-        serde_json::from_str::<App>(&text)?.check()
-    }
-
-    #[test]
-    fn certificates_are_pem_texts() {
-        let pem = serde_json::to_string(PEM).unwrap();
-        app(&format!(r#","certificates":[{pem}]"#)).unwrap();
-        let wrong = app(&format!(r#","certificates":[{pem},"MIIB"]"#)).unwrap_err();
-        assert!(format!("{wrong:#}").contains("number 2"), "{wrong:#}");
-        assert!(app(r#","refresh_tokens":"never""#).is_err());
-    }
 
     #[test]
     fn debug_hides_secrets_and_codes() {

@@ -20,6 +20,8 @@
 //! }
 //! ```
 
+mod check;
+
 use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail, ensure};
@@ -29,10 +31,11 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 
 use crate::sim::alert_list::Alerts;
-use crate::sim::content::{CONTENT_TYPES, Content};
+use crate::sim::content::Content;
 use crate::sim::faults::Fault;
-use crate::sim::ids::is_guid;
 use crate::sim::registered::{App, ManagedIdentity};
+
+pub use check::InvalidValue;
 
 /// The tenant of the default world.
 const CONTOSO: &str = "11111111-2222-3333-4444-555555555555";
@@ -174,16 +177,6 @@ impl Default for Subscriptions {
     }
 }
 
-impl Subscriptions {
-    fn all(&self) -> impl Iterator<Item = &Subscription> {
-        let lists: Vec<&Vec<Subscription>> = match self {
-            Self::Everywhere(list) => vec![list],
-            Self::ByTenant(lists) => lists.values().collect(),
-        };
-        lists.into_iter().flatten()
-    }
-}
-
 impl JsonSchema for Subscriptions {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Subscriptions".into()
@@ -308,61 +301,19 @@ impl World {
     ///
     /// It takes text because literal alerts keep their bytes, which a parsed value has lost.
     pub fn from_json(text: &str) -> anyhow::Result<Self> {
-        let world: Self = serde_json::from_str(text).context("this is not a world file")?;
-        world.check()?;
-        Ok(world)
+        let not_a_world = "this is not a world file";
+        let value = serde_json::from_str(text).context(not_a_world)?;
+        let invalid = Self::invalid_values(&value).into_iter();
+        let all: Vec<String> = invalid
+            .map(|one| format!("{} {}", one.pointer, one.message))
+            .collect();
+        ensure!(all.is_empty(), "{}", all.join("; "));
+        serde_json::from_str(text).context(not_a_world)
     }
 
-    /// Checks what the types cannot say.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
-        ensure!(
-            self.world == 1,
-            "world: the version of the format is 1; got {}",
-            self.world
-        );
-        for id in self.tenants.iter().map(|tenant| &tenant.id) {
-            ensure!(is_guid(id), "tenants: {id:?} is not a GUID");
-        }
-        for (at, app) in self.apps.iter().enumerate() {
-            app.check()
-                .with_context(|| format!("apps: number {} in the list", at + 1))?;
-            let home = self
-                .tenants
-                .iter()
-                .any(|tenant| tenant.id.eq_ignore_ascii_case(&app.tenant));
-            ensure!(home, "apps: {:?} is in a tenant that is not listed", app.id);
-        }
-        for identity in self.managed_identities.iter().flatten() {
-            let (id, tenant) = (&identity.client_id, &identity.tenant);
-            ensure!(is_guid(id), "managed_identities: {id:?} is not a GUID");
-            let guid = tenant.as_deref().is_none_or(is_guid);
-            ensure!(guid, "managed_identities: {tenant:?} is not a GUID");
-        }
-        self.alerts.check().context("alerts")?;
-        for name in self.subscriptions.all().map(|one| &one.content_type) {
-            let known = CONTENT_TYPES.contains(&name.as_str());
-            ensure!(known, "subscriptions: there is no content type {name:?}");
-        }
-        ensure!(
-            self.page_size != Some(0),
-            "page_size: a page holds at least one alert"
-        );
-        ensure!(
-            self.content_page_size != 0,
-            "content_page_size: a page holds at least one blob"
-        );
-        let header = &self.next_page_header;
-        ensure!(
-            header.eq_ignore_ascii_case(NEXT_PAGE),
-            "next_page_header: {header:?} is not {NEXT_PAGE:?} in upper or lower case"
-        );
-        let content = self.content.iter().try_for_each(Content::check);
-        content.context("content")?;
-        self.faults.iter().enumerate().try_for_each(|(at, fault)| {
-            fault
-                .check()
-                .with_context(|| format!("faults: number {} in the list", at + 1))
-        })
+    /// Every value of a world file that is not allowed, whatever its types.
+    pub fn invalid_values(world: &Value) -> Vec<InvalidValue> {
+        check::invalid_values(world)
     }
 
     /// Whether credentials that are not listed are good.
@@ -484,49 +435,24 @@ mod tests {
     }
 
     #[test]
-    fn wrong_worlds_are_refused_with_the_place() {
+    fn world_with_invalid_values_reports_each_with_its_place() {
         let cases = [
             (r#"{"sed":1}"#, "unknown field `sed`"),
-            (r#"{"tenants":[{"id":"contoso"}]}"#, "is not a GUID"),
-            (
-                r#"{"managed_identities":[{"client_id":"vm"}]}"#,
-                "managed_identities: \"vm\" is not a GUID",
-            ),
-            (
-                r#"{"apps":[{"id":"x","tenant":"y"}]}"#,
-                "apps: number 1 in the list: \"x\" is not a GUID",
-            ),
-            (r#"{"alerts":{"literal":[1]}}"#, "not an object"),
-            (
-                r#"{"subscriptions":[{"content_type":"Audit.Teams"}]}"#,
-                "no content type",
-            ),
-            (r#"{"page_size":0}"#, "page_size"),
-            (r#"{"content_page_size":0}"#, "content_page_size"),
-            (
-                r#"{"next_page_header":"NextPage"}"#,
-                "next_page_header: \"NextPage\" is not",
-            ),
-            (
-                r#"{"alerts":{"per_hour":36001}}"#,
-                "alerts: per_hour is from 0 to 36000",
-            ),
-            (
-                r#"{"content":{"generated":[{"type":"DLP.All","blobs":1,"hours":0}]}}"#,
-                "content: generated: number 1 in the list: hours",
-            ),
             (
                 r#"{"content":{"blobs":[{"type":"DLP.All","record":[]}]}}"#,
                 "unknown field `record`",
             ),
-            (r#"{"alerts":{"count":1,"literal":[]}}"#, "either"),
-            (
-                r#"{"faults":[{"route":"graph.alert","status":500},{"route":"x"}]}"#,
-                "number 2",
-            ),
             (
                 r#"{"subscriptions":[{"content":"x"}]}"#,
                 "unknown field `content`",
+            ),
+            (
+                r#"{"world":2,"now":"noon"}"#,
+                "/now must be a time such as 2026-01-14T12:00:00Z; got \"noon\"",
+            ),
+            (
+                r#"{"world":2,"page_size":0}"#,
+                "/world must be 1; got 2; /page_size must be a whole number, 1 or more; got 0",
             ),
         ];
         for (text, wanted) in cases {

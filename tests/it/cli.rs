@@ -50,6 +50,15 @@ fn help_and_errors_are_snapshots() {
         );
         insta::assert_snapshot!("validate", said(&["validate"]));
         insta::assert_snapshot!("validate_faults", said(&["validate", "tests/it/faulty"]));
+        let world = "tests/it/faulty/world.json";
+        insta::assert_snapshot!(
+            "world_faults",
+            [
+                said(&["validate", world]),
+                said(&["simulate", "--world", world]),
+            ]
+            .concat()
+        );
     });
 }
 

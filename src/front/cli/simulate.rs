@@ -1,18 +1,20 @@
 //! `simulate`: the simulator as a server on loopback; prints an endpoints file for it.
 
 use std::io::Write;
+use std::path::Path;
 use std::time::Instant;
 
 use chrono::TimeDelta;
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
+use serde_json::Value;
 
 use crate::front::cli::args::{ClockMode, SettingsArgs, SimulateArgs};
 use crate::front::cli::out::Out;
 use crate::front::cli::{Ended, run, settings};
-use crate::json::document::indented;
+use crate::json::document::{indented, position_of};
 use crate::protocol::failure::{ErrorKind, Failure};
-use crate::protocol::{member_faults, strict_object};
+use crate::protocol::{member_faults, name_of, strict_object, unreadable_at};
 use crate::sim::{Clock, Listen, Sim, World};
 
 /// The schema of a world file.
@@ -22,33 +24,66 @@ pub(super) fn world_schema() -> Schema {
         .into_root_schema_for::<World>()
 }
 
-/// Every fault of a world file, each at its pointer.
+/// Every fault of a world file, each at its pointer, in the order of the file.
 pub(super) fn world_faults(text: &str) -> Vec<Failure> {
     let object = match strict_object(text) {
         Ok(object) => object,
         Err(failure) => return vec![failure],
     };
-    let faults = member_faults::<World>(&object, ErrorKind::InvalidInput);
-    if !faults.is_empty() {
-        return faults;
+    let mut faults = member_faults::<World>(&object, ErrorKind::InvalidInput);
+    let invalid = World::invalid_values(&Value::Object(object));
+    // The world's own rules are narrower than the types of its schema.
+    faults.retain(|fault| {
+        !invalid
+            .iter()
+            .any(|one| fault.place() == Some(&one.pointer))
+    });
+    faults.extend(invalid.into_iter().map(|one| {
+        let message = format!("`{}` {}.", name_of(&one.pointer), one.message);
+        Failure::invalid_input(one.pointer, message)
+    }));
+    if faults.is_empty()
+        && let Err(error) = World::from_json(text)
+    {
+        return vec![Failure::invalid_input("", format!("{error:#}."))];
     }
-    let told = |error: anyhow::Error| Failure::invalid_input("", format!("{error:#}."));
-    World::from_json(text).err().map(told).into_iter().collect()
+    faults.sort_by_key(|fault| position_of(text, fault.place().unwrap_or_default()));
+    faults
+}
+
+/// Reads a world file. A failure names every fault of it, with file, line and column.
+fn world(file: &Path) -> Result<World, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        failed(
+            "--world",
+            &format!("{} cannot be read: {error}", file.display()),
+        )
+    })?;
+    let placed = |fault: Failure| {
+        let pointer = fault.place().unwrap_or_default();
+        let place = unreadable_at(&text).or_else(|| position_of(&text, pointer));
+        let (line, column) = place.unwrap_or((1, 1));
+        let place = format!("{}:{line}:{column}: {pointer}", file.display());
+        fault.at(place.trim_end_matches(": "))
+    };
+    let faults: Vec<Failure> = world_faults(&text).into_iter().map(placed).collect();
+    let count = faults.len();
+    match Failure::join(faults) {
+        Some(one) if count == 1 => Err(one),
+        Some(all) => Err(all.reworded(format!("The file of --world has {count} faults."))),
+        None => World::from_json(&text).map_err(|error| failed("--world", &format!("{error:#}"))),
+    }
 }
 
 /// Serves until SIGINT or SIGTERM.
 pub(super) fn simulate(args: &SimulateArgs, operator: &SettingsArgs, out: &mut Out) -> Ended {
     let now = settings::clock(operator.now.as_deref())?.now();
-    let world = match &args.world {
-        None => World::preset("default"),
-        Some(file) => std::fs::read_to_string(file)
-            .map_err(|error| anyhow::anyhow!("{} cannot be read: {error}", file.display()))
-            .and_then(|text| match Failure::join(world_faults(&text)) {
-                Some(failure) => Err(anyhow::anyhow!("{}: {failure}", file.display())),
-                None => World::from_json(&text),
-            }),
+    let mut world = match &args.world {
+        None => {
+            World::preset("default").map_err(|error| failed("--world", &format!("{error:#}")))?
+        }
+        Some(file) => world(file)?,
     };
-    let mut world = world.map_err(|error| failed("--world", &error))?;
     world.now = world.now.or(Some(now));
     run::runtime()?.block_on(async {
         let listen = Listen {
@@ -57,7 +92,7 @@ pub(super) fn simulate(args: &SimulateArgs, operator: &SettingsArgs, out: &mut O
         };
         let sim = Sim::start_with_clock(world, listen, clock(args.clock))
             .await
-            .map_err(|error| failed("--port", &error))?;
+            .map_err(|error| failed("--port", &format!("{error:#}")))?;
         writeln!(out, "{}", indented(&sim.endpoints().to_string()))?;
         out.finish()?;
         let cancel = run::listen();
@@ -81,7 +116,7 @@ fn clock(mode: ClockMode) -> Clock {
     }
 }
 
-fn failed(at: &str, error: &anyhow::Error) -> Failure {
-    let message = format!("The simulator could not be started: {error:#}.");
+fn failed(at: &str, why: &str) -> Failure {
+    let message = format!("The simulator could not be started: {why}.");
     Failure::new(ErrorKind::InvalidInput, message).at(at)
 }
