@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::host::check;
-use crate::host::face::{Compiled, CompiledCommand, Face};
+use crate::host::face::{Compiled, CompiledCommand, Face, shared_choices};
 use crate::manifest::{self, CommandSpec, Manifest};
 use crate::mapping::{self, Definition};
 use crate::names::suggestion;
@@ -175,10 +175,11 @@ impl Catalog {
 
     /// Every fault of a manifest that would be one of this catalog, each at its pointer.
     pub fn manifest_faults(&self, text: &str) -> Vec<Failure> {
-        let manifest = match Manifest::parse(text, "") {
+        let mut manifest = match Manifest::parse(text, "") {
             Ok(manifest) => manifest,
             Err(failure) => return vec![failure],
         };
+        manifest.resolve_choices(shared_choices);
         let mut faults = manifest::lint::lint(&manifest);
         faults.extend(check::cross_check(&manifest, &self.fields()));
         faults

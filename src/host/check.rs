@@ -6,10 +6,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::host::slot::Slot;
 use crate::manifest::outputs::Context;
 use crate::manifest::param::Choices;
-use crate::manifest::{CommandSpec, Manifest, Param, ParamType};
+use crate::manifest::{CommandSpec, Manifest, Param, ParamType, Slot};
 use crate::mapping::Extractor;
 use crate::names::suggestion;
 use crate::ops;
@@ -55,9 +54,9 @@ fn slot_fault(param: &Param, slot: &str) -> Option<String> {
     if slot.starts_with("input.") {
         return None;
     }
-    let known = match Slot::named(slot) {
-        Ok(known) => known,
-        Err(why) => return Some(why),
+    let Some(known) = Slot::named(slot) else {
+        let hint = suggestion(slot, Slot::ALL.iter().map(|slot| slot.name()));
+        return Some(format!("A connection has no slot \"{slot}\". {hint}"));
     };
     let shown = known.is_secret() && !param.secret;
     shown.then(|| format!("The slot \"{slot}\" holds a secret; declare it with \"secret\": true."))

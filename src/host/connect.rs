@@ -1,8 +1,9 @@
-//! From what was bound to a connection: which cloud, whose account, which way to sign in.
+//! The connection of a request: cloud, account and sign-in method, from its bound slots.
 //!
-//! Shapes, halves and contradictions are refused here, all at once and in the words of the request;
-//! nothing is read, built or sent. Whether a certificate can be used shows when it is.
+//! Reports all invalid, missing and contradictory values at once, by the names in the request. Sends
+//! and opens nothing: whether a certificate can be used shows when it signs.
 
+use std::cell::RefCell;
 use std::ops::RangeInclusive;
 
 use serde_json::Value;
@@ -12,387 +13,336 @@ use crate::host::Settings;
 use crate::host::secrets::{self, Secrets};
 use crate::identity::certificate::{Algorithm, Given, Thumbprint};
 use crate::identity::{Certificate, auth_code};
-use crate::manifest::Bound;
+use crate::manifest::{Bound, Slot};
 use crate::microsoft::connection::{
-    AuthorizationCode, Credential, ManagedIdentity, Proof, is_guid,
+    AuthorizationCode, Credential, ManagedIdentity, Proof, is_guid, is_tenant,
 };
 use crate::microsoft::{Cloud, Connection};
 use crate::ops::Needs;
 use crate::protocol::redact::is_short;
-use crate::protocol::{Failure, Redactor, Secret, Warning};
+use crate::protocol::{Failure, Redactor, Secret, Warning, quoted};
 
-/// How many seconds a call may take; 0 is the usual time.
-const LONGEST: RangeInclusive<f64> = 0.0..=86_400.0;
+/// The allowed time-outs of a call in seconds; 0 is the default time-out.
+const CALL_TIMEOUT: RangeInclusive<f64> = 0.0..=86_400.0;
 
-/// What of a connection's secrets an operation needs, by slot.
-fn wants(needs: Needs, slot: &str) -> bool {
+/// True if an operation with these needs uses the secret of the slot.
+fn uses(needs: Needs, slot: Slot) -> bool {
     match needs {
         Needs::Nothing | Needs::Credential => true,
-        Needs::LoginPage => slot != "authorization_code",
+        Needs::LoginPage => slot != Slot::AuthorizationCode,
         Needs::Account => matches!(
             slot,
-            "tenant_id" | "client_id" | "managed_identity_client_id"
+            Slot::TenantId | Slot::ClientId | Slot::ManagedIdentityClientId
         ),
     }
 }
 
-/// The connection that a binding describes, if the operation needs one: its secrets resolved, its
-/// shapes checked, nothing sent.
+/// The connection of a request, with its secrets resolved.
 pub(super) fn connection(
     needs: Needs,
     bound: &Bound,
     settings: &Settings,
     redactor: &Redactor,
 ) -> Result<(Connection, Vec<Warning>), Vec<Failure>> {
-    let wanted = |slot: &str| wants(needs, slot);
-    let (secrets, mut faults) = secrets::resolve(bound, wanted, &settings.allowed, redactor);
-    let warnings = short(bound, &secrets);
-    let opened = match needs {
-        Needs::Nothing => Connection::nobody().map_err(|failure| vec![failure]),
-        _ => opened(&Slots { bound, secrets }, needs, settings),
+    let used = |slot: Slot| uses(needs, slot);
+    let (secrets, mut faults) = secrets::resolve(bound, used, &settings.allowed, redactor);
+    let slots = Slots {
+        bound,
+        secrets,
+        faults: RefCell::default(),
     };
-    match opened {
-        Ok(connection) if faults.is_empty() => Ok((connection, warnings)),
-        Ok(_) => Err(faults),
-        Err(found) => {
-            // A secret that could not be resolved is reported once, not as missing, too.
-            let placed = found
-                .into_iter()
-                .map(|fault| fault.relocated(&bound.places));
-            let known: Vec<String> = faults
-                .iter()
-                .filter_map(Failure::place)
-                .map(str::to_owned)
-                .collect();
-            faults.extend(
-                placed.filter(|fault| !known.iter().any(|at| Some(at.as_str()) == fault.place())),
-            );
-            Err(faults)
-        }
-    }
-}
-
-/// A warning for each secret that is too short to be struck out of longer words.
-fn short(bound: &Bound, secrets: &Secrets) -> Vec<Warning> {
-    let short = secrets
+    let connection = match needs {
+        Needs::Nothing => slots.ok(Connection::unused()),
+        _ => slots.connection(needs, settings),
+    };
+    let warnings = slots.short_secrets();
+    let known: Vec<String> = faults
         .iter()
-        .filter(|(_, secret)| !secret.expose().is_empty() && is_short(secret));
-    short
-        .map(|(slot, _)| {
-            let at = bound.places.get(slot).map_or("/connection", String::as_str);
-            let title = at.rsplit('/').next().unwrap_or(slot);
-            let words = format!(
-                "\"{title}\" is shorter than 6 characters. It is removed from results and logs only where no letter or digit stands beside it, and not at all if it is shorter than 4. Use a longer secret."
-            );
-            Warning::new("secret_short", words).at(at)
-        })
-        .collect()
-}
-
-fn opened(
-    slots: &Slots<'_>,
-    needs: Needs,
-    settings: &Settings,
-) -> Result<Connection, Vec<Failure>> {
-    let mut faults = Vec::new();
-    let cloud = cloud(slots, settings)
-        .map_err(|fault| faults.push(fault))
-        .ok();
-    let wait = slots.bound.connection.get("call_timeout");
-    if wait
-        .and_then(Value::as_f64)
-        .is_some_and(|seconds| !LONGEST.contains(&seconds))
-    {
-        let words = "The time-out of a call must be from 1 second to 1 day.";
-        let fault = Failure::invalid_input("/connection/call_timeout", words);
-        faults.push(fault.advice("Set a number of seconds, or omit it for the default."));
-    }
-    let publisher = slots.text("publisher").unwrap_or_default();
-    let way = way(slots, needs, settings, &mut faults);
-    let (tenant, client_id) = (slots.text("tenant_id"), slots.text("client_id"));
-    // A machine has its tenant and its client of itself.
-    if slots.flag("managed_identity") != Some(true) {
-        faults.splice(0..0, slots.missing(&["tenant_id", "client_id"]));
-        let wrong = Connection::faults(tenant.unwrap_or_default(), client_id.unwrap_or_default());
-        let given = |fault: &Failure| {
-            let slot = fault.place().and_then(|at| at.strip_prefix("/connection/"));
-            slot.is_some_and(|slot| slots.text(slot).is_some())
-        };
-        faults.extend(wrong.into_iter().filter(given));
-    }
-    let (Some(cloud), Some(way), true) = (cloud, way, faults.is_empty()) else {
-        return Err(faults);
-    };
-    let connection = match way {
-        Way::Machine(identity) => Connection::of_machine(cloud, identity),
-        Way::Application(credential) => Connection::new(
-            cloud,
-            tenant.unwrap_or_default(),
-            client_id.unwrap_or_default(),
-            credential,
-        )?,
-    };
-    connection
-        .published_by(publisher)
-        .map_err(|fault| vec![fault])
-}
-
-/// The cloud by its name or by its address, or the operator's instead.
-fn cloud(slots: &Slots<'_>, settings: &Settings) -> Result<Cloud, Failure> {
-    let name = slots.text("cloud");
-    let named = match (name, slots.text("base_url")) {
-        (_, None) => Cloud::named(name.unwrap_or("commercial"))?,
-        (None, Some(url)) => Cloud::at(url)?,
-        (Some(name), Some(url)) => {
-            let (named, at) = (Cloud::named(name)?, Cloud::at(url)?);
-            if named.id != at.id {
-                let words = format!(
-                    "This is the address of the cloud \"{}\", and \"{}\" says \"{}\".",
-                    at.id,
-                    slots.title("cloud"),
-                    named.id
-                );
-                return Err(Failure::invalid_input("/connection/base_url", words)
-                    .advice("Give one of the two, or both for the same cloud."));
-            }
-            at
-        }
-    };
-    match &settings.endpoints {
-        None => Ok(named),
-        Some(file) => Ok(Cloud::from_operator(&file.text, &named)?.cloud),
+        .filter_map(Failure::place)
+        .map(str::to_owned)
+        .collect();
+    // A secret that could not be resolved is not also missing.
+    let is_new = |fault: &Failure| !known.iter().any(|at| Some(at.as_str()) == fault.place());
+    faults.extend(slots.faults.take().into_iter().filter(is_new));
+    match connection {
+        Some(connection) if faults.is_empty() => Ok((connection, warnings)),
+        _ => Err(faults),
     }
 }
 
-/// How to sign in.
-enum Way {
-    Machine(ManagedIdentity),
-    Application(Credential),
-}
-
-fn way(
-    slots: &Slots<'_>,
-    needs: Needs,
-    settings: &Settings,
-    faults: &mut Vec<Failure>,
-) -> Option<Way> {
-    if slots.flag("managed_identity") == Some(true) {
-        if needs == Needs::LoginPage {
-            let words =
-                "A machine signs in by itself; there is nothing to sign in to for a person.";
-            faults.push(
-                Failure::invalid_input("/connection/managed_identity", words)
-                    .advice("Turn the managed identity off, or go without a login URL."),
-            );
-            return None;
-        }
-        return machine(slots, settings)
-            .map_err(|fault| faults.push(fault))
-            .ok()
-            .map(Way::Machine);
-    }
-    if needs == Needs::Account {
-        return Some(Way::Application(Proof::Secret(Secret::new("")).alone()));
-    }
-    if slots.flag("self_deployed") == Some(false) {
-        faults.push(not_self_deployed(slots));
-    }
-    let code = slots.secret("authorization_code").cloned();
-    if let Some(code) = &code {
-        keep(auth_code::check(code.expose().trim()), faults);
-        if needs == Needs::Credential && !settings.keeps_tokens() {
-            faults.push(nowhere_to_keep());
-        }
-    }
-    let wants_redirect = needs == Needs::LoginPage || code.is_some();
-    if wants_redirect {
-        faults.extend(slots.missing(&["redirect_uri"]));
-        keep(slots.text("redirect_uri").map_or(Ok(()), address), faults);
-    }
-    let client = proof(slots, faults)?;
-    if !wants_redirect {
-        return Some(Way::Application(client.alone()));
-    }
-    let code = code.map_or(String::new(), |code| code.expose().trim().to_owned());
-    let code = AuthorizationCode {
-        redirect_uri: slots.text("redirect_uri")?.to_owned(),
-        code: Secret::new(code),
-        client,
-    };
-    Some(Way::Application(Credential::AuthorizationCode(Box::new(
-        code,
-    ))))
-}
-
-/// A person must be able to come back to it.
-fn address(redirect_uri: &str) -> Result<(), Failure> {
-    if Url::parse(redirect_uri).is_ok_and(|url| !url.cannot_be_a_base()) {
-        return Ok(());
-    }
-    let words = "The redirect URI is not an address.";
-    Err(Failure::invalid_input("/connection/redirect_uri", words)
-        .advice("Give it exactly as it is registered, with https:// before it."))
-}
-
-fn machine(slots: &Slots<'_>, settings: &Settings) -> Result<ManagedIdentity, Failure> {
-    let client_id = slots.text("managed_identity_client_id");
-    if client_id.is_some_and(|id| !is_guid(id)) {
-        return Err(Failure::invalid_input(
-            "/connection/managed_identity_client_id",
-            "The identity's client id is not a GUID.",
-        )
-        .advice(
-            "Give the client id of a user-assigned identity, or nothing for the machine's own.",
-        ));
-    }
-    Ok(ManagedIdentity {
-        client_id: client_id.map(str::to_owned),
-        platform: settings.identity_endpoint.clone(),
-    })
-}
-
-fn not_self_deployed(slots: &Slots<'_>) -> Failure {
-    Failure::invalid_input(
-        "/connection/self_deployed",
-        "The vendor's own application cannot be used: its tokens come from the vendor's server.",
-    )
-    .advice(format!(
-        "Register your own application, set its IDs and credential, and enable \"{}\".",
-        slots.title("self_deployed")
-    ))
-}
-
-fn nowhere_to_keep() -> Failure {
-    Failure::invalid_input(
-        "/connection/authorization_code",
-        "An authorization code works only once, and the host has no state folder for its tokens.",
-    )
-    .advice(
-        "Start the host with --state DIR (or SOARHOST_STATE_DIR), which stores encrypted tokens.",
-    )
-}
-
-/// The application's own proof. A certificate counts before a secret.
-fn proof(slots: &Slots<'_>, faults: &mut Vec<Failure>) -> Option<Proof> {
-    let kept = |slot: &str| slots.secret(slot).cloned();
-    let (certificate, private_key) = (kept("certificate"), kept("private_key"));
-    let written = slots.text("certificate_thumbprint");
-    let algorithm = algorithm(slots.text("assertion_algorithm"), faults);
-    if certificate.is_none() && private_key.is_none() && written.is_none() {
-        let secret = kept("client_secret").map(Proof::Secret);
-        if secret.is_none() {
-            faults.push(nothing_to_prove(slots));
-        }
-        return secret;
-    }
-    let thumbprint = written.map(Thumbprint::parse).transpose();
-    let given = Given {
-        certificate,
-        password: kept("certificate_password"),
-        private_key,
-        // One that cannot be read is there nevertheless.
-        thumbprint: keep(thumbprint, faults).unwrap_or(Some(Thumbprint::Sha1(Vec::new()))),
-        algorithm,
-    };
-    match Certificate::new(given) {
-        Ok(certificate) => Some(Proof::Certificate(certificate)),
-        Err(found) => {
-            faults.extend(found);
-            None
-        }
-    }
-}
-
-fn algorithm(name: Option<&str>, faults: &mut Vec<Failure>) -> Algorithm {
-    let Some(name) = name else {
-        return Algorithm::default();
-    };
-    Algorithm::named(name).unwrap_or_else(|| {
-        let words = format!("\"{name}\" signs no assertions. Known: RS256, PS256.");
-        faults.push(Failure::invalid_input(
-            "/connection/assertion_algorithm",
-            words,
-        ));
-        Algorithm::default()
-    })
-}
-
-/// Everything that would do, in the words of the integration.
-fn nothing_to_prove(slots: &Slots<'_>) -> Failure {
-    let both = |one: &str, other: &str| {
-        let known = slots.knows(one) && slots.knows(other);
-        known.then(|| format!("{} with {}", slots.title(one), slots.title(other)))
-    };
-    let one = |slot: &str| slots.knows(slot).then(|| slots.title(slot).to_owned());
-    let ways: Vec<String> = [
-        one("client_secret"),
-        one("certificate"),
-        both("private_key", "certificate_thumbprint"),
-        one("managed_identity"),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    let at = if slots.knows("client_secret") {
-        "client_secret"
-    } else {
-        "certificate"
-    };
-    let words = format!(
-        "The connection has no credential. Set one of: {}.",
-        ways.join("; ")
-    );
-    Failure::invalid_input(format!("/connection/{at}"), words)
-}
-
-fn keep<T>(outcome: Result<T, Failure>, faults: &mut Vec<Failure>) -> Option<T> {
-    outcome.map_err(|fault| faults.push(fault)).ok()
-}
-
-/// What was given for the connection.
+/// The values of the connection's slots, and the faults that were found.
 struct Slots<'a> {
     bound: &'a Bound,
     secrets: Secrets,
+    faults: RefCell<Vec<Failure>>,
 }
 
 impl Slots<'_> {
-    /// A text that is not blank. What an integration treats as secret is text, too.
-    fn text(&self, slot: &str) -> Option<&str> {
-        let open = self.bound.connection.get(slot).and_then(Value::as_str);
-        let text = open.or_else(|| self.secrets.get(slot).map(Secret::expose));
-        text.map(str::trim).filter(|text| !text.is_empty())
+    /// The connection; none if there are faults.
+    fn connection(&self, needs: Needs, settings: &Settings) -> Option<Connection> {
+        let cloud = self.cloud(settings);
+        // A managed identity brings its tenant and its client ID.
+        if self.bound.flag(Slot::ManagedIdentity) != Some(true) {
+            self.require(&[Slot::TenantId, Slot::ClientId]);
+            let tenant = "a GUID or a domain name such as contoso.onmicrosoft.com";
+            self.check(Slot::TenantId, is_tenant, tenant);
+            let client = "a GUID: the application (client) ID, not the object ID or the name";
+            self.check(Slot::ClientId, is_guid, client);
+        }
+        let credential = self.credential(needs, settings);
+        let timeout = self.bound.value(Slot::CallTimeout).and_then(Value::as_f64);
+        if timeout.is_some_and(|seconds| !CALL_TIMEOUT.contains(&seconds)) {
+            let allowed = "a number of seconds from 1 to 86400 (1 day), or 0 for the default";
+            self.add(self.invalid(Slot::CallTimeout, allowed));
+        }
+        let publisher = "a GUID: the tenant ID of the company that runs this client";
+        self.check(Slot::Publisher, is_guid, publisher);
+        let (cloud, credential) = (cloud?, credential?);
+        let text = |slot| self.text(slot).unwrap_or_default();
+        let connection = match credential {
+            Credential::ManagedIdentity(identity) => Connection::of_machine(cloud, identity),
+            credential => {
+                let (tenant, client_id) = (text(Slot::TenantId), text(Slot::ClientId));
+                Connection::new(cloud, tenant, client_id, credential)
+            }
+        };
+        Some(connection.published_by(self.text(Slot::Publisher)))
     }
 
-    fn flag(&self, slot: &str) -> Option<bool> {
-        self.bound.connection.get(slot).and_then(Value::as_bool)
+    /// The cloud with this name or base URL, with the operator's endpoints if there are any.
+    fn cloud(&self, settings: &Settings) -> Option<Cloud> {
+        let named = self.text(Slot::Cloud).map(|name| {
+            let names: Vec<&str> = Cloud::names().collect();
+            let invalid = || self.invalid(Slot::Cloud, &format!("one of {}", names.join(", ")));
+            self.ok(Cloud::named(name).map_err(|_| invalid()))
+        });
+        let at = self.text(Slot::BaseUrl).map(|url| {
+            let invalid = || {
+                let known = Cloud::base_urls();
+                let invalid = self.invalid(Slot::BaseUrl, &format!("one of {known}"));
+                invalid.advice("Other addresses are an operator setting (--endpoints).")
+            };
+            self.ok(Cloud::at(url).ok_or_else(invalid))
+        });
+        let cloud = match (named, at) {
+            (None, None) => self.ok(Cloud::named("commercial"))?,
+            (Some(cloud), None) | (None, Some(cloud)) => cloud?,
+            (Some(named), Some(at)) => {
+                let (named, at) = (named?, at?);
+                if named.id != at.id {
+                    let (url, name) = (self.name(Slot::BaseUrl), self.name(Slot::Cloud));
+                    let (of_url, of_name) = (&at.id, &named.id);
+                    let words = format!(
+                        "\"{url}\" is the address of the cloud {of_url}, but \"{name}\" is {of_name}."
+                    );
+                    let fault = Failure::invalid_input(self.bound.place(Slot::BaseUrl), words);
+                    self.add(fault.advice("Set one of the two, or both for the same cloud."));
+                }
+                at
+            }
+        };
+        match &settings.endpoints {
+            None => Some(cloud),
+            Some(file) => self
+                .ok(Cloud::from_operator(&file.text, &cloud))
+                .map(|own| own.cloud),
+        }
     }
 
-    fn secret(&self, slot: &str) -> Option<&Secret> {
-        let given = self.secrets.get(slot)?;
-        (!given.expose().trim().is_empty()).then_some(given)
+    /// The credential of the sign-in method that the slots select.
+    fn credential(&self, needs: Needs, settings: &Settings) -> Option<Credential> {
+        if self.bound.flag(Slot::ManagedIdentity) == Some(true) {
+            if needs == Needs::LoginPage {
+                let allowed = "false: a managed identity signs in without a person and a login URL";
+                self.add(self.invalid(Slot::ManagedIdentity, allowed));
+            }
+            let client_id = Slot::ManagedIdentityClientId;
+            let allowed = "the client ID (a GUID) of a user-assigned identity, or empty";
+            self.check(client_id, is_guid, allowed);
+            return Some(Credential::ManagedIdentity(ManagedIdentity {
+                client_id: self.text(client_id).map(str::to_owned),
+                platform: settings.identity_endpoint.clone(),
+            }));
+        }
+        if needs == Needs::Account {
+            return Some(Proof::Secret(Secret::new("")).alone());
+        }
+        if self.bound.flag(Slot::SelfDeployed) == Some(false) {
+            let allowed = "true: the vendor's own application gets its tokens from the vendor's server, \
+                           which is not supported";
+            let advice = "Register your own application, set its IDs and credential, and enable this parameter.";
+            self.add(self.invalid(Slot::SelfDeployed, allowed).advice(advice));
+        }
+        let code = self.secret(Slot::AuthorizationCode);
+        if let Some(code) = &code {
+            self.ok(auth_code::check(code.expose().trim()));
+            if needs == Needs::Credential && !settings.keeps_tokens() {
+                let words = format!(
+                    "\"{}\" works only once, and the host has no state folder for its tokens.",
+                    self.name(Slot::AuthorizationCode)
+                );
+                let fault =
+                    Failure::invalid_input(self.bound.place(Slot::AuthorizationCode), words);
+                self.add(fault.advice("Start the host with --state DIR (or SOARHOST_STATE_DIR), which stores encrypted tokens."));
+            }
+        }
+        let redirects = needs == Needs::LoginPage || code.is_some();
+        if redirects {
+            self.require(&[Slot::RedirectUri]);
+            let allowed = "the address as registered, such as https://soar.example/oauth";
+            self.check(Slot::RedirectUri, is_address, allowed);
+        }
+        let client = self.proof()?;
+        if !redirects {
+            return Some(client.alone());
+        }
+        let code = code.map_or(String::new(), |code| code.expose().trim().to_owned());
+        Some(Credential::AuthorizationCode(Box::new(AuthorizationCode {
+            redirect_uri: self.text(Slot::RedirectUri)?.to_owned(),
+            code: Secret::new(code),
+            client,
+        })))
     }
 
-    /// Has the integration a parameter for it?
-    fn knows(&self, slot: &str) -> bool {
-        self.bound.places.contains_key(slot)
+    /// The application's own credential. A certificate is preferred to a client secret.
+    fn proof(&self) -> Option<Proof> {
+        let certificate = self.secret(Slot::Certificate);
+        let private_key = self.secret(Slot::PrivateKey);
+        let thumbprint = self.text(Slot::CertificateThumbprint);
+        let algorithm = self.text(Slot::AssertionAlgorithm).map(|name| {
+            let invalid = || self.invalid(Slot::AssertionAlgorithm, "RS256 or PS256");
+            self.ok(Algorithm::named(name).ok_or_else(invalid))
+        });
+        if certificate.is_none() && private_key.is_none() && thumbprint.is_none() {
+            let secret = self.secret(Slot::ClientSecret).map(Proof::Secret);
+            if secret.is_none() {
+                self.add(self.no_credential());
+            }
+            return secret;
+        }
+        let thumbprint = thumbprint.map(|text| {
+            let allowed = "40 (SHA-1) or 64 (SHA-256) hexadecimal digits";
+            let advice = "Copy it from the application's registered certificates.";
+            let invalid = || {
+                let invalid = self.invalid(Slot::CertificateThumbprint, allowed);
+                invalid.advice(advice)
+            };
+            let parsed = self.ok(Thumbprint::parse(text).ok_or_else(invalid));
+            // An invalid thumbprint is not also missing.
+            parsed.unwrap_or(Thumbprint::Sha1(Vec::new()))
+        });
+        let certificate = Certificate::new(Given {
+            certificate,
+            password: self.secret(Slot::CertificatePassword),
+            private_key,
+            thumbprint,
+            algorithm: algorithm.flatten().unwrap_or_default(),
+        });
+        match certificate {
+            Ok(certificate) => Some(Proof::Certificate(certificate)),
+            Err(faults) => {
+                for fault in faults {
+                    self.add(fault);
+                }
+                None
+            }
+        }
     }
 
-    /// The parameter's name, as the author writes it.
-    fn title<'a>(&'a self, slot: &'a str) -> &'a str {
-        let place = self.bound.places.get(slot).map_or(slot, String::as_str);
-        place.rsplit('/').next().unwrap_or(slot)
+    /// Every credential that the integration has parameters for.
+    fn no_credential(&self) -> Failure {
+        let known = |slots: &[Slot]| {
+            let known = slots.iter().all(|slot| self.bound.has_parameter(*slot));
+            let names = slots.iter().map(|slot| self.name(*slot));
+            known.then(|| names.collect::<Vec<_>>().join(" with "))
+        };
+        let credentials: Vec<String> = [
+            known(&[Slot::ClientSecret]),
+            known(&[Slot::Certificate]),
+            known(&[Slot::PrivateKey, Slot::CertificateThumbprint]),
+            known(&[Slot::ManagedIdentity]),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let slots = [Slot::ClientSecret, Slot::Certificate];
+        let at = slots
+            .into_iter()
+            .find(|slot| self.bound.has_parameter(*slot));
+        let words = format!(
+            "The connection has no credential. Set one of: {}.",
+            credentials.join("; ")
+        );
+        Failure::invalid_input(self.bound.place(at.unwrap_or(Slot::ClientSecret)), words)
     }
 
-    /// One fault for each that is not given.
-    fn missing(&self, wanted: &[&str]) -> Vec<Failure> {
-        let missing = wanted.iter().filter(|slot| self.text(slot).is_none());
-        missing
-            .map(|slot| {
-                let words = format!("\"{}\" is required.", self.title(slot));
-                Failure::invalid_input(format!("/connection/{slot}"), words)
+    /// A warning for each secret that is too short to be redacted inside longer words.
+    fn short_secrets(&self) -> Vec<Warning> {
+        let short = |secret: &Secret| !secret.expose().is_empty() && is_short(secret);
+        let short = self.secrets.iter().filter(|(_, secret)| short(secret));
+        short
+            .map(|(slot, _)| {
+                let words = format!(
+                    "\"{}\" is shorter than 6 characters. It is removed from results and logs only where no letter or digit stands beside it, and not at all if it is shorter than 4. Use a longer secret.",
+                    self.name(*slot)
+                );
+                Warning::new("secret_short", words).at(self.bound.place(*slot))
             })
             .collect()
     }
+
+    /// The text of a slot without outer blanks, if it is not empty. An integration can declare any
+    /// text secret.
+    fn text(&self, slot: Slot) -> Option<&str> {
+        let text = self.bound.value(slot).and_then(Value::as_str);
+        let text = text.or_else(|| self.secrets.get(&slot).map(Secret::expose));
+        text.map(str::trim).filter(|text| !text.is_empty())
+    }
+
+    fn secret(&self, slot: Slot) -> Option<Secret> {
+        let secret = self.secrets.get(&slot)?;
+        (!secret.expose().trim().is_empty()).then(|| secret.clone())
+    }
+
+    fn name(&self, slot: Slot) -> String {
+        self.bound.name(slot)
+    }
+
+    fn add(&self, fault: Failure) {
+        self.faults.borrow_mut().push(self.bound.located(fault));
+    }
+
+    fn ok<T>(&self, outcome: Result<T, Failure>) -> Option<T> {
+        outcome.map_err(|fault| self.add(fault)).ok()
+    }
+
+    /// Adds a fault for each slot without a value.
+    fn require(&self, slots: &[Slot]) {
+        for slot in slots.iter().filter(|slot| self.text(**slot).is_none()) {
+            let words = format!("\"{}\" is required.", self.name(*slot));
+            self.add(Failure::invalid_input(self.bound.place(*slot), words));
+        }
+    }
+
+    /// Adds a fault if the slot has a text that is not valid.
+    fn check(&self, slot: Slot, is_valid: impl Fn(&str) -> bool, allowed: &str) {
+        if self.text(slot).is_some_and(|text| !is_valid(text)) {
+            self.add(self.invalid(slot, allowed));
+        }
+    }
+
+    /// The fault of an invalid value: the name in the request, what is allowed, and the value.
+    fn invalid(&self, slot: Slot, allowed: &str) -> Failure {
+        let value = self.bound.value(slot);
+        let value = value.map_or_else(|| "a secret value that is not shown".to_owned(), quoted);
+        let words = format!("\"{}\" must be {allowed}; got {value}.", self.name(slot));
+        Failure::invalid_input(self.bound.place(slot), words)
+    }
+}
+
+/// True if a browser can be redirected to it.
+fn is_address(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| !url.cannot_be_a_base())
 }
 
 #[cfg(test)]

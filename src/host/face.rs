@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use serde::Deserialize;
 
 use crate::manifest::{CommandSpec, Manifest};
+use crate::microsoft::{Cloud, ContentType};
 use crate::names::alike;
 use crate::protocol::failure::{ErrorKind, Failure};
 
@@ -80,7 +81,8 @@ impl Face {
 
     /// A file that others wrote: read strictly, and at once.
     pub(super) fn strict(file: String, text: String) -> Result<Self, Failure> {
-        let manifest = Manifest::parse(&text, &file)?;
+        let mut manifest = Manifest::parse(&text, &file)?;
+        manifest.resolve_choices(shared_choices);
         let names: Names = read(&file, &text)?;
         Ok(Face {
             single: vec![OnceLock::new(); names.commands.len()],
@@ -133,7 +135,8 @@ impl Face {
             Source::Compiled(compiled) => compiled.text,
             Source::File { text, .. } => text,
         };
-        let manifest = read(&self.file, text)?;
+        let mut manifest: Manifest = read(&self.file, text)?;
+        manifest.resolve_choices(shared_choices);
         Ok(self.manifest.get_or_init(|| manifest))
     }
 
@@ -170,9 +173,11 @@ impl Face {
                 (whole, command)
             }
         };
-        Ok(command.map(|command| Manifest {
-            commands: vec![command],
-            ..head
+        Ok(command.map(|command| {
+            let commands = vec![command];
+            let mut manifest = Manifest { commands, ..head };
+            manifest.resolve_choices(shared_choices);
+            manifest
         }))
     }
 }
@@ -181,6 +186,18 @@ impl CommandNames {
     fn all(&self) -> Vec<&str> {
         let own = [self.id.as_str(), self.title.as_str()].into_iter();
         own.chain(self.aliases.iter().map(String::as_str)).collect()
+    }
+}
+
+/// The values of a list of choices that manifests name.
+pub(super) fn shared_choices(name: &str) -> Option<Vec<String>> {
+    match name {
+        "clouds" => Some(Cloud::names().map(str::to_owned).collect()),
+        "content_types" => {
+            let names = ContentType::ALL.iter().map(|one| one.name().to_owned());
+            Some(names.collect())
+        }
+        _ => None,
     }
 }
 

@@ -19,7 +19,6 @@ pub mod profiles;
 mod redact;
 pub mod secrets;
 mod session;
-pub mod slot;
 mod state_dir;
 mod stop;
 mod vault;
@@ -295,7 +294,7 @@ impl Host {
         let position = checked.position.take();
         let vault = self.opened().ok().and_then(|own| own.vault(&checked));
         let mut warnings = std::mem::take(&mut checked.warnings);
-        warnings.extend(session::trusts_anybody(&checked));
+        warnings.extend(session::insecure_tls(&checked));
         let redactor = checked.redactor.clone();
         let ends = redact::Ends::new(&checked, cancel);
         let ran = AssertUnwindSafe(self.try_run(checked, cancel, vault.as_ref()))

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::host::Settings;
 use crate::host::catalog::Target;
-use crate::manifest::{Bound, CommandKind};
+use crate::manifest::{Bound, CommandKind, Slot};
 use crate::protocol::Failure;
 use crate::protocol::envelope::{Connection, Envelope, MappingChoice};
 use crate::protocol::secret::SecretRef;
@@ -89,20 +89,19 @@ pub(super) fn check(
     target: &Target<'_>,
     bound: &Bound,
 ) -> Vec<Failure> {
-    let place = |slot: &str| bound.places.get(slot).map_or("/connection", String::as_str);
-    let on = |slot: &str| bound.connection.get(slot).and_then(Value::as_bool) == Some(true);
+    let on = |slot: Slot| bound.flag(slot) == Some(true);
     let mut used = Vec::new();
     let mut faults = Vec::new();
     if let Connection::Parameters(parameters) = &envelope.connection {
         if !parameters.is_empty() {
             used.push((Use::InlineConnection, "/connection"));
         }
-        if on("managed_identity") {
-            used.push((Use::ManagedIdentity, place("managed_identity")));
+        if on(Slot::ManagedIdentity) {
+            used.push((Use::ManagedIdentity, bound.place(Slot::ManagedIdentity)));
         }
-        if on("trust_any_certificate") {
-            used.push((Use::InsecureTls, place("trust_any_certificate")));
-            faults.extend(sent_to_anybody(settings, bound, on("managed_identity")));
+        if on(Slot::TrustAnyCertificate) {
+            used.push((Use::InsecureTls, bound.place(Slot::TrustAnyCertificate)));
+            faults.extend(sent_to_anybody(settings, bound, on(Slot::ManagedIdentity)));
         }
     }
     if matches!(envelope.mapping, Some(MappingChoice::Inline(_))) {
@@ -111,7 +110,7 @@ pub(super) fn check(
     if let Some(Value::Array(rules)) = bound.input.get("rules")
         && rules.iter().any(is_inline_rule)
     {
-        used.push((Use::InlineRules, place("rules")));
+        used.push((Use::InlineRules, bound.input_place("rules")));
     }
     if target.command.kind == CommandKind::Write {
         used.push((Use::Write, "/command"));
@@ -129,26 +128,18 @@ fn is_inline_rule(rule: &Value) -> bool {
 
 /// A secret that the operator keeps, sent to whoever answers.
 fn sent_to_anybody(settings: &Settings, bound: &Bound, machine: bool) -> Option<Failure> {
-    let reference = |(_, value): &(&String, &Value)| {
-        let text = value.as_str();
-        text.is_some_and(|text| !SecretRef::parse(text).is_literal())
-    };
-    let slot = bound.secrets.iter().find(reference).map(|(slot, _)| slot);
+    let is_reference = |(_, text): &(Slot, &str)| !SecretRef::parse(text).is_literal();
+    let slot = bound.secrets().find(is_reference).map(|(slot, _)| slot);
     if settings.allowed.insecure_tls || slot.is_none() && !machine {
         return None;
     }
-    let title = |slot: &str| -> String {
-        let place = bound.places.get(slot).map_or(slot, String::as_str);
-        place.rsplit('/').next().unwrap_or(slot).to_owned()
-    };
     let whose = match slot {
-        Some(slot) => format!("the secret that \"{}\" refers to", title(slot)),
+        Some(slot) => format!("the secret that \"{}\" refers to", bound.name(slot)),
         None => "a token of this machine".to_owned(),
     };
-    let (at, flag) = ("trust_any_certificate", title("trust_any_certificate"));
+    let flag = bound.name(Slot::TrustAnyCertificate);
     let message = format!("With \"{flag}\", {whose} could be sent to any server that answers.");
-    let at = bound.places.get(at).map_or("/connection", String::as_str);
-    Some(Failure::invalid_input(at, message).advice(
+    Some(Failure::invalid_input(bound.place(Slot::TrustAnyCertificate), message).advice(
         "Give the server's root certificate with --ca-file, or start the host with --allow-insecure-tls.",
     ))
 }

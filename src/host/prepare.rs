@@ -165,7 +165,7 @@ fn bind(target: &Target<'_>, request: Request<'_>, resumes: bool) -> (Bound, Vec
         target.operation.check(&input, request.now)
     };
     if let Err(failure) = checked {
-        let found = failure.relocated(&bound.places).split().into_iter();
+        let found = bound.located(failure).split().into_iter();
         let of_input = |fault: &Failure| fault.place().is_some_and(|at| at.starts_with("/inputs"));
         let whole = !faults.iter().any(of_input);
         let counts = |fault: &Failure| {

@@ -4,11 +4,12 @@
 //! allowed by the operator, and files below the operator's folder. A failure names the reference,
 //! never the value.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::manifest::{Bound, Manifest, Param};
+use crate::manifest::{Bound, Manifest, Param, Slot};
 use crate::names::alike;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::secret::SecretRef;
@@ -30,8 +31,8 @@ pub struct AllowList {
     pub insecure_tls: bool,
 }
 
-/// Resolved secret values, by connection slot.
-pub type Secrets = std::collections::BTreeMap<String, Secret>;
+/// Resolved secrets by slot.
+pub type Secrets = BTreeMap<Slot, Secret>;
 
 /// Registers whatever stands under the name of a secret parameter, wherever an author put
 /// it: a request that is refused is talked about too.
@@ -48,24 +49,26 @@ pub fn register(manifest: &Manifest, given: &Map<String, Value>, redactor: &Reda
     }
 }
 
-/// Resolves every secret of a binding whose slot is wanted: those that there are, and a fault for
+/// Resolves the secrets of the used slots. Returns those that could be resolved, and a fault for
 /// each of the others.
 pub fn resolve(
     bound: &Bound,
-    wanted: impl Fn(&str) -> bool,
+    used: impl Fn(Slot) -> bool,
     allowed: &AllowList,
     redactor: &Redactor,
 ) -> (Secrets, Vec<Failure>) {
     let mut faults = Vec::new();
     let mut secrets = Secrets::new();
-    for (slot, given) in bound.secrets.iter().filter(|(slot, _)| wanted(slot)) {
-        let at = bound.places.get(slot).map_or("/connection", String::as_str);
-        match one(given.as_str().unwrap_or_default(), allowed) {
+    for (slot, given) in bound.secrets().filter(|(slot, _)| used(*slot)) {
+        match one(given, allowed) {
             Ok(secret) => {
                 redactor.register(&secret);
-                secrets.insert(slot.clone(), secret);
+                secrets.insert(slot, secret);
             }
-            Err(failure) => faults.push(failure.at(at)),
+            Err(failure) => {
+                let at = format!("/connection/{}", slot.name());
+                faults.push(bound.located(failure.at(at)));
+            }
         }
     }
     (secrets, faults)

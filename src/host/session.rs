@@ -15,7 +15,7 @@ use crate::host::vault::Vault;
 use crate::host::{Cancel, Checked, Opened, TIMEOUT};
 use crate::identity::cache::TokenCache;
 use crate::identity::{Means, SignIn, TokenStore};
-use crate::manifest::CommandSpec;
+use crate::manifest::{CommandSpec, Slot};
 use crate::net::throttle::Throttle;
 use crate::net::tls::{ExtraRoots, Trust};
 use crate::net::transcript::Rehearsed;
@@ -36,18 +36,19 @@ pub(super) struct Net {
 /// How a connection wants to reach the world; each has a client of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Variant {
-    trusts_anybody: bool,
+    insecure_tls: bool,
     proxied: bool,
     read_timeout: Option<u64>,
 }
 
 impl Variant {
     fn of(checked: &Checked<'_>) -> Self {
-        let slot = |name: &str| checked.bound.connection.get(name);
+        let bound = &checked.bound;
+        let timeout = bound.value(Slot::CallTimeout);
         Variant {
-            trusts_anybody: slot("trust_any_certificate").and_then(Value::as_bool) == Some(true),
-            proxied: slot("use_proxy").and_then(Value::as_bool) != Some(false),
-            read_timeout: slot("call_timeout").and_then(Value::as_u64),
+            insecure_tls: bound.flag(Slot::TrustAnyCertificate) == Some(true),
+            proxied: bound.flag(Slot::UseProxy) != Some(false),
+            read_timeout: timeout.and_then(Value::as_u64),
         }
     }
 }
@@ -58,19 +59,15 @@ pub(super) fn allowed(options: &Options, command: &CommandSpec) -> Duration {
     allowed.map_or(TIMEOUT, Duration::from_millis)
 }
 
-/// The warning of a run that believes whoever answers.
-pub(super) fn trusts_anybody(checked: &Checked<'_>) -> Option<Warning> {
+/// The warning of a run with insecure TLS.
+pub(super) fn insecure_tls(checked: &Checked<'_>) -> Option<Warning> {
     let asks = checked.target.operation.needs == Needs::Credential;
-    if !asks || !Variant::of(checked).trusts_anybody {
+    if !asks || !Variant::of(checked).insecure_tls {
         return None;
     }
     let words = "Any certificate was trusted: anyone on the network path could read and change the traffic, including the sign-in. Add the missing root with --ca-file instead.";
-    let place = checked.bound.places.get("trust_any_certificate");
-    let warning = Warning::new("any_certificate_trusted", words);
-    Some(match place {
-        Some(at) => warning.at(at.clone()),
-        None => warning,
-    })
+    let place = checked.bound.place(Slot::TrustAnyCertificate);
+    Some(Warning::new("any_certificate_trusted", words).at(place))
 }
 
 /// One run's session.
@@ -171,7 +168,7 @@ impl Opened {
     }
 
     fn trust(&self, variant: Variant) -> Result<Trust, Failure> {
-        if variant.trusts_anybody {
+        if variant.insecure_tls {
             return Ok(Trust::Any);
         }
         let settings = &self.settings;
@@ -224,8 +221,8 @@ impl Session {
         };
         let input = Value::Object(checked.bound.input.clone());
         let ran = checked.target.operation.run(&call, &input).await;
-        // A certificate shows only when it signs that it cannot; that stands in the connection.
-        ran.map_err(|failure| failure.relocated(&checked.bound.places))
+        // Whether a certificate can be used shows only when it signs.
+        ran.map_err(|failure| checked.bound.located(failure))
     }
 
     /// What the run has used.

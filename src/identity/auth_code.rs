@@ -36,7 +36,7 @@ pub fn check(code: &str) -> Result<(), Failure> {
     }
     Err(Failure::invalid_input(
         CODE,
-        "This is not only the authorization code: it contains the redirect address or a part of it.",
+        "The value contains the redirect address or a part of it, not only the authorization code.",
     )
     .advice("Paste only the value between `code=` and the next `&` (before `session_state`)."))
 }

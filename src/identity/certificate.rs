@@ -82,9 +82,8 @@ pub enum Thumbprint {
 }
 
 impl Thumbprint {
-    /// Reads hexadecimal digits, with or without colons and blanks between them. Errors:
-    /// `invalid_input`.
-    pub fn parse(text: &str) -> Result<Self, Failure> {
+    /// Reads 40 or 64 hexadecimal digits, with or without colons and blanks between them.
+    pub fn parse(text: &str) -> Option<Self> {
         let digits: Option<Vec<u32>> = text
             .chars()
             // Copied from Windows' dialogue it begins with a mark that nobody sees.
@@ -96,13 +95,9 @@ impl Thumbprint {
             .filter(|digits| digits.len().is_multiple_of(2))
             .map(|digits| digits.chunks(2).map(byte).collect());
         match bytes {
-            Some(bytes) if bytes.len() == 20 => Ok(Thumbprint::Sha1(bytes)),
-            Some(bytes) if bytes.len() == 32 => Ok(Thumbprint::Sha256(bytes)),
-            _ => Err(Failure::invalid_input(
-                THUMBPRINT,
-                "The thumbprint is neither 40 (SHA-1) nor 64 (SHA-256) hexadecimal digits.",
-            )
-            .advice("Copy it from the application's registered certificates.")),
+            Some(bytes) if bytes.len() == 20 => Some(Thumbprint::Sha1(bytes)),
+            Some(bytes) if bytes.len() == 32 => Some(Thumbprint::Sha256(bytes)),
+            _ => None,
         }
     }
 
@@ -143,31 +138,31 @@ impl Certificate {
         match (&given.certificate, &given.private_key, &given.thumbprint) {
             (None, None, Some(_)) => add(
                 THUMBPRINT,
-                "The private key is missing: a thumbprint needs the private key of its certificate.",
-                "Give the private key too, or the certificate with its key.",
+                "The private key of the certificate is missing.",
+                "Set the private key too, or the certificate with its key.",
             ),
             (None, Some(_), None) => add(
                 PRIVATE_KEY,
-                "The thumbprint is missing: a private key needs the thumbprint of its certificate.",
-                "Give the registered certificate's thumbprint too, or the certificate itself.",
+                "The thumbprint of the key's certificate is missing.",
+                "Set the thumbprint of the registered certificate too, or the certificate itself.",
             ),
             (Some(_), None, _) if pem.is_some() && !holds("PRIVATE KEY-----") => add(
                 CERTIFICATE,
-                "The certificate comes without its private key.",
-                "Give the private key too, or a PFX file in Base64 that holds both.",
+                "The private key of the certificate is missing.",
+                "Set the private key too, or use a PFX file in Base64 with both.",
             ),
             (Some(_), None, None) if pem.is_some() && !holds("BEGIN CERTIFICATE") => add(
                 CERTIFICATE,
-                "There is a private key and no certificate in the PEM text.",
-                "Add the certificate to it, or give the certificate's thumbprint.",
+                "The PEM text has a private key but no certificate.",
+                "Add the certificate, or set the certificate's thumbprint.",
             ),
             _ => {}
         }
         if given.password.is_some() && given.certificate.is_none() {
             add(
                 key_file::PASSWORD,
-                "There is a password and no certificate that it opens.",
-                "Give the PFX file in Base64, or leave the password out.",
+                "There is no certificate that the password could open.",
+                "Set the certificate (a PFX file in Base64), or omit the password.",
             );
         }
         if faults.is_empty() {

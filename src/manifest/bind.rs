@@ -1,48 +1,54 @@
-//! Binding: what a playbook author wrote becomes the connection and the operation's input.
+//! Binding: the parameters of a request become the connection's slots and the operation's input.
 //!
-//! Names fold; every fault is reported, not the first one. A parameter of the connection may be an
-//! input of the operation (`input.NAME`), and an input of a command a slot of the connection
-//! (`connection.NAME`), which counts before the connection's own unless it is left out or 0. In a
-//! slot, 0 means: not given. Secret values pass through as the
-//! references they may be: resolving them is the host's business.
+//! Names match in any spelling that folds alike, and every fault is reported. A connection parameter
+//! can be an input of the operation (`input.NAME`). An input of a command can be a slot of the
+//! connection (`connection.NAME`): it overrides the connection's own value unless it is omitted or 0.
+//! In a slot, 0 means that no value was given. Secret references are not resolved here.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use crate::manifest::{CommandSpec, Param};
+use crate::manifest::{CommandSpec, Param, Slot};
 use crate::names::{alike, suggestion};
-use crate::protocol::Failure;
+use crate::protocol::{Failure, escape};
 
-/// What a command was called with.
+/// The bound parameters of one request.
 #[derive(Debug, Default)]
 pub struct Bound {
-    /// Connection slots: not secret.
-    pub connection: Map<String, Value>,
-    /// Connection slots that are secret, as given: a reference or the value itself.
-    pub secrets: Map<String, Value>,
+    slots: BTreeMap<Slot, SlotValue>,
     /// The operation's input.
     pub input: Map<String, Value>,
-    /// Where each operation input and slot stands in the request, or would: its JSON Pointer.
-    pub places: BTreeMap<String, String>,
-    /// The inputs as the author wrote them, by id, for sentences.
+    /// The JSON Pointer of each slot and operation input, by name: where the request has it, or
+    /// where it would be.
+    places: BTreeMap<String, String>,
+    /// The inputs as written in the request, by id.
     pub written: BTreeMap<String, String>,
 }
 
-/// One value that was given, with where.
+/// The value of a slot. A secret one is a reference or the value itself.
+#[derive(Debug)]
+struct SlotValue {
+    value: Value,
+    secret: bool,
+}
+
+/// One value of a request, or a default.
 struct Given<'a> {
     param: &'a Param,
+    /// The name in the request; of a default, the title.
+    name: &'a str,
     value: &'a Value,
     place: String,
 }
 
-/// What the request gave, before binding.
+/// The parameters of a request, before binding.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// Connection parameters.
     pub connection: &'a Map<String, Value>,
-    /// Where they stand: `/connection`, or a profile's place.
+    /// The JSON Pointer of the connection parameters: `/connection`, or a place in the profiles.
     pub connection_at: &'a str,
     /// Inputs.
     pub inputs: &'a Map<String, Value>,
@@ -51,8 +57,8 @@ pub struct Request<'a> {
 }
 
 impl CommandSpec {
-    /// Binds connection and inputs: what could be bound, and every fault. `accepts` tells whether
-    /// the operation has an input of that name.
+    /// Binds connection and inputs: the valid values, and every fault. `accepts` returns whether the
+    /// operation has an input of that name.
     pub fn bind(
         &self,
         connection: &[Param],
@@ -64,27 +70,22 @@ impl CommandSpec {
             input: self.fixed.clone(),
             ..Bound::default()
         };
-        bound.foresee(connection, request.connection_at);
-        bound.foresee(&self.inputs, "/inputs");
-        let slots = read(
-            connection,
-            request.connection,
-            request.connection_at,
-            &mut faults,
-        );
-        // What is not for this command cannot fail it either.
-        for given in slots
-            .into_iter()
-            .filter(|given| given.param.concerns(&self.id))
-        {
+        bound.declare(connection, request.connection_at);
+        bound.declare(&self.inputs, "/inputs");
+        let at = request.connection_at;
+        for given in read(connection, request.connection, at, &mut faults) {
+            // A parameter of other commands cannot make this command fail.
+            if !given.param.concerns(&self.id) {
+                continue;
+            }
             let Some(value) = coerced(&given, request.now, &mut faults) else {
                 continue;
             };
             let target = given.param.target();
             match target.strip_prefix("input.") {
-                Some(input) if accepts(input) => bound.take(input, value, &given),
+                Some(input) if accepts(input) => bound.set_input(input, value, &given),
                 Some(_) => {}
-                None => bound.take_slot(target, value, &given),
+                None => bound.set_slot(target, value, &given),
             }
         }
         for given in read(&self.inputs, request.inputs, "/inputs", &mut faults) {
@@ -94,15 +95,15 @@ impl CommandSpec {
             let id = given.param.id.clone();
             bound.written.insert(id, as_written(given.value));
             match given.param.target().strip_prefix("connection.") {
-                Some(slot) => bound.take_slot(slot, value, &given),
-                None => bound.take(given.param.target(), value, &given),
+                Some(slot) => bound.set_slot(slot, value, &given),
+                None => bound.set_input(given.param.target(), value, &given),
             }
         }
         (bound, faults)
     }
 }
 
-/// The faults of connection parameters that are stored for an integration.
+/// The faults of stored connection parameters.
 pub fn connection_faults(
     parameters: &[Param],
     given: &Map<String, Value>,
@@ -117,53 +118,111 @@ pub fn connection_faults(
 }
 
 impl Bound {
-    /// Where parameters would stand, in their product's words.
-    fn foresee(&mut self, params: &[Param], at: &str) {
+    /// The value of a slot that is not secret.
+    pub fn value(&self, slot: Slot) -> Option<&Value> {
+        let given = self.slots.get(&slot)?;
+        (!given.secret).then_some(&given.value)
+    }
+
+    /// The value of a boolean slot.
+    pub fn flag(&self, slot: Slot) -> Option<bool> {
+        self.value(slot).and_then(Value::as_bool)
+    }
+
+    /// The secret slots: references or values.
+    pub fn secrets(&self) -> impl Iterator<Item = (Slot, &str)> {
+        let secret = self.slots.iter().filter(|(_, given)| given.secret);
+        secret.map(|(slot, given)| (*slot, given.value.as_str().unwrap_or_default()))
+    }
+
+    /// True if the integration has a parameter for the slot.
+    pub fn has_parameter(&self, slot: Slot) -> bool {
+        self.places.contains_key(slot.name())
+    }
+
+    /// The JSON Pointer of the slot's parameter.
+    pub fn place(&self, slot: Slot) -> &str {
+        let place = self.places.get(slot.name());
+        place.map_or("/connection", String::as_str)
+    }
+
+    /// The JSON Pointer of an operation input.
+    pub fn input_place(&self, input: &str) -> &str {
+        self.places.get(input).map_or("/inputs", String::as_str)
+    }
+
+    /// The name of the slot's parameter, as the request spells it, else its title.
+    pub fn name(&self, slot: Slot) -> String {
+        let place = self.places.get(slot.name()).map(|place| last_step(place));
+        place.unwrap_or_else(|| slot.name().to_owned())
+    }
+
+    /// The failure with its places in the request's own names. Each message about a connection
+    /// parameter names the parameter.
+    pub fn located(&self, failure: Failure) -> Failure {
+        let slot = |at: Option<&str>| Slot::named(at?.strip_prefix("/connection/")?);
+        if slot(failure.place()).is_none() {
+            return failure.relocated(&self.places);
+        }
+        let named = failure.reworded_each(|at, message| {
+            match slot(at).map(|slot| format!("\"{}\"", self.name(slot))) {
+                Some(name) if !message.contains(&name) => format!("{name}: {message}"),
+                _ => message.to_owned(),
+            }
+        });
+        named.relocated(&self.places)
+    }
+
+    /// Notes the places of parameters, before it is known which the request has.
+    fn declare(&mut self, params: &[Param], at: &str) {
         for param in params {
             let target = param.target();
-            // Its place is the connection's until it is given.
+            // Its place is the connection's until the request has it.
             if target.starts_with("connection.") {
                 continue;
             }
             let target = target.strip_prefix("input.").unwrap_or(target);
-            self.places
-                .insert(target.to_owned(), format!("{at}/{}", param.title));
+            let place = format!("{at}/{}", escape(&param.title));
+            self.places.insert(target.to_owned(), place);
         }
     }
 
-    fn take(&mut self, input: &str, value: Value, given: &Given<'_>) {
+    fn set_input(&mut self, input: &str, value: Value, given: &Given<'_>) {
         self.places.insert(input.to_owned(), given.place.clone());
         self.input.insert(input.to_owned(), value);
     }
 
-    fn take_slot(&mut self, slot: &str, value: Value, given: &Given<'_>) {
+    fn set_slot(&mut self, name: &str, value: Value, given: &Given<'_>) {
         let value = match &given.param.default {
             Some(default) if is_zero(&value) => default.clone(),
             _ => value,
         };
-        if is_zero(&value) {
+        // A manifest that names an unknown slot does not load.
+        let Some(slot) = Slot::named(name).filter(|_| !is_zero(&value)) else {
             return;
-        }
-        self.places.insert(slot.to_owned(), given.place.clone());
-        let into = if given.param.secret {
-            &mut self.secrets
-        } else {
-            &mut self.connection
         };
-        into.insert(slot.to_owned(), value);
+        self.places.insert(name.to_owned(), given.place.clone());
+        let secret = given.param.secret;
+        self.slots.insert(slot, SlotValue { value, secret });
     }
 }
 
-/// Matches what was given against what is declared; fills in defaults; in declared order.
+/// The last name of a JSON Pointer.
+fn last_step(pointer: &str) -> String {
+    let (_, step) = pointer.rsplit_once('/').unwrap_or(("", pointer));
+    step.replace("~1", "/").replace("~0", "~")
+}
+
+/// Matches an object's members with the declared parameters and adds defaults, in declared order.
 fn read<'a>(
     params: &'a [Param],
     given: &'a Map<String, Value>,
     at: &str,
     faults: &mut Vec<Failure>,
 ) -> Vec<Given<'a>> {
-    let mut found: BTreeMap<&str, (&str, &Value)> = BTreeMap::new();
+    let mut found: BTreeMap<&str, (&'a str, &'a Value)> = BTreeMap::new();
     for (key, value) in given {
-        let place = format!("{at}/{}", crate::protocol::escape(key));
+        let place = format!("{at}/{}", escape(key));
         let param = params
             .iter()
             .find(|param| param.names().any(|name| alike(name, key)));
@@ -171,7 +230,7 @@ fn read<'a>(
             None => faults.push(unknown(params, key, place)),
             Some(param) => {
                 let value = param.unwrapped(value);
-                // A form sends every spelling that it has a field for, most of them blank.
+                // A platform's form sends every spelling that it has a field for, most of them blank.
                 let other = found.get(param.id.as_str());
                 if other.is_some() && absent(value) {
                     continue;
@@ -197,51 +256,51 @@ fn read<'a>(
 
 fn pick<'a>(
     param: &'a Param,
-    found: &BTreeMap<&str, (&str, &'a Value)>,
+    found: &BTreeMap<&str, (&'a str, &'a Value)>,
     at: &str,
     faults: &mut Vec<Failure>,
 ) -> Option<Given<'a>> {
-    let given = found
+    let found = found
         .get(param.id.as_str())
         .filter(|(_, value)| !absent(value));
-    match (given, &param.default) {
-        (Some((key, value)), _) => {
-            let place = format!("{at}/{}", crate::protocol::escape(key));
-            Some(Given {
-                param,
-                value,
-                place,
-            })
-        }
-        (None, Some(default)) => Some(Given {
-            param,
-            value: default,
-            place: format!("{at}/{}", param.title),
-        }),
+    match (found, &param.default) {
+        (Some((key, value)), _) => Some(given(param, at, key, value)),
+        (None, Some(default)) => Some(given(param, at, &param.title, default)),
         (None, None) if param.required => {
             let message = format!("\"{}\" is required.", param.title);
-            faults.push(Failure::invalid_input(
-                format!("{at}/{}", param.title),
-                message,
-            ));
+            let place = format!("{at}/{}", escape(&param.title));
+            faults.push(Failure::invalid_input(place, message));
             None
         }
         (None, None) => None,
     }
 }
 
-/// Forms send 0 for a number that was left blank.
+fn given<'a>(param: &'a Param, at: &str, name: &'a str, value: &'a Value) -> Given<'a> {
+    let place = format!("{at}/{}", escape(name));
+    Given {
+        param,
+        name,
+        value,
+        place,
+    }
+}
+
+/// Platforms send 0 for a number field that is blank.
 fn is_zero(value: &Value) -> bool {
     value.as_i64() == Some(0)
 }
 
-/// Forms send empty text for a field that was left blank.
+/// Platforms send empty text for a text field that is blank.
 fn absent(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
 fn unknown(params: &[Param], key: &str, place: String) -> Failure {
-    let hint = suggestion(key, params.iter().map(|param| param.title.as_str()));
+    let hint = match params {
+        [] => "No parameters are allowed here.".to_owned(),
+        _ => suggestion(key, params.iter().map(|param| param.title.as_str())),
+    };
     Failure::invalid_input(place, format!("There is no parameter \"{key}\". {hint}"))
 }
 
@@ -249,7 +308,7 @@ fn coerced(given: &Given<'_>, now: DateTime<Utc>, faults: &mut Vec<Failure>) -> 
     match given.param.coerce(given.value, now) {
         Ok(value) => Some(value),
         Err(why) => {
-            let message = format!("\"{}\" {why}", given.param.title);
+            let message = format!("\"{}\" {why}", given.name);
             faults.push(Failure::invalid_input(given.place.clone(), message));
             None
         }
@@ -317,14 +376,14 @@ mod tests {
         let bound = bind(connection, inputs).expect("it binds");
         let expected = json!({ "time_field": "updated", "api_version": "beta", "top": 10,
                                "users": ["a@x", "b@x"], "auto": true });
-        assert_eq!(Value::Object(bound.input), expected);
-        let slots = json!({ "tenant_id": "t", "call_timeout": 15 });
-        assert_eq!(Value::Object(bound.connection), slots);
-        assert_eq!(
-            Value::Object(bound.secrets),
-            json!({ "client_secret": "env:SOAR_X" })
-        );
+        assert_eq!(Value::Object(bound.input.clone()), expected);
+        assert_eq!(bound.value(Slot::TenantId), Some(&json!("t")));
+        assert_eq!(bound.value(Slot::CallTimeout), Some(&json!(15)));
+        assert_eq!(bound.value(Slot::ClientSecret), None);
+        let secrets: Vec<_> = bound.secrets().collect();
+        assert_eq!(secrets, [(Slot::ClientSecret, "env:SOAR_X")]);
         assert_eq!(bound.places["top"], "/inputs/topnumber");
+        assert_eq!(bound.name(Slot::ClientSecret), "CLIENT-SECRET");
     }
 
     #[test]
@@ -347,7 +406,7 @@ mod tests {
                 for (one, other) in [(blank, &given), (&given, blank)] {
                     let connection = json!({ "Tenant ID": "t", first: one, second: other });
                     let bound = bind(connection, json!({})).expect("one spelling is given");
-                    assert_eq!(bound.secrets["client_secret"], "s");
+                    assert_eq!(bound.secrets().next(), Some((Slot::ClientSecret, "s")));
                 }
                 let connection = json!({ "Tenant ID": "t", first: "s", second: &given });
                 let faults = bind(connection, json!({})).expect_err("two are given");
@@ -373,11 +432,9 @@ mod tests {
             let connection =
                 json!({ "Tenant ID": "t", "Client Secret": "s", "Timeout": parameter });
             let bound = bind(connection, json!({ "Wait": argument })).expect("it binds");
-            assert_eq!(
-                bound.connection["call_timeout"], used,
-                "{argument} {parameter}"
-            );
-            let from_input = bound.places["call_timeout"] == "/inputs/Wait";
+            let timeout = bound.value(Slot::CallTimeout).and_then(Value::as_i64);
+            assert_eq!(timeout, Some(used), "{argument} {parameter}");
+            let from_input = bound.place(Slot::CallTimeout) == "/inputs/Wait";
             assert_eq!(from_input, argument.as_i64().is_some_and(|given| given > 0));
             assert!(bound.input.get("connection.call_timeout").is_none());
         }
@@ -394,7 +451,7 @@ mod tests {
                 "/connection/Tenent: There is no parameter \"Tenent\". Did you mean \"Tenant ID\"?",
                 "/connection/Tenant ID: \"Tenant ID\" is required.",
                 "/connection/Client Secret: \"Client Secret\" is required.",
-                "/connection/Api Version: \"API Version\" must be one of v1.0, beta; got \"v3\".",
+                "/connection/Api Version: \"Api Version\" must be one of v1.0, beta; got \"v3\".",
                 "/inputs/top_number: \"Top Number\" and \"top_number\" are the same parameter; give it once.",
                 "/inputs/Top Number: \"Top Number\" must be a whole number; got \"ten\".",
                 "/inputs/Users: \"Users\" must be a list; got an object.",

@@ -10,6 +10,7 @@ pub mod lint;
 pub mod outputs;
 pub mod param;
 pub mod schema;
+pub mod slot;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
@@ -21,8 +22,10 @@ use crate::protocol::{decode_object, strict_object};
 pub use bind::Bound;
 pub use outputs::{Outputs, Readable};
 pub use param::{Param, ParamType};
+pub use slot::Slot;
 
 use crate::when::ago;
+use param::Choices;
 
 /// One integration.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
@@ -185,6 +188,18 @@ impl Manifest {
                 })
             })?;
         Ok(manifest)
+    }
+
+    /// Replaces the names of shared lists of choices with their values. An unknown name stays.
+    pub fn resolve_choices(&mut self, list: impl Fn(&str) -> Option<Vec<String>>) {
+        let inputs = self.commands.iter_mut().flat_map(|one| &mut one.inputs);
+        for param in self.connection.iter_mut().chain(inputs) {
+            if let Some(Choices::Named(name)) = &param.choices
+                && let Some(values) = list(name)
+            {
+                param.choices = Some(Choices::Listed(values));
+            }
+        }
     }
 
     /// `id@version`.

@@ -67,27 +67,17 @@ pub struct Param {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Choices {
-    /// The name of a list that several faces share: `clouds`, `content_types`.
+    /// The name of a list that several integrations share: `clouds` or `content_types`.
     Named(String),
     /// The values themselves.
     Listed(Vec<String>),
 }
 
 impl Choices {
-    /// The values in their canonical spelling; none for a list that is not known.
+    /// The values in their canonical spelling; none for an unknown list.
     pub fn values(&self) -> Vec<&str> {
         match self {
             Choices::Listed(values) => values.iter().map(String::as_str).collect(),
-            Choices::Named(name) if name == "clouds" => {
-                vec!["commercial", "gcc", "gcc_high", "dod"]
-            }
-            Choices::Named(name) if name == "content_types" => vec![
-                "Audit.AzureActiveDirectory",
-                "Audit.Exchange",
-                "Audit.SharePoint",
-                "Audit.General",
-                "DLP.All",
-            ],
             Choices::Named(_) => Vec::new(),
         }
     }

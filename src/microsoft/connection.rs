@@ -1,6 +1,6 @@
-//! A connection: which cloud, which tenant, which application, and what it proves itself with.
+//! A connection: the cloud, the tenant, the application and its credential.
 //!
-//! Shapes are checked here; whether they exist is the login service's to say.
+//! Does not check whether the tenant and the application exist: the login service does.
 
 use uuid::Uuid;
 
@@ -9,102 +9,53 @@ pub use crate::identity::{AuthorizationCode, Certificate, Credential, ManagedIde
 use crate::microsoft::Cloud;
 use crate::protocol::{Failure, Secret};
 
-/// A tenant's application, ready to sign in.
+/// A tenant's application with its credential.
 #[derive(Clone, Debug)]
 pub struct Connection {
-    /// Where its services are.
+    /// The addresses of its services.
     pub cloud: Cloud,
-    /// The tenant: a GUID or a domain name; empty for a machine, whose token names it.
+    /// A GUID or a domain name; empty for a managed identity, whose token names the tenant.
     pub tenant: String,
-    /// The application's GUID; empty for the identity of a machine's own.
+    /// The application's GUID; empty for a system-assigned managed identity.
     pub client_id: String,
-    /// What it proves itself with.
+    /// The credential.
     pub credential: Credential,
-    /// Who is named to the activity feed as the author of the client, a GUID; the tenant if not
-    /// given.
+    /// The `PublisherIdentifier` that is sent to the activity feed, a GUID; default: the tenant.
     pub publisher: Option<String>,
 }
 
 impl Connection {
-    /// A connection of checked shape.
-    ///
-    /// Errors: one `invalid_input` per fault, at `/connection/tenant_id` and
-    /// `/connection/client_id`.
-    pub fn new(
-        cloud: Cloud,
-        tenant: &str,
-        client_id: &str,
-        credential: Credential,
-    ) -> Result<Self, Vec<Failure>> {
-        let faults = Connection::faults(tenant, client_id);
-        if !faults.is_empty() {
-            return Err(faults);
-        }
-        Ok(Connection {
+    /// The connection of an application.
+    pub fn new(cloud: Cloud, tenant: &str, client_id: &str, credential: Credential) -> Self {
+        Connection {
             cloud,
             tenant: tenant.trim().to_owned(),
             client_id: client_id.trim().to_owned(),
             credential,
             publisher: None,
-        })
+        }
     }
 
-    /// A machine's, which needs neither tenant nor application: both come with its identity.
+    /// The connection of a managed identity, which brings its tenant and its client ID.
     pub fn of_machine(cloud: Cloud, identity: ManagedIdentity) -> Self {
-        Connection {
-            cloud,
-            tenant: String::new(),
-            client_id: identity.client_id.clone().unwrap_or_default(),
-            credential: Credential::ManagedIdentity(identity),
-            publisher: None,
-        }
+        let client_id = identity.client_id.clone().unwrap_or_default();
+        Connection::new(cloud, "", &client_id, Credential::ManagedIdentity(identity))
     }
 
-    /// Nobody's: for what asks no service. No login service would take it.
-    pub fn nobody() -> Result<Self, Failure> {
-        Ok(Connection {
-            cloud: Cloud::named("commercial")?,
-            tenant: String::new(),
-            client_id: String::new(),
-            credential: Credential::ClientSecret(Secret::new("")),
-            publisher: None,
-        })
+    /// A connection for operations that call no service. No service accepts it.
+    pub fn unused() -> Result<Self, Failure> {
+        let secret = Credential::ClientSecret(Secret::new(""));
+        Ok(Connection::new(Cloud::named("commercial")?, "", "", secret))
     }
 
-    /// The same, asking in the name of that publisher; blank text names none.
-    ///
-    /// Errors: `invalid_input` at `/connection/publisher` if it is no GUID.
-    pub fn published_by(mut self, publisher: &str) -> Result<Self, Failure> {
-        let publisher = publisher.trim();
-        if !publisher.is_empty() && !is_guid(publisher) {
-            return Err(Failure::invalid_input(
-                "/connection/publisher",
-                "The publisher is not a GUID (the tenant ID of the company that runs the client).",
-            ));
-        }
-        self.publisher = (!publisher.is_empty()).then(|| publisher.to_owned());
-        Ok(self)
+    /// The connection with this publisher.
+    #[must_use]
+    pub fn published_by(self, publisher: Option<&str>) -> Self {
+        let publisher = publisher.map(str::to_owned);
+        Connection { publisher, ..self }
     }
 
-    /// What is wrong with the shapes, before a credential is at hand.
-    pub fn faults(tenant: &str, client_id: &str) -> Vec<Failure> {
-        let mut faults = Vec::new();
-        if !is_guid(tenant.trim()) && !is_domain(tenant.trim()) {
-            faults.push(Failure::invalid_input(
-                "/connection/tenant_id",
-                "The tenant is neither a GUID nor a domain name such as contoso.onmicrosoft.com.",
-            ));
-        }
-        if !is_guid(client_id.trim()) {
-            faults.push(Failure::invalid_input(
-                "/connection/client_id",
-                "The client ID is not a GUID. Use the application (client) ID, not the object ID or the name.",
-            ));
-        }
-        faults
-    }
-
-    /// Who signs in.
+    /// The account to sign in with.
     pub fn account(&self) -> Account {
         Account {
             cloud: self.cloud.id.clone(),
@@ -117,15 +68,20 @@ impl Connection {
         }
     }
 
-    /// The tenant's GUID, if that is how the tenant was given.
+    /// The tenant's GUID; none if the tenant is a domain name.
     pub fn tenant_guid(&self) -> Option<&str> {
         is_guid(&self.tenant).then_some(self.tenant.as_str())
     }
 }
 
-/// Thirty-two hexadecimal digits with the four hyphens.
+/// True for 32 hexadecimal digits with four hyphens.
 pub fn is_guid(text: &str) -> bool {
     text.len() == 36 && Uuid::try_parse(text).is_ok()
+}
+
+/// True for a GUID or a domain name.
+pub fn is_tenant(text: &str) -> bool {
+    is_guid(text) || is_domain(text)
 }
 
 fn is_domain(text: &str) -> bool {
@@ -145,35 +101,27 @@ pub(crate) mod tests {
     pub(crate) const TENANT: &str = "11111111-2222-3333-4444-555555555555";
     pub(crate) const CLIENT: &str = "66666666-7777-8888-9999-000000000000";
 
-    fn open(tenant: &str, client_id: &str) -> Result<Connection, Vec<Failure>> {
-        let cloud = Cloud::named("commercial").expect("a cloud");
-        let credential = Credential::ClientSecret(Secret::new("canary-canary"));
-        Connection::new(cloud, tenant, client_id, credential)
-    }
-
     #[test]
-    fn a_tenant_is_a_guid_or_a_domain() {
-        let connection = open(TENANT, CLIENT).expect("a connection");
-        assert_eq!(connection.tenant_guid(), Some(TENANT));
-        let connection = open(" contoso.onmicrosoft.com ", CLIENT).expect("a connection");
+    fn tenant_is_a_guid_or_a_domain() {
+        let open = |tenant| {
+            let cloud = Cloud::named("commercial").expect("a cloud");
+            let secret = Credential::ClientSecret(Secret::new("canary-canary"));
+            Connection::new(cloud, tenant, CLIENT, secret)
+        };
+        assert_eq!(open(TENANT).tenant_guid(), Some(TENANT));
+        let connection = open(" contoso.onmicrosoft.com ");
         assert_eq!(connection.tenant, "contoso.onmicrosoft.com");
         assert_eq!(connection.tenant_guid(), None);
         assert!(!format!("{connection:?}").contains("canary"));
-    }
-
-    #[test]
-    fn other_shapes_are_refused_all_at_once() {
-        for tenant in [
+        assert!(is_tenant(TENANT) && is_tenant("contoso.onmicrosoft.com"));
+        let invalid = [
             "common",
             "",
             "a b.c",
             "../x",
-            "11111111222233334444555555555555",
             "a..b",
-        ] {
-            let faults = open(tenant, "app").expect_err(tenant);
-            let places: Vec<_> = faults.iter().filter_map(Failure::place).collect();
-            assert_eq!(places, ["/connection/tenant_id", "/connection/client_id"]);
-        }
+            "11111111222233334444555555555555",
+        ];
+        assert!(invalid.into_iter().all(|tenant| !is_tenant(tenant)));
     }
 }

@@ -8,7 +8,7 @@ use crate::front::cli::Ended;
 use crate::front::cli::args::OperationsArgs;
 use crate::front::cli::describe::print_json;
 use crate::front::cli::out::Out;
-use crate::host::slot::Slot;
+use crate::manifest::Slot;
 use crate::names::nearest;
 use crate::ops::{self, Operation};
 use crate::protocol::failure::{ErrorKind, Failure};

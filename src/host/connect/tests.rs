@@ -1,51 +1,48 @@
 //! Which way to sign in a connection means, and everything that is refused before.
 
 use super::*;
+use crate::manifest::bind::Request;
+use crate::manifest::{CommandSpec, Param};
 use crate::microsoft::connection::tests::{CLIENT, TENANT};
-use serde_json::json;
+use chrono::DateTime;
+use serde_json::{Map, json};
 
 const THUMBPRINT: &str = "5AF4575D60186E2B01933E17614B16354AA7977F";
 
-/// As every slot had a parameter of that title.
+/// The slots of a connection in which every slot has a parameter "The NAME".
 fn bound(given: &Value) -> Bound {
-    let mut bound = Bound::default();
-    let slots = [
-        "tenant_id",
-        "client_id",
-        "client_secret",
-        "certificate",
-        "certificate_password",
-        "certificate_thumbprint",
-        "private_key",
-        "redirect_uri",
-        "authorization_code",
-        "managed_identity",
-        "self_deployed",
-        "base_url",
-        "cloud",
-    ];
-    for slot in slots {
-        bound
-            .places
-            .insert(slot.to_owned(), format!("/connection/The {slot}"));
-    }
-    for (slot, value) in given.as_object().expect("an object") {
-        let secret = [
-            "client_secret",
-            "certificate",
-            "certificate_password",
-            "private_key",
-            "authorization_code",
-        ];
-        match value.as_str().filter(|_| secret.contains(&slot.as_str())) {
-            Some(text) => {
-                bound.secrets.insert(slot.clone(), text.into());
-            }
-            None => {
-                bound.connection.insert(slot.clone(), value.clone());
-            }
-        }
-    }
+    let mut command =
+        json!({ "id": "c", "title": "C", "kind": "read", "operation": "o", "summary": "S." });
+    command["connection"] = Slot::ALL
+        .iter()
+        .map(|slot| {
+            let kind = match given[slot.name()] {
+                Value::Bool(_) => "boolean",
+                Value::Number(_) => "number",
+                _ => "string",
+            };
+            json!({ "id": slot.name(), "title": format!("The {}", slot.name()), "type": kind,
+                    "secret": slot.is_secret() || given[slot.name()] == "hidden", "summary": "S." })
+        })
+        .collect();
+    let params = command["connection"].take();
+    let params: Vec<Param> = serde_json::from_value(params).expect("parameters");
+    command
+        .as_object_mut()
+        .expect("an object")
+        .remove("connection");
+    let command: CommandSpec = serde_json::from_value(command).expect("a command");
+    let nothing = Map::new();
+    let given = given.as_object().expect("an object").iter();
+    let given = given.map(|(slot, value)| (format!("The {slot}"), value.clone()));
+    let request = Request {
+        connection: &given.collect(),
+        connection_at: "/connection",
+        inputs: &nothing,
+        now: DateTime::UNIX_EPOCH,
+    };
+    let (bound, faults) = command.bind(&params, request, |_| false);
+    assert!(faults.is_empty(), "{faults:?}");
     bound
 }
 
@@ -119,7 +116,7 @@ fn a_machine_needs_no_tenant_and_no_application() {
     let failure = open(Needs::Credential, &given, false).expect_err("no GUID");
     assert_eq!(
         failure.place(),
-        Some("/connection/managed_identity_client_id")
+        Some("/connection/The managed_identity_client_id")
     );
 }
 
@@ -128,7 +125,7 @@ fn halves_and_what_is_missing_are_refused_all_at_once() {
     let all = |given: &Value| places(Needs::Credential, given);
     assert_eq!(
         all(&json!({ "tenant_id": "", "client_id": "app", "self_deployed": false })),
-        ["tenant_id", "self_deployed", "client_secret", "client_id"]
+        ["tenant_id", "client_id", "self_deployed", "client_secret"]
     );
     assert_eq!(
         all(&json!({ "certificate_thumbprint": THUMBPRINT })),
@@ -147,6 +144,18 @@ fn halves_and_what_is_missing_are_refused_all_at_once() {
     assert_eq!(
         failure.message(),
         "The connection has no credential. Set one of: The client_secret; The certificate; The private_key with The certificate_thumbprint; The managed_identity."
+    );
+}
+
+#[test]
+fn invalid_value_of_a_secret_parameter_is_not_shown() {
+    let given = json!({ "client_secret": "s", "client_id": "hidden", "tenant_id": "shown" });
+    let failure = open(Needs::Credential, &given, true).expect_err("invalid");
+    let faults = failure.split();
+    assert!(faults[0].message().ends_with("; got \"shown\"."));
+    assert_eq!(
+        faults[1].message(),
+        "\"The client_id\" must be a GUID: the application (client) ID, not the object ID or the name; got a secret value that is not shown."
     );
 }
 
@@ -191,8 +200,8 @@ fn a_login_url_needs_all_but_the_code_and_a_reset_nothing_but_the_account() {
         places(Needs::Account, &json!({ "tenant_id": "" })),
         ["tenant_id"]
     );
-    assert!(!wants(Needs::Account, "client_secret") && wants(Needs::Account, "client_id"));
-    assert!(!wants(Needs::LoginPage, "authorization_code"));
+    assert!(!uses(Needs::Account, Slot::ClientSecret) && uses(Needs::Account, Slot::ClientId));
+    assert!(!uses(Needs::LoginPage, Slot::AuthorizationCode));
 }
 
 #[test]
@@ -208,7 +217,7 @@ fn a_base_url_chooses_the_cloud_and_must_not_contradict_it() {
     let failure = cloud(json!("gcc"), dod).expect_err("they disagree");
     assert_eq!(
         failure.to_string(),
-        "/connection/The base_url: This is the address of the cloud \"dod\", and \"The cloud\" says \"gcc\"."
+        "/connection/The base_url: \"The base_url\" is the address of the cloud dod, but \"The cloud\" is gcc."
     );
     assert!(cloud(Value::Null, "https://evil.test").is_err());
 }

@@ -82,7 +82,7 @@ fn connection(server: &Server) -> Connection {
     let named = Cloud::named("commercial").expect("a cloud");
     let cloud = Cloud::from_operator(&file.to_string(), &named).expect("a file");
     let credential = Credential::ClientSecret(Secret::new("canary-secret"));
-    Connection::new(cloud.cloud, TENANT, CLIENT, credential).expect("a connection")
+    Connection::new(cloud.cloud, TENANT, CLIENT, credential)
 }
 
 struct Run<'a> {

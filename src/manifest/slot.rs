@@ -1,32 +1,30 @@
-//! The slots of a connection: what the parameters of every integration end up in.
+//! The slots of a connection: the values that the parameters of every integration fill.
 //!
-//! A manifest names them; which parameter fills which is its business.
-
-use crate::names::suggestion;
+//! Each manifest decides which of its parameters fills which slot.
 
 macro_rules! slots {
     ($($slot:ident $name:literal $(($secret:ident))? $summary:literal;)*) => {
         /// A slot of a connection.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Slot {
             $(#[doc = $summary] $slot,)*
         }
 
         impl Slot {
-            /// All of them.
+            /// All slots.
             pub const ALL: &'static [Slot] = &[$(Slot::$slot),*];
 
-            /// Its name, as manifests write it.
+            /// The name in a manifest.
             pub fn name(self) -> &'static str {
                 match self { $(Slot::$slot => $name,)* }
             }
 
-            /// What it holds.
+            /// The description for authors of manifests.
             pub fn summary(self) -> &'static str {
                 match self { $(Slot::$slot => $summary,)* }
             }
 
-            /// Must a parameter that fills it be declared secret?
+            /// True if a parameter that fills this slot must be declared secret.
             pub fn is_secret(self) -> bool {
                 match self { $(Slot::$slot => slots!(@secret $($secret)?),)* }
             }
@@ -60,12 +58,8 @@ slots! {
 }
 
 impl Slot {
-    /// The slot of that name; the error offers the nearest one.
-    pub fn named(name: &str) -> Result<Self, String> {
-        let known = Slot::ALL.iter().copied().find(|slot| slot.name() == name);
-        known.ok_or_else(|| {
-            let hint = suggestion(name, Slot::ALL.iter().map(|slot| slot.name()));
-            format!("A connection has no slot \"{name}\". {hint}")
-        })
+    /// The slot with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Slot::ALL.iter().copied().find(|slot| slot.name() == name)
     }
 }
