@@ -1,7 +1,7 @@
 //! What goes wrong on purpose: "the second listing of alerts answers 429".
 //!
 //! A fault names a route, which of its calls it strikes, and one thing that happens. This file
-//! decides; the wire effects (a cut body, a dropped connection) are done in `server.rs`. It
+//! decides; the wire effects (a cut body, a dropped connection) are done in `server`. It
 //! deliberately has no chance in it.
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::sim::routes::Route;
+use crate::sim::server::routes::Route;
 
 /// One thing that goes wrong.
 ///

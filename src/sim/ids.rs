@@ -8,28 +8,28 @@ use ring::digest::{Digest, SHA256, digest};
 
 /// Makes identifiers for one world.
 #[derive(Debug, Clone)]
-pub(super) struct Ids {
+pub(crate) struct Ids {
     seed: u64,
 }
 
 impl Ids {
     /// Identifiers of the world with this seed.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { seed }
     }
 
     /// A GUID that stands for these parts.
-    pub(super) fn guid(&self, parts: &[&str]) -> String {
+    pub(crate) fn guid(&self, parts: &[&str]) -> String {
         guid_of(self.digest(parts).as_ref())
     }
 
     /// A GUID for the n-th call of a route.
-    pub(super) fn of_call(&self, what: &str, route: &str, number: u64) -> String {
+    pub(crate) fn of_call(&self, what: &str, route: &str, number: u64) -> String {
         self.guid(&[what, route, &number.to_string()])
     }
 
     /// A hash that stands for these parts.
-    pub(super) fn digest(&self, parts: &[&str]) -> Digest {
+    pub(crate) fn digest(&self, parts: &[&str]) -> Digest {
         let mut text = self.seed.to_string();
         for part in parts {
             text.push('\0');
@@ -40,7 +40,7 @@ impl Ids {
 }
 
 /// Lower-case hexadecimal digits of some bytes.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     halves
         .filter_map(|half| char::from_digit(half.into(), 16))
@@ -48,7 +48,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 /// The first sixteen bytes written as a GUID of version 4.
-pub(super) fn guid_of(bytes: &[u8]) -> String {
+pub(crate) fn guid_of(bytes: &[u8]) -> String {
     let digits = hex(bytes.get(..16).unwrap_or(bytes));
     let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
     format!(
@@ -62,7 +62,7 @@ pub(super) fn guid_of(bytes: &[u8]) -> String {
 }
 
 /// Whether a text is a GUID in its usual form.
-pub(super) fn is_guid(text: &str) -> bool {
+pub(crate) fn is_guid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {
             8 | 13 | 18 | 23 => byte == b'-',

@@ -16,43 +16,18 @@
 //! deliberately listens nowhere and calls nobody but on loopback, writes no file and reads no
 //! clock.
 
-mod alert_list;
-mod alerts;
-mod audit;
-mod audit_records;
-mod audit_template;
-mod authority;
 mod base64;
 mod clock;
-mod content;
-mod demo;
-mod dice;
-mod evidence;
-mod evidence_types;
+mod data;
 mod faults;
 mod feed;
-mod filter;
-mod grant;
 mod graph;
-mod hook;
-mod identity;
 mod ids;
-mod listener;
-#[cfg(test)]
-mod live;
-mod log;
 mod login;
-mod login_errors;
-mod options;
-mod records;
-mod registered;
-mod routes;
 mod server;
-mod shelf;
 mod site;
-mod texts;
-mod tokens;
-mod wire;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::sync::Arc;
@@ -62,19 +37,20 @@ use axum::Router;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-pub use alert_list::{Alerts, ListOrder, Paging, Update};
 pub use clock::Clock;
-pub use content::{Content, GeneratedContent, LiteralBlob};
 pub use faults::{Fault, Nth, Replace};
-pub use log::Seen;
-pub use registered::{App, AppSecret, ManagedIdentity, ReadyCode, RefreshTokens};
+pub use server::log::Seen;
+pub use world::alerts::{Alerts, ListOrder, Paging, Update};
+pub use world::apps::{App, AppSecret, ManagedIdentity, ReadyCode, RefreshTokens};
+pub use world::content::{Content, GeneratedContent, LiteralBlob};
 pub use world::{
     FeedState, InvalidValue, Separator, Status, Subscription, Subscriptions, Tenant, Webhook, World,
 };
 
-use listener::{Line, Lines, Loopback};
-use routes::Service;
 use server::Server;
+use server::listener::{Line, Lines, Loopback};
+use server::routes::Service;
+use server::tls;
 use site::Site;
 
 /// How to listen on 127.0.0.1.
@@ -119,7 +95,7 @@ impl Sim {
             .now
             .context("the world has no time of day; its starter sets `now`")?;
         let (tls, authority) = if options.tls {
-            authority::establish(world.http2).map(|(tls, pem)| (Some(tls), Some(pem)))?
+            tls::establish(world.http2).map(|(tls, pem)| (Some(tls), Some(pem)))?
         } else {
             (None, None)
         };

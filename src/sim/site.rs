@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 
 use crate::sim::clock::Clock;
 use crate::sim::ids::Ids;
-use crate::sim::routes::Service;
-use crate::sim::tokens::Tokens;
-use crate::sim::wire::Call;
+use crate::sim::login::tokens::Tokens;
+use crate::sim::server::call::Call;
+use crate::sim::server::routes::Service;
 use crate::sim::world::World;
 
 /// The ground that the services stand on.

@@ -5,11 +5,11 @@
 use serde_json::value::RawValue;
 
 use super::{Feed, Refused, refused};
-use crate::sim::audit::{Reader, Records};
-use crate::sim::content::LiteralBlob;
-use crate::sim::shelf::{Blob, Fate, Source};
-use crate::sim::tokens::Claims;
-use crate::sim::wire::{Answer, Call};
+use crate::sim::data::audit::{Reader, Records};
+use crate::sim::data::content_store::{Blob, Fate, Source};
+use crate::sim::login::tokens::Claims;
+use crate::sim::server::call::{Answer, Call};
+use crate::sim::world::content::LiteralBlob;
 
 /// The domain of tenants that the world gives none.
 const DOMAIN: &str = "contoso.onmicrosoft.com";

@@ -10,11 +10,11 @@ use url::form_urlencoded;
 
 use super::window::Window;
 use super::{Feed, Refused, refused};
+use crate::sim::data::content_store::{Blob, Source};
 use crate::sim::ids::hex;
-use crate::sim::routes::Service;
-use crate::sim::shelf::{Blob, Source};
-use crate::sim::tokens::Claims;
-use crate::sim::wire::{Answer, Call};
+use crate::sim::login::tokens::Claims;
+use crate::sim::server::call::{Answer, Call};
+use crate::sim::server::routes::Service;
 
 /// A blob as listings and notifications name it.
 #[derive(Serialize)]

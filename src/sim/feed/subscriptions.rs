@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use super::{Feed, Refused, refused};
-use crate::sim::tokens::Claims;
-use crate::sim::wire::{Answer, Call};
+use crate::sim::login::tokens::Claims;
+use crate::sim::server::call::{Answer, Call};
 use crate::sim::world::{Status, Subscription};
 
 /// What is subscribed to, by tenant.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Feed;
-use crate::sim::routes::Service;
+use crate::sim::server::call::{Answer, Call};
+use crate::sim::server::routes::Service;
 use crate::sim::site::Site;
-use crate::sim::wire::{Answer, Call};
 
 const TENANT: &str = "11111111-2222-3333-4444-555555555555";
 

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::content::Entry;
-use super::messenger::Letter;
+use super::webhook_sender::Letter;
 use super::{Feed, Refused, refused};
-use crate::sim::tokens::Claims;
-use crate::sim::wire::Call;
+use crate::sim::login::tokens::Claims;
+use crate::sim::server::call::Call;
 use crate::sim::world::{Status, Webhook};
 
 /// How many blobs the notification tells at most.

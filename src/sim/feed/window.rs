@@ -5,7 +5,7 @@
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, Utc};
 
 use super::{Refused, refused};
-use crate::sim::wire::Call;
+use crate::sim::server::call::Call;
 
 /// The longest span.
 const LONGEST: TimeDelta = TimeDelta::hours(24);
@@ -108,7 +108,7 @@ fn out_of_range((start, end): (DateTime<Utc>, DateTime<Utc>)) -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::routes::Service;
+    use crate::sim::server::routes::Service;
 
     fn read(query: &str) -> Result<Window, (String, String)> {
         let now = "2026-01-14T12:00:00Z".parse().unwrap();

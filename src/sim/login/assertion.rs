@@ -12,8 +12,8 @@ use webpki::ring::{RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256_LEGACY_K
 
 use crate::sim::base64;
 use crate::sim::ids::hex;
-use crate::sim::login_errors::{Refused, refused};
-use crate::sim::registered::der;
+use crate::sim::login::errors::{Refused, refused};
+use crate::sim::world::apps::der;
 
 /// How many seconds an assertion is still good after its end.
 const GRACE: f64 = 300.0;

@@ -8,14 +8,14 @@
 use url::Url;
 
 use crate::sim::login::client::Client;
+use crate::sim::login::errors::{Refused, refused};
 use crate::sim::login::form::Form;
-use crate::sim::login::person::asked;
 use crate::sim::login::scope::Wanted;
 use crate::sim::login::sealed::Code;
+use crate::sim::login::user::asked;
 use crate::sim::login::{Login, second_version};
-use crate::sim::login_errors::{Refused, refused};
-use crate::sim::registered::App;
-use crate::sim::wire::{Answer, Call};
+use crate::sim::server::call::{Answer, Call};
+use crate::sim::world::apps::App;
 
 /// What a client sent a person with, checked as far as the way back.
 struct Visit<'a> {

@@ -5,11 +5,11 @@
 use crate::sim::ids::is_guid;
 use crate::sim::login::Login;
 use crate::sim::login::assertion::{self, Expected};
+use crate::sim::login::errors::{Refused, refused};
 use crate::sim::login::form::Form;
-use crate::sim::login_errors::{Refused, refused};
-use crate::sim::registered::App;
-use crate::sim::wire::Call;
+use crate::sim::server::call::Call;
 use crate::sim::world::World;
+use crate::sim::world::apps::App;
 
 /// The only kind of assertion by which a client can prove who it is.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";

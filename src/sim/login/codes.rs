@@ -9,11 +9,11 @@ use std::sync::{Mutex, PoisonError};
 use ring::digest::{SHA256, digest};
 
 use crate::sim::base64::encode;
+use crate::sim::login::errors::{Refused, refused};
 use crate::sim::login::form::Form;
 use crate::sim::login::sealed::{Code, Seal};
-use crate::sim::login_errors::{Refused, refused};
-use crate::sim::registered::{App, ReadyCode};
 use crate::sim::site::Site;
+use crate::sim::world::apps::{App, ReadyCode};
 
 /// How long a code is good.
 const LIFETIME: i64 = 600;

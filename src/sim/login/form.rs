@@ -3,8 +3,8 @@
 //! It deliberately judges no value: only whether a field is there.
 
 use crate::sim::base64;
-use crate::sim::login_errors::{Refused, refused};
-use crate::sim::wire::{Call, pairs};
+use crate::sim::login::errors::{Refused, refused};
+use crate::sim::server::call::{Call, pairs};
 
 /// The fields of a request.
 pub(super) struct Form(Vec<(String, String)>);

@@ -2,7 +2,7 @@
 //!
 //! It deliberately does not know which resources and permissions exist.
 
-use crate::sim::login_errors::{Refused, refused};
+use crate::sim::login::errors::{Refused, refused};
 
 /// The resource of a permission that names none.
 const GRAPH: &str = "https://graph.microsoft.com";

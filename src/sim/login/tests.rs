@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::sim::base64;
 use crate::sim::login::Login;
-use crate::sim::routes::Service;
+use crate::sim::server::call::Call;
+use crate::sim::server::routes::Service;
 use crate::sim::site::Site;
-use crate::sim::wire::Call;
 
 const TENANT: &str = "11111111-2222-3333-4444-555555555555";
 const APP: &str = "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb";

@@ -7,10 +7,10 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::sim::content::CONTENT_TYPES;
 use crate::sim::ids::is_guid;
-use crate::sim::registered::der;
-use crate::sim::routes::Route;
+use crate::sim::server::routes::Route;
+use crate::sim::world::apps::der;
+use crate::sim::world::content::CONTENT_TYPES;
 use crate::sim::world::{NEXT_PAGE, World};
 
 /// Numbers: where they stand, the least and the largest that is allowed. `*` in a path stands for

@@ -1,0 +1,251 @@
+//! The records of generated blobs: made when a blob is fetched, the same each time.
+//!
+//! Every record has a place, counted through all blobs of its entry; what stands there follows
+//! from the seed, the tenant, the content type, the entry and the place alone, so nothing is kept
+//! and a repeat is found by its number. It deliberately knows neither blobs' ids nor their fate.
+
+use std::sync::OnceLock;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::sim::data::audit_records::templates;
+use crate::sim::data::audit_template::{Draws, Subject, Template};
+use crate::sim::data::content_store::created;
+use crate::sim::ids::Ids;
+use crate::sim::world::content::{CONTENT_TYPES, GeneratedContent};
+
+/// Who fetches, and when.
+pub(crate) struct Reader<'a> {
+    /// The identifiers of the world.
+    pub(crate) ids: &'a Ids,
+    /// When it began.
+    pub(crate) begin: DateTime<Utc>,
+    /// The tenant's GUID, lower case.
+    pub(crate) tenant: &'a str,
+    /// The tenant's domain.
+    pub(crate) domain: &'a str,
+    /// Whether matched values are shown.
+    pub(crate) detected: bool,
+}
+
+/// The records of one entry of generated content.
+pub(crate) struct Records<'a> {
+    reader: &'a Reader<'a>,
+    entry: &'a GeneratedContent,
+    templates: &'static [Template],
+    family: [u8; 32],
+    padding: String,
+}
+
+impl<'a> Records<'a> {
+    /// The records of an entry with this number.
+    pub(crate) fn new(reader: &'a Reader<'a>, entry: &'a GeneratedContent, at: usize) -> Self {
+        let parts = [
+            "audit record",
+            reader.tenant,
+            &entry.content_type,
+            &at.to_string(),
+        ];
+        let digest = reader.ids.digest(&parts);
+        let mut family = [0; 32];
+        family.copy_from_slice(digest.as_ref());
+        Self {
+            reader,
+            entry,
+            templates: parsed(&entry.content_type),
+            family,
+            padding: Draws::new(family, u64::MAX).words(entry.record_bytes.unwrap_or(0)),
+        }
+    }
+
+    /// The body of the blob with this number.
+    pub(crate) fn blob(&self, number: usize) -> String {
+        let each = self.entry.record_bytes.unwrap_or(0).max(1400);
+        let mut text = String::with_capacity(each * self.entry.records + 2);
+        text.push('[');
+        for at in 0..self.entry.records {
+            if at > 0 {
+                text.push(',');
+            }
+            self.write(number * self.entry.records + at, &mut text);
+        }
+        text.push(']');
+        text
+    }
+
+    /// Appends what stands at a place.
+    fn write(&self, place: usize, text: &mut String) {
+        let place = self.original(place);
+        let mut draws = Draws::new(self.family, place as u64);
+        let subject = Subject {
+            tenant: self.reader.tenant,
+            domain: self.reader.domain,
+            moment: self.moment(place, &mut draws),
+            detected: self.reader.detected,
+        };
+        let template = draws.below(self.templates.len());
+        let start = text.len();
+        let gap = self.templates[template].fill(&mut draws, &subject, text);
+        let lacking = self.padding.len().saturating_sub(text.len() - start);
+        text.insert_str(gap, &self.padding[..lacking]);
+    }
+
+    /// The place of the record that is repeated at a place, or the place itself.
+    ///
+    /// Repeats are spread evenly over all places after the first blob.
+    fn original(&self, place: usize) -> usize {
+        let records = self.entry.records;
+        let later = (self.entry.blobs * records).saturating_sub(records).max(1);
+        let before = |at: usize| at as u128 * self.entry.repeats() as u128 / later as u128;
+        let mut place = place;
+        while let Some(at) = place.checked_sub(records) {
+            if before(at + 1) == before(at) {
+                break;
+            }
+            // A draw of a stream that no record uses; it may hit a repeat, hence the loop.
+            let mut draws = Draws::new(self.family, !(place as u64));
+            place = draws.below(place - place % records);
+        }
+        place
+    }
+
+    /// When it happened: before its blob became available, later and earlier in turn, so that a
+    /// blob is never in the order of time.
+    fn moment(&self, place: usize, draws: &mut Draws) -> DateTime<Utc> {
+        let records = self.entry.records;
+        let available = created(self.entry, place / records, self.reader.begin);
+        let minutes = if (place % records).is_multiple_of(2) {
+            5
+        } else {
+            40
+        };
+        let seconds = i64::try_from(draws.below(1800)).unwrap_or(0);
+        available - TimeDelta::minutes(minutes) - TimeDelta::seconds(seconds)
+    }
+}
+
+/// The templates of a content type, taken apart once.
+fn parsed(content_type: &str) -> &'static [Template] {
+    static PARSED: [OnceLock<Vec<Template>>; 5] = [const { OnceLock::new() }; 5];
+    let at = CONTENT_TYPES.iter().position(|name| *name == content_type);
+    PARSED[at.unwrap_or(0)].get_or_init(|| {
+        let texts = templates(content_type).iter();
+        texts.map(|text| Template::parse(text)).collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use serde_json::value::RawValue;
+    use std::collections::{HashMap, HashSet};
+
+    const NOW: &str = "2026-01-14T12:00:00Z";
+
+    fn reader<'a>(ids: &'a Ids, tenant: &'a str) -> Reader<'a> {
+        Reader {
+            ids,
+            begin: NOW.parse().unwrap(),
+            tenant,
+            domain: "contoso.onmicrosoft.com",
+            detected: false,
+        }
+    }
+
+    fn entry(content_type: &str, members: &str) -> GeneratedContent {
+        serde_json::from_str(&format!(r#"{{"type":"{content_type}",{members}}}"#)).unwrap()
+    }
+
+    fn raw(text: &str) -> Vec<Box<RawValue>> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn repeats_are_byte_identical_and_exactly_as_many_as_told() {
+        let ids = Ids::new(1);
+        let reader = reader(&ids, "t");
+        let entry = entry(
+            "Audit.Exchange",
+            r#""blobs":40,"records":7,"repeated_percent":25"#,
+        );
+        let records = Records::new(&reader, &entry, 0);
+        let mut first: HashMap<String, (usize, String)> = HashMap::new();
+        let mut repeats = 0;
+        for number in 0..40 {
+            for text in raw(&records.blob(number)) {
+                let value: Value = serde_json::from_str(text.get()).unwrap();
+                let id = value["Id"].as_str().unwrap().to_owned();
+                let known = first.entry(id).or_insert((number, text.get().to_owned()));
+                if known.0 < number {
+                    repeats += 1;
+                }
+                assert_eq!(known.1, text.get());
+            }
+        }
+        assert_eq!((repeats, first.len()), (70, 210));
+        assert_eq!(entry.repeats(), 70);
+    }
+
+    #[test]
+    fn a_blob_is_not_in_the_order_of_time_and_lies_before_its_creation() {
+        let ids = Ids::new(1);
+        let reader = reader(&ids, "t");
+        for name in CONTENT_TYPES {
+            let entry = entry(name, r#""blobs":3,"records":4"#);
+            let records = Records::new(&reader, &entry, 0);
+            for number in 0..3 {
+                let values: Vec<Value> = serde_json::from_str(&records.blob(number)).unwrap();
+                let time = |value: &Value| value["CreationTime"].as_str().unwrap()[..19].to_owned();
+                let times: Vec<String> = values.iter().map(time).collect();
+                assert!(!times.is_sorted(), "{times:?}");
+                let available = created(&entry, number, reader.begin).to_rfc3339();
+                assert!(times.iter().all(|time| *time < available), "{times:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn seeds_tenants_and_entries_have_records_of_their_own() {
+        let entry = entry("Audit.General", r#""blobs":2"#);
+        let mut bodies = HashSet::new();
+        for (seed, tenant, at) in [(1, "t", 0), (2, "t", 0), (1, "u", 0), (1, "t", 1)] {
+            let ids = Ids::new(seed);
+            let reader = reader(&ids, tenant);
+            let body = Records::new(&reader, &entry, at).blob(0);
+            assert_eq!(body, Records::new(&reader, &entry, at).blob(0));
+            bodies.insert(body);
+        }
+        assert_eq!(bodies.len(), 4);
+    }
+
+    #[test]
+    fn records_are_padded_to_the_wanted_size_and_stay_json() {
+        let ids = Ids::new(1);
+        let reader = reader(&ids, "t");
+        for name in CONTENT_TYPES {
+            let entry = entry(name, r#""blobs":2,"records":20,"record_bytes":20000"#);
+            for text in raw(&Records::new(&reader, &entry, 0).blob(1)) {
+                assert_eq!(text.get().len(), 20_000);
+            }
+        }
+    }
+
+    #[test]
+    fn times_and_numbers_come_in_several_forms() {
+        let ids = Ids::new(1);
+        let reader = reader(&ids, "t");
+        let entry = entry("Audit.AzureActiveDirectory", r#""blobs":1,"records":200"#);
+        let text = Records::new(&reader, &entry, 0).blob(0);
+        let values: Vec<Value> = serde_json::from_str(&text).unwrap();
+        let times: Vec<&str> = values
+            .iter()
+            .filter_map(|value| value["CreationTime"].as_str())
+            .collect();
+        let count = |test: &dyn Fn(&&&str) -> bool| times.iter().filter(test).count();
+        assert!(count(&|time| time.len() == 19) > 100);
+        assert!(count(&|time| time.ends_with('Z')) > 10 && count(&|time| time.contains('.')) > 10);
+        assert!(text.contains(r#""RecordType":"15""#) && text.contains(r#""RecordType":8"#));
+        assert!(text.contains("LogonError") && text.contains("PP_E_BAD_PASSWORD"));
+    }
+}

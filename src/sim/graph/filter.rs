@@ -1,0 +1,538 @@
+//! `$filter` of alerts: a lexer, a recursive-descent parser and an evaluator.
+//!
+//! It knows the eight properties that the documentation lists, `and`, `or`, `not`, parentheses,
+//! the six comparisons, `in (…)` and `null`. Functions (`contains`, …) are deliberately refused,
+//! because nothing documents them for alerts; so are order comparisons of enumerations.
+
+use std::cmp::Ordering;
+
+use chrono::{DateTime, Utc};
+
+/// What a comparison reads from a record.
+pub(crate) trait Fields {
+    /// The value of a property; `None` stands for null.
+    fn field(&self, property: Property) -> Option<Literal>;
+}
+
+/// A property that can be filtered on, as its kind decides how it compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Property {
+    /// Free text.
+    Text(&'static str),
+    /// An enumeration; its members are written as quoted texts.
+    Enum(&'static str),
+    /// A moment, written without quotes.
+    Moment(&'static str),
+}
+
+const PROPERTIES: [Property; 8] = [
+    Property::Text("assignedTo"),
+    Property::Enum("classification"),
+    Property::Enum("determination"),
+    Property::Moment("createdDateTime"),
+    Property::Moment("lastUpdateDateTime"),
+    Property::Enum("severity"),
+    Property::Enum("serviceSource"),
+    Property::Enum("status"),
+];
+
+impl Property {
+    /// Its name on the wire.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Text(name) | Self::Enum(name) | Self::Moment(name) => name,
+        }
+    }
+
+    fn type_name(self) -> &'static str {
+        match self {
+            Self::Text(_) | Self::Enum(_) => "Edm.String",
+            Self::Moment(_) => "Edm.DateTimeOffset",
+        }
+    }
+}
+
+/// A constant of a filter, or a value of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Literal {
+    /// A text.
+    Text(String),
+    /// An exact moment.
+    Moment(DateTime<Utc>),
+}
+
+impl Literal {
+    fn type_name(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "Edm.String",
+            Self::Moment(_) => "Edm.DateTimeOffset",
+        }
+    }
+}
+
+/// A parsed filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Filter {
+    /// Both hold.
+    And(Box<Self>, Box<Self>),
+    /// At least one holds.
+    Or(Box<Self>, Box<Self>),
+    /// It does not hold.
+    Not(Box<Self>),
+    /// A property against a constant; `None` is null.
+    Compare(Property, Operator, Option<Literal>),
+    /// A property equals one of the constants.
+    In(Property, Vec<Option<Literal>>),
+}
+
+/// A comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operator {
+    /// Equal.
+    Eq,
+    /// Not equal.
+    Ne,
+    /// Greater.
+    Gt,
+    /// Greater or equal.
+    Ge,
+    /// Less.
+    Lt,
+    /// Less or equal.
+    Le,
+}
+
+impl Operator {
+    fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "eq" => Self::Eq,
+            "ne" => Self::Ne,
+            "gt" => Self::Gt,
+            "ge" => Self::Ge,
+            "lt" => Self::Lt,
+            "le" => Self::Le,
+            _ => return None,
+        })
+    }
+
+    /// What the service's library calls it.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Eq => "Equal",
+            Self::Ne => "NotEqual",
+            Self::Gt => "GreaterThan",
+            Self::Ge => "GreaterThanOrEqual",
+            Self::Lt => "LessThan",
+            Self::Le => "LessThanOrEqual",
+        }
+    }
+
+    fn orders(self) -> bool {
+        !matches!(self, Self::Eq | Self::Ne)
+    }
+
+    /// Whether two values stand in this relation. Null equals null and is in no order.
+    fn holds(self, left: Option<&Literal>, right: Option<&Literal>) -> bool {
+        match self {
+            Self::Eq => left == right,
+            Self::Ne => left != right,
+            Self::Gt => order(left, right) == Some(Ordering::Greater),
+            Self::Ge => order(left, right).is_some_and(Ordering::is_ge),
+            Self::Lt => order(left, right) == Some(Ordering::Less),
+            Self::Le => order(left, right).is_some_and(Ordering::is_le),
+        }
+    }
+}
+
+fn order(left: Option<&Literal>, right: Option<&Literal>) -> Option<Ordering> {
+    match (left?, right?) {
+        (Literal::Text(left), Literal::Text(right)) => Some(left.cmp(right)),
+        (Literal::Moment(left), Literal::Moment(right)) => Some(left.cmp(right)),
+        _ => None,
+    }
+}
+
+impl Filter {
+    /// Reads a filter; the error is the message of the service.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let tokens = lex(text)?;
+        let mut parser = Parser {
+            text,
+            tokens,
+            at: 0,
+        };
+        let filter = parser.either()?;
+        match parser.peek() {
+            None => Ok(filter),
+            Some(_) => Err(parser.syntax()),
+        }
+    }
+
+    /// Whether a record passes.
+    pub(crate) fn passes(&self, record: &impl Fields) -> bool {
+        match self {
+            Self::And(left, right) => left.passes(record) && right.passes(record),
+            Self::Or(left, right) => left.passes(record) || right.passes(record),
+            Self::Not(inner) => !inner.passes(record),
+            Self::Compare(property, operator, value) => {
+                operator.holds(record.field(*property).as_ref(), value.as_ref())
+            }
+            Self::In(property, values) => values.contains(&record.field(*property)),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Token {
+    Open,
+    Close,
+    Comma,
+    Text(String),
+    Word(String),
+}
+
+/// Tokens with the position of their first character.
+fn lex(text: &str) -> Result<Vec<(usize, Token)>, String> {
+    let mut tokens = vec![];
+    let mut at = 0;
+    while let Some(first) = text[at..].chars().next() {
+        let (length, token) = match first {
+            ' ' | '\t' => (1, None),
+            '(' => (1, Some(Token::Open)),
+            ')' => (1, Some(Token::Close)),
+            ',' => (1, Some(Token::Comma)),
+            '\'' => quoted(text, at).map(|(length, inner)| (length, Some(Token::Text(inner))))?,
+            _ => word(text, at).map(|word| (word.len(), Some(Token::Word(word.to_owned()))))?,
+        };
+        tokens.extend(token.map(|token| (at, token)));
+        at += length;
+    }
+    Ok(tokens)
+}
+
+/// Length and content of the quoted text that begins here; a doubled quote stands for one.
+fn quoted(text: &str, at: usize) -> Result<(usize, String), String> {
+    let mut inner = String::new();
+    let mut rest = text[at + 1..].char_indices().peekable();
+    while let Some((offset, letter)) = rest.next() {
+        if letter != '\'' {
+            inner.push(letter);
+        } else if rest.next_if(|(_, next)| *next == '\'').is_some() {
+            inner.push('\'');
+        } else {
+            return Ok((offset + 2, inner));
+        }
+    }
+    Err(format!(
+        "There is an unterminated string literal at position {at} in '{text}'."
+    ))
+}
+
+fn word(text: &str, at: usize) -> Result<&str, String> {
+    let part = |letter: char| letter.is_alphanumeric() || "_@$./:+-".contains(letter);
+    let rest = &text[at..];
+    let end = rest.find(|letter| !part(letter)).unwrap_or(rest.len());
+    if end == 0 {
+        let letter = rest.chars().next().unwrap_or_default();
+        return Err(format!(
+            "Syntax error: character '{letter}' is not valid at position {at} in '{text}'."
+        ));
+    }
+    Ok(&rest[..end])
+}
+
+struct Parser<'a> {
+    text: &'a str,
+    tokens: Vec<(usize, Token)>,
+    at: usize,
+}
+
+impl Parser<'_> {
+    fn peek(&self) -> Option<&Token> {
+        self.tokens.get(self.at).map(|(_, token)| token)
+    }
+
+    fn next(&mut self) -> Option<Token> {
+        let token = self.peek()?.clone();
+        self.at += 1;
+        Some(token)
+    }
+
+    fn takes_word(&mut self, wanted: &str) -> bool {
+        let found = matches!(self.peek(), Some(Token::Word(word)) if word == wanted);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn takes(&mut self, wanted: &Token) -> Result<(), String> {
+        if self.peek() != Some(wanted) {
+            return Err(self.syntax());
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn syntax(&self) -> String {
+        let at = self
+            .tokens
+            .get(self.at)
+            .map_or(self.text.len(), |(at, _)| *at);
+        format!("Syntax error at position {at} in '{}'.", self.text)
+    }
+
+    fn either(&mut self) -> Result<Filter, String> {
+        let mut left = self.both()?;
+        while self.takes_word("or") {
+            left = Filter::Or(Box::new(left), Box::new(self.both()?));
+        }
+        Ok(left)
+    }
+
+    fn both(&mut self) -> Result<Filter, String> {
+        let mut left = self.negated()?;
+        while self.takes_word("and") {
+            left = Filter::And(Box::new(left), Box::new(self.negated()?));
+        }
+        Ok(left)
+    }
+
+    fn negated(&mut self) -> Result<Filter, String> {
+        if self.takes_word("not") {
+            return Ok(Filter::Not(Box::new(self.negated()?)));
+        }
+        if self.peek() != Some(&Token::Open) {
+            return self.comparison();
+        }
+        self.at += 1;
+        let inner = self.either()?;
+        self.takes(&Token::Close)?;
+        Ok(inner)
+    }
+
+    fn comparison(&mut self) -> Result<Filter, String> {
+        let property = self.property()?;
+        if self.takes_word("in") {
+            return self.listed(property);
+        }
+        let operator = match self.peek() {
+            Some(Token::Word(word)) => Operator::named(word),
+            _ => None,
+        };
+        let operator = operator.ok_or_else(|| self.syntax())?;
+        self.at += 1;
+        let value = self.value(property, operator)?;
+        if operator.orders() && matches!(property, Property::Enum(_)) {
+            let kind = operator.kind();
+            return Err(incompatible(
+                "microsoft.graph.security",
+                property.name(),
+                kind,
+            ));
+        }
+        Ok(Filter::Compare(property, operator, value))
+    }
+
+    fn listed(&mut self, property: Property) -> Result<Filter, String> {
+        self.takes(&Token::Open)?;
+        let mut values = vec![self.value(property, Operator::Eq)?];
+        while self.peek() == Some(&Token::Comma) {
+            self.at += 1;
+            values.push(self.value(property, Operator::Eq)?);
+        }
+        self.takes(&Token::Close)?;
+        Ok(Filter::In(property, values))
+    }
+
+    fn property(&mut self) -> Result<Property, String> {
+        let wrong = self.syntax();
+        let Some(Token::Word(word)) = self.next() else {
+            return Err(wrong);
+        };
+        if self.peek() == Some(&Token::Open) {
+            return Err(format!(
+                "The function '{word}' cannot be used in the $filter query option."
+            ));
+        }
+        let found = PROPERTIES
+            .into_iter()
+            .find(|property| property.name() == word);
+        found.ok_or_else(|| unfit(&word))
+    }
+
+    fn value(&mut self, property: Property, operator: Operator) -> Result<Option<Literal>, String> {
+        let wrong = self.syntax();
+        let literal = match self.next() {
+            Some(Token::Text(text)) => Literal::Text(text),
+            Some(Token::Word(word)) if word == "null" => return Ok(None),
+            Some(Token::Word(word)) => Literal::Moment(moment(&word).ok_or(wrong)?),
+            _ => return Err(wrong),
+        };
+        if literal.type_name() != property.type_name() {
+            let (left, right) = (property.type_name(), literal.type_name());
+            return Err(incompatible(left, right, operator.kind()));
+        }
+        Ok(Some(literal))
+    }
+}
+
+fn incompatible(left: &str, right: &str, kind: &str) -> String {
+    format!(
+        "A binary operator with incompatible types was detected. Found operand types '{left}' and \
+         '{right}' for operator kind '{kind}'."
+    )
+}
+
+/// What is said of a property that cannot be filtered on, or that does not exist.
+fn unfit(name: &str) -> String {
+    if crate::sim::data::alerts::PROPERTIES.contains(&name) {
+        return format!("The property '{name}' cannot be used in the $filter query option.");
+    }
+    format!("Could not find a property named '{name}' on type 'microsoft.graph.security.alert'.")
+}
+
+/// A moment as the protocol writes it: date, `T`, time with up to seven digits of fraction, zone.
+pub(crate) fn moment(word: &str) -> Option<DateTime<Utc>> {
+    let bytes = word.as_bytes();
+    let fraction = word.split_once('.').map_or("", |(_, rest)| rest);
+    let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
+    let shaped = bytes.len() >= 20 && bytes[10] == b'T' && digits <= 7;
+    let read = shaped.then(|| DateTime::parse_from_rfc3339(word).ok())??;
+    Some(read.with_timezone(&Utc))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Record(&'static [(&'static str, &'static str)]);
+
+    impl Fields for Record {
+        fn field(&self, property: Property) -> Option<Literal> {
+            let (_, text) = self.0.iter().find(|(name, _)| *name == property.name())?;
+            Some(match property {
+                Property::Moment(_) => Literal::Moment(moment(text)?),
+                _ => Literal::Text((*text).to_owned()),
+            })
+        }
+    }
+
+    const RECORD: Record = Record(&[
+        ("severity", "high"),
+        ("status", "new"),
+        ("assignedTo", "O'Neill, \"Tier 2\""),
+        ("createdDateTime", "2026-01-14T09:12:03.4800001Z"),
+    ]);
+
+    fn passes(text: &str) -> bool {
+        Filter::parse(text)
+            .unwrap_or_else(|error| panic!("{text}: {error}"))
+            .passes(&RECORD)
+    }
+
+    #[test]
+    fn comparisons() {
+        assert!(passes("severity eq 'high'"));
+        assert!(!passes("severity ne 'high'"));
+        assert!(passes("severity in ('low', 'high')"));
+        assert!(!passes("severity in ('low')"));
+        assert!(
+            !passes("severity eq 'extreme'"),
+            "an unknown member matches nothing"
+        );
+        assert!(passes("classification eq null"));
+        assert!(passes("classification ne 'truePositive'"));
+        assert!(passes("classification in (null,'truePositive')"));
+        assert!(passes("assignedTo eq 'O''Neill, \"Tier 2\"'"));
+        assert!(passes("assignedTo gt 'A'"));
+        assert!(
+            !passes("lastUpdateDateTime ge 2026-01-01T00:00:00Z"),
+            "null is in no order"
+        );
+    }
+
+    #[test]
+    fn moments_compare_exactly() {
+        assert!(passes("createdDateTime ge 2026-01-14T09:12:03.48Z"));
+        assert!(passes("createdDateTime gt 2026-01-14T09:12:03.48Z"));
+        assert!(passes("createdDateTime eq 2026-01-14T09:12:03.4800001Z"));
+        assert!(passes(
+            "createdDateTime eq 2026-01-14T10:12:03.4800001+01:00"
+        ));
+        assert!(passes("createdDateTime lt 2026-01-14T09:12:04Z"));
+        assert!(!passes("createdDateTime le 2026-01-14T09:12:03.4800000Z"));
+    }
+
+    #[test]
+    fn and_binds_closer_than_or_and_not_closest() {
+        assert!(passes(
+            "severity eq 'high' or severity eq 'low' and status eq 'resolved'"
+        ));
+        assert!(!passes(
+            "(severity eq 'high' or severity eq 'low') and status eq 'resolved'"
+        ));
+        assert!(passes("not status eq 'resolved' and severity eq 'high'"));
+        assert!(!passes("not (status eq 'resolved' or severity eq 'high')"));
+        assert!(passes("((severity eq 'high'))"));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let cases = [
+            ("", "Syntax error at position 0"),
+            ("severity", "Syntax error at position 8"),
+            ("severity eq", "Syntax error at position 11"),
+            ("severity eq high", "Syntax error at position 12"),
+            ("severity EQ 'high'", "Syntax error at position 9"),
+            (
+                "severity eq 'high",
+                "unterminated string literal at position 12",
+            ),
+            ("severity eq 'high' and", "Syntax error at position 22"),
+            ("(severity eq 'high'", "Syntax error at position 19"),
+            ("severity eq 'high')", "Syntax error at position 18"),
+            (
+                "severity eq 'high' status eq 'new'",
+                "Syntax error at position 19",
+            ),
+            ("severity in ()", "Syntax error at position 13"),
+            (
+                "severity eq 'a' && status eq 'b'",
+                "character '&' is not valid",
+            ),
+            (
+                "Severity eq 'high'",
+                "Could not find a property named 'Severity'",
+            ),
+            (
+                "investigationState eq 'queued'",
+                "'investigationState' cannot be used",
+            ),
+            ("contains(title,'x')", "function 'contains' cannot be used"),
+            (
+                "createdDateTime ge '2026-01-14T00:00:00Z'",
+                "'Edm.DateTimeOffset' and 'Edm.String'",
+            ),
+            (
+                "severity eq 2026-01-14T00:00:00Z",
+                "'Edm.String' and 'Edm.DateTimeOffset'",
+            ),
+            ("severity gt 'low'", "incompatible types"),
+            (
+                "createdDateTime ge 2026-01-14",
+                "Syntax error at position 19",
+            ),
+            (
+                "createdDateTime ge 2026-01-14T00:00:00.12345678Z",
+                "Syntax error at position 19",
+            ),
+            (
+                "createdDateTime ge 2026-01-14T00:00:00 00:00",
+                "Syntax error at position 19",
+            ),
+        ];
+        for (text, wanted) in cases {
+            let error = Filter::parse(text).unwrap_err();
+            assert!(error.contains(wanted), "{text}: {error}");
+        }
+    }
+}
