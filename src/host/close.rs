@@ -199,7 +199,7 @@ impl Head {
     pub(super) fn rehearsed(&self, requests: &[Rehearsed], counts: Counts) -> ResultEnvelope {
         let sentence = format!("{}: dry run, nothing was sent.", self.title);
         let mut result = self.empty(ReturnData::Successful, sentence, counts);
-        result.context_data = Document::of(&requests).ok();
+        result.context_data = Document::from_value(&requests).ok();
         result.state.clone_from(&self.state);
         result
     }

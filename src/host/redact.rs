@@ -96,7 +96,7 @@ pub(super) fn strike(
     result.raw_data.iter_mut().try_for_each(document)?;
     match (&mut result.context_data, raw) {
         // Often it is the raw data itself.
-        (Some(context), Some(raw)) if context.is_same(&raw) => {
+        (Some(context), Some(raw)) if context.ptr_eq(&raw) => {
             result.context_data.clone_from(&result.raw_data);
         }
         (context, _) => context.iter_mut().try_for_each(document)?,

@@ -11,42 +11,42 @@
 //! * members in the order received, repeated ones included. Nothing is sorted.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::ops::Range;
 
-use crate::json::scan;
+use crate::json::rewrite::Rewrite;
+use crate::json::{escapes, scan};
 
 /// The canonical form of JSON text, which must be valid. Text that already is canonical is returned
 /// without a copy.
 pub fn canonical(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
-    let mut out = String::new();
-    // Text before `from` is in `out` already.
-    let (mut from, mut at) = (0, 0);
+    let mut out = Rewrite::new(text);
+    let mut at = 0;
     while let Some(byte) = bytes.get(at) {
-        let (end, rewritten) = match byte {
-            b'"' => match scan::name_end(bytes, at) {
-                (end, true) => (end, string(text.get(at..end).unwrap_or_default())),
-                (end, false) => (end, None),
-            },
-            b'-' | b'0'..=b'9' => {
-                let end = scan::value_end(bytes, at);
-                (end, number(text.get(at..end).unwrap_or_default()))
+        let mut end = at + 1;
+        match byte {
+            b'"' => {
+                let has_escapes;
+                (end, has_escapes) = scan::string_end_and_escapes(bytes, at);
+                if has_escapes {
+                    string(&mut out, text, at..end);
+                }
             }
-            b' ' | b'\t' | b'\n' | b'\r' => (scan::past_blank(bytes, at), Some(String::new())),
-            _ => (at + 1, None),
-        };
-        if let Some(rewritten) = rewritten {
-            out.push_str(text.get(from..at).unwrap_or_default());
-            out.push_str(&rewritten);
-            from = end;
+            b'-' | b'0'..=b'9' => {
+                end = scan::value_end(bytes, at);
+                if let Some(number) = number(text.get(at..end).unwrap_or_default()) {
+                    out.replace(at..end, &number);
+                }
+            }
+            b' ' | b'\t' | b'\n' | b'\r' => {
+                end = scan::skip_whitespace(bytes, at);
+                out.replace(at..end, "");
+            }
+            _ => {}
         }
         at = end;
     }
-    if from == 0 {
-        return Cow::Borrowed(text);
-    }
-    out.push_str(text.get(from..).unwrap_or_default());
-    Cow::Owned(out)
+    out.finish()
 }
 
 /// The canonical form of a number; `None` if it is as written.
@@ -60,69 +60,46 @@ fn number(written: &str) -> Option<String> {
     (text != written).then(|| text.to_owned())
 }
 
-/// The canonical form of a string with escapes, quotes included; `None` if it is as written.
-fn string(written: &str) -> Option<String> {
-    let mut out = String::with_capacity(written.len());
-    let mut rest = written;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        let escape = &rest[at..];
-        let used = match escape.as_bytes().get(1) {
-            Some(b'u') => unicode(escape, &mut out),
-            Some(b'/') => {
-                out.push('/');
-                2
-            }
-            // The other short escapes are canonical.
-            _ => {
-                out.push_str(escape.get(..2).unwrap_or(escape));
-                2
-            }
-        };
-        rest = escape.get(used..).unwrap_or_default();
+/// Replaces the escapes of a string that are not canonical.
+fn string(out: &mut Rewrite<'_>, text: &str, string: Range<usize>) {
+    let bytes = &text.as_bytes()[..string.end];
+    let mut at = string.start;
+    while let Some(next) = memchr::memchr(b'\\', bytes.get(at..).unwrap_or_default()) {
+        let start = at + next;
+        let character = escapes::json(bytes, start);
+        at = character.end;
+        let written = text.get(start..at).unwrap_or_default();
+        let form = escape(character.bytes(), written);
+        if form != written {
+            out.replace(start..at, &form);
+        }
     }
-    out.push_str(rest);
-    (out != written).then_some(out)
 }
 
-/// Writes the character of a `\u` escape, or of two that are one character. Returns the length of
-/// what was read.
-fn unicode(escape: &str, out: &mut String) -> usize {
-    let unit = |from: usize| {
-        let digits = escape
-            .get(from..from + 6)
-            .and_then(|text| text.strip_prefix("\\u"))?;
-        u32::from_str_radix(digits, 16).ok()
-    };
-    let Some(first) = unit(0) else {
-        out.push_str(escape);
-        return escape.len();
-    };
-    let pair = unit(6).filter(|_| (0xd800..0xdc00).contains(&first));
-    if let Some(second @ 0xdc00..=0xdfff) = pair {
-        let code = 0x1_0000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-        out.extend(char::from_u32(code));
-        return 12;
+/// The canonical form of a character that was written as an escape.
+fn escape<'a>(character: &'a [u8], written: &'a str) -> Cow<'a, str> {
+    match character {
+        b"\"" => r#"\""#.into(),
+        b"\\" => r"\\".into(),
+        b"\x08" => r"\b".into(),
+        b"\x0c" => r"\f".into(),
+        b"\n" => r"\n".into(),
+        b"\r" => r"\r".into(),
+        b"\t" => r"\t".into(),
+        [0..b' '] => written.to_ascii_lowercase().into(),
+        // A lone surrogate is no character and is decoded as U+FFFD.
+        b"\xef\xbf\xbd" if !written.eq_ignore_ascii_case(r"\ufffd") => {
+            written.to_ascii_lowercase().into()
+        }
+        character => String::from_utf8_lossy(character),
     }
-    match char::from_u32(first) {
-        Some('"') => out.push_str("\\\""),
-        Some('\\') => out.push_str("\\\\"),
-        Some('\u{8}') => out.push_str("\\b"),
-        Some('\u{c}') => out.push_str("\\f"),
-        Some('\n') => out.push_str("\\n"),
-        Some('\r') => out.push_str("\\r"),
-        Some('\t') => out.push_str("\\t"),
-        Some(character) if character >= ' ' => out.push(character),
-        // The other control characters, and lone surrogates. Writing to a text cannot fail.
-        _ => drop(write!(out, "\\u{first:04x}")),
-    }
-    6
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::fmt::Write as _;
 
     #[test]
     fn each_spelling_of_a_value_has_one_form() {

@@ -6,6 +6,10 @@
 
 pub mod canonical;
 pub mod document;
+pub mod whitespace;
+
+mod escapes;
+mod rewrite;
 
 pub(crate) mod scan;
 pub(crate) mod search;
@@ -13,4 +17,4 @@ pub(crate) mod splitter;
 pub(crate) mod tape;
 
 pub use document::Document;
-pub use search::{STRUCK_OUT, Stopped};
+pub use search::{REDACTED, Stopped};

@@ -1,22 +1,22 @@
-//! Reading positions in JSON text that is already known to be valid: where a string, a value ends.
+//! Finds positions in JSON text: the end of a string, of a value, the next member.
 //!
-//! Every document was checked once when it was read; nothing here checks again, which is what makes
-//! it fast. On other text the answers are meaningless but nothing panics. It builds no values.
+//! The text must be valid: it was checked when it was received, and nothing here checks it again. On
+//! other text the results are meaningless, but no function panics.
 
 use std::borrow::Cow;
 
 /// The position of the first byte at or after `at` that is not white space.
 #[inline]
-pub(crate) fn past_blank(bytes: &[u8], at: usize) -> usize {
+pub(crate) fn skip_whitespace(bytes: &[u8], at: usize) -> usize {
     let mut at = at;
-    // Outside of strings, valid text has no other byte as low as these.
+    // Outside strings, valid text has no other bytes below the space.
     while bytes.get(at).is_some_and(|byte| *byte <= b' ') {
         at += 1;
     }
     at
 }
 
-/// The position after the string that opens at `quote`.
+/// The position after the string that starts at `quote`.
 #[inline]
 pub(crate) fn string_end(bytes: &[u8], quote: usize) -> usize {
     let mut at = quote + 1;
@@ -30,9 +30,9 @@ pub(crate) fn string_end(bytes: &[u8], quote: usize) -> usize {
     }
 }
 
-/// The position after the member name that opens at `quote`, and whether it has escapes.
+/// The position after the string that starts at `quote`, and whether it has escapes.
 #[inline]
-pub(crate) fn name_end(bytes: &[u8], quote: usize) -> (usize, bool) {
+pub(crate) fn string_end_and_escapes(bytes: &[u8], quote: usize) -> (usize, bool) {
     let at = quote_or_escape(bytes, quote + 1);
     if bytes.get(at) == Some(&b'"') {
         (at + 1, false)
@@ -41,13 +41,13 @@ pub(crate) fn name_end(bytes: &[u8], quote: usize) -> (usize, bool) {
     }
 }
 
-/// The position of the first quote or backslash from `from` on, or the end.
+/// The position of the first quote or backslash at or after `from`, or the length of the text.
 ///
-/// Most strings are short, so sixteen bytes are looked at together before a search that is faster on
-/// long ones is called.
+/// Most strings are short: the first bytes are compared eight at a time, before a search that is
+/// faster on long strings.
 #[allow(
     clippy::inline_always,
-    reason = "mapping is 5 % slower when this is called"
+    reason = "mapping is 5 % slower when this is a call"
 )]
 #[inline(always)]
 fn quote_or_escape(bytes: &[u8], from: usize) -> usize {
@@ -57,10 +57,10 @@ fn quote_or_escape(bytes: &[u8], from: usize) -> usize {
         let (Some((low, rest)), true) = (rest.split_first_chunk::<8>(), rest.len() >= 16) else {
             break;
         };
-        let low = marks(u64::from_le_bytes(*low));
+        let low = quotes_and_escapes(u64::from_le_bytes(*low));
         let high = rest
             .first_chunk::<8>()
-            .map_or(0, |high| marks(u64::from_le_bytes(*high)));
+            .map_or(0, |high| quotes_and_escapes(u64::from_le_bytes(*high)));
         if low != 0 {
             return at + (low.trailing_zeros() / 8) as usize;
         }
@@ -73,15 +73,15 @@ fn quote_or_escape(bytes: &[u8], from: usize) -> usize {
     at + memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len())
 }
 
-/// The high bit of each byte of `word` that is a quote or a backslash; right for the lowest one,
-/// which is all that is asked.
+/// Sets the high bit of each byte of `word` that is a quote or a backslash. Only the lowest bit that
+/// is set is reliable.
 #[inline]
-fn marks(word: u64) -> u64 {
-    holds(word, b'"') | holds(word, b'\\')
+fn quotes_and_escapes(word: u64) -> u64 {
+    bytes_equal_to(b'"', word) | bytes_equal_to(b'\\', word)
 }
 
 #[inline]
-fn holds(word: u64, byte: u8) -> u64 {
+fn bytes_equal_to(byte: u8, word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     let differs = word ^ (ONES * u64::from(byte));
     differs.wrapping_sub(ONES) & !differs & (ONES << 7)
@@ -125,34 +125,34 @@ fn container_end(bytes: &[u8], start: usize) -> usize {
     bytes.len()
 }
 
-/// The position of the next member or element: past blanks and at most one comma. `None` at the
-/// closing bracket.
+/// The position of the next member or element: after white space and at most one comma. `None` if the
+/// container ends.
 #[inline]
 pub(crate) fn next_item(bytes: &[u8], at: usize) -> Option<usize> {
-    let at = past_blank(bytes, at);
+    let at = skip_whitespace(bytes, at);
     match bytes.get(at)? {
-        b',' => Some(past_blank(bytes, at + 1)),
+        b',' => Some(skip_whitespace(bytes, at + 1)),
         b']' | b'}' => None,
         _ => Some(at),
     }
 }
 
-/// The position of the value of a member whose name ends at `at`: past the colon.
+/// The position of a member's value. `at` is the position after the member's name.
 #[inline]
 pub(crate) fn member_value(bytes: &[u8], at: usize) -> usize {
-    past_blank(bytes, past_blank(bytes, at) + 1)
+    skip_whitespace(bytes, skip_whitespace(bytes, at) + 1)
 }
 
-/// The position after the bracket that closes a container whose last item ends at `at`.
+/// The position after a container's closing bracket. `at` is the position after its last item.
 #[inline]
-pub(crate) fn past_bracket(bytes: &[u8], at: usize) -> usize {
-    (past_blank(bytes, at) + 1).min(bytes.len())
+pub(crate) fn skip_bracket(bytes: &[u8], at: usize) -> usize {
+    (skip_whitespace(bytes, at) + 1).min(bytes.len())
 }
 
-/// What a quoted token says, escapes resolved.
+/// The text of a string token, escapes resolved.
 ///
-/// A lone surrogate has no text; its escaped form still names it unmistakably.
-pub(crate) fn unquoted(token: &str) -> Cow<'_, str> {
+/// A string with a lone surrogate has no such text; its escapes are returned unresolved.
+pub(crate) fn unescape(token: &str) -> Cow<'_, str> {
     let bare = token.get(1..token.len().saturating_sub(1)).unwrap_or("");
     if bare.contains('\\') {
         serde_json::from_str(token).map_or(Cow::Borrowed(bare), Cow::Owned)
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ends_are_found_past_quotes_escapes_and_brackets_in_text() {
+    fn value_end_skips_quotes_escapes_and_brackets_in_strings() {
         for (text, end) in [
             (r#""a\"]" ,"#, 6),
             (r#"{"a]":["}",{}]},1"#, 15),
@@ -178,30 +178,32 @@ mod tests {
     }
 
     #[test]
-    fn strings_of_every_length_end_at_their_quote() {
+    fn string_of_any_length_ends_at_its_quote() {
         for len in 0..200 {
             let plain = format!("\"{}\"  {}", "é".repeat(len), "x\"".repeat(20));
             assert_eq!(string_end(plain.as_bytes(), 0), 2 * len + 2);
-            assert_eq!(name_end(plain.as_bytes(), 0), (2 * len + 2, false));
+            let found = string_end_and_escapes(plain.as_bytes(), 0);
+            assert_eq!(found, (2 * len + 2, false));
             let escaped = format!("\"{}\\\"\\\\\" ", "x".repeat(len));
             assert_eq!(string_end(escaped.as_bytes(), 0), len + 6);
-            assert_eq!(name_end(escaped.as_bytes(), 0), (len + 6, true));
+            let found = string_end_and_escapes(escaped.as_bytes(), 0);
+            assert_eq!(found, (len + 6, true));
         }
     }
 
     #[test]
-    fn text_that_is_not_json_does_not_panic() {
+    fn invalid_text_does_not_panic() {
         for text in ["", "{", "\"", "\"\\", "[\"a", "{\"a\"", "]"] {
             let bytes = text.as_bytes();
             assert!(value_end(bytes, 0) <= bytes.len());
             assert_eq!(next_item(bytes, bytes.len()), None);
-            assert!(past_bracket(bytes, bytes.len()) <= bytes.len());
+            assert!(skip_bracket(bytes, bytes.len()) <= bytes.len());
         }
     }
 
     #[test]
-    fn a_lone_surrogate_keeps_its_escaped_form() {
-        assert_eq!(unquoted(r#""a\u0041""#), "aA");
-        assert_eq!(unquoted(r#""\ud83d""#), r"\ud83d");
+    fn unescape_of_a_lone_surrogate_returns_the_escape() {
+        assert_eq!(unescape(r#""a\u0041""#), "aA");
+        assert_eq!(unescape(r#""\ud83d""#), r"\ud83d");
     }
 }

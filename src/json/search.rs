@@ -1,70 +1,70 @@
-//! Finds forms of secrets in one pass.
+//! Finds secrets in a text and replaces them, in one pass.
 //!
-//! A form can be written with escapes, so the text is read in three ways at once: escapes resolved,
-//! percent-encoding and the escapes of JSON inside JSON resolved too, and one more level of those. That is slow, so it is
-//! done only around places that could begin or hold a form: where a form stands as it is, and at
-//! escapes that stand for a character of a form. Both are found by searches that read many bytes at
-//! a time. No byte is read more than once by each of them.
+//! A secret can be written with escapes, so the text is decoded in three ways at once: JSON escapes
+//! resolved; percent-encoding and the escapes of JSON inside JSON resolved too; one level of JSON
+//! deeper. Decoding is slow, so it is done only around candidates: places where a pattern occurs
+//! undecoded, and escapes that stand for a character of a pattern. Both are found by searches that
+//! read many bytes at a time. Each decoder reads each byte once.
 
-pub(crate) mod form;
-mod unit;
+pub(crate) mod pattern;
 
+use std::borrow::Cow;
 use std::cell::Cell;
 
 use aho_corasick::automaton::Automaton;
 use aho_corasick::nfa::contiguous::NFA;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Anchored, BuildError, MatchKind};
 
+use crate::json::escapes::{self, Decoded, Decoder};
+use crate::json::rewrite::Rewrite;
 use crate::json::scan;
-pub(crate) use form::Form;
-use unit::Unit;
+pub(crate) use pattern::Pattern;
 
-/// What is written instead of a secret.
-pub const STRUCK_OUT: &str = "***";
+/// The text that replaces a secret.
+pub const REDACTED: &str = "***";
 
-/// The search was stopped: nothing of the text may leave the process.
+/// The caller stopped the search. The text was not searched to its end and must not be output.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stopped;
 
-/// So many units are read between two looks at whether to stop.
-const STRETCH: usize = 64 * 1024;
+/// The caller is asked whether to stop each time so many characters were decoded.
+const STOP_INTERVAL: usize = 64 * 1024;
 
-/// What kind of text is searched.
+/// The kind of text to search.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A compact JSON document: only strings are struck out of, and names of members only where a
-    /// secret cannot be a name.
+pub(crate) enum TextKind {
+    /// A compact JSON document. Secrets are replaced inside strings only.
     Json,
-    /// Words.
-    Text,
+    /// Text for people.
+    Message,
     /// A name, a key or a code.
     Name,
 }
 
-/// The forms of all secrets, ready to be searched for.
-pub(crate) struct Search {
-    forms: Vec<Form>,
-    /// Finds forms as they are.
+/// Searches for the patterns of all secrets.
+pub(crate) struct SecretSearch {
+    patterns: Vec<Pattern>,
+    /// Finds undecoded patterns.
     quick: AhoCorasick,
-    /// Follows a text character by character.
-    steps: NFA,
+    /// Follows decoded text byte by byte.
+    automaton: NFA,
     longest: usize,
-    /// Pairs of bytes that follow each other in a form; a byte that ends a form is paired with all.
+    /// Pairs of bytes that are adjacent in a pattern. The last byte of a pattern pairs with all.
     pairs: Box<[bool]>,
-    /// Does a secret hold a blank, which an address may write as `+`?
-    blank: bool,
+    /// Does a pattern have a space, which an address can write as `+`?
+    has_space: bool,
 }
 
-/// A form that was found.
-struct Found {
+/// An occurrence of a pattern.
+struct Match {
     start: usize,
     end: usize,
-    form: usize,
+    pattern: usize,
 }
 
-impl Search {
-    pub(crate) fn new(forms: &[Form]) -> Result<Self, BuildError> {
-        let texts = || forms.iter().map(|form| form.text.as_bytes());
+impl SecretSearch {
+    pub(crate) fn new(patterns: &[Pattern]) -> Result<Self, BuildError> {
+        let texts = || patterns.iter().map(|pattern| pattern.text.as_bytes());
         let mut pairs = vec![false; 1 << 16];
         for text in texts() {
             for pair in text.windows(2) {
@@ -75,55 +75,52 @@ impl Search {
                 pairs[row..row + 256].fill(true);
             }
         }
-        Ok(Search {
+        Ok(SecretSearch {
             quick: AhoCorasick::builder()
                 .match_kind(MatchKind::LeftmostFirst)
                 .kind(Some(AhoCorasickKind::ContiguousNFA))
                 .build(texts())?,
-            steps: NFA::builder()
+            automaton: NFA::builder()
                 .match_kind(MatchKind::Standard)
                 .build(texts())?,
             longest: texts().map(<[u8]>::len).max().unwrap_or_default(),
-            blank: texts().any(|text| text.contains(&b' ')),
+            has_space: texts().any(|text| text.contains(&b' ')),
             pairs: pairs.into(),
-            forms: forms.to_vec(),
+            patterns: patterns.to_vec(),
         })
     }
 
-    /// The text with every form struck out, if there is one. `stop` is asked now and then.
-    pub(crate) fn strike(
+    /// Returns the text with every secret replaced, or `None` if it has none. `stop` is called at
+    /// intervals.
+    pub(crate) fn redact(
         &self,
         text: &str,
-        kind: Kind,
+        kind: TextKind,
         stop: &dyn Fn() -> bool,
     ) -> Result<Option<String>, Stopped> {
-        let struck = match kind {
-            Kind::Json => Pass {
-                search: self,
-                text: text.as_bytes(),
-                kind,
-                stop,
-                units: Cell::default(),
-                readers: (
-                    unit::json,
-                    unit::address_in_json,
-                    unit::address_in_nested_json,
-                ),
-            }
-            .run()?,
-            Kind::Text | Kind::Name => Pass {
-                search: self,
-                text: text.as_bytes(),
-                kind,
-                stop,
-                units: Cell::default(),
-                readers: (unit::plain, unit::address, unit::address_in_json),
-            }
-            .run()?,
+        let pass = Pass {
+            search: self,
+            text: text.as_bytes(),
+            kind,
+            stop,
+            decoded: Cell::default(),
+            decoders: match kind {
+                TextKind::Json => [
+                    escapes::json,
+                    escapes::address_in_json,
+                    escapes::address_in_nested_json,
+                ],
+                TextKind::Message | TextKind::Name => {
+                    [escapes::plain, escapes::address, escapes::address_in_json]
+                }
+            },
         };
-        // Forms begin and end with whole characters, so what is left of the text is UTF-8.
-        Ok(struck
-            .map(|bytes| String::from_utf8(bytes).unwrap_or_else(|_| format!("\"{STRUCK_OUT}\""))))
+        let mut out = Rewrite::new(text);
+        pass.run(&mut out)?;
+        Ok(match out.finish() {
+            Cow::Owned(text) => Some(text),
+            Cow::Borrowed(_) => None,
+        })
     }
 }
 
@@ -132,240 +129,227 @@ fn index(first: u8, second: u8) -> usize {
 }
 
 /// One search of one text.
-struct Pass<'a, A, B, C> {
-    search: &'a Search,
+struct Pass<'a> {
+    search: &'a SecretSearch,
     text: &'a [u8],
-    kind: Kind,
+    kind: TextKind,
     stop: &'a dyn Fn() -> bool,
-    /// Units that were read.
-    units: Cell<usize>,
-    readers: (A, B, C),
+    /// Characters decoded so far.
+    decoded: Cell<usize>,
+    decoders: [Decoder; 3],
 }
 
-impl<A, B, C> Pass<'_, A, B, C> {
-    /// Counts a unit, and now and then looks whether to stop.
+impl Pass<'_> {
+    fn run(&self, out: &mut Rewrite<'_>) -> Result<(), Stopped> {
+        let mut undecoded = Undecoded::default();
+        let mut next = self.next_candidate(0, &mut undecoded)?;
+        if next.is_none() {
+            return Ok(());
+        }
+        let mut matchers = self
+            .decoders
+            .map(|decode| Matcher::new(self.search, decode));
+        let (mut from, mut found, mut strings) = (0, Vec::new(), Strings::default());
+        while let Some(candidate) = next {
+            let start = self.context_start(from, candidate);
+            for matcher in &mut matchers {
+                matcher.at = start;
+            }
+            from = candidate + 1;
+            // A matcher can read past the others; they must follow, or they would miss a match there.
+            while let Some(behind) = matchers.iter_mut().find(|matcher| matcher.at < from) {
+                behind.run(self, from, &mut found)?;
+                from = from.max(behind.at);
+            }
+            found.sort_by_key(|one: &Match| (one.start, std::cmp::Reverse(one.end)));
+            for one in found.drain(..) {
+                if self.must_replace(&one, &mut strings) {
+                    out.replace(one.start..one.end, REDACTED);
+                }
+            }
+            next = self.next_candidate(from, &mut undecoded)?;
+        }
+        Ok(())
+    }
+
+    /// Counts a decoded character. Fails if the caller wants to stop.
     #[inline]
-    fn tick(&self) -> Result<(), Stopped> {
-        let units = self.units.get() + 1;
-        self.units.set(units);
-        if units.is_multiple_of(STRETCH) && (self.stop)() {
+    fn count(&self) -> Result<(), Stopped> {
+        let decoded = self.decoded.get() + 1;
+        self.decoded.set(decoded);
+        if decoded.is_multiple_of(STOP_INTERVAL) && (self.stop)() {
             return Err(Stopped);
         }
         Ok(())
     }
-}
 
-impl<A, B, C> Pass<'_, A, B, C>
-where
-    A: Fn(&[u8], usize) -> Unit + Copy,
-    B: Fn(&[u8], usize) -> Unit + Copy,
-    C: Fn(&[u8], usize) -> Unit + Copy,
-{
-    fn run(&self) -> Result<Option<Vec<u8>>, Stopped> {
-        let mut plain = Plain::default();
-        let mut next = self.suspicious(0, &mut plain)?;
-        if next.is_none() {
-            return Ok(None);
-        }
-        let (mut out, mut strings) = (Output::default(), Strings::default());
-        let mut streams = (
-            Stream::new(self.search, self.readers.0),
-            Stream::new(self.search, self.readers.1),
-            Stream::new(self.search, self.readers.2),
-        );
-        let (mut from, mut found) = (0, Vec::new());
-        while let Some(place) = next {
-            let start = self.before(from, place);
-            (streams.0.at, streams.1.at, streams.2.at) = (start, start, start);
-            let mut until = place + 1;
-            loop {
-                streams.0.run(self, until, &mut found)?;
-                until = until.max(streams.0.at);
-                streams.1.run(self, until, &mut found)?;
-                until = until.max(streams.1.at);
-                streams.2.run(self, until, &mut found)?;
-                if streams.2.at <= until {
-                    break;
-                }
-                until = streams.2.at;
-            }
-            from = until;
-            found.sort_by_key(|found: &Found| (found.start, std::cmp::Reverse(found.end)));
-            for found in found.drain(..) {
-                if self.may_strike(&found, &mut strings) {
-                    out.strike(self.text, found.start, found.end);
-                }
-            }
-            next = self.suspicious(from, &mut plain)?;
-        }
-        Ok(out.finish(self.text))
-    }
-
-    /// The next place at which a form can stand.
-    fn suspicious(&self, from: usize, plain: &mut Plain) -> Result<Option<usize>, Stopped> {
-        let whole = plain.next(self.search, self.text, from);
+    /// The next position at which a pattern can occur.
+    fn next_candidate(
+        &self,
+        from: usize,
+        undecoded: &mut Undecoded,
+    ) -> Result<Option<usize>, Stopped> {
+        let whole = undecoded.next(self.search, self.text, from);
         let end = whole.unwrap_or(self.text.len());
         let mut at = from;
         while at < end {
             let rest = &self.text[at..end];
-            let next = if self.search.blank {
+            let next = if self.search.has_space {
                 memchr::memchr3(b'\\', b'%', b'+', rest)
             } else {
                 memchr::memchr2(b'\\', b'%', rest)
             };
             let Some(next) = next else { break };
             at += next;
-            let first = self.readers.0(self.text, at);
-            let (second, third) = (self.readers.1(self.text, at), self.readers.2(self.text, at));
-            if self.fits(&first, at, self.readers.0)
-                || self.fits(&second, at, self.readers.1)
-                || self.fits(&third, at, self.readers.2)
+            if self
+                .decoders
+                .iter()
+                .any(|decode| self.can_match(at, *decode))
             {
                 return Ok(Some(at));
             }
-            at = first.end;
-            self.tick()?;
+            at = self.decoders[0](self.text, at).end;
+            self.count()?;
         }
         Ok(whole)
     }
 
-    /// Can that unit, which is written as an escape, be a part of a form?
-    fn fits(&self, unit: &Unit, at: usize, read: impl Fn(&[u8], usize) -> Unit) -> bool {
-        let plain = unit.end == at + 1 && unit.first() == self.text[at];
-        if plain {
+    /// Is there an escape whose character can be part of a pattern?
+    fn can_match(&self, at: usize, decode: Decoder) -> bool {
+        let character = decode(self.text, at);
+        let is_escape = character.end != at + 1 || character.first() != self.text[at];
+        if !is_escape {
             return false;
         }
-        let next = match (unit.bytes().get(1), self.text.get(unit.end)) {
+        let next = match (character.bytes().get(1), self.text.get(character.end)) {
             (Some(second), _) => *second,
-            (None, Some(_)) => read(self.text, unit.end).first(),
+            (None, Some(_)) => decode(self.text, character.end).first(),
             (None, None) => 0,
         };
-        self.search.pairs[index(unit.first(), next)]
+        self.search.pairs[index(character.first(), next)]
     }
 
-    /// Where a form that stands at `place` can begin, outside of any escape.
-    fn before(&self, from: usize, place: usize) -> usize {
-        let start = place.saturating_sub(self.search.longest).max(from);
+    /// The first position at which a pattern that includes the candidate can start. Never inside an
+    /// escape.
+    fn context_start(&self, from: usize, candidate: usize) -> usize {
+        let start = candidate.saturating_sub(self.search.longest).max(from);
         let backslashes = self.text[from..start].iter().rev();
         let run = backslashes.take_while(|byte| **byte == b'\\').count();
-        (start + run % 2).min(place)
+        (start + run % 2).min(candidate)
     }
 
-    fn may_strike(&self, found: &Found, strings: &mut Strings) -> bool {
-        let form = &self.search.forms[found.form];
-        if form.alone && !self.stands_alone(found) {
+    fn must_replace(&self, found: &Match, strings: &mut Strings) -> bool {
+        let pattern = &self.search.patterns[found.pattern];
+        if pattern.whole_word && !self.is_whole_word(found) {
             return false;
         }
         match self.kind {
-            Kind::Text => true,
-            Kind::Name => form.unlike_names,
-            Kind::Json => match strings.holding(self.text, found.start) {
-                Some(Held::Value) => true,
-                Some(Held::Name) => form.unlike_names,
+            TextKind::Message => true,
+            TextKind::Name => pattern.in_names,
+            TextKind::Json => match strings.role_at(self.text, found.start) {
+                Some(Role::Value) => true,
+                Some(Role::Name) => pattern.in_names,
                 None => false,
             },
         }
     }
 
-    fn stands_alone(&self, found: &Found) -> bool {
+    fn is_whole_word(&self, found: &Match) -> bool {
         let before = found.start.checked_sub(1).map(|at| self.text[at]);
-        let escaped = found.start >= 2 && self.text[found.start - 2] == b'\\';
+        let is_escape = found.start >= 2 && self.text[found.start - 2] == b'\\';
         let after = self.text.get(found.end);
-        let after = after.map(|_| self.readers.0(self.text, found.end).first());
-        let word = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
-        (escaped || !word(before)) && !word(after)
+        let after = after.map(|_| self.decoders[0](self.text, found.end).first());
+        let is_word = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+        (is_escape || !is_word(before)) && !is_word(after)
     }
 }
 
-/// Follows a text in one way of reading.
-struct Stream<R> {
-    read: R,
+/// Decodes the text in one way and finds patterns in the decoded text.
+struct Matcher {
+    decode: Decoder,
     at: usize,
-    /// Where the last bytes that were read began, by their number.
+    /// A ring of the positions at which the last decoded bytes are written.
     starts: Vec<usize>,
-    read_bytes: usize,
+    bytes: usize,
 }
 
-impl<R: Fn(&[u8], usize) -> Unit> Stream<R> {
-    fn new(search: &Search, read: R) -> Self {
-        Stream {
-            read,
+impl Matcher {
+    fn new(search: &SecretSearch, decode: Decoder) -> Self {
+        Matcher {
+            decode,
             at: 0,
             starts: vec![0; search.longest.next_power_of_two()],
-            read_bytes: 0,
+            bytes: 0,
         }
     }
 
-    /// Reads up to `until`, and on until no form can be under way.
-    fn run<A, B, C>(
+    /// Reads up to `until`, and further while a pattern can be incomplete.
+    fn run(
         &mut self,
-        pass: &Pass<'_, A, B, C>,
+        pass: &Pass<'_>,
         until: usize,
-        found: &mut Vec<Found>,
+        matches: &mut Vec<Match>,
     ) -> Result<(), Stopped> {
-        let (steps, text) = (&pass.search.steps, pass.text);
-        let Ok(root) = steps.start_state(Anchored::No) else {
-            return Ok(());
-        };
+        let (automaton, text) = (&pass.search.automaton, pass.text);
+        let root = automaton.start_state(Anchored::No).map_err(|_| Stopped)?;
         let (mut state, mask) = (root, self.starts.len() - 1);
         while self.at < text.len() && (self.at < until || state != root) {
-            pass.tick()?;
-            if pass.kind == Kind::Json && text[self.at] == b'"' {
+            pass.count()?;
+            if pass.kind == TextKind::Json && text[self.at] == b'"' {
                 (state, self.at) = (root, self.at + 1);
                 continue;
             }
-            let unit = (self.read)(text, self.at);
-            for byte in unit.bytes() {
-                self.starts[self.read_bytes & mask] = self.at;
-                self.read_bytes += 1;
-                state = steps.next_state(Anchored::No, state, *byte);
-                if !steps.is_match(state) {
+            let character: Decoded = (self.decode)(text, self.at);
+            for byte in character.bytes() {
+                self.starts[self.bytes & mask] = self.at;
+                self.bytes += 1;
+                state = automaton.next_state(Anchored::No, state, *byte);
+                if !automaton.is_match(state) {
                     continue;
                 }
-                for n in 0..steps.match_len(state) {
-                    let form = steps.match_pattern(state, n);
-                    let length = pass.search.forms[form].text.len();
-                    found.push(Found {
-                        start: self.starts[(self.read_bytes - length) & mask],
-                        end: unit.end,
-                        form: form.as_usize(),
+                for n in 0..automaton.match_len(state) {
+                    let pattern = automaton.match_pattern(state, n);
+                    let length = pass.search.patterns[pattern].text.len();
+                    matches.push(Match {
+                        start: self.starts[(self.bytes - length) & mask],
+                        end: character.end,
+                        pattern: pattern.as_usize(),
                     });
                 }
             }
-            self.at = unit.end;
+            self.at = character.end;
         }
         Ok(())
     }
 }
 
-/// The next form that stands in the text as it is; looked for once.
+/// Caches the next position at which a pattern occurs undecoded.
 #[derive(Default)]
-struct Plain {
-    /// The text was searched.
-    known: bool,
+struct Undecoded {
+    is_known: bool,
     next: Option<usize>,
 }
 
-impl Plain {
-    fn next(&mut self, search: &Search, text: &[u8], from: usize) -> Option<usize> {
-        if !self.known || self.next.is_some_and(|next| next < from) {
+impl Undecoded {
+    fn next(&mut self, search: &SecretSearch, text: &[u8], from: usize) -> Option<usize> {
+        if !self.is_known || self.next.is_some_and(|next| next < from) {
             let rest = text.get(from..).unwrap_or_default();
             let found = search.quick.find(rest);
             self.next = found.map(|found| from + found.start());
-            self.known = true;
+            self.is_known = true;
         }
         self.next
     }
 }
 
-/// What a string is.
+/// Is a string a member's name or a value?
 #[derive(Clone, Copy)]
-enum Held {
+enum Role {
     Name,
     Value,
 }
 
-/// The strings of a compact document, in order.
+/// Reads the strings of a compact document in order.
 #[derive(Default)]
 struct Strings {
     quote: usize,
@@ -373,42 +357,16 @@ struct Strings {
 }
 
 impl Strings {
-    /// What the string is that holds the place; none outside of strings. Places only move forward.
-    fn holding(&mut self, text: &[u8], place: usize) -> Option<Held> {
-        while self.end <= place {
+    /// The role of the string at a position; `None` outside of strings. Positions must not decrease.
+    fn role_at(&mut self, text: &[u8], position: usize) -> Option<Role> {
+        while self.end <= position {
             self.quote = self.end + memchr::memchr(b'"', text.get(self.end..)?)?;
             self.end = scan::string_end(text, self.quote);
         }
-        let inside = self.quote < place;
+        let inside = self.quote < position;
         inside.then(|| match text.get(self.end) {
-            Some(b':') => Held::Name,
-            _ => Held::Value,
+            Some(b':') => Role::Name,
+            _ => Role::Value,
         })
-    }
-}
-
-/// The text so far, made when the first form is struck out.
-#[derive(Default)]
-struct Output {
-    text: Option<Vec<u8>>,
-    done: usize,
-}
-
-impl Output {
-    fn strike(&mut self, text: &[u8], start: usize, end: usize) {
-        let out = self
-            .text
-            .get_or_insert_with(|| Vec::with_capacity(text.len()));
-        if start >= self.done {
-            out.extend_from_slice(&text[self.done..start]);
-            out.extend_from_slice(STRUCK_OUT.as_bytes());
-        }
-        self.done = self.done.max(end);
-    }
-
-    fn finish(self, text: &[u8]) -> Option<Vec<u8>> {
-        let mut out = self.text?;
-        out.extend_from_slice(&text[self.done..]);
-        Some(out)
     }
 }

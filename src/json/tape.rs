@@ -64,7 +64,7 @@ impl<'a> Tape<'a> {
                 self.value(item, (0, 0))
             };
         }
-        scan::past_bracket(bytes, at)
+        scan::skip_bracket(bytes, at)
     }
 
     /// How many nodes there are.
@@ -101,7 +101,7 @@ impl<'a> Tape<'a> {
     /// The name of a member, escapes resolved.
     pub(crate) fn name(&self, node: usize) -> Cow<'a, str> {
         let (from, to) = self.nodes[node].name;
-        scan::unquoted(self.text.get(from..to).unwrap_or(""))
+        scan::unescape(self.text.get(from..to).unwrap_or(""))
     }
 
     /// Is it an object?

@@ -176,7 +176,7 @@ fn datum_at<'a>(over: &Evaluator<'_, 'a>, node: usize) -> Datum<'a> {
     let raw = over.tape.raw(node);
     match raw.as_bytes().first() {
         Some(b'{' | b'[') => Datum::Node(node),
-        Some(b'"') => Datum::Text(scan::unquoted(raw)),
+        Some(b'"') => Datum::Text(scan::unescape(raw)),
         Some(b'n') => Datum::Null,
         Some(b't') => Datum::Bool(true),
         Some(b'f') => Datum::Bool(false),

@@ -298,17 +298,17 @@ impl Run<'_> {
         let (text, mut at) = (self.text, start + 1);
         let bytes = text.as_bytes();
         while let Some(item) = scan::next_item(bytes, at) {
-            let (end, escaped) = scan::name_end(bytes, item);
+            let (end, escaped) = scan::string_end_and_escapes(bytes, item);
             let value = scan::member_value(bytes, end);
             at = if escaped {
-                let name = scan::unquoted(text.get(item..end).unwrap_or(""));
+                let name = scan::unescape(text.get(item..end).unwrap_or(""));
                 self.child(|step| step.named(name.as_bytes()), value, (start, from))
             } else {
                 let bare = bytes.get(item + 1..end - 1).unwrap_or_default();
                 self.child(|step| step.named(bare), value, (start, from))
             };
         }
-        scan::past_bracket(bytes, at)
+        scan::skip_bracket(bytes, at)
     }
 
     fn array(&mut self, start: usize, from: usize) -> usize {
@@ -318,7 +318,7 @@ impl Run<'_> {
             at = self.child(|step| step.indexed(index), item, (start, from));
             index += 1;
         }
-        scan::past_bracket(bytes, at)
+        scan::skip_bracket(bytes, at)
     }
 
     /// Reads a child of the container that begins at `start` and reached the steps from `from` on;

@@ -133,7 +133,7 @@ impl<'a> Mapper<'a> {
         let query = compiled.root.query();
         if query.singular() && query.common() {
             let path: Vec<&Selector> = query.0.iter().flat_map(|step| &step.selectors).collect();
-            self.descend(scan::past_blank(text.as_bytes(), 0), &path);
+            self.descend(scan::skip_whitespace(text.as_bytes(), 0), &path);
             return Ok(());
         }
         let tape = Tape::of(text, 0);
@@ -171,7 +171,7 @@ impl<'a> Mapper<'a> {
         while let Some(item) = scan::next_item(bytes, next) {
             let (wanted, value) = if named {
                 let end = scan::string_end(bytes, item);
-                let name = scan::unquoted(self.text.get(item..end).unwrap_or(""));
+                let name = scan::unescape(self.text.get(item..end).unwrap_or(""));
                 let wanted = matches!(first, Selector::Name(wanted) if *wanted == name);
                 (wanted, scan::member_value(bytes, end))
             } else {
@@ -187,7 +187,7 @@ impl<'a> Mapper<'a> {
                 scan::value_end(bytes, value)
             };
         }
-        scan::past_bracket(bytes, next)
+        scan::skip_bracket(bytes, next)
     }
 
     fn restart(&mut self) {
@@ -208,7 +208,7 @@ impl<'a> Mapper<'a> {
                 while let Some(item) = scan::next_item(bytes, next) {
                     next = self.record(item);
                 }
-                scan::past_bracket(bytes, next)
+                scan::skip_bracket(bytes, next)
             }
             _ => {
                 let end = scan::value_end(bytes, at);

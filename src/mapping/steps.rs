@@ -10,8 +10,8 @@ use regex::Regex;
 use serde_json::{Map, Value};
 
 use super::definition::{Field, FieldType, Take};
-use crate::json::document::compact;
 use crate::json::scan;
+use crate::json::whitespace::compact;
 use crate::when;
 
 /// The steps of one field, compiled.
@@ -204,7 +204,7 @@ fn captured(regex: &Regex, text: &str) -> Option<String> {
 /// What a JSON text says: the characters of a string, else the JSON text itself.
 pub(crate) fn text_of(raw: &str) -> Cow<'_, str> {
     if raw.starts_with('"') {
-        scan::unquoted(raw)
+        scan::unescape(raw)
     } else {
         Cow::Borrowed(raw)
     }

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
 use crate::json::Document;
-use crate::json::STRUCK_OUT;
-use crate::json::document::Unreadable;
+use crate::json::REDACTED;
+use crate::json::document::ParseError;
 use crate::net::memory::Held;
 use crate::net::retry::Repeat;
 use crate::net::throttle::Lane;
@@ -65,7 +65,7 @@ impl Text {
     pub fn shown(&self) -> &str {
         match self {
             Text::Plain(text) => text,
-            Text::Hidden(_) => STRUCK_OUT,
+            Text::Hidden(_) => REDACTED,
         }
     }
 }
@@ -384,7 +384,7 @@ impl ApiResponse {
     }
 
     /// The failure for a body that could not be read, with the place.
-    pub fn unreadable(&self, error: &Unreadable) -> Failure {
+    pub fn unreadable(&self, error: &ParseError) -> Failure {
         let (status, kind) = (self.status, self.content());
         self.bad(&format!(
             "HTTP {status} with {kind}; expected JSON: {error}."

@@ -195,7 +195,7 @@ fn failure(kind: ErrorKind, message: Option<String>, retry_after_ms: Option<u64>
 }
 
 fn document(value: &impl Serialize) -> Result<Document, Failure> {
-    Document::of(value).map_err(|error| unmade().caused_by(error))
+    Document::from_value(value).map_err(|error| unmade().caused_by(error))
 }
 
 fn unmade() -> Failure {

@@ -104,7 +104,7 @@ pub async fn test(call: &Call<'_>, input: Test) -> Result<Reply, Failure> {
             "roles": token.roles,
         }));
     }
-    let signed_in = Document::of(&rows).map_err(|error| {
+    let signed_in = Document::from_value(&rows).map_err(|error| {
         Failure::new(ErrorKind::Internal, "The sign-ins could not be told.").caused_by(error)
     })?;
     let mut reply = Reply::of(signed_in);

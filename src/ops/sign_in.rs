@@ -62,7 +62,7 @@ pub async fn reset(call: &Call<'_>, _: Reset) -> Result<Reply, Failure> {
 }
 
 fn told(value: &Value) -> Result<Reply, Failure> {
-    let raw = Document::of(value).map_err(|error| {
+    let raw = Document::from_value(value).map_err(|error| {
         Failure::new(ErrorKind::Internal, "The result could not be written.").caused_by(error)
     })?;
     Ok(Reply::of(raw))

@@ -104,7 +104,7 @@ pub async fn stop(call: &Call<'_>, input: Stop) -> Result<Reply, Failure> {
 fn changed(answer: Document, content_type: ContentType, status: &str) -> Result<Reply, Failure> {
     let now = json!({ "contentType": content_type, "status": status });
     let mut reply = Reply::of(answer);
-    reply.changed = Some(Document::of(&now).map_err(|error| {
+    reply.changed = Some(Document::from_value(&now).map_err(|error| {
         Failure::new(ErrorKind::Internal, "The change could not be told.").caused_by(error)
     })?);
     Ok(reply)

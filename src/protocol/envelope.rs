@@ -8,7 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::json::Document;
-use crate::json::document::{Member, members, squeezed};
+use crate::json::document::{Member, members};
+use crate::json::whitespace::strip_whitespace;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::shape::{quoted, type_name};
 use crate::protocol::strict::{check, decode_object, field_names, unknown_keys};
@@ -174,7 +175,7 @@ fn sent<'a>(members: &[Member<'a>], name: &str) -> Option<&'a str> {
 impl<'de> Deserialize<'de> for Meta {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let object = Map::deserialize(deserializer)?;
-        Ok(Meta(Document::of(&object).ok()))
+        Ok(Meta(Document::from_value(&object).ok()))
     }
 }
 
@@ -339,7 +340,7 @@ fn bounded(key: &str, text: &str) -> (Value, Option<Failure>) {
     let limit = limit(key);
     let bytes = match text.len() {
         len if len <= limit => len,
-        _ => squeezed(text).map_or(text.len(), |text| text.len()),
+        _ => strip_whitespace(text).map_or(text.len(), |text| text.len()),
     };
     if bytes <= limit {
         return (serde_json::from_str(text).unwrap_or_default(), None);

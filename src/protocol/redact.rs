@@ -18,8 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use serde_json::value::RawValue;
 
-use crate::json::search::form::{self, Form};
-use crate::json::search::{Kind, Search};
+use crate::json::search::pattern::{self, Pattern};
+use crate::json::search::{SecretSearch, TextKind};
 use crate::json::{Document, Stopped};
 use crate::protocol::Secret;
 
@@ -36,9 +36,9 @@ struct Inner {
 
 #[derive(Default)]
 struct Known {
-    forms: Vec<Form>,
+    patterns: Vec<Pattern>,
     /// Made when it is first needed.
-    search: Option<Arc<Search>>,
+    search: Option<Arc<SecretSearch>>,
 }
 
 impl fmt::Debug for Redactor {
@@ -52,14 +52,14 @@ impl Inner {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn search(&self) -> Option<Arc<Search>> {
+    fn search(&self) -> Option<Arc<SecretSearch>> {
         let mut known = self.known();
-        if known.forms.is_empty() {
+        if known.patterns.is_empty() {
             return None;
         }
         if known.search.is_none() {
-            // Building fails only for more forms than memory holds.
-            known.search = Search::new(&known.forms).ok().map(Arc::new);
+            // Building fails only for more patterns than memory holds.
+            known.search = SecretSearch::new(&known.patterns).ok().map(Arc::new);
         }
         known.search.clone()
     }
@@ -70,9 +70,9 @@ impl Redactor {
     /// searched for its secrets while it lives.
     #[must_use]
     pub fn for_request(&self) -> Redactor {
-        let forms = self.0.known().forms.clone();
+        let patterns = self.0.known().patterns.clone();
         let request = Redactor::default();
-        request.0.known().forms = forms;
+        request.0.known().patterns = patterns;
         let mut requests = self.requests();
         requests.retain(|request| request.strong_count() > 0);
         requests.push(Arc::downgrade(&request.0));
@@ -85,13 +85,13 @@ impl Redactor {
         requests.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Registers a secret in all its forms.
+    /// Registers a secret in all its patterns.
     pub fn register(&self, secret: &Secret) {
-        let forms = form::forms(secret.expose());
+        let patterns = pattern::patterns(secret.expose());
         let mut known = self.0.known();
-        for form in forms {
-            if !known.forms.contains(&form) {
-                known.forms.push(form);
+        for pattern in patterns {
+            if !known.patterns.contains(&pattern) {
+                known.patterns.push(pattern);
                 known.search = None;
             }
         }
@@ -99,27 +99,27 @@ impl Redactor {
 
     /// The words with every secret struck out, and control characters shown.
     pub fn words(&self, text: &str) -> String {
-        visible(&self.struck(text, Kind::Text))
+        visible(&self.struck(text, TextKind::Message))
     }
 
     /// A name, a key or a code; struck out of only if a secret cannot be one.
     pub fn name(&self, text: &str) -> String {
-        self.struck(text, Kind::Name)
+        self.struck(text, TextKind::Name)
     }
 
     /// A line of the log, with the secrets of all requests struck out.
     pub fn line(&self, text: &str) -> String {
-        let mut line = self.struck(text, Kind::Text);
+        let mut line = self.struck(text, TextKind::Message);
         let requests: Vec<_> = self.requests().iter().filter_map(Weak::upgrade).collect();
         for request in requests {
-            line = Redactor(request).struck(&line, Kind::Text);
+            line = Redactor(request).struck(&line, TextKind::Message);
         }
         visible(&line)
     }
 
-    fn struck(&self, text: &str, kind: Kind) -> String {
+    fn struck(&self, text: &str, kind: TextKind) -> String {
         let search = self.0.search();
-        let struck = search.and_then(|search| search.strike(text, kind, &|| false).ok()?);
+        let struck = search.and_then(|search| search.redact(text, kind, &|| false).ok()?);
         struck.unwrap_or_else(|| text.to_owned())
     }
 
@@ -133,7 +133,7 @@ impl Redactor {
         let Some(search) = self.0.search() else {
             return Ok(document.clone());
         };
-        match search.strike(document.text(), Kind::Json, stop)? {
+        match search.redact(document.text(), TextKind::Json, stop)? {
             None => Ok(document.clone()),
             Some(text) => Document::from_compact(text).map_err(|_| Stopped),
         }
@@ -148,20 +148,20 @@ impl Redactor {
         let Some(search) = self.0.search() else {
             return Ok(None);
         };
-        let struck = search.strike(value.get(), Kind::Json, stop)?;
+        let struck = search.redact(value.get(), TextKind::Json, stop)?;
         let raw = struck.map(RawValue::from_string).transpose();
         raw.map_err(|_| Stopped)
     }
 
     /// Is nothing registered?
     pub fn is_idle(&self) -> bool {
-        self.0.known().forms.is_empty()
+        self.0.known().patterns.is_empty()
     }
 }
 
 /// Is it so short that it is struck out only where it stands alone, or not at all?
 pub fn is_short(secret: &Secret) -> bool {
-    secret.expose().chars().count() < form::SHORT
+    secret.expose().chars().count() < pattern::SHORT
 }
 
 /// The text with control characters, and those that change the direction of writing, shown as

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use soarhost::host::catalog::Catalog;
-use soarhost::json::document::indented;
+use soarhost::json::whitespace::indented;
 use soarhost::mapping::Mapping;
 use soarhost::sim::Seen;
 

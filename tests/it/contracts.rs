@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use soarhost::front::cli::{SCHEMAS, reference_page};
 use soarhost::host::catalog::Catalog;
-use soarhost::json::document::indented;
+use soarhost::json::whitespace::indented;
 use soarhost::manifest::schema::{request_schema, sample_request};
 
 use crate::bench::{Bench, NOW, connection};

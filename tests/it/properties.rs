@@ -51,7 +51,7 @@ fn the_compliance_suite_passes() {
             None => case["invalid_selector"] == true,
             Some(_) if case["invalid_selector"] == true => false,
             Some(path) => {
-                let document = Document::of(&case["document"]).expect("JSON");
+                let document = Document::from_value(&case["document"]).expect("JSON");
                 let general = path.evaluate(&document).expect("within the budget");
                 common += usize::from(path.common());
                 expected(case, &parsed(&general)) && by_plan(path.text(), &document) == general

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use soarhost::host::catalog::Catalog;
 use soarhost::json::Document;
-use soarhost::json::document::indented;
+use soarhost::json::whitespace::indented;
 use soarhost::mapping::Mapping;
 
 fn root() -> PathBuf {

@@ -9,7 +9,7 @@ use crate::front::cli::args::{DescribeArgs, ListArgs, SampleArgs};
 use crate::front::cli::out::Out;
 use crate::front::cli::reference::{also, marks, meaning};
 use crate::host::catalog::Catalog;
-use crate::json::document::indented;
+use crate::json::whitespace::indented;
 use crate::manifest::outputs::Context;
 use crate::manifest::schema::{request_schema, sample_request};
 use crate::manifest::{CommandSpec, Manifest, Param};

@@ -16,7 +16,7 @@ use crate::front::cli::args::{RunArgs, RunFlags, SettingsArgs};
 use crate::front::cli::out::Out;
 use crate::front::cli::{Ended, Stop, greet, host, stdin, stdin_is_a_person};
 use crate::host::{Cancel, Host, Ran};
-use crate::json::document::indented;
+use crate::json::whitespace::indented;
 use crate::protocol::envelope::MAX_BYTES;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::result::{ResultEnvelope, more_serious};

@@ -13,7 +13,7 @@ use crate::front::cli::args::{RunArgs, SettingsArgs, TryArgs};
 use crate::front::cli::out::Out;
 use crate::front::cli::{Ended, run, settings};
 use crate::host::{Host, Settings};
-use crate::json::document::indented;
+use crate::json::whitespace::indented;
 use crate::manifest::schema::sample_request;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{Redactor, Secret};

@@ -13,7 +13,7 @@ use crate::front::cli::describe::print_json;
 use crate::front::cli::out::Out;
 use crate::host::Host;
 use crate::host::profiles::Profiles;
-use crate::json::document::indented;
+use crate::json::whitespace::indented;
 use crate::manifest::Manifest;
 use crate::manifest::schema::request_schema;
 use crate::mapping::{Definition, MappingPatch, StandardFields};

@@ -9,8 +9,8 @@ use serde_json::Value;
 use url::Url;
 use uuid::Uuid;
 
-use crate::json::document::squeezed;
 use crate::json::splitter::Splitter;
+use crate::json::whitespace::strip_whitespace;
 use crate::microsoft::feed::filter::Filter;
 use crate::microsoft::feed::record::Record;
 use crate::microsoft::feed::{Feed, PUBLISHER, error};
@@ -267,7 +267,7 @@ impl Sink for Sieve<'_> {
                 let record = Record::read(text).map_err(unreadable)?;
                 kept.records += 1;
                 if filter.keeps(&record) {
-                    let text = squeezed(text).map_err(|error| unreadable(error.0))?;
+                    let text = strip_whitespace(text).map_err(|error| unreadable(error.0))?;
                     kept.text.push_str(&text);
                     kept.rows.push(Row {
                         id: record.id().map(|id| number_of(&id)),

@@ -10,8 +10,9 @@ use corpus::{Corpus, target};
 use super::record::Record;
 use super::{content, error, listed, said};
 use crate::json::Document;
-use crate::json::document::{elements, squeezed};
+use crate::json::document::elements;
 use crate::json::splitter::Splitter;
+use crate::json::whitespace::strip_whitespace;
 use crate::net::ApiResponse;
 use crate::net::message::tests::answer;
 use crate::protocol::failure::Codes;
@@ -23,7 +24,11 @@ fn split<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<String>, bool) {
         let record = Record::read(text)?;
         let _ = (record.id(), record.kind(), record.workload());
         let _ = (record.operation(), record.users());
-        found.push(squeezed(text).map_err(|error| error.0)?.into_owned());
+        found.push(
+            strip_whitespace(text)
+                .map_err(|error| error.0)?
+                .into_owned(),
+        );
         Ok(())
     };
     let mut pieces = pieces;

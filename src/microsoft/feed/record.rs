@@ -9,7 +9,8 @@ use std::fmt;
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::json::document::{compact, members};
+use crate::json::document::members;
+use crate::json::whitespace::compact;
 
 /// What is read of a record.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::json::Document;
-use crate::json::document::{Unreadable, elements, members};
+use crate::json::document::{ParseError, elements, members};
 use crate::microsoft::graph::Graph;
 use crate::net::ApiResponse;
 use crate::net::message::{below, with_query};
@@ -180,7 +180,7 @@ impl Body {
     /// The page taken apart; `bad_response` if it does not have the documented members. Of a
     /// member that stands twice the last one counts.
     pub fn open(&self) -> Result<Page<'_>, Failure> {
-        let unreadable = |error: Unreadable| {
+        let unreadable = |error: ParseError| {
             let words = format!("the body could not be taken apart: {error}.");
             self.answer.bad(&words)
         };

@@ -21,7 +21,6 @@ use url::Url;
 use super::Fetch;
 use super::checkpoint::{Checkpoint, Round};
 use crate::json::Document;
-use crate::json::document::Pages;
 use crate::microsoft::TimeWindow;
 use crate::microsoft::graph::Graph;
 use crate::microsoft::graph::alerts::{
@@ -503,13 +502,13 @@ impl<'a> Listing<'a> {
     pub(super) fn document(&mut self) -> Result<Document, Failure> {
         let unjoined = || Failure::new(ErrorKind::Internal, "The pages could not be joined.");
         let first = self.first.take().ok_or_else(unjoined)?;
-        let mut pages = Pages::new(&first, Some(alerts::ITEMS));
         self.delivered.sort_by_key(|(time, _)| Reverse(*time));
-        pages.extend(self.delivered.iter().map(|(_, record)| record.as_str()));
-        if self.pages > 1 {
-            pages.followed(alerts::NEXT_LINK);
-        }
-        pages.join().map_err(|error| unjoined().caused_by(error))
+        let records = self.delivered.iter().map(|(_, record)| record.as_str());
+        // The link of a page that is included would lead a reader to it twice.
+        let followed = (self.pages > 1).then_some(alerts::NEXT_LINK);
+        first
+            .with_elements(alerts::ITEMS, records, followed)
+            .map_err(|error| unjoined().caused_by(error))
     }
 }
 
