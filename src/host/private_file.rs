@@ -20,7 +20,14 @@ pub(super) fn folder(path: &Path) -> io::Result<()> {
 /// A lock, held until it is dropped. Its file stays where it is: a file that was taken away while
 /// somebody waits for it would let two in.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "being open, it holds the lock")] File);
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a forked process has the file open until it starts its program.
+        let _ = self.0.unlock();
+    }
+}
 
 impl Lock {
     /// The lock beside that file; none if somebody holds it.

@@ -91,7 +91,7 @@ impl ContentReader<'_> {
 
     /// When a blob became available. A time outside of its window is not believed: the listing is
     /// ascending, so the time of the blob before is used.
-    fn available(&mut self, blob: &Blob, window: &TimeWindow) -> DateTime<Utc> {
+    pub(super) fn available(&mut self, blob: &Blob, window: &TimeWindow) -> DateTime<Utc> {
         let is_inside = |time: &DateTime<Utc>| window.start <= *time && *time < window.end;
         let time = blob.created().filter(is_inside).unwrap_or(self.last_listed);
         self.last_listed = time;

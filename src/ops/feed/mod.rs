@@ -277,17 +277,45 @@ impl<'a> ContentReader<'a> {
             let end = self
                 .download(&feed, (tasks, deferred), (filter, slots))
                 .await;
-            if !matches!(end, End::Done) {
+            let end = match end {
+                End::Done if page.next.is_some() && self.is_limited() => End::Limited,
+                end => end,
+            };
+            if matches!(end, End::Limited | End::Full) {
+                // A failure shortens the look ahead, and not what was delivered.
+                let _ = self.look_ahead(&feed, page.next, window).await;
                 return Ok(end);
             }
-            let Some(link) = page.next else {
-                return Ok(End::Done);
+            let (End::Done, Some(link)) = (&end, page.next) else {
+                return Ok(end);
             };
-            if self.is_limited() {
-                return Ok(End::Limited);
-            }
             page = feed.content(self.links.follow(&link)?).await?;
         }
+    }
+
+    /// Lists pages without downloads, if the listing ends here and the state cannot remember the
+    /// whole overlap: content that is out of order must be found now.
+    async fn look_ahead(
+        &mut self,
+        feed: &Feed<'_>,
+        mut next: Option<String>,
+        window: &TimeWindow,
+    ) -> Result<(), Failure> {
+        let Some(watermark) = self.progress.look_ahead() else {
+            return Ok(());
+        };
+        while !self.progress.is_ahead_of(watermark, next.is_none())
+            && let Some(link) = next.take()
+        {
+            let page = feed.content(self.links.follow(&link)?).await?;
+            self.ledger().listing();
+            for blob in page.blobs {
+                let listed = (blobs::fingerprint(&blob), self.available(&blob, window));
+                self.progress.list_ahead(listed, blob.name(), watermark);
+            }
+            next = page.next;
+        }
+        Ok(())
     }
 
     /// The coverage of the window that is being read.

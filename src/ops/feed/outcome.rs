@@ -272,15 +272,15 @@ impl Faults {
     }
 }
 
-/// More content became available in one second than a state can remember.
+/// More content became available than a state can remember, and the listing was not read.
 fn too_dense(skipped: &TimeWindow) -> Failure {
-    let from = rfc3339(skipped.start);
+    let (from, to) = (rfc3339(skipped.start), rfc3339(skipped.end));
     let words = format!(
-        "More content became available in the second {from} than a state can remember; a part of it was not fetched."
+        "More content became available from {from} to {to} than a state can remember; a part of it may not have been fetched."
     );
     Failure::new(ErrorKind::BadResponse, words)
-        .cause("A limit stopped the run within this second, and the next run cannot tell what was delivered.")
-        .advice("Request the window of this second again without `max_events`.")
+        .cause("The run ended before the listing of this time did, and the next run cannot list it again without repeating events.")
+        .advice("Request this window again without `max_events` and with a longer `timeout_ms`.")
 }
 
 fn several(first: &Failure, failed: usize, listed: u64) -> Failure {

@@ -13,6 +13,9 @@
 //! 6. The watermark is the time of the first unsettled blob. Without one, it is the newest time
 //!    that was listed, so that a service's clock that is wrong moves it by 24 hours at most.
 //! 7. Fingerprints below the floor are forgotten. If there are too many, the floor rises.
+//! 8. A listing can be out of order by less than the overlap. If a limit ends it and the floor must
+//!    rise, the listing continues by an overlap without downloads. What it finds below the
+//!    watermark goes into the retry queue.
 //!
 //! Sends nothing, knows no content type and no record. How a state holds a checkpoint is in
 //! `packed`.
@@ -123,6 +126,10 @@ pub(in crate::ops) struct Progress {
     blocked_at: Option<DateTime<Utc>>,
     /// The earliest time on the last page.
     page_start: DateTime<Utc>,
+    /// The latest time in the listing of the window.
+    listed_to: DateTime<Utc>,
+    /// Whether the listing is out of order, so that earlier content can follow.
+    is_out_of_order: bool,
     /// Whether the listing was cut short.
     is_cut: bool,
     /// Whether the run settled a blob, shortened the retry queue or raised the watermark.
@@ -141,7 +148,7 @@ pub(in crate::ops) struct Closed {
     pub(in crate::ops) is_open: bool,
     /// Names of late blobs that found no room anywhere: gaps.
     pub(in crate::ops) dropped: Vec<String>,
-    /// A second that holds more blobs than can be remembered while it is read: a gap.
+    /// A span with more blobs than can be remembered, which was not listed to its end: a gap.
     pub(in crate::ops) skipped: Option<TimeWindow>,
     /// The overlap that is left, if it was shortened.
     pub(in crate::ops) shortened: Option<TimeDelta>,
@@ -169,6 +176,8 @@ impl Progress {
         checkpoint.floor = checkpoint.floor.max(lost_until);
         let progress = Progress {
             page_start: checkpoint.watermark,
+            listed_to: low,
+            is_out_of_order: false,
             checkpoint,
             bounds,
             now,
@@ -235,6 +244,8 @@ impl Progress {
     pub(in crate::ops) fn window(&mut self, window: &TimeWindow) {
         let safe = self.checkpoint.newest.max(self.now - DAY);
         self.page_start = window.start.min(safe);
+        self.listed_to = window.start;
+        self.is_out_of_order = false;
     }
 
     /// Notes that a page begins, with the earliest time on it.
@@ -251,6 +262,17 @@ impl Progress {
         available: DateTime<Utc>,
         name: &str,
     ) -> bool {
+        let is_new = self.is_new(known, available);
+        if is_new {
+            let name = name.to_owned();
+            self.unsettled.insert(known, Unsettled { available, name });
+        }
+        is_new
+    }
+
+    fn is_new(&mut self, known: Fingerprint, available: DateTime<Utc>) -> bool {
+        let is_earlier = available < self.listed_to;
+        self.listed_to = self.listed_to.max(available);
         let checkpoint = &mut self.checkpoint;
         checkpoint.newest = checkpoint.newest.max(available);
         if checkpoint.fingerprints.contains(known) {
@@ -261,9 +283,40 @@ impl Progress {
         if checkpoint.retry.contains_key(&known) || self.unsettled.contains_key(&known) {
             return false;
         }
-        let name = name.to_owned();
-        self.unsettled.insert(known, Unsettled { available, name });
+        self.is_out_of_order |= is_earlier;
         true
+    }
+
+    /// The next watermark if the listing ends here and the floor must rise. The listing continues
+    /// without downloads until no earlier content can follow.
+    pub(in crate::ops) fn look_ahead(&self) -> Option<DateTime<Utc>> {
+        let watermark = self.first_unsettled().unwrap_or(self.page_start);
+        let from = watermark - self.bounds.overlap;
+        let needed = self.checkpoint.fingerprints.count_from(from);
+        (needed > self.bounds.fingerprints).then_some(watermark)
+    }
+
+    /// Notes a blob that was listed ahead of that watermark.
+    pub(in crate::ops) fn list_ahead(
+        &mut self,
+        (known, available): (Fingerprint, DateTime<Utc>),
+        name: &str,
+        watermark: DateTime<Utc>,
+    ) {
+        if self.is_new(known, available)
+            && available < watermark
+            && !self.enqueue(known, available, 0)
+        {
+            let name = name.to_owned();
+            self.unsettled.insert(known, Unsettled { available, name });
+        }
+    }
+
+    /// Whether no content before the watermark can follow. `is_last`: the window has no more pages.
+    pub(in crate::ops) fn is_ahead_of(&mut self, watermark: DateTime<Utc>, is_last: bool) -> bool {
+        let is_ahead = is_last || self.listed_to >= watermark + self.bounds.overlap;
+        self.is_out_of_order &= !is_ahead;
+        is_ahead
     }
 
     /// Whether another download can start: what is delivered above a blocked blob must be
@@ -287,16 +340,26 @@ impl Progress {
         let Some(available) = self.unsettled.get(&known).map(|blob| blob.available) else {
             return;
         };
-        if self.checkpoint.retry.len() < self.bounds.retry {
+        if self.enqueue(known, available, 1) {
             self.settle(known);
-            let retry = Retry {
-                available,
-                attempts: 1,
-            };
-            self.checkpoint.retry.insert(known, retry);
         } else {
             self.blocked_at = Some(self.blocked_at.map_or(available, |at| at.min(available)));
         }
+    }
+
+    /// Adds a blob to the retry queue if there is room.
+    fn enqueue(&mut self, known: Fingerprint, available: DateTime<Utc>, attempts: u8) -> bool {
+        let checkpoint = &mut self.checkpoint;
+        let has_room = checkpoint.retry.len() < self.bounds.retry;
+        if has_room {
+            let retry = Retry {
+                available,
+                attempts,
+            };
+            checkpoint.retry.insert(known, retry);
+            checkpoint.fingerprints.insert(known, available);
+        }
+        has_room
     }
 
     /// A blob of the retry queue was delivered, or is named as a gap.
@@ -347,14 +410,8 @@ impl Progress {
         late.sort_unstable_by_key(|(known, blob)| (blob.available, *known));
         let mut dropped = Vec::new();
         for (known, Unsettled { available, name }) in late {
-            self.checkpoint.fingerprints.insert(known, available);
-            if self.checkpoint.retry.len() < self.bounds.retry {
-                let retry = Retry {
-                    available,
-                    attempts: 0,
-                };
-                self.checkpoint.retry.insert(known, retry);
-            } else {
+            if !self.enqueue(known, available, 0) {
+                self.checkpoint.fingerprints.insert(known, available);
                 self.has_settled = true;
                 dropped.push(name);
             }
@@ -369,7 +426,7 @@ impl Progress {
             end,
             ..
         } = self.checkpoint;
-        if let Some(first) = self.unsettled.values().map(|blob| blob.available).min() {
+        if let Some(first) = self.first_unsettled() {
             return first;
         }
         if self.is_cut {
@@ -383,11 +440,22 @@ impl Progress {
         }
     }
 
+    fn first_unsettled(&self) -> Option<DateTime<Utc>> {
+        self.unsettled.values().map(|blob| blob.available).min()
+    }
+
     /// Forgets what lies below the floor. Returns the overlap that is left if it was shortened, and
     /// what is skipped because of it.
     fn forget(&mut self, capacity: usize) -> (Option<TimeDelta>, Option<TimeWindow>) {
         let is_read = self.unsettled.is_empty() && !self.is_cut;
+        let earliest = self.listed_to - self.bounds.overlap;
         let checkpoint = &mut self.checkpoint;
+        // Content from there on can be on pages that were not listed.
+        let unlisted_from = if self.is_out_of_order {
+            checkpoint.floor.max(earliest).min(checkpoint.watermark)
+        } else {
+            checkpoint.watermark
+        };
         let looking_back = (checkpoint.watermark - self.bounds.overlap)
             .trunc_subsecs(0)
             .max(checkpoint.start);
@@ -396,14 +464,11 @@ impl Progress {
         let mut skipped = None;
         if let Some(remembered_from) = checkpoint.fingerprints.shrink_to(capacity) {
             checkpoint.floor = checkpoint.floor.max(remembered_from);
-            if remembered_from > checkpoint.watermark {
-                // One second alone holds more blobs than can be remembered.
-                skipped = (!is_read).then_some(TimeWindow {
-                    start: checkpoint.watermark,
-                    end: remembered_from,
-                });
-                checkpoint.watermark = remembered_from;
-            }
+            checkpoint.watermark = checkpoint.watermark.max(remembered_from);
+            skipped = (!is_read && unlisted_from < remembered_from).then_some(TimeWindow {
+                start: unlisted_from,
+                end: remembered_from,
+            });
         }
         let left = checkpoint.watermark - checkpoint.floor;
         let is_short = checkpoint.floor > looking_back && left < self.bounds.overlap;

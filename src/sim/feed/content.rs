@@ -59,7 +59,7 @@ impl Feed {
         // Content that arrives at this very moment is available, but not earlier than that.
         let to = to.min(now + TimeDelta::milliseconds(1));
         let mut listed: Vec<Blob> = self.shelf.between(content_type, (from, to)).collect();
-        listed.sort_by_key(|blob| blob.created + self.delay(blob));
+        listed.sort_by_cached_key(|blob| blob.created + self.delay(blob));
         let mut blobs = listed.into_iter().skip(start);
         let page: Vec<Blob> = blobs.by_ref().take(size).collect();
         let entries: Vec<Entry<'_>> = page.iter().map(|blob| self.entry(claims, blob)).collect();
