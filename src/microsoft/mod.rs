@@ -7,9 +7,9 @@
 pub mod cloud;
 pub mod connection;
 pub mod content_type;
+pub mod coverage;
 pub mod feed;
 pub mod graph;
-pub mod ledger;
 pub mod record_type;
 pub mod window;
 

@@ -21,11 +21,11 @@ use futures_util::future::join;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::microsoft::coverage::CoverageBuilder;
 use crate::microsoft::graph::alert_filter::{
     AnyOf, AssignedTo, Classification, Determination, ServiceSource, Severity, Status,
 };
 use crate::microsoft::graph::alerts::{ApiVersion, TimeField};
-use crate::microsoft::ledger::Ledger;
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::ops::resume::state::{Resumed, resume, scope_of};
 use crate::ops::resume::time::{clocks_differ, service_time};
@@ -33,7 +33,7 @@ use crate::ops::{Call, Input, Reply, in_future, instant, scope};
 use crate::protocol::{Failure, State, Warning};
 
 use checkpoint::{Checkpoint, Round};
-use listing::{End, Listing};
+use listing::{Listing, ListingEnd};
 
 const NAME: &str = "graph.alerts.fetch";
 
@@ -48,7 +48,7 @@ pub struct Fetch {
     pub api_version: ApiVersion,
     /// Start of the window, inclusive, RFC 3339. Set both times or neither. Default: the last 24 hours.
     pub start_time: Option<String>,
-    /// End of the window, exclusive, RFC 3339; at most 24 hours after the start.
+    /// ListingEnd of the window, exclusive, RFC 3339; at most 24 hours after the start.
     pub end_time: Option<String>,
     /// The maximum number of alerts, the most recent first.
     pub top: Option<NonZeroU64>,
@@ -278,7 +278,7 @@ fn close(
     call: &Call<'_>,
     input: &Fetch,
     mut listing: Listing<'_>,
-    end: End,
+    end: ListingEnd,
 ) -> Result<Reply, Failure> {
     let rolls = rolls(call, input);
     let raw = listing.document()?;
@@ -292,21 +292,21 @@ fn close(
         };
         warnings.extend(in_future(&window, service_time(call)));
     }
-    if matches!(end, End::Memory) {
+    if matches!(end, ListingEnd::Memory) {
         warnings.push(call.http.memory().warning());
     }
-    let done = matches!(end, End::Done);
-    let limited = listing.limited || matches!(end, End::Enough | End::Memory);
+    let done = matches!(end, ListingEnd::Done);
+    let limited = listing.limited || matches!(end, ListingEnd::Enough | ListingEnd::Memory);
     let overlap = call.overlap.filter(|_| rolls);
     let Listing {
         mut checkpoint,
         round,
-        mut ledger,
+        mut coverage,
         skipped,
         ..
     } = listing;
-    if let Some(ledger) = ledger.as_mut().filter(|_| limited) {
-        ledger.limited();
+    if let Some(coverage) = coverage.as_mut().filter(|_| limited) {
+        coverage.set_limited();
     }
     if done {
         let overlap = overlap.unwrap_or_default();
@@ -317,9 +317,9 @@ fn close(
         checkpoint.suspend(round, overlap);
     }
     let (failure, more) = match end {
-        End::Done => (None, behind),
-        End::Enough | End::Memory => (None, true),
-        End::Broken(failure) => (Some(failure), progress),
+        ListingEnd::Done => (None, behind),
+        ListingEnd::Enough | ListingEnd::Memory => (None, true),
+        ListingEnd::Broken(failure) => (Some(failure), progress),
     };
     let state =
         (!done || rolls).then(|| own_scope(call, input).map(|scope| checkpoint.state(scope)));
@@ -328,32 +328,32 @@ fn close(
         changed: None,
         more,
         state: state.transpose()?,
-        records: ledger.as_ref().map_or(0, Ledger::records),
-        coverage: ledger.map(Ledger::close),
+        records: coverage.as_ref().map_or(0, CoverageBuilder::records),
+        coverage: coverage.map(CoverageBuilder::close),
         warnings,
         incomplete: failure.or(skipped),
     })
 }
 
 fn left_out() -> Warning {
-    let words = "The window has more alerts than the requested number. The older ones were \
+    let message = "The window has more alerts than the requested number. The older ones were \
                  skipped, and later runs do not fetch them. Request a larger number.";
-    Warning::new("left_out_by_limit", words)
+    Warning::new("left_out_by_limit", message)
 }
 
 fn filter_changed() -> Warning {
-    let words = "The search condition differs from that of the last run. Alerts up to the last run \
+    let message = "The search condition differs from that of the last run. Alerts up to the last run \
                  were selected by the old one.";
-    Warning::new("filter_changed", words)
+    Warning::new("filter_changed", message)
 }
 
 fn overlap_shortened(left: TimeDelta) -> Warning {
-    let words = format!(
+    let message = format!(
         "There are more alerts in the overlap than a state can hold. The next run looks back {} \
          seconds only; an alert that appears later than that is missed.",
         left.num_seconds()
     );
-    Warning::new("overlap_shortened", words)
+    Warning::new("overlap_shortened", message)
 }
 
 #[cfg(test)]

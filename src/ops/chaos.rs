@@ -67,8 +67,8 @@ impl Input for Fail {
 
     fn check(&self, _: DateTime<Utc>) -> Result<(), Failure> {
         if self.panic && self.kind != ErrorKind::Internal {
-            let words = "A panic always has the kind \"internal\".";
-            return Err(Failure::invalid_input("/inputs/panic", words));
+            let message = "A panic always has the kind \"internal\".";
+            return Err(Failure::invalid_input("/inputs/panic", message));
         }
         Ok(())
     }
@@ -92,8 +92,8 @@ impl Input for Huge {
             return Ok(());
         }
         let (least, most) = SIZES.into_inner();
-        let words = format!("Expected {least} to {most} bytes.");
-        Err(Failure::invalid_input("/inputs/bytes", words))
+        let message = format!("Expected {least} to {most} bytes.");
+        Err(Failure::invalid_input("/inputs/bytes", message))
     }
 }
 
@@ -177,19 +177,19 @@ async fn pause(call: &Call<'_>, milliseconds: u64, attempt: &str) -> Result<(), 
 }
 
 fn failure(kind: ErrorKind, message: Option<String>, retry_after_ms: Option<u64>) -> Failure {
-    let words = message.unwrap_or_else(|| match kind {
+    let message = message.unwrap_or_else(|| match kind {
         ErrorKind::Cancelled => "Stopped by SIGTERM, as requested.".to_owned(),
         _ => format!("A failure of the kind \"{}\" was requested.", kind.name()),
     });
-    // As a platform asks for it in words: the exit code of each signal is its own.
-    let signal = if words.contains("SIGINT") {
+    // As a platform asks for it in message: the exit code of each signal is its own.
+    let signal = if message.contains("SIGINT") {
         Signal::Interrupt
     } else {
         Signal::Terminate
     };
     let failure = match kind {
-        ErrorKind::Cancelled => Failure::new(kind, words).with_detail(Detail::Stopped(signal)),
-        _ => Failure::new(kind, words),
+        ErrorKind::Cancelled => Failure::new(kind, message).with_detail(Detail::Stopped(signal)),
+        _ => Failure::new(kind, message),
     };
     failure.retry_after(retry_after_ms.map(Duration::from_millis))
 }

@@ -22,7 +22,7 @@ use crate::microsoft::feed::filter::Wanted;
 use crate::net::transcript::is_rehearsal;
 use crate::ops::content::{LATE, bounds};
 use crate::ops::feed::{
-    self, End, Part, ReadOutcome, ReadPlan, RecordFilter, changed_records, document,
+    self, ReadEnd, ReadOutcome, ReadPlan, ReadReport, RecordFilter, changed_records, document,
 };
 use crate::ops::resume::checkpoint::Checkpoint;
 use crate::ops::resume::packed::{FINGERPRINTS, FeedState, Resume};
@@ -117,7 +117,7 @@ struct CollectOutcome {
     /// Whether it was read, or the run was over before.
     read: bool,
     stuck: bool,
-    part: Part,
+    part: ReadReport,
 }
 
 /// Collects.
@@ -255,8 +255,8 @@ impl Run<'_> {
                 max.is_some_and(|max| delivered >= max) || self.call.http.memory().is_exhausted();
             let read = stop.is_none() && !is_limited;
             let mut outcome = match &stop {
-                Some(failure) => feed::skip(self.call, plan, End::Broken(failure.again())),
-                None if is_limited => feed::skip(self.call, plan, End::Limited),
+                Some(failure) => feed::skip(self.call, plan, ReadEnd::Broken(failure.again())),
+                None if is_limited => feed::skip(self.call, plan, ReadEnd::Limited),
                 None => feed::read(self.call, plan, &self.filter.filter).await,
             };
             if let Some(failure) = outcome.broken().filter(|failure| concerns_all(failure)) {

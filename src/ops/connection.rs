@@ -80,10 +80,10 @@ impl Test {
         if span("first_fetch", text, now)? > week {
             return Ok(());
         }
-        let words = format!(
+        let message = format!(
             "\"{text}\" is more than one week; the first fetch must not reach back further than that."
         );
-        Err(Failure::invalid_input("/inputs/first_fetch", words)
+        Err(Failure::invalid_input("/inputs/first_fetch", message)
             .cause("The service stores content for 7 days.")
             .advice("Give a span of at most `7 days`."))
     }
@@ -121,11 +121,11 @@ pub async fn test(call: &Call<'_>, input: Test) -> Result<Reply, Failure> {
 }
 
 fn unsubscribed(content_type: ContentType) -> Warning {
-    let words = format!(
+    let message = format!(
         "{} has no enabled subscription. Start its subscription.",
         content_type.name()
     );
-    Warning::new("no_subscription", words)
+    Warning::new("no_subscription", message)
 }
 
 fn audience<'a>(call: &Call<'a>, service: Service) -> &'a Audience {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::microsoft::feed::filter::Wanted;
 use crate::microsoft::{ContentType, TimeWindow};
-use crate::ops::feed::{self, Part, ReadPlan, RecordFilter, changed_records, document};
+use crate::ops::feed::{self, ReadPlan, ReadReport, RecordFilter, changed_records, document};
 use crate::ops::resume::checkpoint::{Bounds, Checkpoint};
 use crate::ops::resume::packed::{FINGERPRINTS, FeedState, RETRIES, Resume};
 use crate::ops::resume::state::{Resumed, invalid_state, resume, scope_of};
@@ -31,7 +31,7 @@ pub struct List {
     /// times or neither. Default: the last 24 hours.
     #[serde(default)]
     pub start_time: Option<String>,
-    /// End of the window, exclusive, RFC 3339; at most 24 hours after the start.
+    /// ReadEnd of the window, exclusive, RFC 3339; at most 24 hours after the start.
     #[serde(default)]
     pub end_time: Option<String>,
     /// Only records of these users: `UserId`, or a person in a data loss prevention record.
@@ -227,7 +227,10 @@ fn begin(
 }
 
 /// Errors: nothing was delivered, for another cause than age.
-fn reply(part: Part, (state, warnings): (Option<State>, Vec<Warning>)) -> Result<Reply, Failure> {
+fn reply(
+    part: ReadReport,
+    (state, warnings): (Option<State>, Vec<Warning>),
+) -> Result<Reply, Failure> {
     let is_fruitless = part.is_fruitless();
     let fault = match part.faults.report() {
         Some(fault) if is_fruitless => return Err(fault),

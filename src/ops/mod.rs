@@ -99,7 +99,7 @@ pub struct Limits {
 pub struct Reply {
     /// The service's body, pages joined.
     pub raw: Document,
-    /// What a change made of its object, in the words of the service's listing; none if nothing
+    /// What a change made of its object, in the message of the service's listing; none if nothing
     /// was changed, or nothing was to be.
     pub changed: Option<Document>,
     /// Where the next run goes on, if there is something to go on with.
@@ -294,7 +294,7 @@ fn span(input: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Fa
 
 /// A window in the future is an honest mistake, usually of time zones.
 fn in_future(window: &TimeWindow, now: DateTime<Utc>) -> Option<Warning> {
-    let words = match window {
+    let message = match window {
         window if window.start >= now => {
             "The window begins in the future, so nothing can be in it yet; times are UTC."
         }
@@ -303,7 +303,7 @@ fn in_future(window: &TimeWindow, now: DateTime<Utc>) -> Option<Warning> {
         }
         _ => return None,
     };
-    Some(Warning::new("window_in_future", words))
+    Some(Warning::new("window_in_future", message))
 }
 
 #[cfg(test)]

@@ -55,8 +55,8 @@ pub async fn reset(call: &Call<'_>, _: Reset) -> Result<Reply, Failure> {
     let removed = call.tokens.reset()?;
     let mut reply = told(&json!({ "removed": removed }))?;
     if removed == 0 {
-        let words = "No stored tokens of this account were found, so none were deleted. Check the spelling of the account. Tokens are stored only with a state folder (--state DIR).";
-        reply.warnings.push(Warning::new("nothing_kept", words));
+        let message = "No stored tokens of this account were found, so none were deleted. Check the spelling of the account. Tokens are stored only with a state folder (--state DIR).";
+        reply.warnings.push(Warning::new("nothing_kept", message));
     }
     Ok(reply)
 }

@@ -137,15 +137,15 @@ pub(super) async fn enabled(call: &Call<'_>) -> Result<(Vec<ContentType>, Vec<Wa
         .map(|row| &row.content_type)
         .filter(|name| ContentType::parse(name).is_none())
         .map(|name| {
-            let words = format!(
+            let message = format!(
                 "The service lists a subscription to \"{name}\", which is none of the five known content types; it was skipped."
             );
-            Warning::new("unknown_content_type", words)
+            Warning::new("unknown_content_type", message)
         });
     let mut warnings: Vec<Warning> = unknown.collect();
     if types.is_empty() {
-        let words = "No subscription is enabled, so the service collects nothing; start the subscription of each content type that you need.";
-        warnings.push(Warning::new("no_subscription", words));
+        let message = "No subscription is enabled, so the service collects nothing; start the subscription of each content type that you need.";
+        warnings.push(Warning::new("no_subscription", message));
     }
     Ok((types, warnings))
 }

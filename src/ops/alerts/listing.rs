@@ -22,11 +22,11 @@ use super::Fetch;
 use super::checkpoint::{Checkpoint, Round};
 use crate::json::Document;
 use crate::microsoft::TimeWindow;
+use crate::microsoft::coverage::CoverageBuilder;
 use crate::microsoft::graph::Graph;
 use crate::microsoft::graph::alerts::{
     self, Identity, Order, PAGE_SIZE, Query, TICK, identity, whole_ticks,
 };
-use crate::microsoft::ledger::Ledger;
 use crate::net::memory::is_memory;
 use crate::net::{Held, Links};
 use crate::ops::Call;
@@ -39,7 +39,7 @@ use crate::when::rfc3339;
 const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 /// How the listing ended.
-pub(super) enum End {
+pub(super) enum ListingEnd {
     /// Everything was listed, or as many alerts as were wanted.
     Done,
     /// The caller's `max_events` is reached.
@@ -105,7 +105,7 @@ pub(super) struct Listing<'a> {
     start: Option<DateTime<Utc>>,
     /// The round has its end from an earlier run.
     resumed: bool,
-    pub(super) ledger: Option<Ledger>,
+    pub(super) coverage: Option<CoverageBuilder>,
     /// A limit left alerts out.
     pub(super) limited: bool,
     /// Why alerts are missing although the listing continued.
@@ -139,20 +139,20 @@ impl<'a> Listing<'a> {
             start: round.position,
             resumed: round.to.is_some(),
             round,
-            ledger: None,
+            coverage: None,
             limited: false,
             skipped: None,
         }
     }
 
     /// Lists the round to its end or to a limit. Errors: the first page could not be read.
-    pub(super) async fn read(&mut self) -> Result<End, Failure> {
+    pub(super) async fn read(&mut self) -> Result<ListingEnd, Failure> {
         let mut part = None;
         loop {
             match self.step(part).await {
                 Ok(Step::Part(next)) => part = Some(next),
                 Ok(Step::Rest) => part = None,
-                Ok(Step::End(end)) => return Ok(end),
+                Ok(Step::ListingEnd(end)) => return Ok(end),
                 Err(failure) if is_memory(&failure) => match self.out_of_memory() {
                     Some(end) => return Ok(end),
                     None if self.largest_page > 1 => {
@@ -185,7 +185,7 @@ impl<'a> Listing<'a> {
             if part.is_none() && ordered && self.is_satisfied() {
                 self.limited = true;
                 self.deliver();
-                return Ok(Step::End(End::Done));
+                return Ok(Step::ListingEnd(ListingEnd::Done));
             }
             match split {
                 Some(at) => return Ok(Step::Part(self.nearer(span, at))),
@@ -196,8 +196,8 @@ impl<'a> Listing<'a> {
             self.receive(page.rows)?;
         }
         Ok(match self.complete(span) {
-            true => Step::End(End::Done),
-            false if self.is_enough() => Step::End(End::Enough),
+            true => Step::ListingEnd(ListingEnd::Done),
+            false if self.is_enough() => Step::ListingEnd(ListingEnd::Enough),
             false => Step::Rest,
         })
     }
@@ -217,8 +217,8 @@ impl<'a> Listing<'a> {
             }
         }
         let (start, end) = (self.round.from, to);
-        self.ledger
-            .get_or_insert_with(|| Ledger::new("alerts", &TimeWindow { start, end }));
+        self.coverage
+            .get_or_insert_with(|| CoverageBuilder::new("alerts", &TimeWindow { start, end }));
         true
     }
 
@@ -301,8 +301,8 @@ impl<'a> Listing<'a> {
     }
 
     fn count_page(&mut self) {
-        if let Some(ledger) = &mut self.ledger {
-            ledger.listing();
+        if let Some(coverage) = &mut self.coverage {
+            coverage.add_listing_page();
         }
     }
 
@@ -367,8 +367,8 @@ impl<'a> Listing<'a> {
         let wanted = left.map_or(new, |left| {
             usize::try_from(left).map_or(new, |n| n.min(new))
         });
-        if let Some(ledger) = &mut self.ledger {
-            ledger.records_of_page(received, (wanted, received - new));
+        if let Some(coverage) = &mut self.coverage {
+            coverage.add_page_records(received, (wanted, received - new));
         }
         for (known, record) in rows.into_iter().take(wanted) {
             self.settle(&known, &record);
@@ -414,8 +414,8 @@ impl<'a> Listing<'a> {
             "More alerts have the time {at} than fit on a page, and the link to the next page could \
              not be followed."
         );
-        if let Some(ledger) = &mut self.ledger {
-            ledger.broken_off((at.clone(), at), failure.vendor_code(), true);
+        if let Some(coverage) = &mut self.coverage {
+            coverage.add_interrupted_span((at.clone(), at), failure.vendor_code(), true);
         }
         let failure = failure
             .cause(cause)
@@ -471,9 +471,9 @@ impl<'a> Listing<'a> {
     }
 
     /// Ends a run that settled something. Otherwise the page is requested again, alone and smaller.
-    fn out_of_memory(&mut self) -> Option<End> {
+    fn out_of_memory(&mut self) -> Option<ListingEnd> {
         if self.has_progress() {
-            return Some(End::Memory);
+            return Some(ListingEnd::Memory);
         }
         self.received.known.clear();
         self.received.new.clear();
@@ -484,18 +484,18 @@ impl<'a> Listing<'a> {
 
     /// A page that cannot be read ends the run; the run fails if it was the first. What was received
     /// is delivered, and recognized when the next run lists it again.
-    fn broken(&mut self, failure: Failure) -> Result<End, Failure> {
-        if self.ledger.is_none() {
+    fn broken(&mut self, failure: Failure) -> Result<ListingEnd, Failure> {
+        if self.coverage.is_none() {
             return Err(failure);
         }
         self.deliver();
         let (start, end) = self.round.rest();
-        if let Some(ledger) = &mut self.ledger {
+        if let Some(coverage) = &mut self.coverage {
             let start = start.trunc_subsecs(0);
             let span = (rfc3339(start), rfc3339(end.unwrap_or(start)));
-            ledger.broken_off(span, failure.vendor_code(), false);
+            coverage.add_interrupted_span(span, failure.vendor_code(), false);
         }
-        Ok(End::Broken(failure))
+        Ok(ListingEnd::Broken(failure))
     }
 
     /// The pages as one document, newest alert first.
@@ -519,7 +519,7 @@ enum Step {
     /// What is left of the round.
     Rest,
     /// Nothing.
-    End(End),
+    ListingEnd(ListingEnd),
 }
 
 /// Where to split a span that does not fit on a page. `None` if the times on the page do not split

@@ -24,10 +24,10 @@ pub(super) async fn ensure(call: &Call<'_>, input: &Fetch) -> Result<Option<Warn
     };
     let work = tokio::time::timeout(PATIENCE, looked_after(call, input, kind));
     work.await.unwrap_or_else(|_| {
-        let words = format!("no answer within {} seconds", PATIENCE.as_secs());
+        let message = format!("no answer within {} seconds", PATIENCE.as_secs());
         Ok(Some(unknown(
             kind,
-            &Failure::new(ErrorKind::Timeout, words),
+            &Failure::new(ErrorKind::Timeout, message),
         )))
     })
 }
@@ -65,47 +65,47 @@ fn stopped_or(
 }
 
 fn started(kind: ContentType) -> Warning {
-    let words = format!(
+    let message = format!(
         "The subscription to {kind} was not enabled and has been started; events that depend on \
          it can take up to 12 hours to arrive."
     );
-    Warning::new("subscription_started", words)
+    Warning::new("subscription_started", message)
 }
 
 fn not_enabled(kind: ContentType) -> Warning {
-    let words = format!(
+    let message = format!(
         "The subscription to {kind} is not enabled, so events that depend on it are missing. To \
          get them, start that subscription or set the input that starts it."
     );
-    Warning::new("subscription_not_enabled", words)
+    Warning::new("subscription_not_enabled", message)
 }
 
 fn unknown(kind: ContentType, failure: &Failure) -> Warning {
-    let words = format!(
+    let message = format!(
         "Whether the subscription to {kind} is enabled could not be found out: {}. Events that \
          depend on it may be missing. To get them, {} and start that subscription.",
         said(failure),
         remedy(failure)
     );
-    Warning::new("subscription_unknown", words)
+    Warning::new("subscription_unknown", message)
 }
 
 fn not_started(kind: ContentType, failure: &Failure) -> Warning {
-    let words = format!(
+    let message = format!(
         "The subscription to {kind} is not enabled and could not be started: {}. Events that \
          depend on it are missing. To get them, {} and start that subscription.",
         said(failure),
         remedy(failure)
     );
-    Warning::new("subscription_not_started", words)
+    Warning::new("subscription_not_started", message)
 }
 
-/// The service's words, with its code, without the full stop.
+/// The service's message, with its code, without the full stop.
 fn said(failure: &Failure) -> String {
-    let words = failure.message().trim_end_matches('.');
+    let message = failure.message().trim_end_matches('.');
     match failure.vendor_code() {
-        Some(code) => format!("{code}: {words}"),
-        None => words.to_owned(),
+        Some(code) => format!("{code}: {message}"),
+        None => message.to_owned(),
     }
 }
 

@@ -404,9 +404,9 @@ fn a_missing_subscription_is_started_or_warned_about() {
         let server = service(|r| listed(r, "[]", (401, REFUSED))).await;
         let reply = with(&server, input(true)).reply().await;
         assert_eq!(codes(&reply), ["subscription_not_started"]);
-        let words = &reply.warnings[0].message;
-        assert!(words.contains("AF10001: The permission set () is not enough."));
-        assert!(words.contains("grant ActivityFeed.Read"));
+        let message = &reply.warnings[0].message;
+        assert!(message.contains("AF10001: The permission set () is not enough."));
+        assert!(message.contains("grant ActivityFeed.Read"));
         assert_eq!(ids(&reply).len(), 6);
     });
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{document, failure, pause, rehearsed};
 use crate::microsoft::TimeWindow;
-use crate::microsoft::ledger::Ledger;
+use crate::microsoft::coverage::CoverageBuilder;
 use crate::ops::resume::state::{Resumed, invalid_state, members, read, resume};
 use crate::ops::{Call, Input, Needs, Reply, scope};
 use crate::protocol::{ErrorKind, Failure, State, Warning};
@@ -111,8 +111,8 @@ fn not_too_many(records: u64) -> Result<(), Failure> {
     if records <= MAX_RECORDS {
         return Ok(());
     }
-    let words = format!("{records} records were requested; the maximum is {MAX_RECORDS}.");
-    Err(Failure::invalid_input("/inputs/records", words))
+    let message = format!("{records} records were requested; the maximum is {MAX_RECORDS}.");
+    Err(Failure::invalid_input("/inputs/records", message))
 }
 
 /// Delivers the first part with a failure, or what it left.
@@ -187,7 +187,7 @@ struct Parts<'a> {
     next: u64,
     total: u64,
     rows: Vec<Value>,
-    ledger: Ledger,
+    coverage: CoverageBuilder,
     warnings: Vec<Warning>,
 }
 
@@ -226,7 +226,7 @@ impl<'a> Parts<'a> {
             next,
             total,
             rows: Vec::new(),
-            ledger: Ledger::new("chaos", &window),
+            coverage: CoverageBuilder::new("chaos", &window),
             warnings,
         })
     }
@@ -244,7 +244,7 @@ impl<'a> Parts<'a> {
         }
         self.next = until;
         let count = self.rows.len() - before;
-        self.ledger.page(count, (count, 0));
+        self.coverage.add_page(count, (count, 0));
     }
 
     /// When a record happened: they are spread evenly over the window.
@@ -260,7 +260,7 @@ impl<'a> Parts<'a> {
 
     fn is_enough(&self) -> bool {
         let max = self.call.limits.max_events;
-        max.is_some_and(|max| self.ledger.kept() >= max)
+        max.is_some_and(|max| self.coverage.kept() >= max)
     }
 
     /// What came, and why it is only a part. `keeps`: a state comes even when nothing is owed.
@@ -268,9 +268,9 @@ impl<'a> Parts<'a> {
         let owes = self.owes();
         if incomplete.is_some() {
             let span = (rfc3339(self.time(self.next)), rfc3339(self.window.end));
-            self.ledger.broken_off(span, None, false);
+            self.coverage.add_interrupted_span(span, None, false);
         } else if owes {
-            self.ledger.limited();
+            self.coverage.set_limited();
         }
         let state = (owes || keeps).then(|| self.state());
         Ok(Reply {
@@ -278,8 +278,8 @@ impl<'a> Parts<'a> {
             changed: None,
             state,
             more: owes,
-            records: self.ledger.records(),
-            coverage: Some(self.ledger.close()),
+            records: self.coverage.records(),
+            coverage: Some(self.coverage.close()),
             warnings: self.warnings,
             incomplete,
         })

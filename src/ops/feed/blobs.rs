@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
 use url::Url;
 
-use super::{ContentReader, End, SLOTS, Slots};
+use super::{ContentReader, ReadEnd, SLOTS, Slots};
 use crate::microsoft::TimeWindow;
+use crate::microsoft::coverage::GapCause;
 use crate::microsoft::feed::Feed;
 use crate::microsoft::feed::content::{Blob, Kept};
 use crate::microsoft::feed::error::{Absence, absence};
 use crate::microsoft::feed::filter::Filter;
-use crate::microsoft::ledger;
 use crate::net::memory::is_memory;
 use crate::net::retry::{Repeat, is_passing};
 use crate::ops::resume::fingerprint::Fingerprint;
@@ -39,11 +39,11 @@ enum Outcome {
 }
 
 /// What a failed download means.
-pub(super) enum Failed {
+pub(super) enum FailureClass {
     /// The run must stop, or the service refuses all content.
     Stop(Failure),
     /// The service does not have the blob, or it cannot be read.
-    Lost(ledger::Absence, Failure),
+    Lost(GapCause, Failure),
     /// It failed for the moment.
     ForNow(Failure),
     /// The memory of the run is used up.
@@ -51,22 +51,22 @@ pub(super) enum Failed {
 }
 
 /// What a failed download of a blob means at that time of the service.
-pub(super) fn judge(blob: &Blob, failure: Failure, now: DateTime<Utc>) -> Failed {
+pub(super) fn classify(blob: &Blob, failure: Failure, now: DateTime<Utc>) -> FailureClass {
     use ErrorKind::{AuthFailed, Cancelled, Forbidden, Throttled, Timeout};
     let has_code = failure.vendor_code().is_some();
     match (failure.kind(), absence(&failure)) {
-        _ if is_memory(&failure) => Failed::NoMemory(failure),
+        _ if is_memory(&failure) => FailureClass::NoMemory(failure),
         (_, Some(Absence::Missing)) if !has_code && blob.is_expired(now) => {
-            Failed::Lost(ledger::Absence::Expired, failure)
+            FailureClass::Lost(GapCause::Expired, failure)
         }
-        (_, Some(Absence::Missing)) => Failed::Lost(ledger::Absence::Missing, failure),
-        (_, Some(Absence::Expired)) => Failed::Lost(ledger::Absence::Expired, failure),
-        (_, Some(Absence::AllRefused)) | (Cancelled | Timeout, _) => Failed::Stop(failure),
+        (_, Some(Absence::Missing)) => FailureClass::Lost(GapCause::Missing, failure),
+        (_, Some(Absence::Expired)) => FailureClass::Lost(GapCause::Expired, failure),
+        (_, Some(Absence::AllRefused)) | (Cancelled | Timeout, _) => FailureClass::Stop(failure),
         // It was not sent.
-        (Throttled, _) if failure.http_status().is_none() => Failed::Stop(failure),
-        (AuthFailed | Forbidden, _) => Failed::ForNow(failure),
-        _ if is_passing(&failure, Repeat::Safe) => Failed::ForNow(failure),
-        _ => Failed::Lost(ledger::Absence::Failed { again: false }, failure),
+        (Throttled, _) if failure.http_status().is_none() => FailureClass::Stop(failure),
+        (AuthFailed | Forbidden, _) => FailureClass::ForNow(failure),
+        _ if is_passing(&failure, Repeat::Safe) => FailureClass::ForNow(failure),
+        _ => FailureClass::Lost(GapCause::Failed { again: false }, failure),
     }
 }
 
@@ -109,8 +109,8 @@ impl ContentReader<'_> {
         match address {
             Err(refused) => Task::Refuse(blob, refused),
             Ok(url) if !self.addresses.insert(url.to_string()) => {
-                let words = "The address of this content was listed for other content before. It was not requested again.";
-                Task::Refuse(blob, unusable(words))
+                let message = "The address of this content was listed for other content before. It was not requested again.";
+                Task::Refuse(blob, unusable(message))
             }
             Ok(url) => Task::Fetch(blob, url),
         }
@@ -123,7 +123,7 @@ impl ContentReader<'_> {
         feed: &Feed<'_>,
         (tasks, deferred): (Vec<Task>, &mut Deferred),
         (filter, slots): (&Filter, &Slots),
-    ) -> End {
+    ) -> ReadEnd {
         let all = tasks.len();
         let stop = AtomicBool::new(false);
         let tasks = tasks
@@ -132,23 +132,25 @@ impl ContentReader<'_> {
         let ahead = self.ahead();
         let how = (filter, Repeat::Never);
         let mut outcomes = stream::iter(tasks)
-            .map(|task| carry_out(feed, task, how, slots))
+            .map(|task| execute(feed, task, how, slots))
             .buffered(ahead);
-        let (mut end, mut taken) = (End::Done, 0);
+        let (mut end, mut taken) = (ReadEnd::Done, 0);
         while let Some(outcome) = outcomes.next().await {
             taken += 1;
             match self.take(outcome, Some(deferred)) {
                 // A failure is reported before a limit.
-                Some(failure) if !matches!(end, End::Broken(_)) => end = End::Broken(failure),
+                Some(failure) if !matches!(end, ReadEnd::Broken(_)) => {
+                    end = ReadEnd::Broken(failure)
+                }
                 _ => {}
             }
             end = self.full_or(end, ahead);
-            stop.store(!matches!(end, End::Done), Ordering::Relaxed);
+            stop.store(!matches!(end, ReadEnd::Done), Ordering::Relaxed);
         }
         // All blobs of the page were started when the limit was reached.
         let is_exhausted = self.call.http.memory().is_exhausted();
-        if taken == all && !is_exhausted && !matches!(end, End::Broken(_)) {
-            return End::Done;
+        if taken == all && !is_exhausted && !matches!(end, ReadEnd::Broken(_)) {
+            return ReadEnd::Done;
         }
         end
     }
@@ -158,30 +160,32 @@ impl ContentReader<'_> {
     pub(super) async fn again(
         &mut self,
         mut deferred: Deferred,
-        (mut end, filter, slots): (End, &Filter, &Slots),
-    ) -> End {
+        (mut end, filter, slots): (ReadEnd, &Filter, &Slots),
+    ) -> ReadEnd {
         let call = self.call;
         let feed = Feed::new(call.http, call.tokens, call.connection);
         if call.http.memory().is_exhausted() {
             deferred = self.alone((&feed, filter, slots), deferred).await;
         }
         let ahead = self.ahead();
-        let stop = AtomicBool::new(!matches!(end, End::Done));
+        let stop = AtomicBool::new(!matches!(end, ReadEnd::Done));
         let how = (filter, Repeat::Safe);
         let mut deferred = deferred.into_iter();
         let mut outcomes = stream::iter(std::iter::from_fn(|| {
             let is_over = stop.load(Ordering::Relaxed);
             (!is_over).then(|| deferred.next()).flatten()
         }))
-        .map(|(blob, url, _)| carry_out(&feed, Task::Fetch(blob, url), how, slots))
+        .map(|(blob, url, _)| execute(&feed, Task::Fetch(blob, url), how, slots))
         .buffered(ahead);
         while let Some(outcome) = outcomes.next().await {
             match self.take(outcome, None) {
-                Some(failure) if !matches!(end, End::Broken(_)) => end = End::Broken(failure),
+                Some(failure) if !matches!(end, ReadEnd::Broken(_)) => {
+                    end = ReadEnd::Broken(failure)
+                }
                 _ => {}
             }
             end = self.full_or(end, ahead);
-            stop.store(!matches!(end, End::Done), Ordering::Relaxed);
+            stop.store(!matches!(end, ReadEnd::Done), Ordering::Relaxed);
         }
         drop(outcomes);
         for (blob, _, failure) in deferred.filter(|(_, _, failure)| !is_memory(failure)) {
@@ -206,10 +210,10 @@ impl ContentReader<'_> {
         let (blob, url, _) = deferred.remove(first);
         self.call.http.memory().retry();
         let how = (filter, Repeat::Never);
-        let outcome = carry_out(feed, Task::Fetch(blob, url), how, slots).await;
+        let outcome = execute(feed, Task::Fetch(blob, url), how, slots).await;
         match outcome {
             Outcome::Received(blob, _, Err(failure)) if is_memory(&failure) => {
-                self.lose(&blob, ledger::Absence::Failed { again: false }, failure);
+                self.lose(&blob, GapCause::Failed { again: false }, failure);
             }
             outcome => {
                 self.take(outcome, Some(&mut deferred));
@@ -227,12 +231,12 @@ impl ContentReader<'_> {
         }
     }
 
-    fn full_or(&self, end: End, running: usize) -> End {
+    fn full_or(&self, end: ReadEnd, running: usize) -> ReadEnd {
         match end {
-            End::Done if self.is_limited() || self.call.http.memory().is_exhausted() => {
-                End::Limited
+            ReadEnd::Done if self.is_limited() || self.call.http.memory().is_exhausted() => {
+                ReadEnd::Limited
             }
-            End::Done if !self.progress.has_room(running) => End::Full,
+            ReadEnd::Done if !self.progress.has_room(running) => ReadEnd::Full,
             end => end,
         }
     }
@@ -241,12 +245,12 @@ impl ContentReader<'_> {
     fn take(&mut self, outcome: Outcome, deferred: Option<&mut Deferred>) -> Option<Failure> {
         let (blob, url, failure) = match outcome {
             Outcome::Skipped => {
-                self.ledger().duplicate();
+                self.window_coverage().add_duplicate();
                 return None;
             }
             Outcome::Received(blob, _, Ok(kept)) => {
                 let counted = self.delivered.add(kept);
-                self.ledger().fetched(counted);
+                self.window_coverage().add_fetched_blob(counted);
                 self.refusals = 0;
                 self.progress.settle(fingerprint(&blob));
                 return None;
@@ -254,14 +258,14 @@ impl ContentReader<'_> {
             Outcome::Refused(blob, failure) => (blob, None, failure),
             Outcome::Received(blob, url, Err(failure)) => (blob, Some(url), failure),
         };
-        match judge(&blob, failure, self.now) {
-            Failed::Stop(failure) => Some(failure),
-            Failed::Lost(why, failure) => {
+        match classify(&blob, failure, self.now) {
+            FailureClass::Stop(failure) => Some(failure),
+            FailureClass::Lost(why, failure) => {
                 self.lose(&blob, why, failure);
                 None
             }
-            Failed::ForNow(failure) => self.fail(blob, (url, deferred), failure),
-            Failed::NoMemory(failure) => {
+            FailureClass::ForNow(failure) => self.fail(blob, (url, deferred), failure),
+            FailureClass::NoMemory(failure) => {
                 // It stays unsettled: the next run requests it again.
                 if let (Some(url), Some(deferred)) = (url, deferred) {
                     deferred.push((blob, url, failure));
@@ -271,9 +275,10 @@ impl ContentReader<'_> {
         }
     }
 
-    fn lose(&mut self, blob: &Blob, why: ledger::Absence, failure: Failure) {
+    fn lose(&mut self, blob: &Blob, why: GapCause, failure: Failure) {
         let code = failure.vendor_code().map(str::to_owned);
-        self.ledger().absent(blob.name(), why, code.as_deref());
+        self.window_coverage()
+            .add_missing_blob(blob.name(), why, code.as_deref());
         self.progress.settle(fingerprint(blob));
         self.faults.add_blob(blob.name(), why, failure);
     }
@@ -312,20 +317,21 @@ impl ContentReader<'_> {
 
     /// The blob failed for the moment, and is not requested again in this run.
     fn queue(&mut self, blob: &Blob, failure: Failure) {
-        let why = ledger::Absence::Failed { again: true };
+        let why = GapCause::Failed { again: true };
         let code = failure.vendor_code().map(str::to_owned);
-        self.ledger().absent(blob.name(), why, code.as_deref());
+        self.window_coverage()
+            .add_missing_blob(blob.name(), why, code.as_deref());
         self.progress.fail(fingerprint(blob));
         self.faults.add_blob(blob.name(), why, failure);
     }
 }
 
 /// A listing that would be the same the next time.
-fn unusable(words: &str) -> Failure {
-    Failure::new(ErrorKind::BadResponse, words).with_detail(Detail::Permanent)
+fn unusable(message: &str) -> Failure {
+    Failure::new(ErrorKind::BadResponse, message).with_detail(Detail::Permanent)
 }
 
-async fn carry_out(
+async fn execute(
     feed: &Feed<'_>,
     task: Task,
     (filter, repeat): (&Filter, Repeat),

@@ -22,10 +22,10 @@ use chrono::{DateTime, Utc};
 use futures_util::future::join;
 use tokio::sync::Semaphore;
 
+use crate::microsoft::coverage::{Counted, CoverageBuilder};
 use crate::microsoft::feed::Feed;
 use crate::microsoft::feed::content::Kept;
 use crate::microsoft::feed::filter::{Filter, Wanted};
-use crate::microsoft::ledger::{Counted, Ledger};
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::memory::is_memory;
 use crate::net::{Held, Links};
@@ -38,7 +38,7 @@ use crate::ops::{Call, subscriptions};
 use crate::protocol::{Failure, Warning};
 use crate::when::rfc3339;
 
-pub(in crate::ops) use outcome::{Faults, Part, ReadOutcome, changed_records, document};
+pub(in crate::ops) use outcome::{Faults, ReadOutcome, ReadReport, changed_records, document};
 
 /// Downloads at the same time.
 const SLOTS: usize = 8;
@@ -59,7 +59,7 @@ pub(in crate::ops) struct ReadPlan {
 
 /// How a reading ended.
 #[derive(Debug)]
-pub(in crate::ops) enum End {
+pub(in crate::ops) enum ReadEnd {
     /// Everything was listed, and every download was started.
     Done,
     /// The limit of the caller is reached.
@@ -113,8 +113,8 @@ impl RecordFilter {
     pub(in crate::ops) fn warnings(&self, before: Option<Fingerprint>) -> Vec<Warning> {
         let mut warnings = self.filter.warnings();
         if before.is_some_and(|before| before != self.fingerprint) {
-            let words = "The filters differ from those of the last run; what was collected until then was filtered by those.";
-            warnings.push(Warning::new("filter_changed", words));
+            let message = "The filters differ from those of the last run; what was collected until then was filtered by those.";
+            warnings.push(Warning::new("filter_changed", message));
         }
         warnings
     }
@@ -141,7 +141,7 @@ pub(in crate::ops) async fn read(call: &Call<'_>, plan: ReadPlan, filter: &Filte
 }
 
 /// Reads nothing: the run ended before it was this content type's turn.
-pub(in crate::ops) fn skip(call: &Call<'_>, plan: ReadPlan, end: End) -> ReadOutcome {
+pub(in crate::ops) fn skip(call: &Call<'_>, plan: ReadPlan, end: ReadEnd) -> ReadOutcome {
     let mut reader = ContentReader::new(call, plan);
     reader.progress.cut();
     ReadOutcome::new(reader, end)
@@ -176,9 +176,9 @@ struct ContentReader<'a> {
     progress: Progress,
     delivered: Delivered,
     /// One for each window that was listed.
-    coverage: Vec<Ledger>,
+    coverage: Vec<CoverageBuilder>,
     /// Gaps that belong to no window.
-    lost: Ledger,
+    lost: CoverageBuilder,
     faults: Faults,
     warnings: Vec<Warning>,
     links: Links,
@@ -194,14 +194,15 @@ impl<'a> ContentReader<'a> {
     fn new(call: &'a Call<'a>, plan: ReadPlan) -> Self {
         let (progress, lost_span) = Progress::begin(plan.checkpoint, plan.bounds, plan.now);
         let end = progress.until();
-        let mut lost = Ledger::new(plan.content_type.name(), &TimeWindow { start: end, end });
+        let mut lost =
+            CoverageBuilder::new(plan.content_type.name(), &TimeWindow { start: end, end });
         if let Some(span) = lost_span {
-            lost.too_old(rfc3339(span.start), rfc3339(span.end));
+            lost.add_expired_span(rfc3339(span.start), rfc3339(span.end));
         }
         let mut warnings = Vec::new();
         if progress.is_ahead() {
-            let words = "The state is ahead of the service's time, so nothing was listed; the next run resumes when that time has come.";
-            warnings.push(Warning::new("clocks_differ", words));
+            let message = "The state is ahead of the service's time, so nothing was listed; the next run resumes when that time has come.";
+            warnings.push(Warning::new("clocks_differ", message));
         }
         ContentReader {
             call,
@@ -228,35 +229,36 @@ impl<'a> ContentReader<'a> {
     }
 
     /// Lists the windows and downloads what is new.
-    async fn read_new(&mut self, filter: &Filter, slots: &Slots) -> End {
+    async fn read_new(&mut self, filter: &Filter, slots: &Slots) -> ReadEnd {
         for window in self.progress.windows() {
             self.coverage
-                .push(Ledger::new(self.content_type.name(), &window));
+                .push(CoverageBuilder::new(self.content_type.name(), &window));
             self.progress.window(&window);
             self.last_listed = window.start;
             let mut deferred = blobs::Deferred::new();
             let end = self.pages((&window, &mut deferred), filter, slots).await;
             let end = end.unwrap_or_else(|failure| {
                 if is_memory(&failure) {
-                    End::Limited
+                    ReadEnd::Limited
                 } else {
-                    End::Broken(failure)
+                    ReadEnd::Broken(failure)
                 }
             });
-            let is_listed = matches!(end, End::Done);
-            if matches!(end, End::Limited | End::Broken(_)) {
+            let is_listed = matches!(end, ReadEnd::Done);
+            if matches!(end, ReadEnd::Limited | ReadEnd::Broken(_)) {
                 self.progress.cut();
             }
             let end = self.again(deferred, (end, filter, slots)).await;
-            if !matches!(end, End::Done) {
+            if !matches!(end, ReadEnd::Done) {
                 // The windows behind were not listed.
-                if is_listed && window.end < self.progress.until() && !matches!(end, End::Full) {
+                if is_listed && window.end < self.progress.until() && !matches!(end, ReadEnd::Full)
+                {
                     self.progress.cut();
                 }
                 return end;
             }
         }
-        End::Done
+        ReadEnd::Done
     }
 
     /// Reads page after page. Errors: a page did not come, or its link leads astray.
@@ -265,28 +267,28 @@ impl<'a> ContentReader<'a> {
         (window, deferred): (&TimeWindow, &mut blobs::Deferred),
         filter: &Filter,
         slots: &Slots,
-    ) -> Result<End, Failure> {
+    ) -> Result<ReadEnd, Failure> {
         let call = self.call;
         let feed = Feed::new(call.http, call.tokens, call.connection);
         let first = feed.content_url(self.content_type, window).await?;
         self.links.visited(&first);
         let mut page = feed.content(first).await?;
         loop {
-            self.ledger().listing();
+            self.window_coverage().add_listing_page();
             let tasks = self.list(page.blobs, window);
             let end = self
                 .download(&feed, (tasks, deferred), (filter, slots))
                 .await;
             let end = match end {
-                End::Done if page.next.is_some() && self.is_limited() => End::Limited,
+                ReadEnd::Done if page.next.is_some() && self.is_limited() => ReadEnd::Limited,
                 end => end,
             };
-            if matches!(end, End::Limited | End::Full) {
+            if matches!(end, ReadEnd::Limited | ReadEnd::Full) {
                 // A failure shortens the look ahead, and not what was delivered.
                 let _ = self.look_ahead(&feed, page.next, window).await;
                 return Ok(end);
             }
-            let (End::Done, Some(link)) = (&end, page.next) else {
+            let (ReadEnd::Done, Some(link)) = (&end, page.next) else {
                 return Ok(end);
             };
             page = feed.content(self.links.follow(&link)?).await?;
@@ -308,7 +310,7 @@ impl<'a> ContentReader<'a> {
             && let Some(link) = next.take()
         {
             let page = feed.content(self.links.follow(&link)?).await?;
-            self.ledger().listing();
+            self.window_coverage().add_listing_page();
             for blob in page.blobs {
                 let listed = (blobs::fingerprint(&blob), self.available(&blob, window));
                 self.progress.list_ahead(listed, blob.name(), watermark);
@@ -319,13 +321,13 @@ impl<'a> ContentReader<'a> {
     }
 
     /// The coverage of the window that is being read.
-    fn ledger(&mut self) -> &mut Ledger {
+    fn window_coverage(&mut self) -> &mut CoverageBuilder {
         self.coverage.last_mut().unwrap_or(&mut self.lost)
     }
 
     /// Whether the limit of the caller is reached.
     fn is_limited(&self) -> bool {
-        let kept: u64 = self.coverage.iter().map(Ledger::kept).sum();
+        let kept: u64 = self.coverage.iter().map(CoverageBuilder::kept).sum();
         let max = self.call.limits.max_events;
         max.is_some_and(|max| self.delivered.before + kept >= max)
     }

@@ -5,9 +5,9 @@
 
 use std::num::NonZeroU64;
 
-use super::{ContentReader, Delivered, End};
+use super::{ContentReader, Delivered, ReadEnd};
 use crate::json::Document;
-use crate::microsoft::ledger::{Absence, Ledger};
+use crate::microsoft::coverage::{CoverageBuilder, GapCause};
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::ops::resume::checkpoint::{Checkpoint, Closed, Progress};
 use crate::ops::resume::records::SeenRecords;
@@ -17,17 +17,17 @@ use crate::when::rfc3339;
 /// What a reading came to, before it is known how many fingerprints the state has room for.
 pub(in crate::ops) struct ReadOutcome {
     pub(in crate::ops) content_type: ContentType,
-    end: End,
+    end: ReadEnd,
     progress: Progress,
     delivered: Delivered,
-    coverage: Vec<Ledger>,
-    lost: Ledger,
+    coverage: Vec<CoverageBuilder>,
+    lost: CoverageBuilder,
     faults: Faults,
     warnings: Vec<Warning>,
 }
 
 /// What a reading came to.
-pub(in crate::ops) struct Part {
+pub(in crate::ops) struct ReadReport {
     /// The records as an array that is not closed yet.
     pub(in crate::ops) text: String,
     pub(in crate::ops) coverage: Coverage,
@@ -46,7 +46,7 @@ pub(in crate::ops) struct Part {
 }
 
 impl ReadOutcome {
-    pub(super) fn new(reader: ContentReader<'_>, end: End) -> Self {
+    pub(super) fn new(reader: ContentReader<'_>, end: ReadEnd) -> Self {
         ReadOutcome {
             content_type: reader.content_type,
             end,
@@ -61,7 +61,7 @@ impl ReadOutcome {
 
     /// Records delivered in this run, with those before.
     pub(in crate::ops) fn delivered(&self) -> u64 {
-        self.delivered.before + self.coverage.iter().map(Ledger::kept).sum::<u64>()
+        self.delivered.before + self.coverage.iter().map(CoverageBuilder::kept).sum::<u64>()
     }
 
     /// The records that were seen, for the next reading of the run.
@@ -72,7 +72,7 @@ impl ReadOutcome {
     /// What ended the reading before its end.
     pub(in crate::ops) fn broken(&self) -> Option<&Failure> {
         match &self.end {
-            End::Broken(failure) => Some(failure),
+            ReadEnd::Broken(failure) => Some(failure),
             _ => None,
         }
     }
@@ -83,7 +83,7 @@ impl ReadOutcome {
     }
 
     /// Closes the reading with at most so many fingerprints.
-    pub(in crate::ops) fn close(mut self, fingerprints: usize) -> Part {
+    pub(in crate::ops) fn close(mut self, fingerprints: usize) -> ReadReport {
         let (until, bounds) = (self.progress.until(), self.progress.bounds());
         let first = self.progress.windows().first().copied();
         let closed = self.progress.close(fingerprints);
@@ -99,7 +99,7 @@ impl ReadOutcome {
             };
             let window = first.unwrap_or(none);
             self.coverage
-                .push(Ledger::new(self.content_type.name(), &window));
+                .push(CoverageBuilder::new(self.content_type.name(), &window));
         }
         let (is_dead_end, may_continue) = match self.coverage.last_mut() {
             Some(last) => close_window(last, (&self.end, rolls), (&closed, &span)),
@@ -111,26 +111,27 @@ impl ReadOutcome {
         }
         if let Some(left) = closed.shortened {
             let (left, all) = (left.num_seconds(), bounds.overlap.num_seconds());
-            let words = format!(
+            let message = format!(
                 "{}: more content became available than a state can remember. The next run looks back {left} seconds instead of {all}; content that appears later than that is not found.",
                 self.content_type
             );
-            self.warnings.push(Warning::new("overlap_shortened", words));
+            self.warnings
+                .push(Warning::new("overlap_shortened", message));
         }
         let mut coverage = Coverage {
             windows: Vec::new(),
             ..self.lost.close()
         };
-        for ledger in self.coverage {
-            coverage.add(ledger.close());
+        for window in self.coverage {
+            coverage.add(window.close());
         }
         coverage.complete = coverage.gaps.is_empty();
         self.faults.gaps = coverage.gaps.len();
         self.faults.listed = coverage.windows.iter().map(|window| window.listed).sum();
-        if let End::Broken(failure) = self.end {
+        if let ReadEnd::Broken(failure) = self.end {
             self.faults.broken = Some(failure);
         }
-        Part {
+        ReadReport {
             text: self.delivered.text,
             coverage,
             checkpoint: closed.checkpoint,
@@ -148,30 +149,30 @@ impl ReadOutcome {
 /// Adds to the last window what the end of the reading means. Returns whether the reading would end
 /// there again, and whether it makes sense to continue now.
 fn close_window(
-    last: &mut Ledger,
-    (end, rolls): (&End, bool),
+    last: &mut CoverageBuilder,
+    (end, rolls): (&ReadEnd, bool),
     (closed, span): (&Closed, &TimeWindow),
 ) -> (bool, bool) {
     for name in &closed.dropped {
-        last.absent(name, Absence::Failed { again: false }, None);
+        last.add_missing_blob(name, GapCause::Failed { again: false }, None);
     }
     if let Some(skipped) = &closed.skipped {
-        last.broken_off(named(skipped), None, true);
+        last.add_interrupted_span(named(skipped), None, true);
     }
     match end {
-        End::Done | End::Full => (false, true),
-        End::Limited => {
-            last.limited();
+        ReadEnd::Done | ReadEnd::Full => (false, true),
+        ReadEnd::Limited => {
+            last.set_limited();
             (false, true)
         }
-        End::Broken(failure) => {
+        ReadEnd::Broken(failure) => {
             let is_dead_end = !rolls
                 && failure.kind() == ErrorKind::BadResponse
                 && failure.detail() == Some(Detail::Permanent);
             if closed.is_open && span.start < span.end {
-                last.broken_off(named(span), failure.vendor_code(), is_dead_end);
+                last.add_interrupted_span(named(span), failure.vendor_code(), is_dead_end);
             } else if closed.is_open {
-                last.interrupted(None, failure.vendor_code(), is_dead_end);
+                last.add_interruption(None, failure.vendor_code(), is_dead_end);
             }
             (is_dead_end, failure.kind().retryable())
         }
@@ -182,7 +183,7 @@ fn named(span: &TimeWindow) -> (String, String) {
     (rfc3339(span.start), rfc3339(span.end))
 }
 
-impl Part {
+impl ReadReport {
     /// Whether nothing was delivered, for a cause other than age.
     pub(in crate::ops) fn is_fruitless(&self) -> bool {
         self.blobs == 0 && (self.faults.broken.is_some() || !self.faults.failed.is_empty())
@@ -229,12 +230,12 @@ impl Faults {
     }
 
     /// Adds a blob that was not delivered.
-    pub(super) fn add_blob(&mut self, name: &str, why: Absence, failure: Failure) {
+    pub(super) fn add_blob(&mut self, name: &str, why: GapCause, failure: Failure) {
         match why {
-            Absence::Expired | Absence::Missing => {
+            GapCause::Expired | GapCause::Missing => {
                 self.aged.get_or_insert(failure);
             }
-            Absence::Failed { .. } => self.failed.push(failure.at(name)),
+            GapCause::Failed { .. } => self.failed.push(failure.at(name)),
         }
     }
 
@@ -245,8 +246,8 @@ impl Faults {
     /// A blob of the retry queue is not listed any more.
     pub(super) fn not_listed(&mut self) {
         self.aged.get_or_insert_with(|| {
-            let words = "Content that failed before is not listed any more.";
-            Failure::new(ErrorKind::Rejected, words)
+            let message = "Content that failed before is not listed any more.";
+            Failure::new(ErrorKind::Rejected, message)
         });
     }
 
@@ -275,19 +276,19 @@ impl Faults {
 /// More content became available than a state can remember, and the listing was not read.
 fn too_dense(skipped: &TimeWindow) -> Failure {
     let (from, to) = (rfc3339(skipped.start), rfc3339(skipped.end));
-    let words = format!(
+    let message = format!(
         "More content became available from {from} to {to} than a state can remember; a part of it may not have been fetched."
     );
-    Failure::new(ErrorKind::BadResponse, words)
+    Failure::new(ErrorKind::BadResponse, message)
         .cause("The run ended before the listing of this time did, and the next run cannot list it again without repeating events.")
         .advice("Request this window again without `max_events` and with a longer `timeout_ms`.")
 }
 
 fn several(first: &Failure, failed: usize, listed: u64) -> Failure {
-    let words = first.message();
+    let message = first.message();
     let what = match failed {
-        1 => format!("1 of {listed} content blobs could not be read: {words}"),
-        n => format!("{n} of {listed} content blobs could not be read; the first: {words}"),
+        1 => format!("1 of {listed} content blobs could not be read: {message}"),
+        n => format!("{n} of {listed} content blobs could not be read; the first: {message}"),
     };
     first.reworded(what)
 }
@@ -302,18 +303,18 @@ fn aged(
         return None;
     }
     let Some(first) = first else {
-        let words = "A part of the window is older than the content that the service stores.";
+        let message = "A part of the window is older than the content that the service stores.";
         return Some(
-            Failure::new(ErrorKind::Rejected, words)
+            Failure::new(ErrorKind::Rejected, message)
                 .cause(cause)
                 .advice(advice),
         );
     };
-    let words = first.message();
+    let message = first.message();
     // Those of the retry queue that are not listed any more are counted too.
     let listed = listed.max(u64::try_from(gaps).unwrap_or(u64::MAX));
     let what = format!(
-        "{gaps} of {listed} content blobs are expired or missing at the service; the first: {words}"
+        "{gaps} of {listed} content blobs are expired or missing at the service; the first: {message}"
     );
     Some(
         first
@@ -336,7 +337,7 @@ pub(in crate::ops) fn changed_records(records: u64) -> Option<Warning> {
         1 => "1 record".to_owned(),
         n => format!("{n} records"),
     };
-    let words =
+    let message =
         format!("{what} was repeated with the same ID but other content; both are delivered.");
-    Some(Warning::new("repeated_with_changes", words))
+    Some(Warning::new("repeated_with_changes", message))
 }

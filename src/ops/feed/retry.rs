@@ -6,12 +6,12 @@
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use futures_util::{StreamExt, stream};
 
-use super::blobs::{Failed, fingerprint, judge};
-use super::{ContentReader, End, SLOTS, Slots};
+use super::blobs::{FailureClass, classify, fingerprint};
+use super::{ContentReader, ReadEnd, SLOTS, Slots};
+use crate::microsoft::coverage::{CoverageBuilder, GapCause};
 use crate::microsoft::feed::Feed;
 use crate::microsoft::feed::content::{Blob, Kept};
 use crate::microsoft::feed::filter::Filter;
-use crate::microsoft::ledger::{Absence, Ledger};
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::Links;
 use crate::net::retry::Repeat;
@@ -30,7 +30,7 @@ pub(super) struct Queue<'a> {
 /// The blobs of one second.
 pub(super) struct Second {
     window: TimeWindow,
-    coverage: Ledger,
+    coverage: CoverageBuilder,
     /// Blobs that were not listed, or whose listing failed.
     missing: Vec<Fingerprint>,
     received: Vec<(Blob, Result<Kept, Failure>)>,
@@ -60,7 +60,7 @@ impl Queue<'_> {
         let window = second_of(alike[0].0);
         Second {
             window,
-            coverage: Ledger::new(self.content_type.name(), &window),
+            coverage: CoverageBuilder::new(self.content_type.name(), &window),
             missing: alike.iter().map(|(_, known)| *known).collect(),
             received: Vec::new(),
             failure: None,
@@ -89,13 +89,13 @@ impl Queue<'_> {
         links.visited(&first);
         let mut page = feed.content(first).await?;
         loop {
-            second.coverage.listing();
+            second.coverage.add_listing_page();
             for blob in page.blobs {
                 let known = fingerprint(&blob);
                 let place = second.missing.iter().position(|other| *other == known);
                 let address = blob.content_uri.as_deref().map(|link| links.check(link));
                 let (Some(place), Some(address)) = (place, address) else {
-                    second.coverage.duplicate();
+                    second.coverage.add_duplicate();
                     continue;
                 };
                 second.missing.remove(place);
@@ -122,13 +122,14 @@ impl ContentReader<'_> {
         let (due, expired) = self.progress.due_retries();
         for retry in expired.values() {
             let span = second_of(retry.available);
-            self.lost.too_old(rfc3339(span.start), rfc3339(span.end));
+            self.lost
+                .add_expired_span(rfc3339(span.start), rfc3339(span.end));
         }
         due
     }
 
     /// Accounts for the blobs of the retry queue. Returns how the reading ended.
-    pub(super) fn take_retries(&mut self, retried: Vec<Second>, mut end: End) -> End {
+    pub(super) fn take_retries(&mut self, retried: Vec<Second>, mut end: ReadEnd) -> ReadEnd {
         let mut coverage = Vec::new();
         for mut second in retried {
             let mut stopped = None;
@@ -136,8 +137,8 @@ impl ContentReader<'_> {
                 stopped = self.take_retry(&mut second, &blob, received).or(stopped);
             }
             stopped = self.take_missing(&mut second).or(stopped);
-            if let (Some(failure), false) = (stopped, matches!(end, End::Broken(_))) {
-                end = End::Broken(failure);
+            if let (Some(failure), false) = (stopped, matches!(end, ReadEnd::Broken(_))) {
+                end = ReadEnd::Broken(failure);
             }
             coverage.push(second.coverage);
         }
@@ -156,29 +157,31 @@ impl ContentReader<'_> {
         let known = fingerprint(blob);
         let failure = match received {
             Ok(kept) => {
-                second.coverage.fetched(self.delivered.add(kept));
+                second.coverage.add_fetched_blob(self.delivered.add(kept));
                 self.progress.settle_retry(known);
                 return None;
             }
             Err(failure) => failure,
         };
         let code = failure.vendor_code().map(str::to_owned);
-        let (why, failure, stopped) = match judge(blob, failure, self.now) {
-            Failed::Lost(why, failure) => {
+        let (why, failure, stopped) = match classify(blob, failure, self.now) {
+            FailureClass::Lost(why, failure) => {
                 self.progress.settle_retry(known);
                 (why, failure, None)
             }
-            Failed::NoMemory(failure) => (Absence::Failed { again: true }, failure, None),
-            Failed::ForNow(failure) => {
+            FailureClass::NoMemory(failure) => (GapCause::Failed { again: true }, failure, None),
+            FailureClass::ForNow(failure) => {
                 self.progress.fail_retry(known);
-                (Absence::Failed { again: true }, failure, None)
+                (GapCause::Failed { again: true }, failure, None)
             }
-            Failed::Stop(failure) => {
-                let why = Absence::Failed { again: true };
+            FailureClass::Stop(failure) => {
+                let why = GapCause::Failed { again: true };
                 (why, failure.again(), Some(failure))
             }
         };
-        second.coverage.absent(blob.name(), why, code.as_deref());
+        second
+            .coverage
+            .add_missing_blob(blob.name(), why, code.as_deref());
         if stopped.is_none() {
             self.faults.add_blob(blob.name(), why, failure);
         }
@@ -195,13 +198,13 @@ impl ContentReader<'_> {
             for known in &second.missing {
                 self.progress.fail_retry(*known);
             }
-            second.coverage.unlisted(from, to);
+            second.coverage.add_unlisted_span(from, to);
             self.faults.not_listed();
             return None;
         };
         second
             .coverage
-            .broken_off((from, to), failure.vendor_code(), false);
+            .add_interrupted_span((from, to), failure.vendor_code(), false);
         self.note(failure)
     }
 

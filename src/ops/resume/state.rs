@@ -46,13 +46,13 @@ pub(in crate::ops) fn resume<'a>(
 ///
 /// Errors: the state is stored under a name.
 pub(in crate::ops) fn foreign(call: &Call<'_>) -> Result<Warning, Failure> {
-    let words = "The state belongs to another connection or to other inputs";
+    let message = "The state belongs to another connection or to other inputs";
     if call.kept {
-        return Err(Failure::invalid_input("/state", format!("{words}."))
+        return Err(Failure::invalid_input("/state", format!("{message}."))
             .advice("Use another name for other inputs; each position has its own."));
     }
-    let words = format!("{words}. It was ignored, and this run starts again.");
-    Ok(Warning::new("state_ignored", words).at("/state"))
+    let message = format!("{message}. It was ignored, and this run starts again.");
+    Ok(Warning::new("state_ignored", message).at("/state"))
 }
 
 /// Reads the members of a state or of a part of it.
@@ -75,7 +75,7 @@ pub(in crate::ops) fn is_plausible(time: DateTime<Utc>, now: DateTime<Utc>) -> b
 
 /// A state that no run has written.
 pub(in crate::ops) fn invalid_state() -> Failure {
-    let words = "The state is not one of ours: its members are not those that were written.";
-    Failure::invalid_input("/state/resume", words)
+    let message = "The state is not one of ours: its members are not those that were written.";
+    Failure::invalid_input("/state/resume", message)
         .advice("Send the state of the last result unchanged, or none.")
 }

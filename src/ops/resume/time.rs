@@ -31,8 +31,8 @@ pub(in crate::ops) fn clocks_differ(call: &Call<'_>) -> Option<Warning> {
         "behind"
     };
     let minutes = skew.num_minutes().abs();
-    let words = format!(
+    let message = format!(
         "The clock of this machine is {minutes} minutes {which} the service's. The service's time was used; correct the clock."
     );
-    Some(Warning::new("clocks_differ", words))
+    Some(Warning::new("clocks_differ", message))
 }

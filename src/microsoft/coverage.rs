@@ -20,7 +20,7 @@ pub struct Counted {
 
 /// Why a listed blob's records are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absence {
+pub enum GapCause {
     /// The service does not keep it any more.
     Expired,
     /// The service does not have it.
@@ -32,27 +32,27 @@ pub enum Absence {
     },
 }
 
-impl Absence {
+impl GapCause {
     fn cause(self) -> &'static str {
         match self {
-            Absence::Expired => "expired",
-            Absence::Missing => "missing",
-            Absence::Failed { .. } => "failed",
+            GapCause::Expired => "expired",
+            GapCause::Missing => "missing",
+            GapCause::Failed { .. } => "failed",
         }
     }
 }
 
 /// The account of one scope and window.
 #[derive(Clone, Debug)]
-pub struct Ledger {
+pub struct CoverageBuilder {
     window: Window,
     gaps: Vec<Gap>,
 }
 
-impl Ledger {
+impl CoverageBuilder {
     /// An empty account.
     pub fn new(scope: &str, window: &TimeWindow) -> Self {
-        Ledger {
+        CoverageBuilder {
             window: Window {
                 scope: scope.to_owned(),
                 from: rfc3339(window.start),
@@ -64,13 +64,13 @@ impl Ledger {
     }
 
     /// A page of `received` records, of which `kept` are delivered and `repeated` were before.
-    pub fn page(&mut self, received: usize, (kept, repeated): (usize, usize)) {
+    pub fn add_page(&mut self, received: usize, (kept, repeated): (usize, usize)) {
         self.window.pages += 1;
-        self.records_of_page(received, (kept, repeated));
+        self.add_page_records(received, (kept, repeated));
     }
 
-    /// The same for records whose pages were counted by [`Ledger::listing`].
-    pub fn records_of_page(&mut self, received: usize, (kept, repeated): (usize, usize)) {
+    /// The same for records whose pages were counted by [`CoverageBuilder::listing`].
+    pub fn add_page_records(&mut self, received: usize, (kept, repeated): (usize, usize)) {
         let counts = [received, kept, repeated].map(|n| u64::try_from(n).unwrap_or(u64::MAX));
         let [received, kept, repeated] = counts;
         let window = &mut self.window;
@@ -83,12 +83,12 @@ impl Ledger {
     }
 
     /// A page of a listing of blobs; what becomes of them is told one by one.
-    pub fn listing(&mut self) {
+    pub fn add_listing_page(&mut self) {
         self.window.pages += 1;
     }
 
     /// A listed blob that was fetched.
-    pub fn fetched(&mut self, blob: Counted) {
+    pub fn add_fetched_blob(&mut self, blob: Counted) {
         let window = &mut self.window;
         window.listed += 1;
         window.fetched += 1;
@@ -99,18 +99,18 @@ impl Ledger {
     }
 
     /// A blob that was listed before.
-    pub fn duplicate(&mut self) {
+    pub fn add_duplicate(&mut self) {
         self.window.listed += 1;
         self.window.duplicate += 1;
     }
 
     /// A listed blob whose records are missing: a gap.
-    pub fn absent(&mut self, blob: &str, why: Absence, code: Option<&str>) {
+    pub fn add_missing_blob(&mut self, blob: &str, why: GapCause, code: Option<&str>) {
         let window = &mut self.window;
         window.listed += 1;
         match why {
-            Absence::Expired => window.expired += 1,
-            Absence::Missing | Absence::Failed { .. } => window.failed += 1,
+            GapCause::Expired => window.expired += 1,
+            GapCause::Missing | GapCause::Failed { .. } => window.failed += 1,
         }
         self.gaps.push(Gap {
             scope: window.scope.clone(),
@@ -119,12 +119,12 @@ impl Ledger {
             to: None,
             cause: why.cause().to_owned(),
             code: code.map(str::to_owned),
-            lost: why != Absence::Failed { again: true },
+            lost: why != GapCause::Failed { again: true },
         });
     }
 
     /// A span that the service does not keep any more.
-    pub fn too_old(&mut self, from: String, to: String) {
+    pub fn add_expired_span(&mut self, from: String, to: String) {
         self.gaps.push(Gap {
             scope: self.window.scope.clone(),
             id: None,
@@ -137,29 +137,34 @@ impl Ledger {
     }
 
     /// That span was not read.
-    pub fn broken_off(&mut self, (from, to): (String, String), code: Option<&str>, lost: bool) {
-        self.interrupted(Some(to), code, lost);
+    pub fn add_interrupted_span(
+        &mut self,
+        (from, to): (String, String),
+        code: Option<&str>,
+        lost: bool,
+    ) {
+        self.add_interruption(Some(to), code, lost);
         if let Some(gap) = self.gaps.last_mut() {
             gap.from = Some(from);
         }
     }
 
     /// Something in that span failed before and is not listed any more; it is looked for again.
-    pub fn unlisted(&mut self, from: String, to: String) {
-        self.broken_off((from, to), None, false);
+    pub fn add_unlisted_span(&mut self, from: String, to: String) {
+        self.add_interrupted_span((from, to), None, false);
         if let Some(gap) = self.gaps.last_mut() {
             "missing".clone_into(&mut gap.cause);
         }
     }
 
     /// A limit that the caller asked for cut the window short.
-    pub fn limited(&mut self) {
+    pub fn set_limited(&mut self) {
         self.window.limited = true;
     }
 
     /// The listing broke off; what is missing lies before `to` (the window's end, if nothing came).
     /// `lost` when no state leads on from here.
-    pub fn interrupted(&mut self, to: Option<String>, code: Option<&str>, lost: bool) {
+    pub fn add_interruption(&mut self, to: Option<String>, code: Option<&str>, lost: bool) {
         self.gaps.push(Gap {
             scope: self.window.scope.clone(),
             id: None,
@@ -208,21 +213,21 @@ mod tests {
             start: at("2026-09-20"),
             end: at("2026-09-21"),
         };
-        let mut ledger = Ledger::new("Audit.Exchange", &window);
-        ledger.listing();
-        ledger.fetched(Counted {
+        let mut coverage = CoverageBuilder::new("Audit.Exchange", &window);
+        coverage.add_listing_page();
+        coverage.add_fetched_blob(Counted {
             records: 10,
             kept: 4,
             repeated: 1,
         });
-        ledger.duplicate();
-        ledger.absent("a", Absence::Expired, Some("AF20051"));
-        ledger.absent("b", Absence::Missing, Some("AF20050"));
-        ledger.absent("c", Absence::Failed { again: true }, None);
-        ledger.absent("d", Absence::Failed { again: false }, None);
+        coverage.add_duplicate();
+        coverage.add_missing_blob("a", GapCause::Expired, Some("AF20051"));
+        coverage.add_missing_blob("b", GapCause::Missing, Some("AF20050"));
+        coverage.add_missing_blob("c", GapCause::Failed { again: true }, None);
+        coverage.add_missing_blob("d", GapCause::Failed { again: false }, None);
         let [from, to] = ["2026-09-20T12:00:00Z", "2026-09-21T00:00:00Z"].map(str::to_owned);
-        ledger.broken_off((from, to), None, false);
-        let coverage = ledger.close();
+        coverage.add_interrupted_span((from, to), None, false);
+        let coverage = coverage.close();
         let window = &coverage.windows[0];
         assert!(window.balances() && !coverage.complete);
         assert_eq!((window.listed, window.filtered, window.failed), (6, 5, 3));
@@ -241,13 +246,13 @@ mod tests {
             start: at("2026-09-20"),
             end: at("2026-09-21"),
         };
-        let mut ledger = Ledger::new("alerts", &window);
-        ledger.page(5, (5, 0));
-        ledger.page(5, (1, 1));
-        ledger.limited();
-        assert!(ledger.clone().close().complete);
-        ledger.interrupted(None, Some("x"), false);
-        let coverage = ledger.close();
+        let mut coverage = CoverageBuilder::new("alerts", &window);
+        coverage.add_page(5, (5, 0));
+        coverage.add_page(5, (1, 1));
+        coverage.set_limited();
+        assert!(coverage.clone().close().complete);
+        coverage.add_interruption(None, Some("x"), false);
+        let coverage = coverage.close();
         assert!(!coverage.complete);
         let window = &coverage.windows[0];
         assert!(window.balances() && window.limited);
