@@ -48,7 +48,7 @@ pub struct Fetch {
     pub api_version: ApiVersion,
     /// Start of the window, inclusive, RFC 3339. Set both times or neither. Default: the last 24 hours.
     pub start_time: Option<String>,
-    /// ListingEnd of the window, exclusive, RFC 3339; at most 24 hours after the start.
+    /// End of the window, exclusive, RFC 3339; at most 24 hours after the start.
     pub end_time: Option<String>,
     /// The maximum number of alerts, the most recent first.
     pub top: Option<NonZeroU64>,

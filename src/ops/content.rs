@@ -31,7 +31,7 @@ pub struct List {
     /// times or neither. Default: the last 24 hours.
     #[serde(default)]
     pub start_time: Option<String>,
-    /// ReadEnd of the window, exclusive, RFC 3339; at most 24 hours after the start.
+    /// End of the window, exclusive, RFC 3339; at most 24 hours after the start.
     #[serde(default)]
     pub end_time: Option<String>,
     /// Only records of these users: `UserId`, or a person in a data loss prevention record.

@@ -34,7 +34,7 @@ const TRUSTED: TimeDelta = TimeDelta::hours(24);
 pub(super) struct Round {
     /// Start of the span, inclusive.
     pub(super) from: DateTime<Utc>,
-    /// ListingEnd of the span, exclusive. `None` until the service has given its time.
+    /// End of the span, exclusive. `None` until the service has given its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) to: Option<DateTime<Utc>>,
     /// Where the rest of the span starts, or where it ends if it is listed newest first.

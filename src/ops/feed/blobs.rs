@@ -140,7 +140,7 @@ impl ContentReader<'_> {
             match self.take(outcome, Some(deferred)) {
                 // A failure is reported before a limit.
                 Some(failure) if !matches!(end, ReadEnd::Broken(_)) => {
-                    end = ReadEnd::Broken(failure)
+                    end = ReadEnd::Broken(failure);
                 }
                 _ => {}
             }
@@ -180,7 +180,7 @@ impl ContentReader<'_> {
         while let Some(outcome) = outcomes.next().await {
             match self.take(outcome, None) {
                 Some(failure) if !matches!(end, ReadEnd::Broken(_)) => {
-                    end = ReadEnd::Broken(failure)
+                    end = ReadEnd::Broken(failure);
                 }
                 _ => {}
             }
