@@ -68,8 +68,8 @@ pub(super) fn strike(
     redactor: &Redactor,
     stop: &dyn Fn() -> bool,
 ) -> Result<(), Stopped> {
-    let words = |text: &mut String| *text = redactor.words(text);
-    let name = |text: &mut String| *text = redactor.name(text);
+    let words = |text: &mut String| *text = redactor.redact_text(text);
+    let name = |text: &mut String| *text = redactor.redact_name(text);
     words(&mut result.result);
     result.id.iter_mut().for_each(name);
     result.readable.iter_mut().for_each(words);
@@ -85,11 +85,11 @@ pub(super) fn strike(
             gap.id.iter_mut().chain(&mut gap.code).for_each(name);
         }
     }
-    if redactor.is_idle() {
+    if redactor.is_empty() {
         return Ok(());
     }
     let document = |document: &mut Document| -> Result<(), Stopped> {
-        *document = redactor.document(document, stop)?;
+        *document = redactor.redact_document(document, stop)?;
         Ok(())
     };
     let raw = result.raw_data.clone();
@@ -115,10 +115,10 @@ fn strike_event(
     redactor: &Redactor,
     stop: &dyn Fn() -> bool,
 ) -> Result<(), Stopped> {
-    event.key = redactor.name(&event.key);
+    event.key = redactor.redact_name(&event.key);
     let Fields(fields) = &mut event.fields;
     for (_, value) in fields {
-        if let Some(struck) = redactor.value(value, stop)? {
+        if let Some(struck) = redactor.redact_value(value, stop)? {
             *value = struck;
         }
     }
@@ -126,8 +126,8 @@ fn strike_event(
 }
 
 fn strike_error(error: &mut ErrorBlock, redactor: &Redactor) {
-    let words = |text: &mut String| *text = redactor.words(text);
-    let name = |text: &mut String| *text = redactor.name(text);
+    let words = |text: &mut String| *text = redactor.redact_text(text);
+    let name = |text: &mut String| *text = redactor.redact_name(text);
     for text in [&mut error.message, &mut error.cause, &mut error.assistance] {
         words(text);
     }

@@ -1,7 +1,7 @@
-//! The canonical form of JSON text, for hashes that do not depend on how a tool writes JSON.
+//! The canonical form of JSON text. Its hash does not change when a tool rewrites the JSON.
 //!
-//! Tools that read and write JSON change white space, escapes and the spelling of numbers. The
-//! canonical form has one spelling of each:
+//! Tools that read and write JSON change white space, escapes and the format of numbers. The
+//! canonical form has exactly one way to write each of them:
 //!
 //! * no white space outside strings;
 //! * in strings only the escapes that JSON requires, in their short form where there is one; a lone
@@ -16,8 +16,7 @@ use std::ops::Range;
 use crate::json::rewrite::Rewrite;
 use crate::json::{escapes, scan};
 
-/// The canonical form of JSON text, which must be valid. Text that already is canonical is returned
-/// without a copy.
+/// The canonical form of valid JSON text. Text that already is canonical is not copied.
 pub fn canonical(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
     let mut out = Rewrite::new(text);
@@ -49,7 +48,7 @@ pub fn canonical(text: &str) -> Cow<'_, str> {
     out.finish()
 }
 
-/// The canonical form of a number; `None` if it is as written.
+/// The canonical form of a number; `None` if it already is canonical.
 fn number(written: &str) -> Option<String> {
     if !written.contains(['.', 'e', 'E']) {
         return None;
@@ -102,7 +101,7 @@ mod tests {
     use std::fmt::Write as _;
 
     #[test]
-    fn each_spelling_of_a_value_has_one_form() {
+    fn every_way_to_write_a_value_has_the_same_form() {
         for (written, form) in [
             (
                 "{ \"b\" : [ 1 , 2 ] ,\n\t\"a\":{ } }",
@@ -132,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn canonical_text_is_not_copied_and_order_counts() {
+    fn canonical_text_is_not_copied_and_order_matters() {
         let text = r#"{"b":"é \n \" \u001f","a":[1,1.5,{}],"a":null}"#;
         assert!(matches!(canonical(text), Cow::Borrowed(same) if same == text));
         assert_ne!(canonical(r#"{"a":1,"b":2}"#), canonical(r#"{"b":2,"a":1}"#));
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_json_does_not_panic() {
+    fn invalid_text_does_not_panic() {
         for text in [
             "\"",
             "\"\\",
@@ -155,7 +154,7 @@ mod tests {
         }
     }
 
-    /// JSON that has one spelling: what a tool reads.
+    /// A random value.
     fn value() -> impl Strategy<Value = serde_json::Value> {
         let scalar = prop_oneof![
             Just(serde_json::Value::Null),
@@ -179,7 +178,7 @@ mod tests {
         })
     }
 
-    /// Writes a value as some tool does; each choice takes the next of `dice`.
+    /// Writes a value as a tool might; each choice uses the next number of `dice`.
     fn write(value: &serde_json::Value, dice: &mut dyn Iterator<Item = u8>, out: &mut String) {
         let blank = |dice: &mut dyn Iterator<Item = u8>| {
             ["", "", " ", "\n  ", "\t"][usize::from(dice.next().unwrap_or(0)) % 5]
@@ -246,7 +245,7 @@ mod tests {
         out.push('"');
     }
 
-    /// Do two values say the same? An integer and a double do if they are one number.
+    /// Are two values equal? An integer and a double are if they are the same number.
     fn same(one: &serde_json::Value, other: &serde_json::Value) -> bool {
         use serde_json::Value::{Array, Number, Object};
         match (one, other) {
@@ -262,7 +261,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rewriting_keeps_the_form_and_another_value_changes_it(
+        fn form_is_the_same_for_equal_values_only(
             (one, other) in (value(), value()),
             dice in proptest::collection::vec(any::<u8>(), 1..200),
         ) {

@@ -1,4 +1,4 @@
-//! JSON as bytes: documents, positions, splitting, the canonical form, and the search for secrets.
+//! JSON as text: documents, positions, splitting, the canonical form, and the search for secrets.
 //!
 //! Records stay text from the response to the result, so digits, escapes, member order and repeated
 //! members are preserved. Imports no other module of this crate, and knows no service and no
@@ -8,13 +8,13 @@ pub mod canonical;
 pub mod document;
 pub mod whitespace;
 
-mod escapes;
-mod rewrite;
-
 pub(crate) mod scan;
 pub(crate) mod search;
 pub(crate) mod splitter;
 pub(crate) mod tape;
+
+mod escapes;
+mod rewrite;
 
 pub use document::Document;
 pub use search::{REDACTED, Stopped};

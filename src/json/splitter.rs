@@ -1,67 +1,53 @@
-//! A JSON array that comes in pieces, split into its elements.
+//! Splits a JSON array that is received in pieces into its elements.
 //!
-//! Only the element that is not complete yet is kept, so memory is bounded by the largest record
-//! and not by the answer. It finds where elements end and checks what stands between them; whether
-//! an element itself is JSON is checked by whoever reads it.
+//! Only the incomplete element is buffered, so memory is bounded by the largest element. Checks the
+//! syntax between elements; the caller parses the elements.
 
 use crate::json::document::MAX_DEPTH;
 
-/// The largest element, in bytes.
+/// The maximum size of an element, in bytes.
 const MAX_ELEMENT: usize = 16 * 1024 * 1024;
 
-/// Where in the array the next byte stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    /// Before the opening bracket.
-    Before,
-    /// After so many bytes of a byte order mark.
-    Mark(usize),
-    /// After the opening bracket: an element or the end.
-    First,
-    /// After a comma: an element.
-    Next,
-    /// Inside an element.
+/// What the next byte can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Expected {
+    /// The opening bracket.
+    #[default]
+    Array,
+    /// The next byte of a byte order mark of which so many bytes were read.
+    ByteOrderMark(usize),
+    /// The first element or the end of the array.
+    FirstOrEnd,
+    /// An element: a comma was read.
+    Element,
+    /// Part of an element.
     Inside,
-    /// After an element: a comma or the end.
-    Behind,
-    /// After the closing bracket.
-    After,
+    /// A comma or the end of the array.
+    CommaOrEnd,
+    /// White space: the array is complete.
+    Nothing,
 }
 
-/// Splits an array as it comes.
-#[derive(Debug)]
+/// Splits an array while it is received.
+#[derive(Debug, Default)]
 pub(crate) struct Splitter {
-    place: Place,
-    /// The bytes of the element that is not complete yet.
-    held: Vec<u8>,
+    expected: Expected,
+    /// The incomplete element.
+    buffer: Vec<u8>,
     /// Open objects and arrays inside the element.
     depth: usize,
-    quoted: bool,
-    escaped: bool,
-    /// Bytes seen before the piece at hand.
+    in_string: bool,
+    /// Does the next byte belong to an escape?
+    is_escaped: bool,
+    /// Bytes read before this piece.
     offset: usize,
-    /// Was an element larger than allowed?
     is_too_large: bool,
 }
 
-impl Default for Splitter {
-    fn default() -> Self {
-        Splitter {
-            place: Place::Before,
-            held: Vec::new(),
-            depth: 0,
-            quoted: false,
-            escaped: false,
-            offset: 0,
-            is_too_large: false,
-        }
-    }
-}
-
 impl Splitter {
-    /// The next piece; `each` gets every element that is complete with it, as received.
+    /// Reads the next piece and passes each complete element to `each`.
     ///
-    /// Errors are words with the place; they never quote the text.
+    /// Errors name the position and never quote the text.
     pub(crate) fn push(
         &mut self,
         piece: &[u8],
@@ -69,8 +55,8 @@ impl Splitter {
     ) -> Result<(), String> {
         let mut at = 0;
         while at < piece.len() {
-            at = match self.place {
-                Place::Inside => self.inside(piece, at, each)?,
+            at = match self.expected {
+                Expected::Inside => self.inside(piece, at, each)?,
                 _ => self.between(piece[at], at)?,
             };
         }
@@ -78,37 +64,50 @@ impl Splitter {
         Ok(())
     }
 
-    /// Bytes of the element that is not complete yet.
-    pub(crate) fn held(&self) -> usize {
-        self.held.len()
+    /// The size of the incomplete element, in bytes.
+    pub(crate) fn buffered(&self) -> usize {
+        self.buffer.len()
     }
 
-    /// There is no more; fails if the array is not complete.
+    /// Fails if the array is incomplete.
     pub(crate) fn finish(&self) -> Result<(), String> {
-        match self.place {
-            Place::After => Ok(()),
-            _ => Err(format!("the array ends early, at byte {}", self.offset)),
+        match self.expected {
+            Expected::Nothing => Ok(()),
+            _ => Err(format!(
+                "the array is incomplete: the data ends at byte {}",
+                self.offset
+            )),
         }
     }
 
-    /// A byte outside of elements; gives the position to go on at.
+    /// Did an element exceed the maximum size?
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.is_too_large
+    }
+
+    /// Reads a byte between elements. Returns the next position.
     fn between(&mut self, byte: u8, at: usize) -> Result<usize, String> {
-        use Place::{After, Before, Behind, First, Inside, Mark, Next};
-        self.place = match (self.place, byte) {
-            (Before, 0xef) if self.offset + at == 0 => Mark(1),
-            (Mark(1), 0xbb) => Mark(2),
-            (Mark(2), 0xbf) => Before,
-            (Before | First | Next | Behind | After, b' ' | b'\t' | b'\n' | b'\r') => self.place,
-            (Before, b'[') => First,
-            (First | Behind, b']') => After,
-            (Behind, b',') => Next,
-            (First | Next, b',' | b']' | b'}' | b':') | (Before | Mark(_) | Behind | After, _) => {
-                let place = self.offset + at;
-                return Err(format!("no array of records: unexpected at byte {place}"));
+        use Expected::{Array, ByteOrderMark, CommaOrEnd, Element, FirstOrEnd, Inside, Nothing};
+        self.expected = match (self.expected, byte) {
+            (Array, 0xef) if self.offset + at == 0 => ByteOrderMark(1),
+            (ByteOrderMark(1), 0xbb) => ByteOrderMark(2),
+            (ByteOrderMark(2), 0xbf) => Array,
+            (Array | FirstOrEnd | Element | CommaOrEnd | Nothing, b' ' | b'\t' | b'\n' | b'\r') => {
+                self.expected
             }
-            // The same byte is looked at again, as the element's first.
-            (First | Next, _) => {
-                self.place = Inside;
+            (Array, b'[') => FirstOrEnd,
+            (FirstOrEnd | CommaOrEnd, b']') => Nothing,
+            (CommaOrEnd, b',') => Element,
+            (FirstOrEnd | Element, b',' | b']' | b'}' | b':')
+            | (Array | ByteOrderMark(_) | CommaOrEnd | Nothing, _) => {
+                let position = self.offset + at;
+                return Err(format!(
+                    "not an array of records: unexpected character at byte {position}"
+                ));
+            }
+            // `inside` reads this byte again, as the first of the element.
+            (FirstOrEnd | Element, _) => {
+                self.expected = Inside;
                 return Ok(at);
             }
             (Inside, _) => Inside,
@@ -116,47 +115,51 @@ impl Splitter {
         Ok(at + 1)
     }
 
-    /// Reads on inside an element, to its end or to that of the piece.
+    /// Reads to the end of the element or of the piece. Returns the next position.
     fn inside(
         &mut self,
         piece: &[u8],
         from: usize,
         each: &mut dyn FnMut(&str) -> Result<(), String>,
     ) -> Result<usize, String> {
-        let Some(end) = self.end(piece, from)? else {
-            self.keep(&piece[from..])?;
+        let Some(end) = self.element_end(piece, from)? else {
+            self.buffer(&piece[from..])?;
             return Ok(piece.len());
         };
-        self.place = Place::Behind;
-        if self.held.is_empty() {
-            self.give(&piece[from..end], each)?;
+        self.expected = Expected::CommaOrEnd;
+        let buffered;
+        let element = if self.buffer.is_empty() {
+            &piece[from..end]
         } else {
-            self.keep(&piece[from..end])?;
-            let held = std::mem::take(&mut self.held);
-            self.give(&held, each)?;
-        }
+            self.buffer(&piece[from..end])?;
+            buffered = std::mem::take(&mut self.buffer);
+            &buffered
+        };
+        let text = std::str::from_utf8(element)
+            .map_err(|_| format!("a record is not UTF-8, near byte {}", self.offset))?;
+        each(text)?;
         Ok(end)
     }
 
-    /// Where the element ends in this piece, if it does.
-    fn end(&mut self, piece: &[u8], from: usize) -> Result<Option<usize>, String> {
+    /// The position after the element, if it ends in this piece.
+    fn element_end(&mut self, piece: &[u8], from: usize) -> Result<Option<usize>, String> {
         let mut at = from;
         while let Some(byte) = piece.get(at) {
-            if self.quoted {
+            if self.in_string {
                 at = self.string(piece, at);
-                if !self.quoted && self.depth == 0 {
+                if !self.in_string && self.depth == 0 {
                     return Ok(Some(at));
                 }
                 continue;
             }
             match byte {
-                b'"' => self.quoted = true,
+                b'"' => self.in_string = true,
                 b'{' | b'[' => {
                     self.depth += 1;
-                    // The array around the records is a level too.
+                    // The array around the elements is a level too.
                     if self.depth >= MAX_DEPTH {
-                        let place = self.offset + at;
-                        return Err(format!("deeper than {MAX_DEPTH} levels at byte {place}"));
+                        let position = self.offset + at;
+                        return Err(format!("deeper than {MAX_DEPTH} levels at byte {position}"));
                     }
                 }
                 b'}' | b']' if self.depth > 0 => {
@@ -165,7 +168,7 @@ impl Splitter {
                         return Ok(Some(at + 1));
                     }
                 }
-                // A number or a word ends where something else begins.
+                // A number or a word ends before the next token.
                 b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r' if self.depth == 0 => {
                     return Ok(Some(at));
                 }
@@ -176,46 +179,32 @@ impl Splitter {
         Ok(None)
     }
 
-    /// The position after what this piece has of the string.
+    /// Reads to the end of the string or of the piece. Returns the next position.
     fn string(&mut self, piece: &[u8], from: usize) -> usize {
         let mut at = from;
-        if std::mem::take(&mut self.escaped) {
+        if std::mem::take(&mut self.is_escaped) {
             at += 1;
         }
         while let Some(found) = memchr::memchr2(b'"', b'\\', piece.get(at..).unwrap_or_default()) {
             at += found;
             if piece[at] == b'"' {
-                self.quoted = false;
+                self.in_string = false;
                 return at + 1;
             }
             at += 2;
         }
-        // A backslash was the last byte: what it escapes comes with the next piece.
-        self.escaped = at > piece.len();
+        // If the last byte is a backslash, the next piece starts with the escaped byte.
+        self.is_escaped = at > piece.len();
         piece.len()
     }
 
-    /// Was an element larger than allowed? It would be so every time.
-    pub(crate) fn is_too_large(&self) -> bool {
-        self.is_too_large
-    }
-
-    fn keep(&mut self, bytes: &[u8]) -> Result<(), String> {
-        if self.held.len() + bytes.len() > MAX_ELEMENT {
+    fn buffer(&mut self, bytes: &[u8]) -> Result<(), String> {
+        if self.buffer.len() + bytes.len() > MAX_ELEMENT {
             self.is_too_large = true;
             return Err(format!("a record is larger than {MAX_ELEMENT} bytes"));
         }
-        self.held.extend_from_slice(bytes);
+        self.buffer.extend_from_slice(bytes);
         Ok(())
-    }
-
-    fn give(
-        &self,
-        element: &[u8],
-        each: &mut dyn FnMut(&str) -> Result<(), String>,
-    ) -> Result<(), String> {
-        let text = std::str::from_utf8(element);
-        each(text.map_err(|_| format!("a record is not UTF-8, near byte {}", self.offset))?)
     }
 }
 
@@ -237,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_come_as_received_wherever_the_pieces_are_cut() {
+    fn elements_are_unchanged_wherever_the_array_is_cut() {
         let text = "\u{feff} [ {\"a\":\"]},\\\"[\\\\\"} ,[1, 2],\"x,]\\\\\",12,null , {} ]\r\n";
         let expected = [
             "{\"a\":\"]},\\\"[\\\\\"}",
@@ -258,28 +247,34 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_array_is_refused() {
+    fn text_that_is_not_an_array_fails() {
         for text in ["", "[", "[1", "[1,", "[{\"a\":1}", "[\"x"] {
-            let words = split(&[text.as_bytes()]).expect_err(text);
-            assert!(words.starts_with("the array ends early"), "{text}: {words}");
+            let error = split(&[text.as_bytes()]).expect_err(text);
+            assert!(
+                error.starts_with("the array is incomplete"),
+                "{text}: {error}"
+            );
         }
         for text in [
             "{}", "x", "[,]", "[1,]", "[1 2]", "[]]", "[1}", "[:1]", "[] x",
         ] {
-            let words = split(&[text.as_bytes()]).expect_err(text);
-            assert!(words.starts_with("no array of records"), "{text}: {words}");
+            let error = split(&[text.as_bytes()]).expect_err(text);
+            assert!(
+                error.starts_with("not an array of records"),
+                "{text}: {error}"
+            );
         }
         let deep = format!("[{}", "[".repeat(MAX_DEPTH));
         assert!(split(&[deep.as_bytes()]).is_err());
         assert!(split(&[b"[\"\xff\"]"]).is_err());
         for mark in [&b"\xef[]"[..], b"\xef\xbb []", b" \xef\xbb\xbf[]"] {
-            assert!(split(&[mark]).is_err(), "half a byte order mark is none");
+            assert!(split(&[mark]).is_err(), "an incomplete byte order mark");
         }
     }
 
     proptest! {
         #[test]
-        fn any_array_is_split_like_a_parser_would(
+        fn splitter_and_parser_find_the_same_elements(
             values in proptest::collection::vec("\\PC{0,12}", 0..6),
             cuts in proptest::collection::vec(1..9_usize, 1..40),
         ) {

@@ -1,16 +1,16 @@
-//! A record as a flat list of its nodes in document order, each with its place in the text.
+//! A record as a flat list of its nodes in document order (a tape, as simdjson calls it).
 //!
-//! This is what the general evaluator walks. It holds no values: a node is a slice of the text, so
-//! digits, escapes and repeated members stay as received and nothing can fail to be represented.
+//! The general evaluator of JSONPath reads it. A node is a range of the text, not a value, so digits,
+//! escapes and repeated members are preserved, and every valid text can be represented.
 
 use std::borrow::Cow;
 
 use crate::json::scan;
 
-/// A node: the value at one place.
+/// A value in the text.
 #[derive(Clone, Copy, Debug)]
 struct Node {
-    /// Where the member name stands, quotes included; empty for elements and the root.
+    /// The range of the member's name, quotes included. Empty for elements and for the root.
     name: (usize, usize),
     start: usize,
     end: usize,
@@ -18,7 +18,7 @@ struct Node {
     after: usize,
 }
 
-/// The nodes of one value. Descendants of a node follow it without a gap.
+/// The nodes of one value. All descendants of a node directly follow it.
 #[derive(Debug)]
 pub(crate) struct Tape<'a> {
     text: &'a str,
@@ -26,7 +26,7 @@ pub(crate) struct Tape<'a> {
 }
 
 impl<'a> Tape<'a> {
-    /// Lists the nodes of the value at `start` of a text that is known to be valid.
+    /// Lists the nodes of the value that starts at `start`. The text must be valid.
     pub(crate) fn of(text: &'a str, start: usize) -> Self {
         let nodes = Vec::new();
         let mut tape = Tape { text, nodes };
@@ -67,12 +67,12 @@ impl<'a> Tape<'a> {
         scan::skip_bracket(bytes, at)
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     pub(crate) fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// The node and all its descendants: parents first, siblings in document order.
+    /// The node and its descendants: parents before children, siblings in document order.
     pub(crate) fn subtree(&self, node: usize) -> std::ops::Range<usize> {
         node..self.nodes[node].after
     }
@@ -87,13 +87,13 @@ impl<'a> Tape<'a> {
         })
     }
 
-    /// The text of a node, as received.
+    /// The JSON text of a node.
     pub(crate) fn raw(&self, node: usize) -> &'a str {
         let Node { start, end, .. } = self.nodes[node];
         self.text.get(start..end).unwrap_or("")
     }
 
-    /// Where a node begins in the text.
+    /// The position of a node in the text.
     pub(crate) fn start(&self, node: usize) -> usize {
         self.nodes[node].start
     }
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nodes_stand_in_document_order_with_their_texts() {
+    fn nodes_are_listed_in_document_order() {
         let tape = Tape::of(r#"{"a":[1,{"b":2.50}],"\u0061":"x"}"#, 0);
         let raw: Vec<_> = (1..tape.len()).map(|node| tape.raw(node)).collect();
         assert_eq!(

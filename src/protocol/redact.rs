@@ -1,17 +1,17 @@
-//! The redactor: strikes secrets out of everything that leaves the process, and shows control
+//! The redactor: replaces secrets in everything that leaves the process, and escapes control
 //! characters.
 //!
-//! Each request has a redactor of its own, so a result is never changed by another request's
-//! secret, and nobody can find out another request's secret by guessing it. The log strikes out the
-//! secrets of all requests that are being carried out.
+//! Each request has its own redactor, so a secret of one request never changes the result of another,
+//! and nobody can find out another request's secret by guessing it. The log replaces the secrets of
+//! all requests that are running.
 //!
-//! A secret is found however it is written: with any escape of JSON (also in JSON inside JSON), in
-//! percent-encoding, and in Base64 with whatever before it (`id:secret`). One pass over a text finds
-//! all secrets. In documents only strings are changed, so what was JSON stays JSON.
+//! A secret is found in plain text, with JSON escapes (also in JSON inside JSON), in percent-encoding,
+//! and in Base64 with any prefix (`id:secret`). In documents only the content of strings is replaced,
+//! so they stay valid JSON.
 //!
-//! Secrets shorter than 4 characters are not searched for, and those shorter than 6 are struck out
-//! only where no letter or digit stands beside them. A secret that could be a name (letters, digits,
-//! `_ - . : @ $` and blanks) is not struck out of names of members, keys and codes.
+//! Secrets shorter than 4 characters are not replaced. Those shorter than 6 are replaced only where
+//! they are a whole word. A secret that could itself be a name (letters, digits, spaces and
+//! `_ - . : @ $` only) is not replaced in member names, keys and codes.
 
 use std::fmt::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -23,21 +23,21 @@ use crate::json::search::{SecretSearch, TextKind};
 use crate::json::{Document, Stopped};
 use crate::protocol::Secret;
 
-/// Strikes registered secrets out of texts. Cheap to clone; clones share the secrets.
+/// Replaces registered secrets in texts. Cheap to clone; clones share the secrets.
 #[derive(Clone, Default)]
 pub struct Redactor(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
     known: Mutex<Known>,
-    /// Those of the requests that are being carried out.
+    /// The redactors of the requests that are running.
     requests: Mutex<Vec<Weak<Inner>>>,
 }
 
 #[derive(Default)]
 struct Known {
     patterns: Vec<Pattern>,
-    /// Made when it is first needed.
+    /// Built when it is first needed.
     search: Option<Arc<SecretSearch>>,
 }
 
@@ -58,7 +58,7 @@ impl Inner {
             return None;
         }
         if known.search.is_none() {
-            // Building fails only for more patterns than memory holds.
+            // Fails only for more patterns than fit into memory.
             known.search = SecretSearch::new(&known.patterns).ok().map(Arc::new);
         }
         known.search.clone()
@@ -66,8 +66,8 @@ impl Inner {
 }
 
 impl Redactor {
-    /// A redactor for one request. It knows what this one knows by now, and the log's lines are
-    /// searched for its secrets while it lives.
+    /// Creates the redactor of one request, with the secrets known so far. Log lines are searched for
+    /// its secrets until it is dropped.
     #[must_use]
     pub fn for_request(&self) -> Redactor {
         let patterns = self.0.known().patterns.clone();
@@ -85,7 +85,7 @@ impl Redactor {
         requests.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Registers a secret in all its patterns.
+    /// Registers a secret.
     pub fn register(&self, secret: &Secret) {
         let patterns = pattern::patterns(secret.expose());
         let mut known = self.0.known();
@@ -97,35 +97,34 @@ impl Redactor {
         }
     }
 
-    /// The words with every secret struck out, and control characters shown.
-    pub fn words(&self, text: &str) -> String {
-        visible(&self.struck(text, TextKind::Message))
+    /// Redacts text for people and escapes its control characters.
+    pub fn redact_text(&self, text: &str) -> String {
+        escape_control_characters(&self.redact(text, TextKind::Message))
     }
 
-    /// A name, a key or a code; struck out of only if a secret cannot be one.
-    pub fn name(&self, text: &str) -> String {
-        self.struck(text, TextKind::Name)
+    /// Redacts a name, a key or a code.
+    pub fn redact_name(&self, text: &str) -> String {
+        self.redact(text, TextKind::Name)
     }
 
-    /// A line of the log, with the secrets of all requests struck out.
-    pub fn line(&self, text: &str) -> String {
-        let mut line = self.struck(text, TextKind::Message);
+    /// Redacts a log line, with the secrets of all requests, and escapes its control characters.
+    pub fn redact_log_line(&self, text: &str) -> String {
+        let mut line = self.redact(text, TextKind::Message);
         let requests: Vec<_> = self.requests().iter().filter_map(Weak::upgrade).collect();
         for request in requests {
-            line = Redactor(request).struck(&line, TextKind::Message);
+            line = Redactor(request).redact(&line, TextKind::Message);
         }
-        visible(&line)
+        escape_control_characters(&line)
     }
 
-    fn struck(&self, text: &str, kind: TextKind) -> String {
+    fn redact(&self, text: &str, kind: TextKind) -> String {
         let search = self.0.search();
-        let struck = search.and_then(|search| search.redact(text, kind, &|| false).ok()?);
-        struck.unwrap_or_else(|| text.to_owned())
+        let redacted = search.and_then(|search| search.redact(text, kind, &|| false).ok()?);
+        redacted.unwrap_or_else(|| text.to_owned())
     }
 
-    /// The document with every secret struck out of its strings; it stays JSON. `stop` is asked now
-    /// and then.
-    pub fn document(
+    /// Redacts the strings of a document. `stop` is called at intervals.
+    pub fn redact_document(
         &self,
         document: &Document,
         stop: &dyn Fn() -> bool,
@@ -139,8 +138,8 @@ impl Redactor {
         }
     }
 
-    /// The same for a value of an event; none: it has no secret in it.
-    pub fn value(
+    /// Redacts the value of an event's field. Returns `None` if it has no secret.
+    pub fn redact_value(
         &self,
         value: &RawValue,
         stop: &dyn Fn() -> bool,
@@ -148,44 +147,44 @@ impl Redactor {
         let Some(search) = self.0.search() else {
             return Ok(None);
         };
-        let struck = search.redact(value.get(), TextKind::Json, stop)?;
-        let raw = struck.map(RawValue::from_string).transpose();
+        let redacted = search.redact(value.get(), TextKind::Json, stop)?;
+        let raw = redacted.map(RawValue::from_string).transpose();
         raw.map_err(|_| Stopped)
     }
 
-    /// Is nothing registered?
-    pub fn is_idle(&self) -> bool {
+    /// Has no secret been registered?
+    pub fn is_empty(&self) -> bool {
         self.0.known().patterns.is_empty()
     }
 }
 
-/// Is it so short that it is struck out only where it stands alone, or not at all?
+/// Is the secret so short that it is replaced only where it is a whole word, or not at all?
 pub fn is_short(secret: &Secret) -> bool {
     secret.expose().chars().count() < pattern::SHORT
 }
 
-/// The text with control characters, and those that change the direction of writing, shown as
-/// escapes: a terminal obeys them. Line breaks and tabs stay.
-pub fn visible(text: &str) -> String {
-    let obeyed = |letter: char| match letter {
+/// Escapes control characters, and those that change the direction of text, because a terminal obeys
+/// them. Line breaks and tabs are unchanged.
+pub fn escape_control_characters(text: &str) -> String {
+    let is_control = |letter: char| match letter {
         '\n' | '\t' => false,
         '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
         letter => letter.is_control(),
     };
-    if !text.contains(obeyed) {
+    if !text.contains(is_control) {
         return text.to_owned();
     }
     let text = text.replace("\r\n", "\n");
-    let mut shown = String::with_capacity(text.len() + 8);
+    let mut escaped = String::with_capacity(text.len() + 8);
     for letter in text.chars() {
-        if obeyed(letter) {
+        if is_control(letter) {
             // Writing to a string cannot fail.
-            let _ = write!(shown, "\\u{:04x}", u32::from(letter));
+            let _ = write!(escaped, "\\u{:04x}", u32::from(letter));
         } else {
-            shown.push(letter);
+            escaped.push(letter);
         }
     }
-    shown
+    escaped
 }
 
 #[cfg(test)]

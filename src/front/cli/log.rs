@@ -134,7 +134,9 @@ impl Write for Line {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let line = self.redactor.line(&String::from_utf8_lossy(&self.text));
+        let line = self
+            .redactor
+            .redact_log_line(&String::from_utf8_lossy(&self.text));
         self.text.clear();
         io::stderr().write_all(line.as_bytes())
     }

@@ -228,7 +228,7 @@ impl<'a> Sieve<'a> {
     /// Counts what is stored by now.
     fn count(&mut self) -> Result<(), Failure> {
         let rows = self.kept.rows.len() * size_of::<Row>();
-        let stored = self.kept.text.len() + rows + self.splitter.held();
+        let stored = self.kept.text.len() + rows + self.splitter.buffered();
         let more = stored.saturating_sub(self.counted);
         self.kept.held.grow(more)?;
         self.counted += more;
@@ -366,7 +366,7 @@ mod tests {
         assert!(words.starts_with("record 1 is not JSON: "), "{words}");
         let words = sift(&[r#"[{"Id":"a"}"#]).expect_err("cut");
         assert!(
-            words.contains("the array ends early, at byte 11"),
+            words.contains("the array is incomplete: the data ends at byte 11"),
             "{words}"
         );
         let page = answer(200, "<html><title>Hello</title></html>", &[]);

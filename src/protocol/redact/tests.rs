@@ -1,13 +1,13 @@
-//! Tests of the search for secrets.
+//! Tests of the redactor.
 
 use super::*;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
-/// All signs that JSON and addresses escape, and letters of two, three and four bytes.
+/// All characters that JSON and addresses escape, and characters of two, three and four bytes.
 const CANARY: &str = "ca+na/ry&<x>'\"y\\z%41 ö€😀.end";
 
-fn knowing(secrets: &[&str]) -> Redactor {
+fn redactor_of(secrets: &[&str]) -> Redactor {
     let redactor = Redactor::default();
     for secret in secrets {
         redactor.register(&Secret::new(*secret));
@@ -21,8 +21,10 @@ fn never() -> bool {
 
 fn document(redactor: &Redactor, text: &str) -> String {
     let document = Document::from_compact(text.to_owned()).expect("JSON");
-    let struck = redactor.document(&document, &never).expect("not stopped");
-    struck.text().to_owned()
+    let redacted = redactor
+        .redact_document(&document, &never)
+        .expect("not stopped");
+    redacted.text().to_owned()
 }
 
 fn escaped(text: &str, upper: bool) -> String {
@@ -42,7 +44,7 @@ fn percent(text: &str, blank: &str) -> String {
     form.replace('+', blank)
 }
 
-/// The content of a JSON string, in every way in which a service could write it.
+/// The content of a JSON string, in every way a service could write it.
 fn spellings(secret: &str) -> Vec<String> {
     let inside = |text: &str| {
         let quoted = serde_json::to_string(text).expect("a string");
@@ -88,10 +90,10 @@ fn spellings(secret: &str) -> Vec<String> {
 }
 
 #[test]
-fn secret_is_struck_out_however_it_is_written() {
-    let redactor = knowing(&[CANARY]);
+fn secret_is_redacted_in_every_encoding() {
+    let redactor = redactor_of(&[CANARY]);
     for spelling in spellings(CANARY) {
-        // Lower-casing an address changes letters; only digits of escapes are asked for.
+        // Lower case only the digits of the escapes, not the address.
         let spelling = if spelling.contains("%2b") {
             percent(CANARY, "+")
                 .replace("%2B", "%2b")
@@ -106,21 +108,20 @@ fn secret_is_struck_out_however_it_is_written() {
             ("%41", "\\u0041"),
         ] {
             let text = format!(r#"{{"a":"{before}{spelling}{after}","n":[1,"b"]}}"#);
-            let struck = document(&redactor, &text);
-            let value: serde_json::Value = serde_json::from_str(&struck).expect("still JSON");
-            assert!(struck.contains("***"), "{text}\n{struck}");
+            let redacted = document(&redactor, &text);
+            let value: serde_json::Value = serde_json::from_str(&redacted).expect("still JSON");
+            assert!(redacted.contains("***"), "{text}\n{redacted}");
             assert_eq!(value["n"], serde_json::json!([1, "b"]));
             for part in ["ry&", "\\u0072\\u0079", "y%26", "ry\\u0026"] {
-                assert!(!struck.contains(part), "{text}\n{struck}");
+                assert!(!redacted.contains(part), "{text}\n{redacted}");
             }
         }
     }
 }
 
-/// A table escapes backslashes, and `rawJSON` is a record as text: one level more than the service
-/// wrote.
+/// `rawJSON` is a record as text, and a table escapes backslashes: each adds one level of escapes.
 #[test]
-fn secret_in_json_two_levels_deep_is_struck_out() {
+fn secret_in_json_inside_json_inside_json_is_redacted() {
     let inside = |text: &str| {
         let quoted = serde_json::to_string(text).expect("a string");
         quoted[1..quoted.len() - 1].to_owned()
@@ -131,7 +132,7 @@ fn secret_in_json_two_levels_deep_is_struck_out() {
         "Abc😀d+/ZZ",
         "p\u{e4}ss-w\u{f6}rd-12",
     ] {
-        let redactor = knowing(&[secret]);
+        let redactor = redactor_of(&[secret]);
         let written = [
             inside(secret),
             escaped(secret, false),
@@ -150,7 +151,7 @@ fn secret_in_json_two_levels_deep_is_struck_out() {
 
 #[test]
 fn only_strings_of_a_document_are_changed() {
-    let redactor = knowing(&[
+    let redactor = redactor_of(&[
         "canary-1234!",
         "12345678",
         "x\"x\"x\"x",
@@ -164,20 +165,23 @@ fn only_strings_of_a_document_are_changed() {
 }
 
 #[test]
-fn secret_that_could_be_a_name_stays_in_names_and_keys() {
-    let redactor = knowing(&["Successful", "2026-11", "can+ary/name"]);
+fn secret_that_could_be_a_name_is_not_redacted_in_names_and_keys() {
+    let redactor = redactor_of(&["Successful", "2026-11", "can+ary/name"]);
     let text =
         r#"{"Successful":"Successful","can+ary/name":1,"can\u002bary\/name":"at 2026-11-20"}"#;
     let expected = r#"{"Successful":"***","***":1,"***":"at ***-20"}"#;
     assert_eq!(document(&redactor, text), expected);
-    assert_eq!(redactor.name("2026-11-20$a"), "2026-11-20$a");
-    assert_eq!(redactor.name("id-can+ary/name"), "id-***");
-    assert_eq!(redactor.words("Successful: can%2Bary%2fname"), "***: ***");
+    assert_eq!(redactor.redact_name("2026-11-20$a"), "2026-11-20$a");
+    assert_eq!(redactor.redact_name("id-can+ary/name"), "id-***");
+    assert_eq!(
+        redactor.redact_text("Successful: can%2Bary%2fname"),
+        "***: ***"
+    );
 }
 
 #[test]
-fn short_secret_is_struck_out_only_where_it_stands_alone() {
-    let redactor = knowing(&["2026-", "abc", "pass"]);
+fn short_secret_is_redacted_only_as_a_whole_word() {
+    let redactor = redactor_of(&["2026-", "abc", "pass"]);
     let text = r#"["2026-11-20","2026-","abc","a pass","passage","bypass","\npass\u0020x"]"#;
     let expected = r#"["2026-11-20","***","abc","a ***","passage","bypass","\n***\u0020x"]"#;
     assert_eq!(document(&redactor, text), expected);
@@ -185,40 +189,40 @@ fn short_secret_is_struck_out_only_where_it_stands_alone() {
 }
 
 #[test]
-fn secrets_that_overlap_or_contain_each_other_are_struck_out_whole() {
-    let redactor = knowing(&["abcdefgh", "defghijk", "fghi++", "abcdefghijkl"]);
-    assert_eq!(redactor.words("xabcdefghijkx"), "x***x");
-    assert_eq!(redactor.words("xabcdefghijklx fghi++"), "x***x ***");
-    assert_eq!(redactor.words("nothing of it"), "nothing of it");
+fn overlapping_secrets_are_redacted_together() {
+    let redactor = redactor_of(&["abcdefgh", "defghijk", "fghi++", "abcdefghijkl"]);
+    assert_eq!(redactor.redact_text("xabcdefghijkx"), "x***x");
+    assert_eq!(redactor.redact_text("xabcdefghijklx fghi++"), "x***x ***");
+    assert_eq!(redactor.redact_text("nothing of it"), "nothing of it");
 }
 
 #[test]
-fn request_does_not_know_the_secrets_of_another() {
-    let all = knowing(&["of-the-operator"]);
+fn request_does_not_redact_the_secrets_of_another() {
+    let all = redactor_of(&["of-the-operator"]);
     let (one, other) = (all.for_request(), all.for_request());
     one.register(&Secret::new("secret-of-one"));
     other.register(&Secret::new("secret-of-other"));
     let text = "of-the-operator secret-of-one secret-of-other";
-    assert_eq!(one.words(text), "*** *** secret-of-other");
-    assert_eq!(other.words(text), "*** secret-of-one ***");
-    assert_eq!(all.line(text), "*** *** ***");
+    assert_eq!(one.redact_text(text), "*** *** secret-of-other");
+    assert_eq!(other.redact_text(text), "*** secret-of-one ***");
+    assert_eq!(all.redact_log_line(text), "*** *** ***");
     drop(one);
-    assert_eq!(all.line(text), "*** secret-of-one ***");
+    assert_eq!(all.redact_log_line(text), "*** secret-of-one ***");
 }
 
 #[test]
-fn search_stops_when_it_is_told_to() {
-    let redactor = knowing(&[CANARY]);
+fn search_stops_when_the_caller_asks() {
+    let redactor = redactor_of(&[CANARY]);
     let text = format!("\"{}\"", escaped(&"can".repeat(200_000), false));
     let document = Document::from_compact(text).expect("JSON");
-    assert!(redactor.document(&document, &|| true).is_err());
-    assert!(redactor.document(&document, &never).is_ok());
+    assert!(redactor.redact_document(&document, &|| true).is_err());
+    assert!(redactor.redact_document(&document, &never).is_ok());
 }
 
 #[test]
-fn control_characters_are_shown() {
+fn control_characters_are_escaped() {
     let text = "a\u{1b}[31mb\u{202e}c\u{2069}\r\nd\te\u{85}\r";
     let shown = "a\\u001b[31mb\\u202ec\\u2069\nd\te\\u0085\\u000d";
-    assert_eq!(visible(text), shown);
-    assert_eq!(visible("plain"), "plain");
+    assert_eq!(escape_control_characters(text), shown);
+    assert_eq!(escape_control_characters("plain"), "plain");
 }
