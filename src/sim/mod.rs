@@ -19,6 +19,7 @@
 mod base64;
 mod clock;
 mod data;
+mod error_table;
 mod faults;
 mod feed;
 mod graph;

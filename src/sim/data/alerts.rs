@@ -1,32 +1,53 @@
-//! Generates alerts: each a complete `microsoft.graph.security.alert` with three to eight pieces
-//! of evidence.
+//! Generates alerts: each a complete `microsoft.graph.security.alert` with three to eight pieces of
+//! evidence.
 //!
-//! Types of evidence go round robin, so that two dozen alerts show all 48. It deliberately knows
-//! nothing of HTTP, and alerts that a world gives literally never pass through here.
+//! The types of evidence are used in turn, so that two dozen alerts have all 48. Titles and product
+//! names are in `alerts.json`. Alerts that a world file contains are not generated here.
 
 use std::iter::Cycle;
+use std::sync::LazyLock;
 use std::vec::IntoIter;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::sim::data::alert_values::AlertValues;
 use crate::sim::data::evidence;
-use crate::sim::data::random::Dice;
-use crate::sim::data::texts::{LEAKS, SOURCES, STORIES};
+use crate::sim::data::random::Random;
 
-/// When an alert came up and when it last changed.
-struct Moments {
-    created: DateTime<Utc>,
-    updated: DateTime<Utc>,
+static TABLES: LazyLock<Tables> =
+    LazyLock::new(|| serde_json::from_str(include_str!("alerts.json")).unwrap_or_default());
+
+/// The tables of `alerts.json`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tables {
+    /// The properties of an alert, in the order of the service.
+    properties: Vec<String>,
+    /// Title, category, MITRE technique and description.
+    stories: Vec<[String; 4]>,
+    /// The same of alerts about data loss prevention.
+    data_loss_stories: Vec<[String; 4]>,
+    /// `serviceSource`, `detectionSource` and product name of the other alerts.
+    sources: Vec<[String; 3]>,
+    /// Account name and display name of the accounts that alerts are about.
+    accounts: Vec<[String; 2]>,
 }
 
-/// Where alerts are made up for.
+/// The properties of an alert, in the order of the service.
+pub(crate) fn properties() -> &'static [String] {
+    &TABLES.properties
+}
+
+/// What alerts are generated for.
+#[derive(Clone, Copy)]
 pub(crate) struct Setting<'a> {
     /// Seed of the world.
     pub(crate) seed: u64,
-    /// The world's clock when it began.
+    /// The time at which the simulator was started.
     pub(crate) begin: DateTime<Utc>,
-    /// The tenant whose alerts they are.
+    /// The tenant of the alerts.
     pub(crate) tenant: &'a str,
 }
 
@@ -36,231 +57,192 @@ pub(crate) struct Generator {
     number: u64,
 }
 
+/// When an alert was created and last updated.
+struct Times {
+    created: DateTime<Utc>,
+    updated: DateTime<Utc>,
+}
+
 impl Generator {
     /// A generator that begins with the first alert.
     pub(crate) fn new() -> Self {
+        let names: Vec<&str> = evidence::names().collect();
         Self {
-            types: evidence::names().into_iter().cycle(),
+            types: names.into_iter().cycle(),
             number: 0,
         }
     }
 
-    /// The next alert, which came up at a moment, or at some time before the beginning.
-    pub(crate) fn next(&mut self, setting: &Setting<'_>, arrived: Option<DateTime<Utc>>) -> String {
-        let mut dice = Dice::new(setting.seed, self.number, setting.tenant);
-        let earlier = moments(setting.begin, self.number, &mut dice);
-        let moments = arrived.map_or(earlier, Moments::new);
-        dice.set_moment(moments.created);
-        let alert = alert(setting, (self.number, &moments), &mut dice, &mut self.types);
+    /// The next alert, created at the given time or else before the start.
+    pub(crate) fn next(&mut self, setting: Setting<'_>, created: Option<DateTime<Utc>>) -> String {
+        let mut random = Random::of_world(setting.seed, self.number);
+        let account = random.pick(&TABLES.accounts);
+        let earlier = earlier(setting.begin, self.number, &mut random);
+        let times = created.map_or(earlier, |created| Times {
+            created,
+            updated: created,
+        });
+        let mut values = AlertValues {
+            random,
+            account,
+            tenant: setting.tenant,
+            created: times.created,
+        };
+        let alert = self.alert(&times, &mut values);
         self.number += 1;
         alert.to_string()
     }
-}
 
-impl Moments {
-    /// Those of an alert that is new.
-    fn new(arrived: DateTime<Utc>) -> Self {
-        Self {
-            created: arrived,
-            updated: arrived,
-        }
+    fn alert(&mut self, times: &Times, values: &mut AlertValues<'_>) -> Value {
+        // Every fourth alert is about data loss prevention.
+        let data_loss = self.number % 4 == 3;
+        let mut alert = Map::new();
+        let mut add = |part: Value| {
+            if let Value::Object(part) = part {
+                alert.extend(part);
+            }
+        };
+        add(identity(self.number, values));
+        let status = values.random.pick(&evidence::members("alertStatus")[1..]);
+        add(json!({ "status": status }));
+        add(assessment(values));
+        add(story(data_loss, values));
+        add(names(values));
+        add(activity(times, status == "resolved", values));
+        add(comments(values));
+        add(json!({ "evidence": self.evidence(data_loss, values) }));
+        let ordered = properties().iter();
+        let ordered = ordered.filter_map(|name| alert.shift_remove_entry(name));
+        Value::Object(ordered.collect())
+    }
+
+    fn evidence(&mut self, data_loss: bool, values: &mut AlertValues<'_>) -> Value {
+        let fixed: &[&str] = if data_loss {
+            &["userEvidence", "fileEvidence", "analyzedMessageEvidence"]
+        } else {
+            &[]
+        };
+        let count = 3 + values.random.index(6) - fixed.len();
+        let names = fixed.iter().copied().chain(self.types.by_ref().take(count));
+        names.map(|name| evidence::generate(name, values)).collect()
     }
 }
 
-fn alert(
-    setting: &Setting<'_>,
-    (number, moments): (u64, &Moments),
-    dice: &mut Dice,
-    wheel: &mut impl Iterator<Item = &'static str>,
-) -> Value {
-    // Every fourth alert is one of data loss prevention.
-    let leak = number % 4 == 3;
-    let mut object = Map::new();
-    object.extend(identity(setting, number, dice));
-    object.extend(judgement(dice));
-    object.extend(story(leak, dice));
-    object.extend(people(dice));
-    object.extend(times(moments, &object, dice));
-    object.extend(remarks(dice));
-    object.insert("evidence".to_owned(), pieces(leak, dice, wheel));
-    in_documented_order(object)
-}
-
-/// Most alerts changed within the last day, one in five within eight days; one in three is much
-/// older than its last change.
-fn moments(begin: DateTime<Utc>, number: u64, dice: &mut Dice) -> Moments {
-    let span = if number % 5 == 4 { 8 * 86_400 } else { 86_400 };
-    // One second at least: written fractions come on top.
-    let updated = begin - TimeDelta::seconds(1 + i64::from(dice.below(span - 1)));
+/// Times before the start. Most alerts were updated within the last day, one in five within eight
+/// days; one in three was created long before.
+fn earlier(begin: DateTime<Utc>, number: u64, random: &mut Random) -> Times {
+    // One second at least: times are written with an added fraction.
+    let mut before = |time: DateTime<Utc>, limit: u64| {
+        time - TimeDelta::seconds(1 + random.below(limit).cast_signed())
+    };
+    let days = if number % 5 == 4 { 8 } else { 1 };
+    let updated = before(begin, days * 86_400 - 1);
     let age = if number % 3 == 1 { 30 * 86_400 } else { 3_600 };
-    let created = updated - TimeDelta::seconds(1 + i64::from(dice.below(age)));
-    Moments { created, updated }
+    Times {
+        created: before(updated, age),
+        updated,
+    }
 }
 
-fn identity(setting: &Setting<'_>, number: u64, dice: &mut Dice) -> Map<String, Value> {
-    let provider = format!("{}_1", dice.guid());
+fn identity(number: u64, values: &mut AlertValues<'_>) -> Value {
+    let provider = format!("{}_1", values.random.guid());
     let (id, incident) = (format!("da{provider}"), 4711 + number / 2);
     let portal = "https://security.microsoft.com";
-    let tenant = setting.tenant;
-    members(json!({
+    let tenant = values.tenant;
+    json!({
         "id": id,
         "tenantId": tenant,
         "providerAlertId": provider,
         "incidentId": incident.to_string(),
         "alertWebUrl": format!("{portal}/alerts/{id}?tid={tenant}"),
         "incidentWebUrl": format!("{portal}/incidents/{incident}?tid={tenant}"),
-        "detectorId": dice.guid(),
-    }))
+        "detectorId": values.random.guid(),
+    })
 }
 
-fn judgement(dice: &mut Dice) -> Map<String, Value> {
-    members(json!({
-        "status": dice.pick(&evidence::members("alertStatus")[1..]),
-        "severity": dice.pick(&evidence::members("alertSeverity")[1..]),
-        "classification": dice.maybe(evidence::members("alertClassification")),
-        "determination": dice.maybe(evidence::members("alertDetermination")),
-        "investigationState": dice.maybe(evidence::members("investigationState")),
-    }))
+fn assessment(values: &mut AlertValues<'_>) -> Value {
+    let random = &mut values.random;
+    json!({
+        "severity": random.pick(&evidence::members("alertSeverity")[1..]),
+        "classification": random.maybe(evidence::members("alertClassification")),
+        "determination": random.maybe(evidence::members("alertDetermination")),
+        "investigationState": random.maybe(evidence::members("investigationState")),
+    })
 }
 
-fn story(leak: bool, dice: &mut Dice) -> Map<String, Value> {
-    let [title, category, technique, description] = if leak {
-        dice.pick(&LEAKS)
+fn story(data_loss: bool, values: &mut AlertValues<'_>) -> Value {
+    let stories = if data_loss {
+        &TABLES.data_loss_stories
     } else {
-        dice.pick(&STORIES)
+        &TABLES.stories
     };
-    let [service, detection, product] = if leak {
+    let [title, category, technique, description] = values.random.pick(stories);
+    let [service, detection, product] = if data_loss {
         [
             "dataLossPrevention",
             "microsoftDataLossPrevention",
             "Microsoft Data Loss Prevention",
         ]
     } else {
-        dice.pick(&SOURCES)
+        values
+            .random
+            .pick(&TABLES.sources)
+            .each_ref()
+            .map(String::as_str)
     };
-    members(json!({
+    json!({
         "serviceSource": service,
         "detectionSource": detection,
         "productName": product,
-        "alertPolicyId": leak.then(|| dice.guid()),
-        "title": dice.fill(title),
+        "alertPolicyId": data_loss.then(|| values.random.guid()),
+        "title": values.text(title),
         "description": description,
         "recommendedActions": "Review the evidence.\nClose the alert with a reason.",
         "category": category,
         "categories": [category],
         "mitreTechniques": [technique],
-    }))
+    })
 }
 
-fn people(dice: &mut Dice) -> Map<String, Value> {
-    let owner = dice.maybe(&["soc@contoso.onmicrosoft.com", "Automation", "{upn}"]);
-    members(json!({
-        "assignedTo": owner.map(|text| dice.fill(text)),
-        "actorDisplayName": dice.maybe(&["EXAMPLE-STORM-1"]),
-        "threatDisplayName": dice.maybe(&["Trojan:Win32/Example"]),
-        "threatFamilyName": dice.maybe(&["Example"]),
-        "systemTags": dice.maybe(&["Critical asset", "重要"]).into_iter().collect::<Vec<_>>(),
-    }))
+fn names(values: &mut AlertValues<'_>) -> Value {
+    let owners = ["soc@contoso.onmicrosoft.com", "Automation", "{upn}"];
+    let owner = values.random.maybe(&owners);
+    json!({
+        "assignedTo": owner.map(|text| values.text(text)),
+        "actorDisplayName": values.random.maybe(&["EXAMPLE-STORM-1"]),
+        "threatDisplayName": values.random.maybe(&["Trojan:Win32/Example"]),
+        "threatFamilyName": values.random.maybe(&["Example"]),
+        "systemTags":
+            values.random.maybe(&["Critical asset", "重要"]).into_iter().collect::<Vec<_>>(),
+    })
 }
 
-fn times(moments: &Moments, so_far: &Map<String, Value>, dice: &mut Dice) -> Map<String, Value> {
-    let before = moments.created - TimeDelta::seconds(600);
-    let resolved = so_far
-        .get("status")
-        .is_some_and(|status| status == "resolved");
-    members(json!({
-        "createdDateTime": dice.write(moments.created),
-        "lastUpdateDateTime": dice.write(moments.updated),
-        "resolvedDateTime": resolved.then(|| dice.write(moments.updated)),
-        "firstActivityDateTime": before.to_rfc3339_opts(SecondsFormat::Secs, true),
-        "lastActivityDateTime": dice.write(moments.created - TimeDelta::seconds(60)),
-    }))
+fn activity(times: &Times, resolved: bool, values: &mut AlertValues<'_>) -> Value {
+    let first = times.created - TimeDelta::seconds(600);
+    json!({
+        "createdDateTime": values.time(times.created),
+        "lastUpdateDateTime": values.time(times.updated),
+        "resolvedDateTime": resolved.then(|| values.time(times.updated)),
+        "firstActivityDateTime": first.to_rfc3339_opts(SecondsFormat::Secs, true),
+        "lastActivityDateTime": values.time(times.created - TimeDelta::seconds(60)),
+    })
 }
 
-fn remarks(dice: &mut Dice) -> Map<String, Value> {
-    let comment = dice
-        .maybe(&["Seen by the night shift – Ä", "確認済み \"ok\""])
-        .map(|comment| {
-            json!({
-                "comment": comment,
-                "createdByDisplayName": "SOC",
-                "createdDateTime": dice.moment_before(),
-            })
-        });
-    let details = dice.maybe(&["web-01"]);
-    members(json!({
+fn comments(values: &mut AlertValues<'_>) -> Value {
+    let comments = ["Seen by the night shift – Ä", "確認済み \"ok\""];
+    let comment = values.random.maybe(&comments).map(|comment| {
+        json!({
+            "comment": comment,
+            "createdByDisplayName": "SOC",
+            "createdDateTime": values.earlier_time(),
+        })
+    });
+    let host = values.random.maybe(&["web-01"]);
+    json!({
         "comments": comment.into_iter().collect::<Vec<_>>(),
-        "additionalData": details.map_or_else(|| json!({}), |name| json!({ "Host Name": name })),
+        "additionalData": host.map_or_else(|| json!({}), |name| json!({ "Host Name": name })),
         "customDetails": {},
-    }))
-}
-
-fn pieces(leak: bool, dice: &mut Dice, wheel: &mut impl Iterator<Item = &'static str>) -> Value {
-    let fixed: &[&str] = if leak {
-        &["userEvidence", "fileEvidence", "analyzedMessageEvidence"]
-    } else {
-        &[]
-    };
-    let wanted = 3 + dice.below(6) as usize - fixed.len();
-    let names: Vec<&str> = fixed.iter().copied().chain(wheel.take(wanted)).collect();
-    names
-        .into_iter()
-        .map(|name| evidence::piece(name, dice))
-        .collect()
-}
-
-fn members(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    }
-}
-
-/// The order in which the service writes an alert's properties.
-pub(crate) const PROPERTIES: [&str; 36] = [
-    "id",
-    "tenantId",
-    "providerAlertId",
-    "incidentId",
-    "status",
-    "severity",
-    "classification",
-    "determination",
-    "serviceSource",
-    "detectionSource",
-    "productName",
-    "detectorId",
-    "alertPolicyId",
-    "title",
-    "description",
-    "recommendedActions",
-    "category",
-    "categories",
-    "assignedTo",
-    "alertWebUrl",
-    "incidentWebUrl",
-    "actorDisplayName",
-    "threatDisplayName",
-    "threatFamilyName",
-    "mitreTechniques",
-    "investigationState",
-    "systemTags",
-    "createdDateTime",
-    "lastUpdateDateTime",
-    "resolvedDateTime",
-    "firstActivityDateTime",
-    "lastActivityDateTime",
-    "comments",
-    "additionalData",
-    "customDetails",
-    "evidence",
-];
-
-fn in_documented_order(mut object: Map<String, Value>) -> Value {
-    let ordered = PROPERTIES
-        .iter()
-        .filter_map(|name| object.shift_remove_entry(*name));
-    Value::Object(ordered.collect())
+    })
 }
 
 #[cfg(test)]
@@ -278,19 +260,19 @@ mod tests {
             tenant,
         };
         let mut generator = Generator::new();
-        let texts = (0..count).map(|_| generator.next(&setting, None));
+        let texts = (0..count).map(|_| generator.next(setting, None));
         texts.collect()
     }
 
     #[test]
-    fn the_same_world_makes_the_same_alerts() {
+    fn alerts_depend_on_the_seed_only() {
         let alerts = sample(40);
         assert_eq!(alerts, sample(40));
         assert_eq!(alerts[..10], sample(10));
     }
 
     #[test]
-    fn forty_alerts_show_every_type_of_evidence() {
+    fn forty_alerts_have_every_type_of_evidence() {
         let mut seen = BTreeSet::new();
         for text in sample(40) {
             let alert: Value = serde_json::from_str(&text).unwrap();
@@ -308,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alert_has_all_properties_in_order() {
+    fn alert_has_all_properties_in_order() {
         for text in sample(8) {
             let alert: Value = serde_json::from_str(&text).unwrap();
             let names: Vec<&str> = alert
@@ -317,13 +299,13 @@ mod tests {
                 .keys()
                 .map(String::as_str)
                 .collect();
-            assert_eq!(names, PROPERTIES);
+            assert_eq!(names, properties());
             assert_eq!(alert["tenantId"], "11111111-2222-3333-4444-555555555555");
         }
     }
 
     #[test]
-    fn the_hard_values_occur() {
+    fn alerts_have_values_that_are_hard_to_process() {
         let all = sample(40).concat();
         for hard in [
             "Ä",
@@ -336,12 +318,12 @@ mod tests {
         ] {
             assert!(all.contains(hard), "{hard} does not occur");
         }
-        let foreign = all.contains("{guid}") || all.contains("{hex");
-        assert!(!foreign, "a filler was left standing");
+        let placeholder = all.contains("{guid}") || all.contains("{hex");
+        assert!(!placeholder, "a placeholder was not replaced");
     }
 
     #[test]
-    fn nothing_lies_in_the_future_and_most_changed_within_a_day() {
+    fn times_are_in_the_past_and_most_within_a_day() {
         let now: DateTime<Utc> = "2026-01-14T12:00:00Z".parse().unwrap();
         let mut recent = 0;
         for text in sample(40) {

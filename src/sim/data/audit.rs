@@ -4,15 +4,15 @@
 //! from the seed, the tenant, the content type, the entry and the place alone, so nothing is kept
 //! and a repeat is found by its number. It deliberately knows neither blobs' ids nor their fate.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::sim::data::audit_records::templates;
-use crate::sim::data::audit_template::{Draws, Subject, Template};
+use crate::sim::data::audit_template::{Subject, Template, Values};
 use crate::sim::data::content_store::created;
 use crate::sim::ids::Ids;
-use crate::sim::world::content::{CONTENT_TYPES, GeneratedContent};
+use crate::sim::world::content::GeneratedContent;
 
 /// Who fetches, and when.
 pub(crate) struct Reader<'a> {
@@ -33,7 +33,7 @@ pub(crate) struct Records<'a> {
     reader: &'a Reader<'a>,
     entry: &'a GeneratedContent,
     templates: &'static [Template],
-    family: [u8; 32],
+    seed: [u8; 32],
     padding: String,
 }
 
@@ -47,14 +47,14 @@ impl<'a> Records<'a> {
             &at.to_string(),
         ];
         let digest = reader.ids.digest(&parts);
-        let mut family = [0; 32];
-        family.copy_from_slice(digest.as_ref());
+        let mut seed = [0; 32];
+        seed.copy_from_slice(digest.as_ref());
         Self {
             reader,
             entry,
-            templates: parsed(&entry.content_type),
-            family,
-            padding: Draws::new(family, u64::MAX).words(entry.record_bytes.unwrap_or(0)),
+            templates: templates(&entry.content_type),
+            seed,
+            padding: Values::new(seed, u64::MAX).words(entry.record_bytes.unwrap_or(0)),
         }
     }
 
@@ -76,16 +76,16 @@ impl<'a> Records<'a> {
     /// Appends what stands at a place.
     fn write(&self, place: usize, text: &mut String) {
         let place = self.original(place);
-        let mut draws = Draws::new(self.family, place as u64);
+        let mut values = Values::new(self.seed, place as u64);
         let subject = Subject {
             tenant: self.reader.tenant,
             domain: self.reader.domain,
-            moment: self.moment(place, &mut draws),
+            time: self.time(place, &mut values),
             detected: self.reader.detected,
         };
-        let template = draws.below(self.templates.len());
+        let template = values.random.index(self.templates.len());
         let start = text.len();
-        let gap = self.templates[template].fill(&mut draws, &subject, text);
+        let gap = self.templates[template].fill(&mut values, &subject, text);
         let lacking = self.padding.len().saturating_sub(text.len() - start);
         text.insert_str(gap, &self.padding[..lacking]);
     }
@@ -103,15 +103,15 @@ impl<'a> Records<'a> {
                 break;
             }
             // A draw of a stream that no record uses; it may hit a repeat, hence the loop.
-            let mut draws = Draws::new(self.family, !(place as u64));
-            place = draws.below(place - place % records);
+            let mut values = Values::new(self.seed, !(place as u64));
+            place = values.random.index(place - place % records);
         }
         place
     }
 
     /// When it happened: before its blob became available, later and earlier in turn, so that a
     /// blob is never in the order of time.
-    fn moment(&self, place: usize, draws: &mut Draws) -> DateTime<Utc> {
+    fn time(&self, place: usize, values: &mut Values) -> DateTime<Utc> {
         let records = self.entry.records;
         let available = created(self.entry, place / records, self.reader.begin);
         let minutes = if (place % records).is_multiple_of(2) {
@@ -119,24 +119,38 @@ impl<'a> Records<'a> {
         } else {
             40
         };
-        let seconds = i64::try_from(draws.below(1800)).unwrap_or(0);
+        let seconds = values.random.below(1800).cast_signed();
         available - TimeDelta::minutes(minutes) - TimeDelta::seconds(seconds)
     }
 }
 
-/// The templates of a content type, taken apart once.
-fn parsed(content_type: &str) -> &'static [Template] {
-    static PARSED: [OnceLock<Vec<Template>>; 5] = [const { OnceLock::new() }; 5];
-    let at = CONTENT_TYPES.iter().position(|name| *name == content_type);
-    PARSED[at.unwrap_or(0)].get_or_init(|| {
-        let texts = templates(content_type).iter();
-        texts.map(|text| Template::parse(text)).collect()
-    })
+/// The templates of a content type, each as often as its weight says.
+fn templates(content_type: &str) -> &'static [Template] {
+    static TEMPLATES: LazyLock<HashMap<&str, Vec<Template>>> =
+        LazyLock::new(|| parse(include_str!("audit_records.txt")));
+    TEMPLATES.get(content_type).map_or(&[], Vec::as_slice)
+}
+
+/// Parses `[content type]` and `weight template` lines; those that begin with `#` are comments.
+fn parse(text: &'static str) -> HashMap<&'static str, Vec<Template>> {
+    let mut templates = HashMap::new();
+    let mut content_type = "";
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        if let Some(name) = line.strip_prefix('[') {
+            content_type = name.trim_end_matches(']');
+        } else if let Some((weight, template)) = line.split_once(' ') {
+            let of_type: &mut Vec<Template> = templates.entry(content_type).or_default();
+            let weight = weight.parse().unwrap_or(1);
+            of_type.extend((0..weight).map(|_| Template::parse(template)));
+        }
+    }
+    templates
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::world::content::CONTENT_TYPES;
     use serde_json::Value;
     use serde_json::value::RawValue;
     use std::collections::{HashMap, HashSet};
@@ -247,5 +261,33 @@ mod tests {
         assert!(count(&|time| time.ends_with('Z')) > 10 && count(&|time| time.contains('.')) > 10);
         assert!(text.contains(r#""RecordType":"15""#) && text.contains(r#""RecordType":8"#));
         assert!(text.contains("LogonError") && text.contains("PP_E_BAD_PASSWORD"));
+    }
+
+    #[test]
+    fn filled_template_is_a_record() {
+        let all = CONTENT_TYPES.iter().flat_map(|name| templates(name));
+        for (at, template) in all.enumerate() {
+            for number in 0..40 {
+                let subject = Subject {
+                    tenant: "11111111-2222-3333-4444-555555555555",
+                    domain: "contoso.onmicrosoft.com",
+                    time: "2026-01-14T12:00:00Z".parse().unwrap(),
+                    detected: number % 2 == 0,
+                };
+                let mut text = String::new();
+                let place = template.fill(&mut Values::new([7; 32], number), &subject, &mut text);
+                text.insert_str(place, "PADDING");
+                let record: Value = serde_json::from_str(&text)
+                    .unwrap_or_else(|error| panic!("{at}: {error}: {text}"));
+                let names = "CreationTime Id Operation OrganizationId RecordType UserType UserKey \
+                             Workload UserId";
+                for name in names.split_whitespace() {
+                    assert!(record.get(name).is_some(), "{at} has no {name}");
+                }
+                let strings = record.to_string();
+                assert!(place > 1 && strings.contains("PADDING"), "{at}: {strings}");
+                assert!(!text.contains('%'), "{at}: {text}");
+            }
+        }
     }
 }

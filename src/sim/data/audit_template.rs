@@ -1,59 +1,51 @@
-//! Templates of audit records: text with holes, taken apart once and filled by dice.
+//! Templates of audit records: parsed once, then filled with seeded random values.
 //!
-//! A hole is a name or alternatives between percent signs, see [`Template::parse`]. Filling is
-//! writing text into one growing string, fast enough for gigabytes; there is deliberately no JSON
-//! value anywhere, and no number of a random-number library's ranges (raw draws of `ChaCha8` stay
-//! the same for ever).
+//! Filling appends to one string, fast enough for gigabytes; no JSON value is built.
 
 use chrono::{DateTime, Utc};
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 
-use crate::sim::ids::guid_of;
+use crate::sim::data::random::Random;
 
-/// The local parts of the accounts, as they come and go in upper and lower case.
+/// The local parts of accounts, in upper and lower case as in real records.
 const ACCOUNTS: [&str; 12] = [
     "ada", "ada", "ada", "bo", "bo", "bo", "cleo", "cleo", "sales", "admin", "Ada", "BO",
 ];
 
-/// Where generated requests come from.
-const NETS: [&str; 3] = ["192.0.2", "198.51.100", "203.0.113"];
+/// A parsed template.
+pub(crate) struct Template(Vec<Part>);
 
-/// A template in pieces.
-pub(crate) struct Template(Vec<Piece>);
-
-enum Piece {
+enum Part {
     Text(&'static str),
-    Hole(Hole),
+    Value(Placeholder),
     OneOf(Vec<&'static str>),
 }
 
 #[derive(Clone, Copy)]
-enum Hole {
+enum Placeholder {
     Id,
     Time,
-    Moment,
+    TimeWithoutZone,
     Tenant,
     Domain,
     Account,
-    Other,
+    OtherAccount,
     Ip,
     Guid,
     Digits,
     Number,
-    Pad,
+    Padding,
     Detected,
     Included,
 }
 
-/// What a record is about, apart from chance.
+/// The values of a record that are not random.
 pub(crate) struct Subject<'a> {
     /// The tenant's GUID.
     pub(crate) tenant: &'a str,
     /// Its domain.
     pub(crate) domain: &'a str,
     /// When it happened.
-    pub(crate) moment: DateTime<Utc>,
+    pub(crate) time: DateTime<Utc>,
     /// Whether matched values are shown.
     pub(crate) detected: bool,
 }
@@ -62,98 +54,82 @@ pub(crate) struct Subject<'a> {
 const DETECTED: &str = r#","SensitiveInformationDetections":{"DetectedValues":[{"Value":"4111 1111 1111 1111","Context":"Karte 4111 1111 1111 1111, gültig bis 12/29"},{"Value":"5500-0000-0000-0004","Context":"and 5500-0000-0000-0004"}],"ResultsTruncated":false}"#;
 
 impl Template {
-    /// Takes a template apart.
-    ///
-    /// `%id%`, `%time%` (in changing forms), `%moment%` (the same without a zone), `%tenant%`,
-    /// `%domain%`, `%account%` (in changing case) and `%other%`, `%ip%`, `%guid%`, `%digits%`
-    /// (twelve hexadecimal ones), `%n%` (two digits), `%pad%`, `%detected%` and `%included%`
-    /// (matched values, and whether they are there), `%one|or|another%`.
+    /// Parses a template. Its placeholders are `%id%`, `%time%` (in several forms), `%moment%` (the
+    /// time without a zone), `%tenant%`, `%domain%`, `%account%` (in upper or lower case), `%other%`
+    /// (another account), `%ip%`, `%guid%`, `%digits%` (twelve hexadecimal ones), `%n%` (two
+    /// digits), `%pad%` (where padding goes), `%detected%` and `%included%` (matched values, and
+    /// whether they are there), and `%one|two|three%` (one of several texts).
     pub(crate) fn parse(text: &'static str) -> Self {
-        let pieces = text.split('%').enumerate().map(|(at, part)| {
+        let parts = text.split('%').enumerate().map(|(at, part)| {
             if at % 2 == 0 {
-                return Piece::Text(part);
+                return Part::Text(part);
             }
-            hole(part).map_or_else(|| Piece::OneOf(part.split('|').collect()), Piece::Hole)
+            placeholder(part).map_or_else(|| Part::OneOf(part.split('|').collect()), Part::Value)
         });
-        Self(pieces.collect())
+        Self(parts.collect())
     }
 
-    /// Appends a record to a text; gives the place where it may be padded.
+    /// Appends a record to a text; returns the position at which it can be padded.
     pub(crate) fn fill(
         &self,
-        draws: &mut Draws,
+        values: &mut Values,
         subject: &Subject<'_>,
         text: &mut String,
     ) -> usize {
-        let mut place = text.len();
-        for piece in &self.0 {
-            match piece {
-                Piece::Text(part) => text.push_str(part),
-                Piece::OneOf(parts) => text.push_str(draws.pick(parts)),
-                Piece::Hole(Hole::Pad) => place = text.len(),
-                Piece::Hole(hole) => draws.write(*hole, subject, text),
+        let mut padding = text.len();
+        for part in &self.0 {
+            match part {
+                Part::Text(part) => text.push_str(part),
+                Part::OneOf(parts) => text.push_str(values.random.text(parts)),
+                Part::Value(Placeholder::Padding) => padding = text.len(),
+                Part::Value(placeholder) => values.write(*placeholder, subject, text),
             }
         }
-        place
+        padding
     }
 }
 
-fn hole(name: &str) -> Option<Hole> {
+fn placeholder(name: &str) -> Option<Placeholder> {
     Some(match name {
-        "id" => Hole::Id,
-        "time" => Hole::Time,
-        "moment" => Hole::Moment,
-        "tenant" => Hole::Tenant,
-        "domain" => Hole::Domain,
-        "account" => Hole::Account,
-        "other" => Hole::Other,
-        "ip" => Hole::Ip,
-        "guid" => Hole::Guid,
-        "digits" => Hole::Digits,
-        "n" => Hole::Number,
-        "pad" => Hole::Pad,
-        "detected" => Hole::Detected,
-        "included" => Hole::Included,
+        "id" => Placeholder::Id,
+        "time" => Placeholder::Time,
+        "moment" => Placeholder::TimeWithoutZone,
+        "tenant" => Placeholder::Tenant,
+        "domain" => Placeholder::Domain,
+        "account" => Placeholder::Account,
+        "other" => Placeholder::OtherAccount,
+        "ip" => Placeholder::Ip,
+        "guid" => Placeholder::Guid,
+        "digits" => Placeholder::Digits,
+        "n" => Placeholder::Number,
+        "pad" => Placeholder::Padding,
+        "detected" => Placeholder::Detected,
+        "included" => Placeholder::Included,
         _ => return None,
     })
 }
 
-/// The dice of one record. The first draw is its id.
-pub(crate) struct Draws {
-    stream: ChaCha8Rng,
+/// The random values of one record. The first one is its id.
+pub(crate) struct Values {
+    /// The random numbers.
+    pub(crate) random: Random,
     id: String,
 }
 
-impl Draws {
-    /// Dice for the record with a number, of a family of records.
-    pub(crate) fn new(family: [u8; 32], number: u64) -> Self {
-        let mut stream = ChaCha8Rng::from_seed(family);
-        stream.set_stream(number);
-        let mut draws = Self {
-            stream,
-            id: String::new(),
-        };
-        draws.id = draws.guid();
-        draws
+impl Values {
+    /// The values of the record with a number.
+    pub(crate) fn new(seed: [u8; 32], number: u64) -> Self {
+        let mut random = Random::of_hash(seed, number);
+        let id = random.guid();
+        Self { random, id }
     }
 
-    /// A number from 0 up to, not including, the limit.
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        let limit = u64::try_from(limit.max(1)).unwrap_or(u64::MAX);
-        usize::try_from(self.stream.next_u64() % limit).unwrap_or(0)
-    }
-
-    /// One of several; the alternatives are never empty in the tables.
-    pub(crate) fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len())]
-    }
-
-    /// Words without meaning, about as long as wanted.
+    /// Words without meaning, of a length in bytes.
     pub(crate) fn words(&mut self, length: usize) -> String {
         let mut text = String::with_capacity(length + 16);
         let mut bytes = [0; 64];
         while text.len() < length {
-            self.stream.fill_bytes(&mut bytes);
+            self.random.fill(&mut bytes);
             for byte in bytes {
                 text.push_str(WORDS[usize::from(byte) % WORDS.len()]);
             }
@@ -162,54 +138,49 @@ impl Draws {
         text
     }
 
-    fn guid(&mut self) -> String {
-        let mut bytes = [0; 16];
-        self.stream.fill_bytes(&mut bytes);
-        guid_of(&bytes)
-    }
-
-    fn write(&mut self, hole: Hole, subject: &Subject<'_>, text: &mut String) {
-        match hole {
-            Hole::Id => text.push_str(&self.id),
-            Hole::Time => text.push_str(&self.time(subject.moment)),
-            Hole::Moment => text.push_str(&subject.moment.format("%Y-%m-%dT%H:%M:%S").to_string()),
-            Hole::Tenant => text.push_str(subject.tenant),
-            Hole::Domain => text.push_str(subject.domain),
-            Hole::Account => text.push_str(self.pick(&ACCOUNTS)),
-            Hole::Other => text.push_str(self.pick(&["eve", "finn", "grace", "haru"])),
-            Hole::Ip => {
-                let net = self.pick(&NETS);
-                text.push_str(net);
-                text.push('.');
-                text.push_str(&(1 + self.below(254)).to_string());
+    fn write(&mut self, placeholder: Placeholder, subject: &Subject<'_>, text: &mut String) {
+        let random = &mut self.random;
+        match placeholder {
+            Placeholder::Id => text.push_str(&self.id),
+            Placeholder::Time => text.push_str(&time(subject.time, random)),
+            Placeholder::TimeWithoutZone => text.push_str(&without_zone(subject.time)),
+            Placeholder::Tenant => text.push_str(subject.tenant),
+            Placeholder::Domain => text.push_str(subject.domain),
+            Placeholder::Account => text.push_str(random.text(&ACCOUNTS)),
+            Placeholder::OtherAccount => {
+                text.push_str(random.text(&["eve", "finn", "grace", "haru"]));
             }
-            Hole::Guid => text.push_str(&self.guid()),
-            Hole::Digits => {
-                let guid = self.guid();
-                text.push_str(guid.get(24..).unwrap_or_default());
+            Placeholder::Ip => {
+                text.push_str(random.text(&["192.0.2.", "198.51.100.", "203.0.113."]));
+                text.push_str(&(1 + random.below(254)).to_string());
             }
-            Hole::Number => text.push_str(&(10 + self.below(90)).to_string()),
-            Hole::Detected if subject.detected => text.push_str(DETECTED),
-            Hole::Pad | Hole::Detected => {}
-            Hole::Included => text.push_str(if subject.detected { "true" } else { "false" }),
-        }
-    }
-
-    /// Mostly without a zone designator, as the service writes it; sometimes with a fraction,
-    /// sometimes with `Z`.
-    fn time(&mut self, moment: DateTime<Utc>) -> String {
-        let whole = moment.format("%Y-%m-%dT%H:%M:%S").to_string();
-        let fraction = self.below(10_000_000);
-        match self.below(10) {
-            0 => format!("{whole}Z"),
-            1 => format!("{whole}.{:03}", fraction % 1000),
-            2 => format!("{whole}.{fraction:07}Z"),
-            _ => whole,
+            Placeholder::Guid => text.push_str(&random.guid()),
+            Placeholder::Digits => text.push_str(random.guid().get(24..).unwrap_or_default()),
+            Placeholder::Number => text.push_str(&(10 + random.below(90)).to_string()),
+            Placeholder::Detected if subject.detected => text.push_str(DETECTED),
+            Placeholder::Padding | Placeholder::Detected => {}
+            Placeholder::Included => text.push_str(&subject.detected.to_string()),
         }
     }
 }
 
-/// What padding is made of; no character in it needs an escape.
+/// A time as the service writes it: mostly without a zone, sometimes with a fraction or with `Z`.
+fn time(time: DateTime<Utc>, random: &mut Random) -> String {
+    let whole = without_zone(time);
+    let fraction = random.below(10_000_000);
+    match random.below(10) {
+        0 => format!("{whole}Z"),
+        1 => format!("{whole}.{:03}", fraction % 1000),
+        2 => format!("{whole}.{fraction:07}Z"),
+        _ => whole,
+    }
+}
+
+fn without_zone(time: DateTime<Utc>) -> String {
+    time.format("%Y-%m-%dT%H:%M:%S").to_string()
+}
+
+/// The words of padding; no character needs an escape in JSON.
 const WORDS: [&str; 16] = [
     "lorem ",
     "ipsum ",
@@ -238,16 +209,16 @@ mod tests {
         let subject = Subject {
             tenant: "t",
             domain: "contoso.test",
-            moment: "2026-01-14T12:00:00Z".parse().unwrap(),
+            time: "2026-01-14T12:00:00Z".parse().unwrap(),
             detected,
         };
-        let mut draws = Draws::new([1; 32], number);
-        let place = Template::parse(template).fill(&mut draws, &subject, &mut text);
+        let mut values = Values::new([1; 32], number);
+        let place = Template::parse(template).fill(&mut values, &subject, &mut text);
         (text, place)
     }
 
     #[test]
-    fn holes_are_filled_the_same_way_each_time() {
+    fn record_depends_on_seed_and_number_only() {
         let template = r#"{"Id":"%id%","a":"%account%@%domain%","b":"%pad%%one|two%"}"#;
         let (text, place) = filled(template, 3, false);
         assert_eq!((text.clone(), place), filled(template, 3, false));
@@ -260,15 +231,15 @@ mod tests {
     }
 
     #[test]
-    fn matched_values_change_nothing_else() {
+    fn matched_values_change_nothing_else_in_a_record() {
         let template = r#"{"a":"%guid%"%detected%,"i":%included%,"b":"%guid%"}"#;
         let (shown, hidden) = (filled(template, 1, true).0, filled(template, 1, false).0);
         assert_eq!(shown.replace(DETECTED, "").replace("true", "false"), hidden);
     }
 
     #[test]
-    fn words_are_as_long_as_wanted() {
-        assert_eq!(Draws::new([1; 32], 1).words(1000).len(), 1000);
-        assert_eq!(Draws::new([1; 32], 1).words(0), "");
+    fn words_have_the_wanted_length() {
+        assert_eq!(Values::new([1; 32], 1).words(1000).len(), 1000);
+        assert_eq!(Values::new([1; 32], 1).words(0), "");
     }
 }

@@ -3,13 +3,11 @@
 //!
 //! Nothing here knows requests, tokens or answers.
 
+mod alert_values;
 pub(super) mod alerts;
 pub(super) mod audit;
-mod audit_records;
 mod audit_template;
 pub(super) mod content_store;
 mod demo;
 pub(super) mod evidence;
-mod evidence_types;
 pub(super) mod random;
-mod texts;

@@ -22,13 +22,12 @@ impl Feed {
     pub(super) fn blob(&self, call: &Call, claims: &Claims) -> Result<Answer, Refused> {
         let id = call.segment(6);
         let found = self.shelf.find(&id, self.site.now());
-        let blob = found.ok_or_else(|| {
-            if id.contains('$') {
-                missing(&id)
-            } else {
-                malformed(&id)
-            }
-        })?;
+        let code = if id.contains('$') {
+            "AF20050"
+        } else {
+            "AF20052"
+        };
+        let blob = found.ok_or_else(|| refused(code, &[&id]))?;
         self.running(claims, self.shelf.content_type(&blob))?;
         if let Source::Literal(LiteralBlob {
             status: Some(status),
@@ -38,8 +37,8 @@ impl Feed {
             return Ok(Answer::new(*status, String::new()));
         }
         match blob.fate_at(self.site.now()) {
-            Fate::Missing => Err(missing(&id)),
-            Fate::Expired => Err(expired(&id)),
+            Fate::Missing => Err(refused("AF20050", &[&id])),
+            Fate::Expired => Err(refused("AF20051", &[&id])),
             Fate::Whole => Ok(Answer::new(200, self.body(&blob, claims))),
         }
     }
@@ -70,22 +69,4 @@ fn written(blob: &LiteralBlob) -> String {
     }
     let records: Vec<&str> = blob.records.iter().map(|raw| RawValue::get(raw)).collect();
     format!("[{}]", records.join(","))
-}
-
-fn missing(id: &str) -> Refused {
-    let text = format!("The specified content ({id}) does not exist.");
-    refused(404, "AF20050", text)
-}
-
-fn malformed(id: &str) -> Refused {
-    let text = format!("Content ID {id} in the URL is invalid.");
-    refused(400, "AF20052", text)
-}
-
-fn expired(id: &str) -> Refused {
-    let text = format!(
-        "Content requested with the key {id} has already expired. Content older than 7 days cannot \
-         be retrieved."
-    );
-    refused(400, "AF20051", text)
 }

@@ -149,10 +149,7 @@ impl Sealed<'_> {
         let digits = token.get(11..20).unwrap_or_default();
         match digits.parse() {
             Ok(offset) if token == self.token(offset) => Ok(offset),
-            _ => {
-                let text = format!("Invalid nextPage Input: {token}.");
-                Err(refused(400, "AF20031", text))
-            }
+            _ => Err(refused("AF20031", &[token])),
         }
     }
 

@@ -17,11 +17,12 @@ mod webhook_sender;
 mod webhook_tests;
 mod window;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::json;
 
 use crate::sim::data::content_store::Shelf;
+use crate::sim::error_table::{ErrorEntry as Refused, ErrorTable};
 use crate::sim::ids::is_guid;
 use crate::sim::login::tokens::{Claims, Resource, check};
 use crate::sim::server::call::{Answer, Call};
@@ -44,11 +45,12 @@ pub(super) struct Feed {
     messenger: Messenger,
 }
 
-/// A refused call: status, code, message.
-struct Refused(u16, String, String);
+static ERRORS: LazyLock<ErrorTable> =
+    LazyLock::new(|| ErrorTable::parse(include_str!("errors.json")));
 
-fn refused(status: u16, code: &str, text: impl Into<String>) -> Refused {
-    Refused(status, code.to_owned(), text.into())
+/// The error with this code.
+fn refused(code: &str, arguments: &[&str]) -> Refused {
+    ERRORS.entry(code, arguments)
 }
 
 impl Feed {
@@ -67,9 +69,9 @@ impl Feed {
     /// Answers a call.
     pub(super) async fn answer(&self, call: &Call) -> Answer {
         let answer = self.serve(call).await;
-        let answer = answer.unwrap_or_else(|Refused(status, code, message)| {
-            let body = json!({"error": {"code": code, "message": message}});
-            Answer::new(status, body.to_string())
+        let answer = answer.unwrap_or_else(|refused| {
+            let body = json!({"error": {"code": refused.code, "message": refused.text}});
+            Answer::new(refused.status, body.to_string())
         });
         answer
             .with("Cache-Control", "no-cache")
@@ -113,32 +115,16 @@ impl Feed {
     fn tenant(&self, call: &Call, claims: &Claims) -> Result<(), Refused> {
         let name = call.segment(2);
         if !is_guid(&name) {
-            let text = format!("The tenant ID passed in the URL ({name}) is not a valid GUID.");
-            return Err(refused(400, "AF20013", text));
+            return Err(refused("AF20013", &[&name]));
         }
         if !claims.tid.eq_ignore_ascii_case(&name) {
-            let text = format!(
-                "The tenant ID passed in the URL ({name}) does not match the tenant ID passed in \
-                 the access token ({}).",
-                claims.tid
-            );
-            return Err(refused(401, "AF20010", text));
+            return Err(refused("AF20010", &[&name, &claims.tid]));
         }
         let known = self.site.world.tenant(&name);
         match known.map_or(FeedState::Ready, |tenant| tenant.feed) {
             FeedState::Ready => Ok(()),
-            FeedState::Missing => Err(refused(
-                400,
-                "AF20011",
-                format!(
-                    "Specified tenant ID ({name}) does not exist in the system or has been deleted."
-                ),
-            )),
-            FeedState::Unlicensed => Err(refused(
-                400,
-                "AF20012",
-                format!("Specified tenant ID ({name}) is incorrectly configured in the system."),
-            )),
+            FeedState::Missing => Err(refused("AF20011", &[&name])),
+            FeedState::Unlicensed => Err(refused("AF20012", &[&name])),
         }
     }
 
@@ -154,17 +140,9 @@ impl Feed {
             return Ok(());
         }
         let id = self.site.id_of("correlation", call);
-        let code = format!(
-            "StartSubscription [CorrId={id}][TenantId={tid},ContentType={},ApplicationId={app},\
-             PublisherId={}][AppId",
-            of.0, of.1
-        );
-        let text = format!(
-            "{app}] failed. Exception: Microsoft.Office.Compliance.Audit.DataServiceException: \
-             Tenant {tid} does not exist.\r\n   at Microsoft.Office.Compliance.Audit.API.\
-             StartController.<StartContentType>d__0.MoveNext()"
-        );
-        Err(Refused(400, code, text))
+        let (content_type, publisher) = of;
+        let arguments = [id.as_str(), tid, content_type, app, publisher];
+        Err(refused("audit_disabled", &arguments))
     }
 }
 
@@ -194,10 +172,7 @@ fn permitted(claims: &Claims) -> Result<(), Refused> {
         return Ok(());
     }
     let held = claims.permissions().collect::<Vec<_>>().join(" ");
-    let text = format!(
-        "The permission set ({held}) sent in the request does not include the expected permission."
-    );
-    Err(refused(401, "AF10001", text))
+    Err(refused("AF10001", &[&held]))
 }
 
 fn publisher(call: &Call) -> Result<&str, Refused> {
@@ -207,22 +182,16 @@ fn publisher(call: &Call) -> Result<&str, Refused> {
     if is_guid(given) {
         return Ok(given);
     }
-    let text = "Invalid parameter type: PublisherIdentifier. Expected type: guid";
-    Err(refused(400, "AF20002", text))
+    Err(refused("AF20002", &["PublisherIdentifier", "guid"]))
 }
 
 fn content_type(call: &Call) -> Result<&str, Refused> {
-    let missing = || refused(400, "AF20001", "Missing parameter: contentType.");
     let given = call
         .parameter("contentType")
         .filter(|text| !text.is_empty());
-    let given = given.ok_or_else(missing)?;
+    let given = given.ok_or_else(|| refused("AF20001", &["contentType"]))?;
     if CONTENT_TYPES.contains(&given) {
         return Ok(given);
     }
-    Err(refused(
-        400,
-        "AF20020",
-        "The specified content type is not valid.",
-    ))
+    Err(refused("AF20020", &[]))
 }

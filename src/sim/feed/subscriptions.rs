@@ -75,8 +75,7 @@ impl Feed {
             if is_running(known.ok_or_else(unknown)?) {
                 return Ok(());
             }
-            let text = "The subscription was disabled.";
-            Err(refused(400, "AF20023", text))
+            Err(refused("AF20023", &[]))
         })
     }
 
@@ -87,11 +86,7 @@ impl Feed {
             state.starts
         });
         match self.site.world.starts_before_cooldown {
-            Some(most) if count > most => {
-                let text = "Too many frequent subscription start requests. Please retry again \
-                            after 8m 46s.";
-                Err(refused(403, "429", text))
-            }
+            Some(most) if count > most => Err(refused("429", &[])),
             _ => Ok(()),
         }
     }
@@ -110,8 +105,7 @@ impl Feed {
 }
 
 fn unknown() -> Refused {
-    let text = "No subscription found for the specified content type.";
-    refused(400, "AF20022", text)
+    refused("AF20022", &[])
 }
 
 fn is_running(subscription: &Subscription) -> bool {
@@ -126,8 +120,7 @@ fn differs(list: &[Subscription], wanted: &Subscription) -> Result<(), Refused> 
             && known.webhook == wanted.webhook
     };
     if list.iter().any(same) {
-        let text = "The subscription is already enabled. No property change.";
-        return Err(refused(400, "AF20024", text));
+        return Err(refused("AF20024", &[]));
     }
     Ok(())
 }

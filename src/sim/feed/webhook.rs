@@ -42,15 +42,13 @@ impl Feed {
         if call.body.trim().is_empty() {
             return Ok(None);
         }
-        let wrong = "Invalid parameter type: webhook. Expected type: object";
         let body: Result<Option<StartBody>, _> = serde_json::from_str(&call.body);
-        let body = body.map_err(|_| refused(400, "AF20002", wrong))?;
+        let body = body.map_err(|_| refused("AF20002", &["webhook", "object"]))?;
         let Some(webhook) = body.and_then(|body| body.webhook) else {
             return Ok(None);
         };
         let address = webhook.address.filter(|text| !text.is_empty());
-        let missing = || refused(400, "AF20001", "Missing parameter: webhook.address.");
-        let address = address.ok_or_else(missing)?;
+        let address = address.ok_or_else(|| refused("AF20001", &["webhook.address"]))?;
         addressed(&address)?;
         let expiration = webhook.expiration.filter(|text| !text.is_empty());
         self.expires_later(expiration.as_deref())?;
@@ -67,13 +65,12 @@ impl Feed {
         let Some(text) = expiration else {
             return Ok(());
         };
-        let wrong = "Invalid parameter type: webhook.expiration. Expected type: datetime";
+        let wrong = || refused("AF20002", &["webhook.expiration", "datetime"]);
         let end: Result<DateTime<Utc>, _> = text.parse();
-        if end.map_err(|_| refused(400, "AF20002", wrong))? > self.site.now() {
+        if end.map_err(|_| wrong())? > self.site.now() {
             return Ok(());
         }
-        let text = format!("Expiration {text} provided is set to past date and time.");
-        Err(refused(400, "AF20003", text))
+        Err(refused("AF20003", &[text]))
     }
 
     /// Asks a webhook whether it is one: only the answer 200 is.
@@ -123,8 +120,7 @@ fn addressed(address: &str) -> Result<(), Refused> {
 }
 
 fn invalid(address: &str, why: &str) -> Refused {
-    let text = format!("The webhook endpoint ({address}) could not be validated.{why}");
-    refused(400, "AF20021", text)
+    refused("AF20021", &[address, why])
 }
 
 fn notification(claims: &Claims, entry: &Entry<'_>) -> Value {

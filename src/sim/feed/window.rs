@@ -27,12 +27,13 @@ impl Window {
         let (start, end) = match (bound(call, "startTime")?, bound(call, "endTime")?) {
             (None, None) => return Ok(Self::last(now)),
             (Some(start), Some(end)) => (start, end),
-            _ => return Err(one_sided()),
+            _ => return Err(refused("AF20030", &[])),
         };
         let bounds = (start.0, end.0);
         let span = bounds.1 - bounds.0;
         if span > LONGEST || span <= TimeDelta::zero() || bounds.0 < now - FURTHEST {
-            return Err(out_of_range(bounds));
+            let (start, end) = (bounds.0.to_rfc3339(), bounds.1.to_rfc3339());
+            return Err(refused("AF20055", &[&start, &end]));
         }
         let written = [start.1.to_owned(), end.1.to_owned()];
         Ok(Self { bounds, written })
@@ -55,10 +56,7 @@ fn bound<'a>(call: &'a Call, name: &str) -> Result<Option<(DateTime<Utc>, &'a st
     let Some(text) = call.parameter(name).filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
-    let wrong = || {
-        let text = format!("Invalid parameter type: {name}. Expected type: datetime");
-        refused(400, "AF20002", text)
-    };
+    let wrong = || refused("AF20002", &[name, "datetime"]);
     Ok(Some((moment(text).ok_or_else(wrong)?, text)))
 }
 
@@ -87,24 +85,6 @@ fn moment(text: &str) -> Option<DateTime<Utc>> {
         .ok()
 }
 
-fn one_sided() -> Refused {
-    let text = "Start time and end time must both be specified (or both omitted) and must be less \
-                than or equal to 24 hours apart, with the start time no more than 7 days in the \
-                past.";
-    refused(400, "AF20030", text)
-}
-
-fn out_of_range((start, end): (DateTime<Utc>, DateTime<Utc>)) -> Refused {
-    let text = format!(
-        "Start time and end time must both be specified (or both omitted) and must be less than or \
-         equal to 24 hours apart, with the start time prior to end time and start time no more \
-         than 7 days in the past. StartTime:{}, EndTime:{}",
-        start.to_rfc3339(),
-        end.to_rfc3339()
-    );
-    refused(400, "AF20055", text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,7 +93,7 @@ mod tests {
     fn read(query: &str) -> Result<Window, (String, String)> {
         let now = "2026-01-14T12:00:00Z".parse().unwrap();
         let call = Call::get(Service::Management, &format!("/x?{query}"));
-        Window::read(&call, now).map_err(|Refused(_, code, text)| (code, text))
+        Window::read(&call, now).map_err(|error| (error.code, error.text))
     }
 
     #[test]

@@ -219,7 +219,7 @@ impl Known {
         let passed = site.now() - site.begin - TimeDelta::seconds(1);
         for number in self.arrived..rate.arrived_before(passed) {
             let at = site.begin + rate.arrival(number);
-            let text = self.generator.next(&setting(site, tenant), Some(at));
+            let text = self.generator.next(setting(site, tenant), Some(at));
             Arc::make_mut(&mut self.records).push(Record::new(text, false));
             self.arrived = number + 1;
         }
@@ -244,7 +244,7 @@ fn make(site: &Site, tenant: &str) -> Known {
             texts.map(|text| Record::new(text, true)).collect()
         }
         None => (0..alerts.count.unwrap_or(USUAL))
-            .map(|_| Record::new(generator.next(&setting(site, tenant), None), false))
+            .map(|_| Record::new(generator.next(setting(site, tenant), None), false))
             .collect(),
     };
     Known {

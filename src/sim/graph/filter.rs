@@ -8,6 +8,9 @@ use std::cmp::Ordering;
 
 use chrono::{DateTime, Utc};
 
+use crate::sim::data::alerts::properties;
+use crate::sim::graph::{Refused, refused};
+
 /// What a comparison reads from a record.
 pub(crate) trait Fields {
     /// The value of a property; `None` stands for null.
@@ -153,8 +156,8 @@ fn order(left: Option<&Literal>, right: Option<&Literal>) -> Option<Ordering> {
 }
 
 impl Filter {
-    /// Reads a filter; the error is the message of the service.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads a filter.
+    pub(crate) fn parse(text: &str) -> Result<Self, Refused> {
         let tokens = lex(text)?;
         let mut parser = Parser {
             text,
@@ -192,7 +195,7 @@ enum Token {
 }
 
 /// Tokens with the position of their first character.
-fn lex(text: &str) -> Result<Vec<(usize, Token)>, String> {
+fn lex(text: &str) -> Result<Vec<(usize, Token)>, Refused> {
     let mut tokens = vec![];
     let mut at = 0;
     while let Some(first) = text[at..].chars().next() {
@@ -211,7 +214,7 @@ fn lex(text: &str) -> Result<Vec<(usize, Token)>, String> {
 }
 
 /// Length and content of the quoted text that begins here; a doubled quote stands for one.
-fn quoted(text: &str, at: usize) -> Result<(usize, String), String> {
+fn quoted(text: &str, at: usize) -> Result<(usize, String), Refused> {
     let mut inner = String::new();
     let mut rest = text[at + 1..].char_indices().peekable();
     while let Some((offset, letter)) = rest.next() {
@@ -223,20 +226,17 @@ fn quoted(text: &str, at: usize) -> Result<(usize, String), String> {
             return Ok((offset + 2, inner));
         }
     }
-    Err(format!(
-        "There is an unterminated string literal at position {at} in '{text}'."
-    ))
+    Err(refused("filter_string", &[&at.to_string(), text]))
 }
 
-fn word(text: &str, at: usize) -> Result<&str, String> {
+fn word(text: &str, at: usize) -> Result<&str, Refused> {
     let part = |letter: char| letter.is_alphanumeric() || "_@$./:+-".contains(letter);
     let rest = &text[at..];
     let end = rest.find(|letter| !part(letter)).unwrap_or(rest.len());
     if end == 0 {
         let letter = rest.chars().next().unwrap_or_default();
-        return Err(format!(
-            "Syntax error: character '{letter}' is not valid at position {at} in '{text}'."
-        ));
+        let place = [&letter.to_string(), &at.to_string(), text];
+        return Err(refused("filter_character", &place));
     }
     Ok(&rest[..end])
 }
@@ -264,7 +264,7 @@ impl Parser<'_> {
         found
     }
 
-    fn takes(&mut self, wanted: &Token) -> Result<(), String> {
+    fn takes(&mut self, wanted: &Token) -> Result<(), Refused> {
         if self.peek() != Some(wanted) {
             return Err(self.syntax());
         }
@@ -272,15 +272,15 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn syntax(&self) -> String {
+    fn syntax(&self) -> Refused {
         let at = self
             .tokens
             .get(self.at)
             .map_or(self.text.len(), |(at, _)| *at);
-        format!("Syntax error at position {at} in '{}'.", self.text)
+        refused("filter_syntax", &[&at.to_string(), self.text])
     }
 
-    fn either(&mut self) -> Result<Filter, String> {
+    fn either(&mut self) -> Result<Filter, Refused> {
         let mut left = self.both()?;
         while self.takes_word("or") {
             left = Filter::Or(Box::new(left), Box::new(self.both()?));
@@ -288,7 +288,7 @@ impl Parser<'_> {
         Ok(left)
     }
 
-    fn both(&mut self) -> Result<Filter, String> {
+    fn both(&mut self) -> Result<Filter, Refused> {
         let mut left = self.negated()?;
         while self.takes_word("and") {
             left = Filter::And(Box::new(left), Box::new(self.negated()?));
@@ -296,7 +296,7 @@ impl Parser<'_> {
         Ok(left)
     }
 
-    fn negated(&mut self) -> Result<Filter, String> {
+    fn negated(&mut self) -> Result<Filter, Refused> {
         if self.takes_word("not") {
             return Ok(Filter::Not(Box::new(self.negated()?)));
         }
@@ -309,7 +309,7 @@ impl Parser<'_> {
         Ok(inner)
     }
 
-    fn comparison(&mut self) -> Result<Filter, String> {
+    fn comparison(&mut self) -> Result<Filter, Refused> {
         let property = self.property()?;
         if self.takes_word("in") {
             return self.listed(property);
@@ -323,16 +323,13 @@ impl Parser<'_> {
         let value = self.value(property, operator)?;
         if operator.orders() && matches!(property, Property::Enum(_)) {
             let kind = operator.kind();
-            return Err(incompatible(
-                "microsoft.graph.security",
-                property.name(),
-                kind,
-            ));
+            let types = ["microsoft.graph.security", property.name(), kind];
+            return Err(refused("filter_types", &types));
         }
         Ok(Filter::Compare(property, operator, value))
     }
 
-    fn listed(&mut self, property: Property) -> Result<Filter, String> {
+    fn listed(&mut self, property: Property) -> Result<Filter, Refused> {
         self.takes(&Token::Open)?;
         let mut values = vec![self.value(property, Operator::Eq)?];
         while self.peek() == Some(&Token::Comma) {
@@ -343,23 +340,31 @@ impl Parser<'_> {
         Ok(Filter::In(property, values))
     }
 
-    fn property(&mut self) -> Result<Property, String> {
+    fn property(&mut self) -> Result<Property, Refused> {
         let wrong = self.syntax();
         let Some(Token::Word(word)) = self.next() else {
             return Err(wrong);
         };
         if self.peek() == Some(&Token::Open) {
-            return Err(format!(
-                "The function '{word}' cannot be used in the $filter query option."
-            ));
+            return Err(refused("filter_function", &[&word]));
         }
         let found = PROPERTIES
             .into_iter()
             .find(|property| property.name() == word);
-        found.ok_or_else(|| unfit(&word))
+        let known = properties().contains(&word);
+        let id = if known {
+            "filter_property"
+        } else {
+            "filter_unknown"
+        };
+        found.ok_or_else(|| refused(id, &[&word]))
     }
 
-    fn value(&mut self, property: Property, operator: Operator) -> Result<Option<Literal>, String> {
+    fn value(
+        &mut self,
+        property: Property,
+        operator: Operator,
+    ) -> Result<Option<Literal>, Refused> {
         let wrong = self.syntax();
         let literal = match self.next() {
             Some(Token::Text(text)) => Literal::Text(text),
@@ -369,25 +374,10 @@ impl Parser<'_> {
         };
         if literal.type_name() != property.type_name() {
             let (left, right) = (property.type_name(), literal.type_name());
-            return Err(incompatible(left, right, operator.kind()));
+            return Err(refused("filter_types", &[left, right, operator.kind()]));
         }
         Ok(Some(literal))
     }
-}
-
-fn incompatible(left: &str, right: &str, kind: &str) -> String {
-    format!(
-        "A binary operator with incompatible types was detected. Found operand types '{left}' and \
-         '{right}' for operator kind '{kind}'."
-    )
-}
-
-/// What is said of a property that cannot be filtered on, or that does not exist.
-fn unfit(name: &str) -> String {
-    if crate::sim::data::alerts::PROPERTIES.contains(&name) {
-        return format!("The property '{name}' cannot be used in the $filter query option.");
-    }
-    format!("Could not find a property named '{name}' on type 'microsoft.graph.security.alert'.")
 }
 
 /// A moment as the protocol writes it: date, `T`, time with up to seven digits of fraction, zone.
@@ -425,7 +415,7 @@ mod tests {
 
     fn passes(text: &str) -> bool {
         Filter::parse(text)
-            .unwrap_or_else(|error| panic!("{text}: {error}"))
+            .unwrap_or_else(|error| panic!("{text}: {error:?}"))
             .passes(&RECORD)
     }
 
@@ -531,7 +521,7 @@ mod tests {
             ),
         ];
         for (text, wanted) in cases {
-            let error = Filter::parse(text).unwrap_err();
+            let error = Filter::parse(text).unwrap_err().text;
             assert!(error.contains(wanted), "{text}: {error}");
         }
     }

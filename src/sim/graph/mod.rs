@@ -8,10 +8,11 @@ pub(super) mod filter;
 mod query;
 
 use std::cmp::Reverse;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::json;
 
+use crate::sim::error_table::{ErrorEntry as Refused, ErrorTable};
 use crate::sim::graph::alerts::{Record, Records};
 use crate::sim::graph::query::Options;
 use crate::sim::login::tokens::{Claims, Refusal, Resource, check};
@@ -32,8 +33,13 @@ pub(super) struct Graph {
     records: Records,
 }
 
-/// A refused call: status, code, message.
-struct Refused(u16, &'static str, String);
+static ERRORS: LazyLock<ErrorTable> =
+    LazyLock::new(|| ErrorTable::parse(include_str!("errors.json")));
+
+/// The error with this id.
+fn refused(id: &str, arguments: &[&str]) -> Refused {
+    ERRORS.entry(id, arguments)
+}
 
 impl Graph {
     /// The service of a site.
@@ -62,14 +68,13 @@ impl Graph {
     fn serve(&self, call: &Call) -> Result<Answer, Refused> {
         let claims = check(&self.site, call, Resource::Graph).map_err(unauthorized)?;
         if call.route == Route::Unknown {
-            return Err(Refused(404, "UnknownError", String::new()));
+            return Err(refused("not_found", &[]));
         }
         if call.method != "GET" {
-            return Err(Refused(405, "UnknownError", String::new()));
+            return Err(refused("method", &[]));
         }
         permitted(&claims)?;
-        let options = Options::read(&call.query);
-        let options = options.map_err(|text| Refused(400, "BadRequest", text))?;
+        let options = Options::read(&call.query)?;
         let body = if call.route == Route::GraphAlert {
             let records = self.records.of(&self.site, &claims.tid);
             one(call, &options, &records)?
@@ -86,12 +91,7 @@ impl Graph {
         let status = self.site.world.alerts.expired_links;
         match status.filter(|_| options.followed) {
             None => Ok(()),
-            Some(400) => Err(Refused(400, "BadRequest", "Invalid $skiptoken.".to_owned())),
-            Some(404) => Err(Refused(404, "UnknownError", String::new())),
-            Some(status) => {
-                let text = "The page is not available any more. Start again.";
-                Err(Refused(status, "resyncRequired", text.to_owned()))
-            }
+            Some(status) => Err(refused(&format!("link_{status}"), &[])),
         }
     }
 
@@ -125,11 +125,10 @@ impl Graph {
     }
 
     fn error(&self, call: &Call, refused: &Refused) -> Answer {
-        let Refused(status, code, message) = refused;
         let own = self.site.id_of("request", call);
         let body = json!({"error": {
-            "code": code,
-            "message": message,
+            "code": refused.code,
+            "message": refused.text,
             "innerError": {
                 "date": self.site.now().format("%Y-%m-%dT%H:%M:%S").to_string(),
                 "request-id": own,
@@ -137,8 +136,8 @@ impl Graph {
             },
         }});
         let answer =
-            Answer::new(*status, body.to_string()).with("Content-Type", "application/json");
-        if *status != 401 {
+            Answer::new(refused.status, body.to_string()).with("Content-Type", "application/json");
+        if refused.status != 401 {
             return answer;
         }
         answer.with(
@@ -149,13 +148,13 @@ impl Graph {
 }
 
 fn unauthorized(refusal: Refusal) -> Refused {
-    let text = match refusal {
-        Refusal::Empty => "Access token is empty.",
-        Refusal::Malformed => "IDX14100: JWT is not well formed, there are no dots (.).",
-        Refusal::Expired => "Access token has expired.",
-        Refusal::Audience => "Access token validation failure. Invalid audience.",
+    let id = match refusal {
+        Refusal::Empty => "token_empty",
+        Refusal::Malformed => "token_malformed",
+        Refusal::Expired => "token_expired",
+        Refusal::Audience => "token_audience",
     };
-    Refused(401, "InvalidAuthenticationToken", text.to_owned())
+    refused(id, &[])
 }
 
 fn permitted(claims: &Claims) -> Result<(), Refused> {
@@ -163,22 +162,14 @@ fn permitted(claims: &Claims) -> Result<(), Refused> {
         return Ok(());
     }
     let held = claims.permissions().collect::<Vec<_>>().join(",");
-    let text = format!(
-        "Missing application roles. API required roles: SecurityAlert.Read.All,\
-         SecurityAlert.ReadWrite.All,SecurityIncident.Read.All,SecurityIncident.ReadWrite.All, \
-         application roles: {held}."
-    );
-    Err(Refused(403, "Forbidden", text))
+    Err(refused("permission", &[&held]))
 }
 
 /// One alert, with the context put before its members.
 fn one(call: &Call, options: &Options, records: &[Record]) -> Result<String, Refused> {
     let id = call.segment(3);
     let found = records.iter().find(|record| record.id() == id);
-    let missing = || {
-        let text = format!("The requested resource '{id}' does not exist.");
-        Refused(404, "ResourceNotFound", text)
-    };
+    let missing = || refused("alert_missing", &[&id]);
     let text = found
         .ok_or_else(missing)?
         .sent(options.select.as_deref(), newer(call));

@@ -6,8 +6,9 @@
 use url::form_urlencoded;
 
 use crate::sim::base64;
-use crate::sim::data::alerts::PROPERTIES;
+use crate::sim::data::alerts::properties;
 use crate::sim::graph::filter::Filter;
+use crate::sim::graph::{Refused, refused};
 use crate::sim::ids::hex;
 use crate::sim::world::alerts::Paging;
 
@@ -38,17 +39,14 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Reads a query; the error is the message of the service.
-    pub(crate) fn read(query: &[(String, String)]) -> Result<Self, String> {
+    /// Reads a query.
+    pub(crate) fn read(query: &[(String, String)]) -> Result<Self, Refused> {
         let mut options = Self::default();
         let mut token = None;
         for (at, (name, value)) in query.iter().enumerate() {
             let name = name.as_str();
             if query[..at].iter().any(|(earlier, _)| earlier == name) {
-                return Err(format!(
-                    "Query option '{name}' was specified more than once, but it must be specified \
-                     at most once."
-                ));
+                return Err(refused("option_repeated", &[name]));
             }
             if name == "$skiptoken" {
                 token = Some(value);
@@ -60,26 +58,30 @@ impl Options {
         options.start = options.skip;
         options.followed = token.is_some() || options.skip > 0;
         if let Some(token) = token {
-            options.start += options.offset(token).ok_or("Invalid $skiptoken.")?;
+            options.start += options
+                .offset(token)
+                .ok_or_else(|| refused("link_400", &[]))?;
         }
         Ok(options)
     }
 
-    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
+    fn take(&mut self, name: &str, value: &str) -> Result<(), Refused> {
         match name {
             "$filter" => {
-                let read = Filter::parse(value);
-                self.filter = Some(read.map_err(|why| format!("Invalid filter clause: {why}"))?);
+                self.filter = Some(Filter::parse(value)?);
             }
             "$top" => self.top = Some(whole(name, value)?),
             "$skip" => self.skip = whole(name, value)?,
-            "$count" => self.count = truth(value)?,
+            "$count" => {
+                let wrong = |_| refused("option_boolean", &[value]);
+                self.count = value.parse().map_err(wrong)?;
+            }
             "$orderby" => self.order = value.split(',').map(order).collect::<Result<_, _>>()?,
             "$select" => {
                 self.select = Some(value.split(',').map(member).collect::<Result<_, _>>()?);
             }
             name if name.starts_with('$') => {
-                return Err(format!("The query parameter '{name}' is not supported."));
+                return Err(refused("option_unknown", &[name]));
             }
             // Options of a caller's own are ignored, as OData demands.
             _ => {}
@@ -128,53 +130,31 @@ impl Options {
     }
 }
 
-fn whole(name: &str, value: &str) -> Result<usize, String> {
-    value.parse().map_err(|_| {
-        format!(
-            "Invalid value '{value}' for {name} query option found. The {name} query option \
-             requires a non-negative integer value."
-        )
-    })
+fn whole(name: &str, value: &str) -> Result<usize, Refused> {
+    let wrong = |_| refused("option_number", &[value, name]);
+    value.parse().map_err(wrong)
 }
 
-fn truth(value: &str) -> Result<bool, String> {
-    value.parse().map_err(|_| {
-        format!(
-            "Invalid value '{value}' for $count query option found. Valid values are 'true' or \
-             'false'."
-        )
-    })
-}
-
-fn order(text: &str) -> Result<(String, bool), String> {
+fn order(text: &str) -> Result<(String, bool), Refused> {
     let mut words = text.split_whitespace();
     let property = words.next().unwrap_or_default();
     let down = match (words.next(), words.next()) {
         (None | Some("asc"), None) => false,
         (Some("desc"), None) => true,
-        _ => {
-            return Err(format!(
-                "Syntax error in the $orderby query option '{text}'."
-            ));
-        }
+        _ => return Err(refused("orderby_syntax", &[text])),
     };
     if !["createdDateTime", "lastUpdateDateTime"].contains(&property) {
-        return Err(format!(
-            "The property '{property}' cannot be used in the $orderby query option."
-        ));
+        return Err(refused("orderby_property", &[property]));
     }
     Ok((property.to_owned(), down))
 }
 
-fn member(text: &str) -> Result<String, String> {
+fn member(text: &str) -> Result<String, Refused> {
     let name = text.trim();
-    if PROPERTIES.contains(&name) {
+    if properties().iter().any(|known| known == name) {
         return Ok(name.to_owned());
     }
-    Err(format!(
-        "Parsing OData Select and Expand failed: Could not find a property named '{name}' on type \
-         'microsoft.graph.security.alert'."
-    ))
+    Err(refused("select_property", &[name]))
 }
 
 #[cfg(test)]
@@ -183,7 +163,7 @@ mod tests {
     use crate::sim::server::call::pairs;
 
     fn read(query: &str) -> Result<Options, String> {
-        Options::read(&pairs(query))
+        Options::read(&pairs(query)).map_err(|refused| refused.text)
     }
 
     #[test]

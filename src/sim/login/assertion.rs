@@ -12,7 +12,7 @@ use webpki::ring::{RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256_LEGACY_K
 
 use crate::sim::base64;
 use crate::sim::ids::hex;
-use crate::sim::login::errors::{Refused, refused};
+use crate::sim::login::errors::{Refused, refused, refused_as};
 use crate::sim::world::apps::der;
 
 /// How many seconds an assertion is still good after its end.
@@ -89,8 +89,7 @@ fn algorithm(name: &str) -> Result<&'static dyn SignatureVerificationAlgorithm, 
     match name {
         "RS256" => Ok(RSA_PKCS1_2048_8192_SHA256),
         "PS256" => Ok(RSA_PSS_2048_8192_SHA256_LEGACY_KEY),
-        curve if curve.starts_with("ES") => Err(refused(700_027, &[])
-            .reworded("Invalid JWT token. Unsupported asymmetric signing algorithm.")),
+        curve if curve.starts_with("ES") => Err(refused_as("700027_algorithm", &[])),
         other => Err(refused(5_002_738, &[other])),
     }
 }
@@ -126,10 +125,7 @@ impl Header {
 fn unsigned(certificate: &CertificateDer<'_>) -> Refused {
     let print = digest(&SHA1_FOR_LEGACY_USE_ONLY, certificate);
     let print = hex(print.as_ref()).to_ascii_uppercase();
-    refused(700_027, &[]).reworded(&format!(
-        "Client assertion contains an invalid signature. [Reason - The key was not found., \
-         Thumbprint of key used by client: '{print}']"
-    ))
+    refused_as("700027_signature", &[&print])
 }
 
 impl Claims {

@@ -67,7 +67,7 @@ impl Login {
         let mut told = match self.code(call, visit) {
             Ok(code) => vec![("code", code)],
             Err(error) => vec![
-                ("error", error.error.to_owned()),
+                ("error", error.error.clone()),
                 ("error_description", error.description(&self.site, call)),
             ],
         };

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use ring::digest::{SHA256, digest};
 
 use crate::sim::base64::encode;
-use crate::sim::login::errors::{Refused, refused};
+use crate::sim::login::errors::{Refused, refused, refused_as};
 use crate::sim::login::form::Form;
 use crate::sim::login::sealed::{Code, Seal};
 use crate::sim::site::Site;
@@ -67,11 +67,10 @@ impl Codes {
             return Err(refused(700_005, &[]));
         }
         if code.redirect_uri != redirect_uri {
-            return Err(refused(50011, &[]).reworded(&format!(
-                "The reply address '{redirect_uri}' does not match the reply address '{}' provided \
-                 when requesting Authorization code.",
-                code.redirect_uri
-            )));
+            return Err(refused_as(
+                "50011_reply_address",
+                &[redirect_uri, &code.redirect_uri],
+            ));
         }
         if proven(&code, form.get("code_verifier")) {
             Ok(code)
