@@ -211,7 +211,7 @@ impl Session {
             tokens: &sign_in,
             now: checked.now,
             state: checked.state.as_ref(),
-            kept: options.state_key.is_some(),
+            is_stored: options.state_key.is_some(),
             overlap: checked.target.command.overlap(checked.now),
             limits: Limits {
                 max_events: options

@@ -1,7 +1,7 @@
-//! Counting: what was listed, fetched, kept and left out, so that the two identities always hold.
+//! Builds the coverage of one window: counts listed, fetched, kept and missing content.
 //!
-//! For listings without blobs the pages' records are what is listed and fetched. It counts what it
-//! is told and judges nothing.
+//! The two identities of [`Coverage`] always hold. Listings without blobs count the records of their
+//! pages as listed and fetched. Does not decide whether a failure is permanent.
 
 use crate::microsoft::TimeWindow;
 use crate::protocol::coverage::{Coverage, Gap, Window};
@@ -18,16 +18,16 @@ pub struct Counted {
     pub repeated: u64,
 }
 
-/// Why a listed blob's records are missing.
+/// Why the records of a listed blob are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GapCause {
-    /// The service does not keep it any more.
+    /// The service has deleted it.
     Expired,
     /// The service does not have it.
     Missing,
-    /// It could not be fetched or read; `again` if the result's state leads back to it.
+    /// It could not be fetched or read.
     Failed {
-        /// Is it tried again with the state?
+        /// Whether the next run with the state fetches it again.
         again: bool,
     },
 }
@@ -42,7 +42,7 @@ impl GapCause {
     }
 }
 
-/// The account of one scope and window.
+/// The coverage of one scope and window.
 #[derive(Clone, Debug)]
 pub struct CoverageBuilder {
     window: Window,
@@ -50,7 +50,7 @@ pub struct CoverageBuilder {
 }
 
 impl CoverageBuilder {
-    /// An empty account.
+    /// An empty coverage.
     pub fn new(scope: &str, window: &TimeWindow) -> Self {
         CoverageBuilder {
             window: Window {
@@ -82,7 +82,7 @@ impl CoverageBuilder {
         window.filtered += received - kept - repeated;
     }
 
-    /// A page of a listing of blobs; what becomes of them is told one by one.
+    /// A page of a listing of blobs. Each blob is added on its own.
     pub fn add_listing_page(&mut self) {
         self.window.pages += 1;
     }
@@ -123,7 +123,7 @@ impl CoverageBuilder {
         });
     }
 
-    /// A span that the service does not keep any more.
+    /// A span whose content the service has deleted.
     pub fn add_expired_span(&mut self, from: String, to: String) {
         self.gaps.push(Gap {
             scope: self.window.scope.clone(),
@@ -136,7 +136,7 @@ impl CoverageBuilder {
         });
     }
 
-    /// That span was not read.
+    /// A span that was not read.
     pub fn add_interrupted_span(
         &mut self,
         (from, to): (String, String),
@@ -149,7 +149,7 @@ impl CoverageBuilder {
         }
     }
 
-    /// Something in that span failed before and is not listed any more; it is looked for again.
+    /// A span with content that failed before and is not listed any more. It is requested again.
     pub fn add_unlisted_span(&mut self, from: String, to: String) {
         self.add_interrupted_span((from, to), None, false);
         if let Some(gap) = self.gaps.last_mut() {
@@ -157,13 +157,13 @@ impl CoverageBuilder {
         }
     }
 
-    /// A limit that the caller asked for cut the window short.
+    /// A limit of the caller ended the window early.
     pub fn set_limited(&mut self) {
         self.window.limited = true;
     }
 
-    /// The listing broke off; what is missing lies before `to` (the window's end, if nothing came).
-    /// `lost` when no state leads on from here.
+    /// The listing ended early. Content before `to` is missing; `None` is the window's end. `lost`:
+    /// no state continues here.
     pub fn add_interruption(&mut self, to: Option<String>, code: Option<&str>, lost: bool) {
         self.gaps.push(Gap {
             scope: self.window.scope.clone(),
@@ -181,7 +181,7 @@ impl CoverageBuilder {
         self.window.records
     }
 
-    /// Was anything listed, or found missing?
+    /// Whether anything was listed or is missing.
     pub fn is_used(&self) -> bool {
         self.window.pages > 0 || !self.gaps.is_empty()
     }
@@ -191,7 +191,7 @@ impl CoverageBuilder {
         self.window.kept
     }
 
-    /// The account as it stands in a result.
+    /// The coverage for a result.
     pub fn close(self) -> Coverage {
         Coverage {
             complete: self.gaps.is_empty(),

@@ -121,8 +121,8 @@ impl Fetch {
         Ok(start.zip(end).map(|(start, end)| [start, end]))
     }
 
-    /// The condition, if there is one. What it says is the service's to judge; only a parenthesis
-    /// that would lead out of it, and so out of the window, is refused.
+    /// The search condition. The service checks it. Only unbalanced parentheses and quotes are
+    /// rejected: they could change the condition of the window.
     fn condition(&self) -> Result<Option<String>, Failure> {
         let own = self.own_condition()?.map(|own| format!("({own})"));
         let typed = [
@@ -156,7 +156,7 @@ impl Fetch {
     }
 }
 
-/// Does every parenthesis outside of quotes close what was opened inside the text?
+/// Whether all parentheses and quotes are balanced.
 fn balanced(text: &str) -> bool {
     let (mut depth, mut quoted) = (0_i64, false);
     for c in text.chars() {
@@ -173,7 +173,7 @@ fn balanced(text: &str) -> bool {
     depth == 0 && !quoted
 }
 
-/// Where the run starts.
+/// The start of the run.
 struct Plan {
     checkpoint: Checkpoint,
     round: Round,
@@ -251,8 +251,8 @@ fn resumed(call: &Call<'_>, input: &Fetch, state: &State) -> Result<Plan, Failur
     })
 }
 
-/// What a state is bound to: the alerts of a tenant, by one of their times, and a window if one is
-/// given. What is wanted of them can change from run to run.
+/// The scope of a state: the alerts of a tenant by one of their times, and the window of the inputs.
+/// The search condition can change from run to run.
 fn own_scope(call: &Call<'_>, input: &Fetch) -> Result<String, Failure> {
     let tenant = call.connection.tenant.to_ascii_lowercase();
     let parts = (
@@ -269,8 +269,8 @@ fn filter_of(input: &Fetch) -> Result<Option<String>, Failure> {
     Ok(input.condition()?.map(|condition| scope_of(&condition)))
 }
 
-/// Does the next run continue where this one ends, whether anything is left or not?
-fn rolls(call: &Call<'_>, input: &Fetch) -> bool {
+/// Whether each run reads up to the present.
+fn is_rolling(call: &Call<'_>, input: &Fetch) -> bool {
     call.overlap.is_some() && input.start_time.is_none()
 }
 
@@ -280,10 +280,10 @@ fn close(
     mut listing: Listing<'_>,
     end: ListingEnd,
 ) -> Result<Reply, Failure> {
-    let rolls = rolls(call, input);
+    let is_rolling = is_rolling(call, input);
     let raw = listing.document()?;
     let progress = listing.has_progress();
-    let behind = rolls && listing.is_behind();
+    let behind = is_rolling && listing.is_behind();
     let mut warnings = Vec::new();
     if input.start_time.is_some() {
         let window = TimeWindow {
@@ -297,7 +297,7 @@ fn close(
     }
     let done = matches!(end, ListingEnd::Done);
     let limited = listing.limited || matches!(end, ListingEnd::Enough | ListingEnd::Memory);
-    let overlap = call.overlap.filter(|_| rolls);
+    let overlap = call.overlap.filter(|_| is_rolling);
     let Listing {
         mut checkpoint,
         round,
@@ -310,8 +310,8 @@ fn close(
     }
     if done {
         let overlap = overlap.unwrap_or_default();
-        let shorter = checkpoint.finish(&round, overlap).filter(|_| rolls);
-        warnings.extend((rolls && limited).then(left_out));
+        let shorter = checkpoint.finish(&round, overlap).filter(|_| is_rolling);
+        warnings.extend((is_rolling && limited).then(left_out));
         warnings.extend(shorter.map(overlap_shortened));
     } else {
         checkpoint.suspend(round, overlap);
@@ -322,7 +322,7 @@ fn close(
         ListingEnd::Broken(failure) => (Some(failure), progress),
     };
     let state =
-        (!done || rolls).then(|| own_scope(call, input).map(|scope| checkpoint.state(scope)));
+        (!done || is_rolling).then(|| own_scope(call, input).map(|scope| checkpoint.state(scope)));
     Ok(Reply {
         raw,
         changed: None,

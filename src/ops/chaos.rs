@@ -1,8 +1,8 @@
-//! `chaos.*`: answers that go wrong on purpose, so that platforms can test what they do with ours.
+//! `chaos.*`: faults on request, so that platforms can test how they handle failures.
 //!
-//! No service is asked and no connection needed; only the deadline and the signals are real. What is
-//! asked for happens exactly, so two runs differ no more than those of any other operation. What
-//! comes in parts is in `parts`. It stands in for no service: that is the simulator's work.
+//! Calls no service and needs no connection. The deadline and signals are real. Each outcome is
+//! deterministic. Operations with several parts are in `parts`. Does not imitate a service; the
+//! simulator does.
 
 mod parts;
 
@@ -20,14 +20,14 @@ use crate::protocol::{Detail, ErrorKind, Failure, Signal};
 
 pub use parts::{Flap, Partial, SlowPage, flap, partial, slow_page};
 
-/// The smallest and the largest answer that is made, in bytes.
+/// The allowed sizes of a huge result, in bytes.
 const SIZES: std::ops::RangeInclusive<u64> = 64..=256 * 1024 * 1024;
 
-/// The size of one record of a huge answer, in bytes.
+/// The size of one record of a huge result, in bytes.
 const RECORD: usize = 1024;
 
-/// So many records are made before the deadline is asked again: a millisecond's work.
-const UNASKED: u64 = 1024;
+/// The deadline is checked after this number of records, about once a millisecond.
+const CHECK_INTERVAL: u64 = 1024;
 
 /// Succeeds after a delay.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -97,9 +97,9 @@ impl Input for Huge {
     }
 }
 
-/// Sleeps, unless the deadline or a signal comes first.
+/// Sleeps until the duration, the deadline or a signal ends it.
 pub async fn sleep(call: &Call<'_>, input: Sleep) -> Result<Reply, Failure> {
-    if let Some(nothing) = rehearsed(call)? {
+    if let Some(nothing) = dry_run(call)? {
         return Ok(nothing);
     }
     pause(call, input.duration_ms, "the sleep").await?;
@@ -110,19 +110,19 @@ pub async fn sleep(call: &Call<'_>, input: Sleep) -> Result<Reply, Failure> {
 ///
 /// # Panics
 ///
-/// If that is asked for: the host must turn it into a result.
+/// If `panic` is set: the host must turn it into a result.
 #[expect(clippy::unused_async, reason = "every operation is asynchronous")]
 pub async fn fail(call: &Call<'_>, input: Fail) -> Result<Reply, Failure> {
-    if let Some(nothing) = rehearsed(call)? {
+    if let Some(nothing) = dry_run(call)? {
         return Ok(nothing);
     }
     assert!(!input.panic, "This panic was requested.");
     Err(failure(input.kind, input.message, input.retry_after_ms))
 }
 
-/// Makes so many bytes, exactly.
+/// Returns exactly the given number of bytes.
 pub async fn huge(call: &Call<'_>, input: Huge) -> Result<Reply, Failure> {
-    if let Some(nothing) = rehearsed(call)? {
+    if let Some(nothing) = dry_run(call)? {
         return Ok(nothing);
     }
     let bytes = usize::try_from(input.bytes).unwrap_or(usize::MAX);
@@ -130,8 +130,8 @@ pub async fn huge(call: &Call<'_>, input: Huge) -> Result<Reply, Failure> {
     text.push('[');
     let mut records = 0;
     while text.len() + 1 < bytes {
-        if records % UNASKED == 0 {
-            // Signals are noticed only while nothing is being done.
+        if records % CHECK_INTERVAL == 0 {
+            // Signals are handled only while the task waits.
             tokio::task::yield_now().await;
             call.http.deadline().ask("the next records")?;
         }
@@ -160,12 +160,10 @@ fn push_record(text: &mut String, number: u64, size: usize) {
     text.push_str("\"}");
 }
 
-/// In a dry run nothing goes wrong, as nothing is done.
-fn rehearsed(call: &Call<'_>) -> Result<Option<Reply>, Failure> {
-    let is_rehearsal = call.http.transcript().is_dry_run();
-    is_rehearsal
-        .then(|| document(&()).map(Reply::of))
-        .transpose()
+/// In a dry run, the reply is empty and no fault happens.
+fn dry_run(call: &Call<'_>) -> Result<Option<Reply>, Failure> {
+    let is_dry_run = call.http.transcript().is_dry_run();
+    is_dry_run.then(|| document(&()).map(Reply::of)).transpose()
 }
 
 async fn pause(call: &Call<'_>, milliseconds: u64, attempt: &str) -> Result<(), Failure> {
@@ -181,7 +179,7 @@ fn failure(kind: ErrorKind, message: Option<String>, retry_after_ms: Option<u64>
         ErrorKind::Cancelled => "Stopped by SIGTERM, as requested.".to_owned(),
         _ => format!("A failure of the kind \"{}\" was requested.", kind.name()),
     });
-    // As a platform asks for it in message: the exit code of each signal is its own.
+    // The message selects the signal, because each signal has its own exit code.
     let signal = if message.contains("SIGINT") {
         Signal::Interrupt
     } else {
@@ -199,7 +197,10 @@ fn document(value: &impl Serialize) -> Result<Document, Failure> {
 }
 
 fn unmade() -> Failure {
-    Failure::new(ErrorKind::Internal, "The answer could not be made.")
+    Failure::new(
+        ErrorKind::Internal,
+        "The result could not be written as JSON.",
+    )
 }
 
 #[cfg(test)]
@@ -207,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_have_the_size_that_is_asked_for() {
+    fn record_has_requested_size() {
         let mut text = String::new();
         for (number, size) in [(1, 62), (2, RECORD), (1_000_000, 2 * RECORD - 1)] {
             let before = text.len();

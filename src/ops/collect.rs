@@ -1,11 +1,11 @@
 //! `feed.content.collect`: fetches new content of several content types.
 //!
-//! Each content type has its own checkpoint and is read by itself: if one fails, the others are still
+//! Each content type has its own checkpoint and is read independently: if one fails, the others are still
 //! fetched. The type with the largest lag is read first, so that a run which ends early never skips
 //! the same type twice in a row. Results keep the order of the request.
 //!
-//! The checkpoint of a content type that is not requested stays in the state: a subscription that is
-//! off for a while resumes where it stood.
+//! The checkpoint of a content type that is not requested stays in the state, so a subscription that
+//! was disabled for a while resumes at its checkpoint.
 //!
 //! Does not start subscriptions, and does not interpret records.
 
@@ -34,10 +34,10 @@ use crate::protocol::{Coverage, ErrorKind, Failure, State, Warning};
 
 const NAME: &str = "feed.content.collect";
 
-/// How far back the first run of a content type looks when nothing else is said.
+/// The default time range of the first run of a content type.
 const FIRST_FETCH: &str = "10 minutes";
 
-/// Why a first fetch is cut, and what to do.
+/// Cause and advice for a first fetch that was cut.
 const TOO_FAR: (&str, &str) = (
     "The first fetch starts more than 7 days ago. The service stores content for 7 days.",
     "No action is needed: the next run resumes here.",
@@ -88,7 +88,7 @@ impl Input for Collect {
 }
 
 impl Collect {
-    /// Where the first run of a content type begins.
+    /// The start of the first run of a content type.
     fn first(&self, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
         let text = self.first_fetch.as_deref().unwrap_or(FIRST_FETCH);
         span("first_fetch", text, now.trunc_subsecs(0))
@@ -104,51 +104,51 @@ impl Collect {
     }
 }
 
-/// One content type of this run.
-struct Turn {
+/// A content type to read.
+struct Pending {
     resume: Resume,
-    /// Why a span is lost: cause and advice.
+    /// Cause and advice for a lost span.
     late: (&'static str, &'static str),
 }
 
-/// What a content type came to.
+/// The outcome of one content type.
 struct CollectOutcome {
     content_type: ContentType,
-    /// Whether it was read, or the run was over before.
+    /// Whether it was read before the run ended.
     read: bool,
     stuck: bool,
-    part: ReadReport,
+    report: ReadReport,
 }
 
-/// Collects.
+/// Fetches new content.
 ///
-/// Errors: every content type failed, and nothing could be delivered. A part that could is a reply
-/// that says what is missing.
+/// Errors: every content type failed, and nothing was delivered. If a part was delivered, the reply
+/// lists what is missing.
 pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> {
     let filter = input.filter()?;
     if let Some(tenant) = call.connection.tenant_guid() {
-        // A state of another request is refused before anything is sent.
+        // A state of another request is rejected before anything is sent.
         begin(call, (tenant, call.now))?;
     }
     let tenant = feed::sign_in(call).await?;
-    let mut said = Vec::new();
+    let mut subscription_warnings = Vec::new();
     let mut types = input.content_types.clone();
     if types.is_empty() {
-        (types, said) = subscriptions::enabled(call).await?;
+        (types, subscription_warnings) = subscriptions::enabled(call).await?;
     }
     let now = feed::time(call).await?;
     let (mut state, mut warnings) = begin(call, (&tenant, now))?;
     warnings.extend(clocks_differ(call));
-    warnings.extend(said);
+    warnings.extend(subscription_warnings);
     let mut known = HashSet::new();
     types.retain(|content_type| known.insert(*content_type));
     let first = input.first(now)?;
     let mut rest = std::mem::take(&mut state.types);
-    let turns: Vec<Turn> = types
+    let pending: Vec<Pending> = types
         .into_iter()
         .map(|content_type| {
             let place = rest.iter().position(|one| one.content_type == content_type);
-            turn(content_type, place.map(|place| rest.remove(place)), first)
+            pending(content_type, place.map(|place| rest.remove(place)), first)
         })
         .collect();
     let run = Run {
@@ -156,7 +156,7 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
         filter: &filter,
         now,
     };
-    let (outcomes, records) = run.take_turns(turns, state.records).await;
+    let (outcomes, records) = run.read_types(pending, state.records).await;
     let mut outcomes = share(outcomes, &mut rest);
     let fault = fault::report(&mut outcomes)?;
     let mut reply = close(outcomes, &mut rest)?;
@@ -176,14 +176,14 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
     Ok(reply)
 }
 
-/// What a state belongs to: the content of one tenant. Which content types, filters and first fetch
-/// a run has does not matter, nor which application asks.
+/// The scope of a state: the content of one tenant. Content types, filters, the first fetch and the
+/// application can change from run to run.
 fn scope(call: &Call<'_>, tenant: &str) -> String {
     let cloud = call.connection.cloud.id.as_str();
     scope_of(&[NAME, cloud, &tenant.to_ascii_lowercase()])
 }
 
-/// The state to continue with.
+/// Reads the state of an earlier run.
 fn begin(
     call: &Call<'_>,
     (tenant, now): (&str, DateTime<Utc>),
@@ -197,11 +197,11 @@ fn begin(
     Ok((read, warnings))
 }
 
-/// Where a content type begins: where its last run ended, or with the first fetch.
-fn turn(content_type: ContentType, resume: Option<Resume>, first: DateTime<Utc>) -> Turn {
+/// A content type starts at its checkpoint, or with the first fetch.
+fn pending(content_type: ContentType, resume: Option<Resume>, first: DateTime<Utc>) -> Pending {
     match resume {
-        Some(resume) => Turn { resume, late: LATE },
-        None => Turn {
+        Some(resume) => Pending { resume, late: LATE },
+        None => Pending {
             resume: Resume {
                 content_type,
                 checkpoint: Checkpoint::first(first, None),
@@ -212,15 +212,15 @@ fn turn(content_type: ContentType, resume: Option<Resume>, first: DateTime<Utc>)
     }
 }
 
-/// What all turns of a run share.
+/// What all content types of a run share.
 struct Run<'a> {
     call: &'a Call<'a>,
     filter: &'a RecordFilter,
     now: DateTime<Utc>,
 }
 
-/// A content type that was read, with what it was before.
-struct ReadTurn {
+/// A content type that was read, with its earlier checkpoint.
+struct Completed {
     place: usize,
     before: Resume,
     was_read: bool,
@@ -228,20 +228,20 @@ struct ReadTurn {
 }
 
 impl Run<'_> {
-    /// Reads one content type after the other, those with the largest lag first. One that got
-    /// nowhere the last time comes after the others: it can use up all the time there is.
+    /// Reads one content type after the other, the largest lag first. A type without progress in the
+    /// last run comes last, because it can use up the time of the run.
     ///
-    /// Returns the outcomes in the order of the turns, and the records that were seen.
-    async fn take_turns(
+    /// Returns the outcomes in the order of `pending`, and the records that were seen.
+    async fn read_types(
         &self,
-        turns: Vec<Turn>,
+        pending: Vec<Pending>,
         mut records: SeenRecords,
-    ) -> (Vec<ReadTurn>, SeenRecords) {
-        let mut queue: Vec<(usize, Turn)> = turns.into_iter().enumerate().collect();
-        queue.sort_by_key(|(_, turn)| (turn.resume.stuck, turn.resume.checkpoint.watermark));
+    ) -> (Vec<Completed>, SeenRecords) {
+        let mut queue: Vec<(usize, Pending)> = pending.into_iter().enumerate().collect();
+        queue.sort_by_key(|(_, one)| (one.resume.stuck, one.resume.checkpoint.watermark));
         let max = self.call.limits.max_events;
         let (mut outcomes, mut stop, mut delivered) = (Vec::new(), None::<Failure>, 0);
-        for (place, Turn { resume, late }) in queue {
+        for (place, Pending { resume, late }) in queue {
             let plan = ReadPlan {
                 content_type: resume.content_type,
                 checkpoint: resume.checkpoint.clone(),
@@ -264,7 +264,7 @@ impl Run<'_> {
             }
             records = outcome.take_records();
             delivered = outcome.delivered();
-            outcomes.push(ReadTurn {
+            outcomes.push(Completed {
                 place,
                 before: resume,
                 was_read: read,
@@ -276,15 +276,15 @@ impl Run<'_> {
     }
 }
 
-/// The run must stop, the service wants a pause, or it refuses who asks: the next content type would
-/// meet the same.
+/// Whether the next content type would fail in the same way: the run must stop, or the service
+/// demands a pause or rejects the credential.
 fn concerns_all(failure: &Failure) -> bool {
     use ErrorKind::{AuthFailed, Cancelled, Throttled, Timeout};
     matches!(failure.kind(), AuthFailed | Cancelled | Throttled | Timeout) && !is_rehearsal(failure)
 }
 
-/// Closes the readings. All content types share the room of the state.
-fn share(read: Vec<ReadTurn>, rest: &mut [Resume]) -> Vec<CollectOutcome> {
+/// Closes the outcomes. All content types share the capacity of the state.
+fn share(read: Vec<Completed>, rest: &mut [Resume]) -> Vec<CollectOutcome> {
     let of_rest = rest.iter().map(|one| one.checkpoint.fingerprints.len());
     let needs = read.iter().map(|one| one.outcome.fingerprints());
     let needs: Vec<usize> = needs.chain(of_rest).collect();
@@ -292,27 +292,27 @@ fn share(read: Vec<ReadTurn>, rest: &mut [Resume]) -> Vec<CollectOutcome> {
     for (one, share) in rest.iter_mut().zip(&shares[read.len()..]) {
         one.checkpoint.shrink(*share);
     }
-    let close = |(one, share): (ReadTurn, &usize)| {
+    let close = |(one, share): (Completed, &usize)| {
         let content_type = one.outcome.content_type;
-        let part = one.outcome.close(*share);
-        let got_nowhere = part.faults.broken.is_some()
-            && part.blobs == 0
-            && part.checkpoint.watermark == one.before.checkpoint.watermark;
+        let report = one.outcome.close(*share);
+        let is_stuck = report.faults.broken.is_some()
+            && report.blobs == 0
+            && report.checkpoint.watermark == one.before.checkpoint.watermark;
         CollectOutcome {
             content_type,
             read: one.was_read,
             stuck: if one.was_read {
-                got_nowhere
+                is_stuck
             } else {
                 one.before.stuck
             },
-            part,
+            report,
         }
     };
     read.into_iter().zip(&shares).map(close).collect()
 }
 
-/// How much each gets of `total`: what it needs, or as much as the others that need more.
+/// Divides `total`: each gets what it needs, or the same share as the others that need more.
 fn shares(needs: &[usize], total: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..needs.len()).collect();
     order.sort_by_key(|place| needs[*place]);
@@ -325,7 +325,7 @@ fn shares(needs: &[usize], total: usize) -> Vec<usize> {
     shares
 }
 
-/// All parts as one reply; the checkpoints are added to `resumes`.
+/// Joins all outcomes into one reply. The checkpoints are added to `resumes`.
 fn close(outcomes: Vec<CollectOutcome>, resumes: &mut Vec<Resume>) -> Result<Reply, Failure> {
     let mut coverage = Coverage {
         complete: true,
@@ -335,24 +335,24 @@ fn close(outcomes: Vec<CollectOutcome>, resumes: &mut Vec<Resume>) -> Result<Rep
     let (mut more, mut has_progress) = (false, false);
     let mut warnings = Vec::new();
     for one in outcomes {
-        let part = one.part;
+        let report = one.report;
         if text.len() == 1 {
-            // Moved, not copied: the records may be most of the memory.
-            text = part.text;
-        } else if part.text.len() > 1 {
+            // Moved, not copied: the records can be most of the memory.
+            text = report.text;
+        } else if report.text.len() > 1 {
             text.push(',');
-            text.push_str(&part.text[1..]);
+            text.push_str(&report.text[1..]);
         }
-        coverage.add(part.coverage);
+        coverage.add(report.coverage);
         resumes.push(Resume {
             content_type: one.content_type,
-            checkpoint: part.checkpoint,
+            checkpoint: report.checkpoint,
             stuck: one.stuck,
         });
-        changed += part.changed;
-        more |= part.more;
-        has_progress |= part.has_progress;
-        warnings.extend(part.warnings);
+        changed += report.changed;
+        more |= report.more;
+        has_progress |= report.has_progress;
+        warnings.extend(report.warnings);
     }
     warnings.extend(changed_records(changed));
     let mut reply = Reply::of(document(text)?);
@@ -369,7 +369,7 @@ mod tests {
     use crate::when::instant;
 
     #[test]
-    fn quiet_content_type_leaves_its_room_to_a_busy_one() {
+    fn capacity_unused_by_one_type_goes_to_the_others() {
         assert_eq!(shares(&[5, 900, 0], 1000), [5, 900, 0]);
         assert_eq!(shares(&[5, 2000, 0, 3000], 1005), [5, 500, 0, 500]);
         assert_eq!(shares(&[7, 7, 7], 7), [2, 2, 3]);
@@ -377,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_refused_before_anything_is_sent() {
+    fn invalid_inputs_are_all_reported() {
         let now = instant("2026-01-14T12:00:00Z", &[]).expect("a time");
         let check = |first_fetch: Option<&str>, kinds: &[&str]| {
             let input = Collect {

@@ -1,7 +1,7 @@
-//! `connection.test`: does the connection's application get a token for every service it is for?
+//! `connection.test`: signs in to each service and returns the permissions of the tokens.
 //!
-//! No permission is needed for that and none is judged; which ones the tokens hold is told. Unless
-//! the subscriptions are to be listed, it asks the services themselves nothing.
+//! Needs no permission and checks none. Calls no service except to list the subscriptions, if that is
+//! requested.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
@@ -15,7 +15,7 @@ use crate::net::Audience;
 use crate::ops::{Call, Input, Reply, span, subscriptions};
 use crate::protocol::{ErrorKind, Failure, Warning};
 
-/// Signs in for every service that is named, and lists the subscriptions if that is wanted.
+/// Signs in to each service in `services`, and lists the subscriptions on request.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Test {
@@ -75,7 +75,7 @@ impl Test {
         let Some(text) = &self.first_fetch else {
             return Ok(());
         };
-        // Minutes of grace: a week means a week, however long the request was under way.
+        // Five minutes more, because the request took time to arrive.
         let week = now - TimeDelta::days(7) - TimeDelta::minutes(5);
         if span("first_fetch", text, now)? > week {
             return Ok(());
@@ -89,8 +89,8 @@ impl Test {
     }
 }
 
-/// Signs in for one service after the other and stops at the first refusal, so that a wrong secret
-/// counts once against the account.
+/// Signs in to one service after the other. Stops at the first refusal, so that a wrong secret counts
+/// once against the account.
 pub async fn test(call: &Call<'_>, input: Test) -> Result<Reply, Failure> {
     let mut rows = Vec::new();
     for service in input.services {
@@ -105,7 +105,11 @@ pub async fn test(call: &Call<'_>, input: Test) -> Result<Reply, Failure> {
         }));
     }
     let signed_in = Document::from_value(&rows).map_err(|error| {
-        Failure::new(ErrorKind::Internal, "The sign-ins could not be told.").caused_by(error)
+        Failure::new(
+            ErrorKind::Internal,
+            "The sign-ins could not be written as JSON.",
+        )
+        .caused_by(error)
     })?;
     let mut reply = Reply::of(signed_in);
     if input.subscriptions {
@@ -142,7 +146,7 @@ mod tests {
     use crate::when::instant;
 
     #[test]
-    fn a_first_fetch_of_more_than_a_week_is_refused_and_so_is_no_span() {
+    fn first_fetch_of_more_than_a_week_or_without_unit_is_rejected() {
         let now = instant("2026-01-14T12:00:00Z", &[]).expect("a time");
         let check = |text: &str| {
             let test = Test {

@@ -68,8 +68,8 @@ impl Input for List {
 }
 
 impl List {
-    /// The window. A state continues it when its start is too old by now, so that is refused only in
-    /// a `fresh` run.
+    /// The window. A start that is too old is rejected only in a `fresh` run: a state can continue
+    /// such a window.
     fn window(&self, now: DateTime<Utc>, fresh: bool) -> Result<TimeWindow, Failure> {
         let start = instant("start_time", self.start_time.as_deref())?;
         let end = instant("end_time", self.end_time.as_deref())?;
@@ -87,7 +87,7 @@ impl List {
         })
     }
 
-    /// What a state belongs to, today and in the first version.
+    /// The scopes of a state in the current and in the first version.
     fn scopes(&self, call: &Call<'_>, tenant: &str) -> Result<[String; 2], Failure> {
         let start = instant("start_time", self.start_time.as_deref())?;
         let end = instant("end_time", self.end_time.as_deref())?;
@@ -105,7 +105,7 @@ impl List {
     }
 }
 
-/// Why a span is lost, and what to do.
+/// Cause and advice for a lost span.
 pub(super) const LATE: (&str, &str) = (
     "The state is older than 7 days.",
     "Run more often than every 7 days. `coverage` lists the lost content.",
@@ -113,11 +113,11 @@ pub(super) const LATE: (&str, &str) = (
 
 /// Lists the records.
 ///
-/// Errors: nothing could be delivered for a cause other than age. A part that could is a reply
-/// that says what is missing.
+/// Errors: nothing could be delivered, for a cause other than age. If a part was delivered, the
+/// reply lists what is missing.
 pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     let filter = input.filter()?;
-    // What can be refused is refused before anything is sent.
+    // Faults are reported before anything is sent.
     let tenant = call.connection.tenant_guid();
     let early = tenant.map(|tenant| begin(call, &input, (tenant, call.now)));
     if !early.transpose()?.is_some_and(|begun| begun.resumes) {
@@ -139,30 +139,30 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     };
     let mut outcome = feed::read(call, plan, &filter.filter).await;
     let records = outcome.take_records();
-    let mut part = outcome.close(FINGERPRINTS);
-    part.more &= part.has_progress;
+    let mut report = outcome.close(FINGERPRINTS);
+    report.more &= report.has_progress;
     let mut warnings: Vec<Warning> = begun.warnings;
     warnings.extend(clocks_differ(call));
-    warnings.extend(part.warnings.iter().cloned());
-    warnings.extend(changed_records(part.changed));
+    warnings.extend(report.warnings.iter().cloned());
+    warnings.extend(changed_records(report.changed));
     let memory = call.http.memory();
     warnings.extend(memory.is_exhausted().then(|| memory.warning()));
     warnings.extend(filter.warnings(state.filter));
-    let continues = part.continues(input.end_time.is_some());
+    let continues = report.continues(input.end_time.is_some());
     let members = FeedState {
         filter: Some(filter.fingerprint),
         records,
         types: vec![Resume {
             content_type,
-            checkpoint: part.checkpoint.clone(),
+            checkpoint: report.checkpoint.clone(),
             stuck: false,
         }],
     };
     let state = continues.then(|| State::new(begun.scope, members.pack()));
-    reply(part, (state, warnings))
+    reply(report, (state, warnings))
 }
 
-/// What bounds the checkpoint of each of so many content types.
+/// The bounds of one checkpoint if this number of content types share a state.
 pub(super) fn bounds(call: &Call<'_>, types: usize) -> Bounds {
     Bounds {
         overlap: call.overlap.unwrap_or(TimeDelta::minutes(10)),
@@ -171,10 +171,10 @@ pub(super) fn bounds(call: &Call<'_>, types: usize) -> Bounds {
     }
 }
 
-/// Where a run begins.
+/// The start of a run.
 struct Begun {
     checkpoint: Checkpoint,
-    /// What the state says beside the checkpoint.
+    /// The state without the checkpoint.
     state: FeedState,
     scope: String,
     warnings: Vec<Warning>,
@@ -186,7 +186,7 @@ fn begin(
     input: &List,
     (tenant, now): (&str, DateTime<Utc>),
 ) -> Result<Begun, Failure> {
-    let rolls = call.overlap.is_some() && input.start_time.is_none();
+    let is_rolling = call.overlap.is_some() && input.start_time.is_none();
     let scopes = input.scopes(call, tenant)?;
     let mut begun = Begun {
         checkpoint: Checkpoint::first(now - TimeDelta::hours(24), None),
@@ -203,7 +203,7 @@ fn begin(
                 .types
                 .iter()
                 .find(|one| one.content_type == input.content_type);
-            let own = own.filter(|one| one.checkpoint.end.is_none() == rolls);
+            let own = own.filter(|one| one.checkpoint.end.is_none() == is_rolling);
             begun.checkpoint = own.ok_or_else(invalid_state)?.checkpoint.clone();
             begun.checkpoint.not_before(start);
             begun.state = read;
@@ -213,7 +213,7 @@ fn begin(
         Resumed::None => {}
         Resumed::Ignored(warning) => begun.warnings.push(warning),
     }
-    if !rolls {
+    if !is_rolling {
         // The service's time decides what is too old; a window that is too long was refused.
         let end = instant("end_time", input.end_time.as_deref())?;
         let window = match (start, end) {

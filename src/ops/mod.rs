@@ -1,7 +1,7 @@
-//! Operations: what can be done to a Microsoft service. One typed input, one function each.
+//! Operations on Microsoft's services. Each has one typed input and one function.
 //!
-//! No product is known here. Everything that can be refused without the network is refused by
-//! [`Operation::check`], before a runtime or a client exists.
+//! Knows no product. [`Operation::check`] rejects everything that can be rejected without the network,
+//! before a runtime or a client exists.
 
 pub mod alerts;
 #[cfg(feature = "sim")]
@@ -30,21 +30,21 @@ use crate::protocol::{
 };
 use crate::when;
 
-/// Something that can be done to a service.
+/// An operation on a service.
 pub struct Operation {
-    /// Its name, as manifests write it.
+    /// The name in manifests.
     pub name: &'static str,
     /// What it does: one sentence.
     pub summary: &'static str,
     /// The JSON Schema of its input.
     pub input: fn() -> Schema,
-    /// What it needs of a connection.
+    /// The parts of the connection that it needs.
     pub needs: Needs,
-    /// What its raw data is: one sentence with the path of the records.
+    /// The shape of the raw data: one sentence with the path of the records.
     pub result: &'static str,
-    /// Can a later run resume where it stopped?
+    /// Whether a later run can resume where this one ends.
     pub state: bool,
-    /// The permissions that it needs: API and name.
+    /// Required permissions: API and name.
     pub permissions: &'static [(&'static str, &'static str)],
     member_faults: fn(&Map<String, Value>) -> Vec<Failure>,
     fields: fn() -> &'static [&'static str],
@@ -53,71 +53,70 @@ pub struct Operation {
     run: for<'a> fn(&'a Call<'a>, &'a Value) -> Pending<'a, Reply>,
 }
 
-/// What an operation needs of a connection; what it does not need, nobody has to give.
+/// The parts of a connection that an operation needs. Callers can omit the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Needs {
-    /// Nothing: it asks no service.
+    /// None: it calls no service.
     Nothing,
-    /// Whose it is, and no credential: it looks after what is kept.
+    /// The account without a credential: it reads or deletes stored data.
     Account,
-    /// What a person signs in with: all but the code that they get by it.
+    /// Everything for the login page: all except the authorization code.
     LoginPage,
-    /// All of it: it asks a service.
+    /// The whole connection: it calls a service.
     Credential,
 }
 
-/// All that an operation may touch.
+/// What an operation can use.
 #[derive(Clone, Copy)]
 pub struct Call<'a> {
-    /// Whose services.
+    /// The account and the cloud.
     pub connection: &'a Connection,
-    /// Makes the calls of this run, within its deadline.
+    /// Sends the requests of this run, within its deadline.
     pub http: &'a Caller,
-    /// Signs in.
+    /// Provides tokens.
     pub tokens: &'a dyn TokenProvider,
-    /// The time of day when the run began; the same that the input was checked with.
+    /// The time when the run began. The input was checked with the same time.
     pub now: DateTime<Utc>,
-    /// Where an earlier run stopped.
+    /// The state of an earlier run.
     pub state: Option<&'a State>,
-    /// Is that state one that the host keeps under a name? Then another request must not move it.
-    pub kept: bool,
-    /// For a command that keeps state: how far it looks back behind the point that it reached.
+    /// Whether the state is stored under a name. Then another request must not overwrite it.
+    pub is_stored: bool,
+    /// For a command with a state: how far it looks back before the watermark.
     pub overlap: Option<TimeDelta>,
-    /// What the caller limits.
+    /// The caller's limits.
     pub limits: Limits,
 }
 
-/// What the caller limits.
+/// The caller's limits.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
-    /// No further page after so many events; a page is never cut by it.
+    /// No further page is requested after this number of events. A page is never cut.
     pub max_events: Option<u64>,
 }
 
-/// What an operation has to say.
+/// The outcome of an operation.
 #[derive(Debug)]
 pub struct Reply {
-    /// The service's body, pages joined.
+    /// The service's body, with all pages joined.
     pub raw: Document,
-    /// What a change made of its object, in the message of the service's listing; none if nothing
-    /// was changed, or nothing was to be.
+    /// The changed object in the form of the service's listing. `None` if nothing was changed.
     pub changed: Option<Document>,
-    /// Where the next run goes on, if there is something to go on with.
+    /// The state for the next run, if there is something to resume.
     pub state: Option<State>,
-    /// Is there more to fetch now?
+    /// Whether more can be fetched now.
     pub more: bool,
-    /// Is the run complete?
+    /// Whether the run was complete.
     pub coverage: Option<Coverage>,
-    /// What a person should know.
+    /// What a user should know.
     pub warnings: Vec<Warning>,
-    /// Why it is only a part, if it is.
+    /// Why the result is incomplete.
     pub incomplete: Option<Failure>,
     /// Records received from the service.
     pub records: u64,
 }
 
 impl Reply {
-    /// Everything that was asked for: that document, and nothing to say about it.
+    /// A complete reply with this document.
     pub fn of(raw: Document) -> Self {
         Reply {
             raw,
@@ -134,24 +133,24 @@ impl Reply {
 
 /// The input of an operation.
 pub trait Input: DeserializeOwned + JsonSchema {
-    /// What the operation does: one sentence.
+    /// What the operation does, in one sentence.
     const SUMMARY: &'static str;
-    /// What its raw data is: one sentence with the path of the records.
+    /// The shape of the raw data: one sentence with the path of the records.
     const RESULT: &'static str;
-    /// Can a later run resume where it stopped?
+    /// Whether a later run can resume where this one ends.
     const STATE: bool = false;
-    /// The permissions that it needs: API and name.
+    /// Required permissions: API and name.
     const PERMISSIONS: &'static [(&'static str, &'static str)] = &[];
-    /// What it needs of a connection.
+    /// The parts of the connection that it needs.
     const NEEDS: Needs = Needs::Credential;
 
-    /// Refuses what can be refused without the network.
+    /// Rejects what can be rejected without the network.
     fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
         let _ = now;
         Ok(())
     }
 
-    /// The same for a request that resumes from a state.
+    /// Does the same for a request that resumes from a state.
     fn check_resumed(&self, now: DateTime<Utc>) -> Result<(), Failure> {
         self.check(now)
     }
@@ -213,29 +212,28 @@ impl fmt::Debug for Operation {
 }
 
 impl Operation {
-    /// Has it an input of that name?
+    /// Whether it has an input of this name.
     pub fn has_input(&self, name: &str) -> bool {
         (self.fields)().contains(&name)
     }
 
-    /// What of some inputs is not as the operation wants it, each at `/<name>`; that others are
-    /// missing is no fault.
+    /// The faults of these inputs, each at `/<name>`. Missing inputs are not reported.
     pub fn member_faults(&self, given: &Map<String, Value>) -> Vec<Failure> {
         (self.member_faults)(given)
     }
 
-    /// Refuses an input that breaks a rule: `invalid_input`, all faults at once, each at
+    /// Rejects an invalid input with `invalid_input`: all faults at once, each at
     /// `/inputs/<name>`.
     pub fn check(&self, input: &Value, now: DateTime<Utc>) -> Result<(), Failure> {
         (self.check)(input, now)
     }
 
-    /// The same for a request that resumes from a state.
+    /// Does the same for a request that resumes from a state.
     pub fn check_resumed(&self, input: &Value, now: DateTime<Utc>) -> Result<(), Failure> {
         (self.check_resumed)(input, now)
     }
 
-    /// Does it. Errors: nothing could be delivered; a part that could is a reply with
+    /// Runs the operation. Errors: nothing could be delivered. If a part was delivered, the reply has
     /// `incomplete`.
     pub fn run<'a>(&self, call: &'a Call<'a>, input: &'a Value) -> Pending<'a, Reply> {
         (self.run)(call, input)
@@ -260,7 +258,7 @@ fn decode<T: Input>(input: &Value) -> Result<T, Failure> {
     })
 }
 
-/// The fingerprint of what a state continues: the operation, the connection and the inputs.
+/// The scope of a state: a digest of the operation, the connection and the inputs.
 fn scope(operation: &str, connection: &Connection, input: &impl Serialize) -> String {
     resume::state::scope_of(&(
         operation,
@@ -282,7 +280,7 @@ fn instant(input: &str, text: Option<&str>) -> Result<Option<DateTime<Utc>>, Fai
     })
 }
 
-/// How far back a span among the inputs reaches.
+/// The start of a time range among the inputs that ends now.
 fn span(input: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
     when::ago(text, now).ok_or_else(|| {
         Failure::invalid_input(
@@ -292,7 +290,7 @@ fn span(input: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Fa
     })
 }
 
-/// A window in the future is an honest mistake, usually of time zones.
+/// The warning about a window in the future, which is usually a mistake of time zones.
 fn in_future(window: &TimeWindow, now: DateTime<Utc>) -> Option<Warning> {
     let message = match window {
         window if window.start >= now => {

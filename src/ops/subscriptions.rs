@@ -1,7 +1,7 @@
 //! `feed.subscription.start`, `.stop` and `.list`: the subscriptions of one tenant.
 //!
-//! The service judges addresses and content; its answers are passed on as they come. Whether "it is
-//! enabled already" counts as a failure is the face's to say.
+//! Webhook addresses are checked by the service, and its answers are returned unchanged. The manifest
+//! decides whether "already enabled" is a failure.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -100,12 +100,16 @@ pub async fn stop(call: &Call<'_>, input: Stop) -> Result<Reply, Failure> {
     changed(answer, input.content_type, "disabled")
 }
 
-/// The service's answer, and what is the case now: the service may answer with nothing.
+/// The service's answer, and the changed subscription: the answer can be empty.
 fn changed(answer: Document, content_type: ContentType, status: &str) -> Result<Reply, Failure> {
     let now = json!({ "contentType": content_type, "status": status });
     let mut reply = Reply::of(answer);
     reply.changed = Some(Document::from_value(&now).map_err(|error| {
-        Failure::new(ErrorKind::Internal, "The change could not be told.").caused_by(error)
+        Failure::new(
+            ErrorKind::Internal,
+            "The changed subscription could not be written as JSON.",
+        )
+        .caused_by(error)
     })?);
     Ok(reply)
 }
@@ -118,14 +122,14 @@ pub async fn list(call: &Call<'_>, List {}: List) -> Result<Reply, Failure> {
     Ok(reply)
 }
 
-/// The current subscriptions, and the body they stand in.
+/// The current subscriptions, and the body that lists them.
 pub(super) async fn current(call: &Call<'_>) -> Result<(Vec<Subscription>, Document), Failure> {
     let feed = Feed::new(call.http, call.tokens, call.connection);
     feed.subscriptions().await
 }
 
-/// The content types whose subscriptions are enabled, in the order of the five, and what a person
-/// should know about the others.
+/// The content types with an enabled subscription, in the documented order, and warnings about the
+/// others.
 pub(super) async fn enabled(call: &Call<'_>) -> Result<(Vec<ContentType>, Vec<Warning>), Failure> {
     let (listed, _) = current(call).await?;
     let types: Vec<ContentType> = ContentType::ALL
@@ -150,7 +154,7 @@ pub(super) async fn enabled(call: &Call<'_>) -> Result<(Vec<ContentType>, Vec<Wa
     Ok((types, warnings))
 }
 
-/// Starts a subscription, or finds that it is enabled already.
+/// Starts a subscription. The outcome says whether it was already enabled.
 pub(super) async fn started(
     call: &Call<'_>,
     content_type: ContentType,
@@ -162,6 +166,10 @@ pub(super) async fn started(
 
 fn nothing() -> Result<Document, Failure> {
     Document::parse("null").map_err(|error| {
-        Failure::new(ErrorKind::Internal, "Nothing could not be written.").caused_by(error)
+        Failure::new(
+            ErrorKind::Internal,
+            "An empty document could not be written.",
+        )
+        .caused_by(error)
     })
 }

@@ -1,24 +1,24 @@
-//! The ledger of a run: what was listed, fetched, kept, and what is missing.
+//! The coverage of a run: what was listed, fetched, kept, and what is missing.
 //!
 //! Two identities always hold: `listed == fetched + duplicate + expired + failed` and
-//! `records == kept + filtered + repeated`. This module states the shape and checks the
-//! identities; counting is the clients' work.
+//! `records == kept + filtered + repeated`. This module defines the shape and checks the
+//! identities. The clients count.
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// Is the run complete?
+/// Whether the run is complete.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Coverage {
-    /// No gap: everything that was asked for and that the service had is in this result.
+    /// `true` if every record that matched the request and that the service still had was delivered.
     pub complete: bool,
-    /// What was looked at, one entry a scope and time window.
+    /// What was listed: one entry for each scope and time window.
     pub windows: Vec<Window>,
-    /// What is missing, and whether it is lost for good.
+    /// What is missing, and whether it is lost permanently.
     pub gaps: Vec<Gap>,
 }
 
-/// What was looked at in one scope.
+/// What was listed in one scope.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Window {
     /// A content type, `alerts` or `search`.
@@ -47,19 +47,19 @@ pub struct Window {
     pub filtered: u64,
     /// Of those, seen before.
     pub repeated: u64,
-    /// A limit that the caller asked for cut the window short; no gap.
+    /// A limit of the caller ended the window early. This is not a gap.
     pub limited: bool,
 }
 
 impl Coverage {
-    /// Adds what another account holds.
+    /// Adds another coverage.
     pub fn add(&mut self, other: Coverage) {
         self.windows.extend(other.windows);
         self.gaps.extend(other.gaps);
         self.complete = self.gaps.is_empty();
     }
 
-    /// Both accounts as one.
+    /// Joins two coverages.
     #[must_use]
     pub fn joined(mut self, other: Coverage) -> Coverage {
         self.add(other);
@@ -68,7 +68,7 @@ impl Coverage {
 }
 
 impl Window {
-    /// Do the two identities hold?
+    /// Whether the two identities hold.
     pub fn balances(&self) -> bool {
         self.listed == self.fetched + self.duplicate + self.expired + self.failed
             && self.records == self.kept + self.filtered + self.repeated
@@ -78,9 +78,9 @@ impl Window {
 /// Something that is missing from a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Gap {
-    /// The scope it is missing from.
+    /// The scope.
     pub scope: String,
-    /// The blob, if it is one.
+    /// The blob, if one blob is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// Start of the missing span.
@@ -89,11 +89,12 @@ pub struct Gap {
     /// End of the missing span.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// Why: `expired`, `failed`, `missing`, `older_than_7_days`, `interrupted`.
+    /// The cause: `expired`, `failed`, `missing`, `older_than_7_days`, `interrupted`.
     pub cause: String,
     /// The service's code, if it gave one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// Lost for good; otherwise the result's `state`, or the same request, can still bring it.
+    /// `true` if it is lost permanently. Otherwise a run with the result's `state`, or the same
+    /// request, can still fetch it.
     pub lost: bool,
 }

@@ -1,7 +1,7 @@
 //! Lists the alerts of a round, part by part.
 //!
 //! Only an answer without a next link is taken as complete: it holds every alert of its span at one
-//! moment, in whatever order. If an answer has a next link, its alerts only show where to split the
+//! moment, in any order. If an answer has a next link, its alerts only show where to split the
 //! span, and the nearer part is requested by its times. So the result depends neither on the order
 //! of an answer nor on a link, and an alert that is updated while the run is listing hides no other
 //! alert. One exception saves a request: if the first page is in order and holds as many alerts as
@@ -152,7 +152,7 @@ impl<'a> Listing<'a> {
             match self.step(part).await {
                 Ok(Step::Part(next)) => part = Some(next),
                 Ok(Step::Rest) => part = None,
-                Ok(Step::ListingEnd(end)) => return Ok(end),
+                Ok(Step::End(end)) => return Ok(end),
                 Err(failure) if is_memory(&failure) => match self.out_of_memory() {
                     Some(end) => return Ok(end),
                     None if self.largest_page > 1 => {
@@ -185,7 +185,7 @@ impl<'a> Listing<'a> {
             if part.is_none() && ordered && self.is_satisfied() {
                 self.limited = true;
                 self.deliver();
-                return Ok(Step::ListingEnd(ListingEnd::Done));
+                return Ok(Step::End(ListingEnd::Done));
             }
             match split {
                 Some(at) => return Ok(Step::Part(self.nearer(span, at))),
@@ -196,14 +196,14 @@ impl<'a> Listing<'a> {
             self.receive(page.rows)?;
         }
         Ok(match self.complete(span) {
-            true => Step::ListingEnd(ListingEnd::Done),
-            false if self.is_enough() => Step::ListingEnd(ListingEnd::Enough),
+            true => Step::End(ListingEnd::Done),
+            false if self.is_enough() => Step::End(ListingEnd::Enough),
             false => Step::Rest,
         })
     }
 
-    /// Takes the service's time as the end of the round. `false` if the round has to start elsewhere
-    /// because the host's clock is wrong.
+    /// Uses the service's time as the end of the round. `false` if the round must start again because
+    /// the host's clock is wrong.
     fn begin(&mut self) -> bool {
         let now = service_time(self.call);
         let to = *self.round.to.get_or_insert(now.max(self.round.from));
@@ -252,7 +252,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// As many alerts as are wanted, and those that are known to be listed again.
+    /// The number of wanted alerts, and of known ones that are listed again.
     fn page_size(&self) -> u64 {
         let max = self.call.limits.max_events;
         let max = max.map(|max| max.saturating_sub(self.kept()));
@@ -315,7 +315,7 @@ impl<'a> Listing<'a> {
         })
     }
 
-    /// Notes alerts of the part that is being listed.
+    /// Adds alerts of the part that is being listed.
     fn receive(&mut self, rows: Vec<Row>) -> Result<(), Failure> {
         for (known, record) in rows {
             let fingerprint = fingerprint(&known, &record);
@@ -512,18 +512,17 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// What is listed next.
+/// The next span to list.
 enum Step {
     /// This part of the round.
     Part(Span),
     /// What is left of the round.
     Rest,
     /// Nothing.
-    ListingEnd(ListingEnd),
+    End(ListingEnd),
 }
 
-/// Where to split a span that does not fit on a page. `None` if the times on the page do not split
-/// it.
+/// Where to split a span that does not fit on a page. `None` if the times on the page do not split it.
 fn split(span: Span, order: Order, rows: &[Row], ordered: bool) -> Option<DateTime<Utc>> {
     let to = span.to?;
     let inside = |at: &DateTime<Utc>| span.from < *at && *at < to;
@@ -552,7 +551,7 @@ fn fingerprints(rows: &[Row]) -> HashSet<Fingerprint> {
         .collect()
 }
 
-/// The id with the time; the content where the id is missing or not a text.
+/// The fingerprint of id and time, or of the content if the id is missing or not text.
 fn fingerprint(known: &Identity, record: &str) -> Fingerprint {
     match &known.name {
         Some(name) => Fingerprint::of(name),
@@ -560,7 +559,7 @@ fn fingerprint(known: &Identity, record: &str) -> Fingerprint {
     }
 }
 
-/// Whether this failure is one of the link alone: it has expired, or leads elsewhere.
+/// Whether only the link failed: it has expired, or its address is not allowed.
 fn is_expired(failure: &Failure) -> bool {
     matches!(failure.http_status(), Some(400 | 404 | 410))
         || (failure.kind() == ErrorKind::BadResponse

@@ -1,8 +1,7 @@
-//! The lane beside the alerts: the subscription that some of them depend on.
+//! Checks the subscription that some alerts depend on, and starts it on request.
 //!
-//! It is looked up, and started if that is wished. Whatever goes wrong here is a warning that says
-//! how to get those alerts; it never keeps the others back. Only being told to stop is more than a
-//! warning, and a service that does not answer is not waited for.
+//! Runs at the same time as the listing of alerts. A failure is a warning that explains how to get
+//! those alerts. Only a signal or the deadline ends the run.
 
 use std::time::Duration;
 
@@ -13,18 +12,17 @@ use crate::net::transcript::is_rehearsal;
 use crate::ops::{Call, subscriptions};
 use crate::protocol::{ErrorKind, Failure, Warning};
 
-/// How long the lane may take: the alerts do not depend on its answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The maximum duration of the check. The alerts do not depend on it.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// Looks after the subscription: nothing, or what a person should know about it. Fails only when
-/// the run was told to stop.
+/// Checks the subscription. Returns a warning if it was not enabled. Errors: the run must stop.
 pub(super) async fn ensure(call: &Call<'_>, input: &Fetch) -> Result<Option<Warning>, Failure> {
     let Some(kind) = input.ensure_subscription else {
         return Ok(None);
     };
-    let work = tokio::time::timeout(PATIENCE, looked_after(call, input, kind));
+    let work = tokio::time::timeout(TIME_LIMIT, check(call, input, kind));
     work.await.unwrap_or_else(|_| {
-        let message = format!("no answer within {} seconds", PATIENCE.as_secs());
+        let message = format!("no answer within {} seconds", TIME_LIMIT.as_secs());
         Ok(Some(unknown(
             kind,
             &Failure::new(ErrorKind::Timeout, message),
@@ -32,7 +30,7 @@ pub(super) async fn ensure(call: &Call<'_>, input: &Fetch) -> Result<Option<Warn
     })
 }
 
-async fn looked_after(
+async fn check(
     call: &Call<'_>,
     input: &Fetch,
     kind: ContentType,
@@ -84,7 +82,7 @@ fn unknown(kind: ContentType, failure: &Failure) -> Warning {
     let message = format!(
         "Whether the subscription to {kind} is enabled could not be found out: {}. Events that \
          depend on it may be missing. To get them, {} and start that subscription.",
-        said(failure),
+        reason(failure),
         remedy(failure)
     );
     Warning::new("subscription_unknown", message)
@@ -94,14 +92,14 @@ fn not_started(kind: ContentType, failure: &Failure) -> Warning {
     let message = format!(
         "The subscription to {kind} is not enabled and could not be started: {}. Events that \
          depend on it are missing. To get them, {} and start that subscription.",
-        said(failure),
+        reason(failure),
         remedy(failure)
     );
     Warning::new("subscription_not_started", message)
 }
 
 /// The service's message, with its code, without the full stop.
-fn said(failure: &Failure) -> String {
+fn reason(failure: &Failure) -> String {
     let message = failure.message().trim_end_matches('.');
     match failure.vendor_code() {
         Some(code) => format!("{code}: {message}"),

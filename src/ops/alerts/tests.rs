@@ -1,4 +1,4 @@
-//! Fetching alerts from a scripted server: pages, limits, faults, the subscription beside it.
+//! Fetching alerts from a scripted server: pages, limits, faults, and the subscription.
 
 use std::time::Duration;
 
@@ -123,7 +123,7 @@ impl Run<'_> {
             tokens: &tokens,
             now: now(),
             state: self.state.as_ref(),
-            kept: false,
+            is_stored: false,
             overlap: None,
             limits: Limits {
                 max_events: self.max_events,
@@ -441,11 +441,11 @@ fn a_subscription_that_cannot_be_found_out_never_fails_the_run() {
 fn a_dry_run_lists_both_lanes_up_to_their_first_answer() {
     run(async {
         let server = service(|_| None).await;
-        let rehearsal = Run {
+        let dry_run = Run {
             transcript: Transcript::dry_run(),
             ..with(&server, json!({"ensure_subscription": "DLP.All"}))
         };
-        let (outcome, requests) = rehearsal.go().await;
+        let (outcome, requests) = dry_run.go().await;
         assert!(is_rehearsal(&outcome.expect_err("nothing is sent")));
         let starts: Vec<_> = requests
             .iter()

@@ -1,7 +1,7 @@
-//! What comes in parts: `chaos.partial`, `chaos.flap`, `chaos.slow_page`.
+//! Operations with several parts: `chaos.partial`, `chaos.flap`, `chaos.slow_page`.
 //!
-//! A part comes with the account and the state that a real listing would give, so the same request
-//! with that state goes on where it stopped. Records are invented and say nothing; their ids count.
+//! Each part has the coverage and the state of a real listing, so the same request with that state
+//! resumes. Records are invented; their ids are numbered.
 
 use std::num::NonZeroU64;
 
@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{document, failure, pause, rehearsed};
+use super::{document, dry_run, failure, pause};
 use crate::microsoft::TimeWindow;
 use crate::microsoft::coverage::CoverageBuilder;
 use crate::ops::resume::state::{Resumed, invalid_state, members, read, resume};
@@ -18,7 +18,7 @@ use crate::ops::{Call, Input, Needs, Reply, scope};
 use crate::protocol::{ErrorKind, Failure, State, Warning};
 use crate::when::rfc3339;
 
-/// How many records are made at most; `chaos.huge` is for more.
+/// The maximum number of records. `chaos.huge` returns more.
 const MAX_RECORDS: u64 = 100_000;
 
 /// Delivers some records and fails; a request with the state delivers the missing ones.
@@ -115,9 +115,9 @@ fn not_too_many(records: u64) -> Result<(), Failure> {
     Err(Failure::invalid_input("/inputs/records", message))
 }
 
-/// Delivers the first part with a failure, or what it left.
+/// Delivers the first part with a failure, or the missing part.
 pub async fn partial(call: &Call<'_>, input: Partial) -> Result<Reply, Failure> {
-    if let Some(nothing) = rehearsed(call)? {
+    if let Some(nothing) = dry_run(call)? {
         return Ok(nothing);
     }
     let (first, total) = (input.first(), input.total());
@@ -131,9 +131,9 @@ pub async fn partial(call: &Call<'_>, input: Partial) -> Result<Reply, Failure> 
     parts.close(Some(failed), false)
 }
 
-/// Delivers one record; every other time it owes a second one.
+/// Delivers one record. Every other run leaves a second one for the next run.
 pub async fn flap(call: &Call<'_>, input: Flap) -> Result<Reply, Failure> {
-    if let Some(nothing) = rehearsed(call)? {
+    if let Some(nothing) = dry_run(call)? {
         return Ok(nothing);
     }
     let failed = failure(input.kind, None, None);
@@ -144,13 +144,13 @@ pub async fn flap(call: &Call<'_>, input: Flap) -> Result<Reply, Failure> {
         None => Parts::begin(call, "chaos.flap", &input, pair)?,
     };
     parts.take(parts.next + 1);
-    let incomplete = parts.owes().then_some(failed);
+    let incomplete = parts.is_incomplete().then_some(failed);
     parts.close(incomplete, input.attempt.is_none())
 }
 
-/// Delivers page after page; the deadline or a signal ends it early.
+/// Delivers page after page, until the deadline or a signal.
 pub async fn slow_page(call: &Call<'_>, input: SlowPage) -> Result<Reply, Failure> {
-    if let Some(nothing) = rehearsed(call)? {
+    if let Some(nothing) = dry_run(call)? {
         return Ok(nothing);
     }
     let (page, total) = (input.records.get(), input.total());
@@ -158,7 +158,7 @@ pub async fn slow_page(call: &Call<'_>, input: SlowPage) -> Result<Reply, Failur
     let stopped = loop {
         let number = parts.next / page + 1;
         parts.take(number * page);
-        if !parts.owes() || parts.is_enough() {
+        if !parts.is_incomplete() || parts.is_enough() {
             break None;
         }
         let attempt = format!("the pause before page {}", number + 1);
@@ -169,7 +169,7 @@ pub async fn slow_page(call: &Call<'_>, input: SlowPage) -> Result<Reply, Failur
     parts.close(stopped, false)
 }
 
-/// What a state of these operations says.
+/// The members of a state of these operations.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Resume {
@@ -192,8 +192,8 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Afresh, or where the state says. `span` gives the first record and the one after the last,
-    /// for the next one.
+    /// Starts at the first record or resumes from the state. `span` returns the range of records that
+    /// a record belongs to.
     fn begin(
         call: &'a Call<'a>,
         name: &str,
@@ -231,7 +231,7 @@ impl<'a> Parts<'a> {
         })
     }
 
-    /// A page: the records up to that one, exclusive.
+    /// Delivers a page: the records before `until`.
     fn take(&mut self, until: u64) {
         let before = self.rows.len();
         for number in self.next..until {
@@ -247,14 +247,14 @@ impl<'a> Parts<'a> {
         self.coverage.add_page(count, (count, 0));
     }
 
-    /// When a record happened: they are spread evenly over the window.
+    /// The time of a record. Records are spread evenly over the window.
     fn time(&self, number: u64) -> DateTime<Utc> {
         let whole = |n: u64| i32::try_from(n).unwrap_or(i32::MAX);
         let span = self.window.end - self.window.start;
         self.window.start + span / whole(self.total - self.first) * whole(number - self.first)
     }
 
-    fn owes(&self) -> bool {
+    fn is_incomplete(&self) -> bool {
         self.next < self.total
     }
 
@@ -263,21 +263,21 @@ impl<'a> Parts<'a> {
         max.is_some_and(|max| self.coverage.kept() >= max)
     }
 
-    /// What came, and why it is only a part. `keeps`: a state comes even when nothing is owed.
-    fn close(mut self, incomplete: Option<Failure>, keeps: bool) -> Result<Reply, Failure> {
-        let owes = self.owes();
+    /// The reply. `keeps_state`: return a state even if nothing is missing.
+    fn close(mut self, incomplete: Option<Failure>, keeps_state: bool) -> Result<Reply, Failure> {
+        let is_incomplete = self.is_incomplete();
         if incomplete.is_some() {
             let span = (rfc3339(self.time(self.next)), rfc3339(self.window.end));
             self.coverage.add_interrupted_span(span, None, false);
-        } else if owes {
+        } else if is_incomplete {
             self.coverage.set_limited();
         }
-        let state = (owes || keeps).then(|| self.state());
+        let state = (is_incomplete || keeps_state).then(|| self.state());
         Ok(Reply {
             raw: document(&self.rows)?,
             changed: None,
             state,
-            more: owes,
+            more: is_incomplete,
             records: self.coverage.records(),
             coverage: Some(self.coverage.close()),
             warnings: self.warnings,

@@ -1,25 +1,25 @@
-//! Why a run over several content types is only a part: one failure for a person, an item for each.
+//! Why a run over several content types is incomplete: one failure with an item for each fault.
 //!
-//! What failed for one content type names it; blobs that failed are named themselves. What is missing
-//! and whether it is lost stands in the account, not here.
+//! An item names the content type or the blob. `coverage` lists what is missing and whether it is
+//! lost.
 
 use super::CollectOutcome;
 use crate::ops::feed::Faults;
 use crate::protocol::{ErrorKind, Failure};
 
-/// The failure of a run that is only a part, if it is. Errors: nothing came from any content type,
-/// for another cause than age.
+/// The failure of an incomplete run. Errors: no content type delivered anything, for a cause other
+/// than age.
 pub(super) fn report(outcomes: &mut [CollectOutcome]) -> Result<Option<Failure>, Failure> {
     let all = outcomes.len();
-    let is_fruitless = all > 0 && outcomes.iter().all(|one| one.part.is_fruitless());
+    let is_fruitless = all > 0 && outcomes.iter().all(|one| one.report.is_fruitless());
     let (mut ended, mut rest) = (Vec::new(), Faults::new(("", "")));
     for one in outcomes {
-        let mut faults = std::mem::replace(&mut one.part.faults, Faults::new(("", "")));
+        let mut faults = std::mem::replace(&mut one.report.faults, Faults::new(("", "")));
         let broken = faults.broken.take().filter(|_| one.read);
         ended.extend(broken.map(|failure| (one.content_type, failure)));
         rest.add(faults);
     }
-    // Whoever stopped the run is told that first.
+    // A signal is reported first: the caller sent it.
     ended.sort_by_key(|(_, failure)| failure.kind() != ErrorKind::Cancelled);
     let Some((content_type, failure)) = ended.first() else {
         return match rest.report() {

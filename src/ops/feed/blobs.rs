@@ -1,4 +1,4 @@
-//! The blobs of a page: which ones are new, downloading them, and what each download came to.
+//! The blobs of a page: selects the new ones, downloads them, and accounts for each download.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,39 +18,39 @@ use crate::net::retry::{Repeat, is_passing};
 use crate::ops::resume::fingerprint::Fingerprint;
 use crate::protocol::{Detail, ErrorKind, Failure};
 
-/// Downloads that can be running or finished while an earlier one is waited for.
+/// The maximum number of downloads that can run or be finished ahead of the first unfinished one.
 const AHEAD: usize = 128;
 
-/// Blobs to request again when all others of their window were requested.
+/// Blobs to request again after all others of their window.
 pub(super) type Deferred = Vec<(Blob, Url, Failure)>;
 
-/// What is to be done about a listed blob.
+/// What to do with a listed blob.
 pub(super) enum Task {
     Fetch(Blob, Url),
     Refuse(Blob, Failure),
     Skip,
 }
 
-/// What became of it.
+/// The outcome of a task.
 enum Outcome {
     Received(Blob, Url, Result<Kept, Failure>),
     Refused(Blob, Failure),
     Skipped,
 }
 
-/// What a failed download means.
+/// How to continue after a failed download.
 pub(super) enum FailureClass {
     /// The run must stop, or the service refuses all content.
     Stop(Failure),
     /// The service does not have the blob, or it cannot be read.
     Lost(GapCause, Failure),
-    /// It failed for the moment.
-    ForNow(Failure),
+    /// It failed temporarily.
+    Temporary(Failure),
     /// The memory of the run is used up.
     NoMemory(Failure),
 }
 
-/// What a failed download of a blob means at that time of the service.
+/// Classifies the failed download of a blob, at this time of the service.
 pub(super) fn classify(blob: &Blob, failure: Failure, now: DateTime<Utc>) -> FailureClass {
     use ErrorKind::{AuthFailed, Cancelled, Forbidden, Throttled, Timeout};
     let has_code = failure.vendor_code().is_some();
@@ -64,8 +64,8 @@ pub(super) fn classify(blob: &Blob, failure: Failure, now: DateTime<Utc>) -> Fai
         (_, Some(Absence::AllRefused)) | (Cancelled | Timeout, _) => FailureClass::Stop(failure),
         // It was not sent.
         (Throttled, _) if failure.http_status().is_none() => FailureClass::Stop(failure),
-        (AuthFailed | Forbidden, _) => FailureClass::ForNow(failure),
-        _ if is_passing(&failure, Repeat::Safe) => FailureClass::ForNow(failure),
+        (AuthFailed | Forbidden, _) => FailureClass::Temporary(failure),
+        _ if is_passing(&failure, Repeat::Safe) => FailureClass::Temporary(failure),
         _ => FailureClass::Lost(GapCause::Failed { again: false }, failure),
     }
 }
@@ -76,7 +76,7 @@ pub(super) fn fingerprint(blob: &Blob) -> Fingerprint {
 }
 
 impl ContentReader<'_> {
-    /// Notes the blobs of a page, and says what is to be done about each.
+    /// Adds the blobs of a page to the progress. Returns a task for each.
     pub(super) fn list(&mut self, blobs: Vec<Blob>, window: &TimeWindow) -> Vec<Task> {
         let times: Vec<_> = blobs
             .iter()
@@ -89,8 +89,8 @@ impl ContentReader<'_> {
             .collect()
     }
 
-    /// When a blob became available. A time outside of its window is not believed: the listing is
-    /// ascending, so the time of the blob before is used.
+    /// When a blob became available. If its time is outside of the window, the time of the blob before
+    /// it is used, because listings are ascending.
     pub(super) fn available(&mut self, blob: &Blob, window: &TimeWindow) -> DateTime<Utc> {
         let is_inside = |time: &DateTime<Utc>| window.start <= *time && *time < window.end;
         let time = blob.created().filter(is_inside).unwrap_or(self.last_listed);
@@ -116,8 +116,8 @@ impl ContentReader<'_> {
         }
     }
 
-    /// Downloads the new blobs of a page, each with one request. What failed for the moment is
-    /// added to `deferred`. What was started is always finished.
+    /// Downloads the new blobs of a page, each with one request. Blobs that failed temporarily are
+    /// added to `deferred`. A download that was started is always finished.
     pub(super) async fn download(
         &mut self,
         feed: &Feed<'_>,
@@ -155,8 +155,8 @@ impl ContentReader<'_> {
         end
     }
 
-    /// Downloads once more what failed for the moment, with the usual patience. After an end it
-    /// goes into the retry queue.
+    /// Downloads the deferred blobs again, with the usual retries. If the reading has ended, they go
+    /// into the retry queue.
     pub(super) async fn again(
         &mut self,
         mut deferred: Deferred,
@@ -194,8 +194,8 @@ impl ContentReader<'_> {
         end
     }
 
-    /// Nothing was delivered, and requests in parallel took the memory from each other: the first
-    /// blob is requested alone. If there is no memory for it either, it is too large for good.
+    /// If nothing was delivered because parallel downloads used up the memory, the first blob is
+    /// downloaded alone. If the memory is not enough for it alone, it is lost.
     async fn alone(
         &mut self,
         (feed, filter, slots): (&Feed<'_>, &Filter, &Slots),
@@ -222,8 +222,8 @@ impl ContentReader<'_> {
         deferred
     }
 
-    /// How many downloads can be ahead of the one that is waited for. With a limit, no more are
-    /// started than run at the same time.
+    /// How many downloads can be ahead of the first unfinished one. With a limit, only as many as run
+    /// at the same time.
     fn ahead(&self) -> usize {
         match self.call.limits.max_events {
             Some(_) => SLOTS,
@@ -264,7 +264,7 @@ impl ContentReader<'_> {
                 self.lose(&blob, why, failure);
                 None
             }
-            FailureClass::ForNow(failure) => self.fail(blob, (url, deferred), failure),
+            FailureClass::Temporary(failure) => self.fail(blob, (url, deferred), failure),
             FailureClass::NoMemory(failure) => {
                 // It stays unsettled: the next run requests it again.
                 if let (Some(url), Some(deferred)) = (url, deferred) {
@@ -283,8 +283,8 @@ impl ContentReader<'_> {
         self.faults.add_blob(blob.name(), why, failure);
     }
 
-    /// The blob failed for the moment. Returns the failure if the service refuses one blob after
-    /// the other, or asks for a pause beyond the deadline.
+    /// The blob failed temporarily. Returns the failure if the service refuses one blob after the
+    /// other, or demands a pause beyond the deadline.
     fn fail(
         &mut self,
         blob: Blob,
@@ -307,7 +307,7 @@ impl ContentReader<'_> {
         None
     }
 
-    /// Whether the pause that the service asks for ends before the deadline.
+    /// Whether the pause that the service demands ends before the deadline.
     fn has_time_for(&self, failure: &Failure) -> bool {
         let pause = failure
             .wait()
@@ -315,7 +315,7 @@ impl ContentReader<'_> {
         pause.is_none_or(|pause| self.call.http.deadline().allows(pause))
     }
 
-    /// The blob failed for the moment, and is not requested again in this run.
+    /// The blob failed temporarily, and is not requested again in this run.
     fn queue(&mut self, blob: &Blob, failure: Failure) {
         let why = GapCause::Failed { again: true };
         let code = failure.vendor_code().map(str::to_owned);
@@ -326,7 +326,7 @@ impl ContentReader<'_> {
     }
 }
 
-/// A listing that would be the same the next time.
+/// A fault of the listing that a later request would repeat.
 fn unusable(message: &str) -> Failure {
     Failure::new(ErrorKind::BadResponse, message).with_detail(Detail::Permanent)
 }

@@ -43,7 +43,7 @@ pub(in crate::ops) use outcome::{Faults, ReadOutcome, ReadReport, changed_record
 /// Downloads at the same time.
 const SLOTS: usize = 8;
 
-/// What to read.
+/// What to read, and from where.
 pub(in crate::ops) struct ReadPlan {
     pub(in crate::ops) content_type: ContentType,
     pub(in crate::ops) checkpoint: Checkpoint,
@@ -53,7 +53,7 @@ pub(in crate::ops) struct ReadPlan {
     pub(in crate::ops) records: SeenRecords,
     /// Records that the run has delivered already; they count towards `max_events`.
     pub(in crate::ops) delivered: u64,
-    /// Why a span is lost: cause and advice.
+    /// Cause and advice for a lost span.
     pub(in crate::ops) late: (&'static str, &'static str),
 }
 
@@ -88,7 +88,7 @@ pub(in crate::ops) async fn time(call: &Call<'_>) -> Result<DateTime<Utc>, Failu
     Ok(service_time(call))
 }
 
-/// The records that are wanted, with what a state remembers of it.
+/// The record filter, with the fingerprint that a state stores.
 pub(in crate::ops) struct RecordFilter {
     pub(in crate::ops) filter: Filter,
     pub(in crate::ops) fingerprint: Fingerprint,
@@ -113,14 +113,14 @@ impl RecordFilter {
     pub(in crate::ops) fn warnings(&self, before: Option<Fingerprint>) -> Vec<Warning> {
         let mut warnings = self.filter.warnings();
         if before.is_some_and(|before| before != self.fingerprint) {
-            let message = "The filters differ from those of the last run; what was collected until then was filtered by those.";
+            let message = "The filters differ from those of the last run. Earlier records were selected by the old filters.";
             warnings.push(Warning::new("filter_changed", message));
         }
         warnings
     }
 }
 
-/// Reads what the plan names.
+/// Carries out the plan.
 pub(in crate::ops) async fn read(call: &Call<'_>, plan: ReadPlan, filter: &Filter) -> ReadOutcome {
     let slots = Slots {
         all: Semaphore::new(SLOTS),
@@ -140,17 +140,17 @@ pub(in crate::ops) async fn read(call: &Call<'_>, plan: ReadPlan, filter: &Filte
     ReadOutcome::new(reader, end)
 }
 
-/// Reads nothing: the run ended before it was this content type's turn.
+/// Reads nothing: the run ended before this content type was read.
 pub(in crate::ops) fn skip(call: &Call<'_>, plan: ReadPlan, end: ReadEnd) -> ReadOutcome {
     let mut reader = ContentReader::new(call, plan);
     reader.progress.cut();
     ReadOutcome::new(reader, end)
 }
 
-/// Places for downloads.
+/// Limits the downloads at the same time.
 struct Slots {
     all: Semaphore,
-    /// Those that the retry queue can use.
+    /// The slots that the retry queue can use.
     retries: Semaphore,
 }
 
@@ -250,7 +250,7 @@ impl<'a> ContentReader<'a> {
             }
             let end = self.again(deferred, (end, filter, slots)).await;
             if !matches!(end, ReadEnd::Done) {
-                // The windows behind were not listed.
+                // The later windows were not listed.
                 if is_listed && window.end < self.progress.until() && !matches!(end, ReadEnd::Full)
                 {
                     self.progress.cut();
@@ -261,7 +261,7 @@ impl<'a> ContentReader<'a> {
         ReadEnd::Done
     }
 
-    /// Reads page after page. Errors: a page did not come, or its link leads astray.
+    /// Reads page after page. Errors: a page could not be fetched, or its link is not allowed.
     async fn pages(
         &mut self,
         (window, deferred): (&TimeWindow, &mut blobs::Deferred),
@@ -334,7 +334,7 @@ impl<'a> ContentReader<'a> {
 }
 
 impl Delivered {
-    /// Adds the records of a blob that are not here yet.
+    /// Adds the new records of a blob.
     fn add(&mut self, kept: Kept) -> Counted {
         let mut counted = Counted {
             records: kept.records,

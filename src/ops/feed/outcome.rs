@@ -1,6 +1,6 @@
-//! What a reading came to: records, coverage, the next checkpoint, and why it is only a part.
+//! The outcome of reading one content type: records, coverage, the next checkpoint, and faults.
 //!
-//! Everything that was received is delivered. A run fails only if nothing was delivered for a cause
+//! Everything that was received is delivered. A run fails only if nothing was delivered, for a cause
 //! other than age.
 
 use std::num::NonZeroU64;
@@ -14,7 +14,7 @@ use crate::ops::resume::records::SeenRecords;
 use crate::protocol::{Coverage, Detail, ErrorKind, Failure, Warning};
 use crate::when::rfc3339;
 
-/// What a reading came to, before it is known how many fingerprints the state has room for.
+/// The outcome before the number of fingerprints in the state is known.
 pub(in crate::ops) struct ReadOutcome {
     pub(in crate::ops) content_type: ContentType,
     end: ReadEnd,
@@ -26,7 +26,7 @@ pub(in crate::ops) struct ReadOutcome {
     warnings: Vec<Warning>,
 }
 
-/// What a reading came to.
+/// The outcome of reading one content type.
 pub(in crate::ops) struct ReadReport {
     /// The records as an array that is not closed yet.
     pub(in crate::ops) text: String,
@@ -82,12 +82,12 @@ impl ReadOutcome {
         self.progress.fingerprints()
     }
 
-    /// Closes the reading with at most so many fingerprints.
+    /// Closes the outcome with at most this number of fingerprints.
     pub(in crate::ops) fn close(mut self, fingerprints: usize) -> ReadReport {
         let (until, bounds) = (self.progress.until(), self.progress.bounds());
         let first = self.progress.windows().first().copied();
         let closed = self.progress.close(fingerprints);
-        let rolls = closed.checkpoint.end.is_none();
+        let is_rolling = closed.checkpoint.end.is_none();
         let span = TimeWindow {
             start: closed.checkpoint.watermark.min(until),
             end: until,
@@ -102,7 +102,7 @@ impl ReadOutcome {
                 .push(CoverageBuilder::new(self.content_type.name(), &window));
         }
         let (is_dead_end, may_continue) = match self.coverage.last_mut() {
-            Some(last) => close_window(last, (&self.end, rolls), (&closed, &span)),
+            Some(last) => close_window(last, (&self.end, is_rolling), (&closed, &span)),
             None => (false, true),
         };
         let more = closed.more && may_continue;
@@ -146,11 +146,11 @@ impl ReadOutcome {
     }
 }
 
-/// Adds to the last window what the end of the reading means. Returns whether the reading would end
-/// there again, and whether it makes sense to continue now.
+/// Adds the gaps that follow from the end of the reading to the last window. Returns whether the
+/// same request would end there again, and whether a run can continue now.
 fn close_window(
     last: &mut CoverageBuilder,
-    (end, rolls): (&ReadEnd, bool),
+    (end, is_rolling): (&ReadEnd, bool),
     (closed, span): (&Closed, &TimeWindow),
 ) -> (bool, bool) {
     for name in &closed.dropped {
@@ -166,7 +166,7 @@ fn close_window(
             (false, true)
         }
         ReadEnd::Broken(failure) => {
-            let is_dead_end = !rolls
+            let is_dead_end = !is_rolling
                 && failure.kind() == ErrorKind::BadResponse
                 && failure.detail() == Some(Detail::Permanent);
             if closed.is_open && span.start < span.end {
@@ -189,8 +189,8 @@ impl ReadReport {
         self.blobs == 0 && (self.faults.broken.is_some() || !self.faults.failed.is_empty())
     }
 
-    /// Whether there is something to continue with. `waits`: a fixed window is over only when
-    /// nothing can appear in it any more.
+    /// Whether a later run can fetch more. `waits`: a fixed window ends only when no content can
+    /// appear in it any more.
     pub(in crate::ops) fn continues(&self, waits: bool) -> bool {
         let Some(end) = self.checkpoint.end else {
             return true;
@@ -202,22 +202,22 @@ impl ReadReport {
     }
 }
 
-/// What is missing, and why.
+/// The faults of a reading.
 pub(in crate::ops) struct Faults {
     /// What ended the reading before its end.
     pub(in crate::ops) broken: Option<Failure>,
     /// Blobs that failed.
     pub(in crate::ops) failed: Vec<Failure>,
-    /// The first answer that said expired or missing.
+    /// The first answer with the code of expired or missing content.
     aged: Option<Failure>,
-    /// Why spans are lost: cause and advice.
+    /// Cause and advice for lost spans.
     late: (&'static str, &'static str),
     gaps: usize,
     listed: u64,
 }
 
 impl Faults {
-    /// No fault. Spans that are lost have this cause and advice.
+    /// No faults. Lost spans have this cause and advice.
     pub(in crate::ops) fn new(late: (&'static str, &'static str)) -> Self {
         Faults {
             broken: None,
@@ -251,7 +251,7 @@ impl Faults {
         });
     }
 
-    /// Adds those of another reading, except what ended it.
+    /// Adds the faults of another reading, without the failure that ended it.
     pub(in crate::ops) fn add(&mut self, other: Faults) {
         if self.gaps == 0 {
             self.late = other.late;
@@ -262,7 +262,7 @@ impl Faults {
         self.listed += other.listed;
     }
 
-    /// The failure that a person reads first, with every failed blob as an item.
+    /// The failure to report, with every failed blob as an item.
     pub(in crate::ops) fn report(self) -> Option<Failure> {
         let first = match (self.broken, self.failed.first()) {
             (Some(broken), _) => broken,
@@ -293,7 +293,7 @@ fn several(first: &Failure, failed: usize, listed: u64) -> Failure {
     first.reworded(what)
 }
 
-/// Nothing failed; what is missing is too old.
+/// The failure if content is missing only because of its age.
 fn aged(
     first: Option<Failure>,
     (gaps, listed): (usize, u64),

@@ -21,7 +21,7 @@ use crate::ops::resume::fingerprint::Fingerprint;
 use crate::protocol::{ErrorKind, Failure};
 use crate::when::rfc3339;
 
-/// What requests the blobs of the retry queue.
+/// Fetches the blobs of the retry queue.
 pub(super) struct Queue<'a> {
     pub(super) call: &'a Call<'a>,
     pub(super) content_type: ContentType,
@@ -117,7 +117,7 @@ impl Queue<'_> {
 }
 
 impl ContentReader<'_> {
-    /// The blobs to fetch again; what the service does not keep any more is a gap.
+    /// The blobs to fetch again. Expired blobs are gaps.
     pub(super) fn due_retries(&mut self) -> RetryQueue {
         let (due, expired) = self.progress.due_retries();
         for retry in expired.values() {
@@ -170,7 +170,7 @@ impl ContentReader<'_> {
                 (why, failure, None)
             }
             FailureClass::NoMemory(failure) => (GapCause::Failed { again: true }, failure, None),
-            FailureClass::ForNow(failure) => {
+            FailureClass::Temporary(failure) => {
                 self.progress.fail_retry(known);
                 (GapCause::Failed { again: true }, failure, None)
             }
@@ -208,7 +208,7 @@ impl ContentReader<'_> {
         self.note(failure)
     }
 
-    /// Notes why a second was not listed. Returns the failure if the run must stop.
+    /// Adds the reason why a second was not listed. Returns the failure if the run must stop.
     fn note(&mut self, failure: Failure) -> Option<Failure> {
         if matches!(failure.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) {
             return Some(failure);
@@ -218,7 +218,7 @@ impl ContentReader<'_> {
     }
 }
 
-/// The second that a moment lies in: the shortest window that surely lists it.
+/// The second of a moment: the shortest window that lists it.
 fn second_of(moment: DateTime<Utc>) -> TimeWindow {
     let start = moment.trunc_subsecs(0);
     TimeWindow {

@@ -1,8 +1,8 @@
 //! The algorithm that loses nothing: the checkpoint of one content type, and one run over it.
 //!
 //! A blob has a fingerprint and the time at which it became available, called *a* here. A run
-//! begins with [`Progress::begin`], is told what was listed and what each download came to, and
-//! ends with [`Progress::close`], which gives the next checkpoint. The rules:
+//! begins with [`Progress::begin`], receives each listed blob and the outcome of each download, and
+//! ends with [`Progress::close`], which returns the next checkpoint. The rules:
 //!
 //! 1. Time is the service's. No window starts at or after `now`.
 //! 2. Everything from the floor on is listed again. What is too old by now is a gap.
@@ -76,7 +76,7 @@ impl Checkpoint {
         }
     }
 
-    /// Nothing before that time was requested. A state of the first version does not say so.
+    /// Sets the start, which a state of the first version does not contain.
     pub(in crate::ops) fn not_before(&mut self, start: Option<DateTime<Utc>>) {
         if let Some(start) = start {
             self.start = self.start.max(start);
@@ -136,7 +136,7 @@ pub(in crate::ops) struct Progress {
     has_settled: bool,
 }
 
-/// What a run leaves behind.
+/// The outcome of a run.
 #[derive(Debug)]
 pub(in crate::ops) struct Closed {
     pub(in crate::ops) checkpoint: Checkpoint,
@@ -155,8 +155,7 @@ pub(in crate::ops) struct Closed {
 }
 
 impl Progress {
-    /// Begins a run at that time of the service. Also returns the span that the service does not
-    /// keep any more.
+    /// Begins a run at this time of the service. Also returns the span whose content has expired.
     pub(in crate::ops) fn begin(
         mut checkpoint: Checkpoint,
         bounds: Bounds,
@@ -226,8 +225,7 @@ impl Progress {
             .collect()
     }
 
-    /// The blobs to fetch again. Those that the service does not keep any more leave the queue and
-    /// are returned second: gaps.
+    /// The blobs to fetch again. Expired blobs leave the queue and are returned second: gaps.
     pub(in crate::ops) fn due_retries(&mut self) -> (RetryQueue, RetryQueue) {
         let kept_from = self.now - RETENTION;
         let queue = std::mem::take(&mut self.checkpoint.retry);
@@ -239,8 +237,8 @@ impl Progress {
         (due, expired)
     }
 
-    /// Notes that a window begins. What lies before it was listed, but a wrong `Date` must not move
-    /// the watermark by more than a day.
+    /// Begins a window. Everything before it was listed, but a wrong `Date` must not move the
+    /// watermark by more than a day.
     pub(in crate::ops) fn window(&mut self, window: &TimeWindow) {
         let safe = self.checkpoint.newest.max(self.now - DAY);
         self.page_start = window.start.min(safe);
@@ -248,14 +246,14 @@ impl Progress {
         self.is_out_of_order = false;
     }
 
-    /// Notes that a page begins, with the earliest time on it.
+    /// Begins a page, with the earliest time on it.
     pub(in crate::ops) fn page(&mut self, earliest: Option<DateTime<Utc>>) {
         if let Some(earliest) = earliest {
             self.page_start = earliest;
         }
     }
 
-    /// Notes a listed blob. Returns whether it is to be downloaded.
+    /// Adds a listed blob. Returns whether it must be downloaded.
     pub(in crate::ops) fn list(
         &mut self,
         known: Fingerprint,
@@ -296,7 +294,7 @@ impl Progress {
         (needed > self.bounds.fingerprints).then_some(watermark)
     }
 
-    /// Notes a blob that was listed ahead of that watermark.
+    /// Adds a blob of a page that was listed to look ahead.
     pub(in crate::ops) fn list_ahead(
         &mut self,
         (known, available): (Fingerprint, DateTime<Utc>),
@@ -319,8 +317,8 @@ impl Progress {
         is_ahead
     }
 
-    /// Whether another download can start: what is delivered above a blocked blob must be
-    /// remembered until the blob is settled.
+    /// Whether another download can start: blobs that are delivered above a blocked blob must be
+    /// remembered until that blob is settled.
     pub(in crate::ops) fn has_room(&self, running: usize) -> bool {
         self.blocked_at.is_none_or(|at| {
             self.checkpoint.fingerprints.count_from(at) + running < self.bounds.fingerprints
@@ -379,7 +377,7 @@ impl Progress {
         self.is_cut = true;
     }
 
-    /// The next checkpoint, with at most so many fingerprints.
+    /// The next checkpoint, with at most this number of fingerprints.
     pub(in crate::ops) fn close(mut self, fingerprints: usize) -> Closed {
         let before = self.checkpoint.watermark;
         let dropped = self.queue_late_blobs();
@@ -444,8 +442,8 @@ impl Progress {
         self.unsettled.values().map(|blob| blob.available).min()
     }
 
-    /// Forgets what lies below the floor. Returns the overlap that is left if it was shortened, and
-    /// what is skipped because of it.
+    /// Forgets fingerprints below the floor. Returns the overlap that is left if it was shortened,
+    /// and the span that is skipped because of it.
     fn forget(&mut self, capacity: usize) -> (Option<TimeDelta>, Option<TimeWindow>) {
         let is_read = self.unsettled.is_empty() && !self.is_cut;
         let earliest = self.listed_to - self.bounds.overlap;

@@ -30,11 +30,11 @@ pub(in crate::ops) struct SeenRecords {
     latest: VecDeque<(Fingerprint, u32)>,
 }
 
-/// Records that a state remembers at most.
+/// The maximum number of records in a state.
 pub(in crate::ops) const CAPACITY: usize = 1_500;
 
 impl SeenRecords {
-    /// Notes a record.
+    /// Adds a record. Returns whether it is new.
     pub(in crate::ops) fn see(&mut self, row: &Row) -> Seen {
         let Some(id) = row.id else { return Seen::New };
         let known = Fingerprint::of(id.to_be_bytes());
@@ -60,12 +60,12 @@ impl SeenRecords {
     }
 
     fn compact(&mut self) {
-        let mut met = HashMap::new();
+        let mut latest = HashMap::new();
         for (known, print) in self.latest.drain(..).rev() {
-            let place = met.len();
-            met.entry(known).or_insert((place, print));
+            let place = latest.len();
+            latest.entry(known).or_insert((place, print));
         }
-        let mut kept: Vec<_> = met.into_iter().collect();
+        let mut kept: Vec<_> = latest.into_iter().collect();
         kept.sort_unstable_by_key(|(_, (place, _))| std::cmp::Reverse(*place));
         let excess = kept.len().saturating_sub(CAPACITY);
         let kept = kept.into_iter().skip(excess);

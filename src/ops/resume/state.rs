@@ -1,7 +1,6 @@
 //! Which state a request continues, and how its members are read.
 //!
-//! A scope is the digest of everything that a state is bound to. What belongs to it is decided by
-//! the operation.
+//! A scope is the digest of everything that a state is bound to. Each operation decides what that is.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -17,7 +16,7 @@ pub(in crate::ops) fn scope_of(parts: &impl Serialize) -> String {
     sha256(&serde_json::to_vec(parts).unwrap_or_default())
 }
 
-/// What the request's state means for this run.
+/// The state of the request, checked against this run.
 pub(in crate::ops) enum Resumed<'a> {
     /// There is no state.
     None,
@@ -42,12 +41,12 @@ pub(in crate::ops) fn resume<'a>(
     }
 }
 
-/// A state of another connection or of other inputs is ignored with this warning.
+/// The warning that a state of another connection or of other inputs is ignored.
 ///
 /// Errors: the state is stored under a name.
 pub(in crate::ops) fn foreign(call: &Call<'_>) -> Result<Warning, Failure> {
     let message = "The state belongs to another connection or to other inputs";
-    if call.kept {
+    if call.is_stored {
         return Err(Failure::invalid_input("/state", format!("{message}."))
             .advice("Use another name for other inputs; each position has its own."));
     }
@@ -68,14 +67,14 @@ pub(in crate::ops) fn members(of: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-/// Whether a run can have written that time: clocks differ, but not by years.
+/// Whether a run can have written this time: clocks differ, but not by years.
 pub(in crate::ops) fn is_plausible(time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     (time - now).abs() < TimeDelta::days(3660)
 }
 
-/// A state that no run has written.
+/// The failure for a state that no run has written.
 pub(in crate::ops) fn invalid_state() -> Failure {
-    let message = "The state is not one of ours: its members are not those that were written.";
+    let message = "The state is invalid: its members were not written by this program.";
     Failure::invalid_input("/state/resume", message)
         .advice("Send the state of the last result unchanged, or none.")
 }

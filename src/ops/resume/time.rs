@@ -1,7 +1,7 @@
 //! The service's time, and the warning about a clock that differs from it.
 //!
-//! Runs that keep a state take the time from the service: a clock of this machine that is wrong by
-//! hours must not decide what is listed. The host's clock bounds waits and deadlines only.
+//! Runs with a state take the time from the service: a host clock that is wrong by hours must not
+//! decide what is listed. The host's clock limits only waits and deadlines.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -11,8 +11,8 @@ use crate::protocol::Warning;
 /// The largest difference between the clocks that is not worth a warning.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
-/// The service's time at the run's first answer; the host's where no answer has given one, as in a
-/// dry run.
+/// The service's time at the run's first answer. In a dry run there is none, so the host's time is
+/// used.
 pub(in crate::ops) fn service_time(call: &Call<'_>) -> DateTime<Utc> {
     call.http.service_date().map_or(call.now, |seen| seen.date)
 }
