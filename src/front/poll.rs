@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::clock::Clock;
 use crate::host::{Cancel, Held, Host, Ran};
 use crate::json::document::{Member, elements, members};
-use crate::protocol::{Coverage, Failure, ResultEnvelope, Signal};
+use crate::protocol::{Coverage, Failure, ResultEnvelope};
 use crate::when;
 
 /// The shortest wait after a failure that can pass.
@@ -33,11 +33,11 @@ pub trait Sink: Write {
 }
 
 /// What a poll delivers, one per line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Emit {
-    /// Mapped events: `{"key", "source", "fields"}`.
+    /// Mapped events: {"key", "source", "fields"}
     Events,
-    /// The service's records, as it sent them.
+    /// The service's records, as it sent them
     Records,
 }
 
@@ -47,6 +47,7 @@ pub struct Poll<'a> {
     host: &'a Host,
     request: Vec<u8>,
     emit: Emit,
+    cancel: Cancel,
     _held: Held,
 }
 
@@ -61,9 +62,14 @@ pub struct Limits {
 
 impl<'a> Poll<'a> {
     /// Checks the request and takes its state; the error is the exit code of a logged failure.
-    pub fn open(host: &'a Host, request: &[u8], emit: Option<Emit>) -> Result<Self, u8> {
+    pub fn open(
+        host: &'a Host,
+        request: &[u8],
+        emit: Option<Emit>,
+        cancel: Cancel,
+    ) -> Result<Self, u8> {
         let refuse = |failure| host.refuse(failure).exit_code();
-        let (key, makes_events) = match host.check(request) {
+        let (key, makes_events) = match host.check(request, &cancel) {
             Ok(checked) => (checked.state_key(), checked.makes_events()),
             Err(refused) => return Err(refused.exit_code()),
         };
@@ -82,28 +88,24 @@ impl<'a> Poll<'a> {
             host,
             request: with_options(request, &key, emit),
             emit,
+            cancel,
             _held: held,
         })
     }
 
     /// Runs the request until there is nothing more to fetch, a person is needed or a signal comes;
     /// returns the exit code. An error is the sink's: nothing of that run was committed.
-    pub async fn run(
-        &self,
-        sink: &mut dyn Sink,
-        limits: Limits,
-        cancel: &Cancel,
-    ) -> io::Result<u8> {
+    pub async fn run(&self, sink: &mut dyn Sink, limits: Limits) -> io::Result<u8> {
         let (mut runs, mut lost, mut waits) = (0, false, back_off());
         loop {
-            let Ran { result, keep } = self.once(cancel).await;
+            let Ran { result, keep } = self.once().await;
             let delivered = self.deliver(&result, sink)?;
             keep.commit();
             runs += 1;
             log(runs, delivered, &result, limits.clock);
             lost |= loses(&result);
-            if let Some(code) = stopped(cancel) {
-                return Ok(code);
+            if let Some(signal) = self.cancel.raised() {
+                return Ok(signal.exit_code());
             }
             let code = match result.exit_code() {
                 0 if lost => 3,
@@ -119,15 +121,15 @@ impl<'a> Poll<'a> {
             if let Some(wait) = wait_before_next(&result, delivered, &mut waits) {
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
-                    () = cancel.wait() => return Ok(stopped(cancel).unwrap_or_default()),
+                    signal = self.cancel.wait() => return Ok(signal.exit_code()),
                 }
             }
         }
     }
 
-    async fn once(&self, cancel: &Cancel) -> Ran {
-        match self.host.check(&self.request) {
-            Ok(checked) => self.host.run(checked, cancel).await,
+    async fn once(&self) -> Ran {
+        match self.host.check(&self.request, &self.cancel) {
+            Ok(checked) => self.host.run(checked).await,
             Err(refused) => (*refused).into(),
         }
     }
@@ -211,11 +213,6 @@ fn wait_before_next(
     }
     let wait = waits.next().unwrap_or(MAX_WAIT);
     Some(asked.map_or(wait, |asked| asked.max(wait)))
-}
-
-/// The exit code if a signal was raised.
-fn stopped(cancel: &Cancel) -> Option<u8> {
-    cancel.raised().map(Signal::exit_code)
 }
 
 /// True if something is missing for good.

@@ -1,6 +1,4 @@
-//! Closing: one shape for success, partial success and failure.
-//!
-//! The only place that builds a [`ResultEnvelope`].
+//! Builds the [`ResultEnvelope`] of every success, partial success and failure.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -8,28 +6,20 @@ use std::time::Instant;
 use serde_json::{Map, Value};
 
 use crate::host::catalog::Target;
-use crate::host::secrets;
+use crate::host::limits::Limits;
+use crate::host::report::{self, Reproduction};
+use crate::host::{Checked, redact};
 use crate::json::Document;
 use crate::manifest::{CommandSpec, Permission};
-use crate::names::alike;
 use crate::net::transcript::Rehearsed;
 use crate::ops::Reply;
 use crate::output::{self, Presentation, Presented};
 use crate::protocol::envelope::{Envelope, Meta, Options, Section};
-use crate::protocol::failure::{Codes, ErrorBlock, ErrorKind, Failure, FaultItem};
+use crate::protocol::failure::{Codes, ErrorBlock, ErrorKind, Failure};
 use crate::protocol::result::{Metrics, ReturnData};
 use crate::protocol::{Detail, PROTOCOL, Redactor, ResultEnvelope, State, Watch};
 
-use super::stop::Stop;
-use super::{Checked, redact};
-
-/// The largest `meta` that the reproduction line repeats, in bytes.
-const MAX_META: usize = 4096;
-
-/// At most this many single faults of a failure are logged.
-const LOGGED_FAULTS: usize = 20;
-
-/// What is known of a request for its answer, filled in stage by stage.
+/// The facts about a request that its result repeats, as far as they are known.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
     pub(super) id: Option<String>,
@@ -41,13 +31,11 @@ pub(super) struct Head {
     codes: Codes,
     permissions: Vec<Permission>,
     state: Option<State>,
-    reproduce: Option<Value>,
-    /// The operator's settings as flags for a shell, each after a blank.
-    pub(super) flags: String,
+    pub(super) reproduction: Reproduction,
     started: Instant,
 }
 
-/// What a run counted.
+/// The counters of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     pub(super) calls: u64,
@@ -59,7 +47,7 @@ pub(super) struct Counts {
 }
 
 impl Head {
-    /// Nothing is known yet.
+    /// Before the request was read.
     pub(super) fn unread(started: Instant) -> Self {
         Head {
             id: None,
@@ -71,13 +59,12 @@ impl Head {
             codes: Codes::new(),
             permissions: Vec::new(),
             state: None,
-            reproduce: None,
-            flags: String::new(),
+            reproduction: Reproduction::default(),
             started,
         }
     }
 
-    /// The envelope is known.
+    /// With the members of the envelope.
     pub(super) fn new(envelope: &Envelope, started: Instant) -> Self {
         let id = envelope
             .id
@@ -87,15 +74,12 @@ impl Head {
             id: Some(id),
             meta: envelope.meta.clone(),
             state: envelope.read_state().ok().flatten(),
-            // Only the log tells it.
-            reproduce: tracing::enabled!(tracing::Level::ERROR)
-                .then(|| reproducible(envelope).map(given))
-                .flatten(),
+            reproduction: Reproduction::of(envelope),
             ..Head::unread(started)
         }
     }
 
-    /// The state to go on from is known; a run that fails leaves it as it is.
+    /// Sets the state to resume from. A failed run returns it unchanged.
     pub(super) fn resume(&mut self, state: Option<&State>) {
         self.state = state.cloned();
     }
@@ -105,12 +89,12 @@ impl Head {
         self.started
     }
 
-    /// The id that joins three logs.
+    /// The id of the request in every log.
     pub(super) fn id(&self) -> &str {
         self.id.as_deref().unwrap_or_default()
     }
 
-    /// The command is known. Literal secrets are struck out of what is kept for the log.
+    /// Sets the command.
     pub(super) fn address(&mut self, target: &Target<'_>, parameters: &Map<String, Value>) {
         let command: &CommandSpec = target.command;
         self.integration = Some(target.manifest.full_id());
@@ -119,34 +103,22 @@ impl Head {
         self.indicator = command.indicator();
         self.codes.clone_from(&target.manifest.codes);
         self.permissions.clone_from(&command.permissions);
-        let is_secret = |key: &str| {
-            let found = target
-                .manifest
-                .connection
-                .iter()
-                .find(|param| param.names().any(|name| alike(name, key)));
-            found.is_none_or(|param| param.secret)
-        };
-        if let Some(kept) = &mut self.reproduce
-            && kept["connection"].is_object()
-        {
-            kept["connection"] = Value::Object(secrets::shown(parameters, is_secret));
-        }
+        self.reproduction.hide_secrets(target.manifest, parameters);
     }
 
-    /// Refused before anything was sent.
+    /// The redacted and logged result of a request that was rejected before anything was sent.
     pub(super) fn refuse(self, failure: Failure, redactor: &Redactor) -> ResultEnvelope {
         let counts = Counts::default();
         let mut result = self.fail(failure, counts);
-        // Nothing stops this: a refusal is short.
-        let _ = redact::strike(&mut result, redactor, &|| false);
+        // Nothing stops it: the result is short.
+        let _ = redact::redact(&mut result, redactor, &|| false);
         self.report(&result);
         result
     }
 
-    /// Failed: D3's form, and every key.
+    /// The result of a failure.
     pub(super) fn fail(&self, failure: Failure, counts: Counts) -> ResultEnvelope {
-        log_source(&failure);
+        report::log_sources(&failure);
         let error = self.advised(failure).close(&self.indicator, &self.codes);
         let sentence = format!(
             "{} Status Code: {}. Message: {}",
@@ -158,9 +130,9 @@ impl Head {
         result
     }
 
-    /// A missing permission is named from the manifest.
+    /// The failure; if a permission is missing, the advice names it.
     fn advised(&self, failure: Failure) -> Failure {
-        // The login service's own codes have advice of their own: no permission was looked at yet.
+        // A refused sign-in has other advice: no permission was checked yet.
         let at_login = failure
             .vendor_code()
             .is_some_and(|code| code.starts_with("AADSTS"));
@@ -195,13 +167,18 @@ impl Head {
         ))
     }
 
-    /// Nothing was sent; the requests that would have been are the context.
-    pub(super) fn rehearsed(&self, requests: &[Rehearsed], counts: Counts) -> ResultEnvelope {
+    /// The result of a dry run: its context is the requests that were not sent.
+    pub(super) fn dry_run(&self, requests: &[Rehearsed], counts: Counts) -> ResultEnvelope {
         let sentence = format!("{}: dry run, nothing was sent.", self.title);
         let mut result = self.empty(ReturnData::Successful, sentence, counts);
         result.context_data = Document::from_value(&requests).ok();
         result.state.clone_from(&self.state);
         result
+    }
+
+    /// Logs the result.
+    pub(super) fn report(&self, result: &ResultEnvelope) {
+        report::log(result, &self.reproduction);
     }
 
     fn empty(&self, return_data: ReturnData, sentence: String, counts: Counts) -> ResultEnvelope {
@@ -240,91 +217,9 @@ impl Head {
             meta: self.meta.clone(),
         }
     }
-
-    /// Logs the outcome: its warnings, and what failed with cause, advice, places, and the command
-    /// line that reproduces it.
-    pub(super) fn report(&self, result: &ResultEnvelope) {
-        for warning in &result.warnings {
-            tracing::warn!("{}: {}", warning.code, one_line(&warning.message));
-        }
-        let outcome = one_line(&result.result);
-        let Some(error) = &result.error else {
-            return tracing::info!("{outcome}");
-        };
-        let cause = one_line(&error.cause);
-        let advice = one_line(&error.assistance);
-        let (at, faults) = (error.at.as_deref().map(one_line), faults(error));
-        let (at, faults) = (at.as_deref(), faults.as_deref());
-        let at = at.filter(|_| faults.is_none());
-        if result.return_data != ReturnData::Failed {
-            return tracing::warn!(cause, advice, at, fault = faults, "{outcome}");
-        }
-        let reproduce = self.reproduction();
-        let reproduce = reproduce.as_deref();
-        tracing::error!(cause, advice, at, fault = faults, reproduce, "{outcome}");
-    }
-
-    /// The command line that runs the request again.
-    fn reproduction(&self) -> Option<String> {
-        let request = self.reproduce.as_ref().filter(|_| self.command.is_some())?;
-        let quoted = request.to_string().replace('\'', "'\\''");
-        Some(format!("echo '{quoted}' | soarhost run{}", self.flags))
-    }
 }
 
-/// The single faults, one per line, if the failure does not say the same already.
-fn faults(error: &ErrorBlock) -> Option<String> {
-    let own = |item: &FaultItem| item.at == error.at && item.message == error.message;
-    if error.items.is_empty() || matches!(error.items.as_slice(), [item] if own(item)) {
-        return None;
-    }
-    let line = |item: &FaultItem| {
-        let at = item.at.as_deref().map(|at| format!("{at}: "));
-        one_line(&format!("{}{}", at.unwrap_or_default(), item.message))
-    };
-    let mut lines: Vec<String> = error.items.iter().take(LOGGED_FAULTS).map(line).collect();
-    let rest = error.items.len() - lines.len();
-    if rest > 0 {
-        lines.push(format!("{rest} more; see `error.items` of the result"));
-    }
-    Some(lines.join("\n"))
-}
-
-/// One line, whatever a service's words hold.
-fn one_line(words: &str) -> String {
-    let words: Vec<&str> = words.split(char::is_control).collect();
-    words.join(" ").replace(['\u{2028}', '\u{2029}'], " ")
-}
-
-/// The request for the reproduction line; a large `meta` is left out, because it changes nothing.
-fn reproducible(envelope: &Envelope) -> Option<Value> {
-    if envelope.meta.bytes() <= MAX_META {
-        return serde_json::to_value(envelope).ok();
-    }
-    let meta = Meta::default();
-    serde_json::to_value(Envelope {
-        meta,
-        ..envelope.clone()
-    })
-    .ok()
-}
-
-/// What was said, without what was left to its default.
-fn given(mut value: Value) -> Value {
-    if let Value::Object(object) = &mut value {
-        object
-            .values_mut()
-            .for_each(|member| *member = given(member.take()));
-        object.retain(|_, member| match member {
-            Value::Null | Value::Bool(false) => false,
-            Value::Object(inner) => !inner.is_empty(),
-            _ => true,
-        });
-    }
-    value
-}
-
-/// The advice of a partial result: the identical request would repeat what was delivered.
+/// The failure of a partial result. The same request would deliver the same records again.
 fn continued(failure: Failure) -> Failure {
     let first = failure.assistance().unwrap_or("Wait a moment.").to_owned();
     failure.advice(format!(
@@ -332,19 +227,10 @@ fn continued(failure: Failure) -> Failure {
     ))
 }
 
-/// What only operators should see goes to the log.
-fn log_source(failure: &Failure) {
-    let mut source = std::error::Error::source(failure);
-    while let Some(error) = source {
-        tracing::debug!("caused by: {error}");
-        source = error.source();
-    }
-}
-
 impl Checked<'_> {
-    /// Presents a reply and closes.
-    pub(super) fn close(self, reply: Reply, counts: Counts, stop: &Stop<'_>) -> ResultEnvelope {
-        let check = |made| stop.check(made);
+    /// Maps and presents the reply.
+    pub(super) fn close(self, reply: Reply, counts: Counts, limits: &Limits) -> ResultEnvelope {
+        let check = |made| limits.check(made);
         let written: &BTreeMap<String, String> = &self.bound.written;
         let how = Presentation {
             command: self.target.command,
@@ -361,12 +247,12 @@ impl Checked<'_> {
         let options = &self.envelope.options;
         let shown = match output::present(&reply.raw, &how, options) {
             Ok(shown) => shown,
-            Err(failure) => return self.head.unmapped(failure, reply, (counts, options)),
+            Err(failure) => return self.head.unmapped(failure, reply, counts, options),
         };
         counts.events = u64::try_from(shown.made).unwrap_or(u64::MAX);
         let incomplete = reply.incomplete.or(shown.incomplete);
         let error = incomplete.map(|failure| {
-            log_source(&failure);
+            report::log_sources(&failure);
             let failure = if reply.more {
                 continued(failure)
             } else {
@@ -403,13 +289,13 @@ impl Checked<'_> {
 }
 
 impl Head {
-    /// What was fetched but could not be presented: failed, with the raw data, so that it can be
-    /// looked at and mapped again.
+    /// The result of a reply that could not be mapped. It has the raw data, to be mapped again.
     fn unmapped(
         &self,
         failure: Failure,
         reply: Reply,
-        (counts, options): (Counts, &Options),
+        counts: Counts,
+        options: &Options,
     ) -> ResultEnvelope {
         let mut result = self.fail(failure, counts);
         result.raw_data = options.includes(Section::RawData).then_some(reply.raw);
@@ -444,22 +330,5 @@ impl Head {
                 (ReturnData::PartiallySuccessful, said)
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_literal_secret_does_not_reach_the_reproduction_line() {
-        let parameters = json!({ "Client Secret": "canary", "Other": "env:SOAR_X", "Tenant": "t" });
-        let Value::Object(parameters) = parameters else {
-            panic!("an object")
-        };
-        let shown = secrets::shown(&parameters, |key| key != "Tenant");
-        let expected = json!({ "Client Secret": "***", "Other": "env:SOAR_X", "Tenant": "t" });
-        assert_eq!(Value::Object(shown), expected);
     }
 }

@@ -1,9 +1,9 @@
-//! The straight line from bytes to a result; it never fails to answer.
+//! The host: turns the bytes of one request into one result. It always returns a result.
 //!
-//! [`Host::check`] is everything that needs no runtime, no client and no network: a request that is
-//! refused stops there. [`Host::run`] does the rest. Both have no way out except a
-//! [`ResultEnvelope`]; a panic becomes one too. What is to be kept of a run comes beside its result:
-//! whoever writes the result out decides when that has happened.
+//! [`Host::check`] does everything that needs no runtime, no client and no network. An invalid request
+//! ends there. [`Host::run`] does everything else. Both return a [`ResultEnvelope`] for every failure,
+//! and for a panic. The state to store is returned with the result: the caller commits it after the
+//! result was written.
 
 pub mod catalog;
 mod check;
@@ -11,16 +11,17 @@ mod choice;
 mod close;
 mod connect;
 mod face;
+mod limits;
 mod operator_file;
 mod permitted;
 mod prepare;
 mod private_file;
 pub mod profiles;
 mod redact;
+mod report;
 pub mod secrets;
 mod session;
 mod state_dir;
-mod stop;
 mod vault;
 
 use std::panic::AssertUnwindSafe;
@@ -42,15 +43,15 @@ use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{Envelope, Redactor, ResultEnvelope, Secret, State, Warning};
 use catalog::{Catalog, Target};
 use close::Head;
+use limits::Limits;
 use prepare::Preparation;
 use profiles::Profiles;
 use secrets::AllowList;
 use state_dir::Position;
-use stop::Stop;
 use vault::Vault;
 
-pub use crate::net::deadline::CancelSignal as Cancel;
-pub use crate::net::{MemoryBudget, Pace};
+use crate::net::Deadline;
+pub use crate::net::{Cancel, MemoryBudget, Pace};
 pub use operator_file::OperatorFile;
 pub use permitted::Forbidden;
 pub use state_dir::{Held, Keep};
@@ -153,6 +154,7 @@ struct Opened {
 #[derive(Debug)]
 pub struct Checked<'a> {
     head: Head,
+    deadline: Deadline,
     redactor: Redactor,
     warnings: Vec<Warning>,
     envelope: Envelope,
@@ -205,7 +207,7 @@ impl Host {
         }
     }
 
-    /// The answer to a request that could not even be read.
+    /// The result of a request that could not be read.
     pub fn refuse(&self, failure: Failure) -> ResultEnvelope {
         Head::unread(Instant::now()).refuse(failure, &self.redactor)
     }
@@ -236,11 +238,18 @@ impl Host {
     }
 
     /// Stages 1 to 4: read, find, bind, resolve. No runtime, no client, nothing sent.
-    pub fn check(&self, request: &[u8]) -> Result<Checked<'_>, Box<ResultEnvelope>> {
+    ///
+    /// A signal ends the check, and the run of the checked request.
+    pub fn check(
+        &self,
+        request: &[u8],
+        cancel: &Cancel,
+    ) -> Result<Checked<'_>, Box<ResultEnvelope>> {
         let started = Instant::now();
         let redactor = self.redactor.for_request();
         let checked = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            self.try_check(request, started, &redactor)
+            let head = Head::unread(started);
+            self.try_check(request, head, &redactor, cancel)
         }));
         let refused = match checked {
             Ok(Ok(checked)) => return Ok(checked),
@@ -254,23 +263,24 @@ impl Host {
     fn try_check(
         &self,
         request: &[u8],
-        started: Instant,
+        unread: Head,
         redactor: &Redactor,
+        cancel: &Cancel,
     ) -> Result<Checked<'_>, Box<(Head, Failure)>> {
         let (envelope, refused) = match Envelope::parse(request) {
             Ok(envelope) => (envelope, None),
             Err(mut refused) => {
                 let Some(rest) = refused.rest.take() else {
-                    let mut head = Head::unread(started);
+                    let mut head = unread;
                     (head.id, head.meta) = (refused.id, refused.meta);
                     return Err(Box::new((head, refused.failure)));
                 };
                 (*rest, Some(refused))
             }
         };
-        let mut head = Head::new(&envelope, started);
+        let mut head = Head::new(&envelope, unread.started());
         if let Ok(opened) = &self.opened {
-            head.flags.clone_from(&opened.settings.flags);
+            head.reproduction.flags.clone_from(&opened.settings.flags);
         }
         let mut faults = Vec::new();
         if let Some(refused) = refused {
@@ -280,6 +290,7 @@ impl Host {
         let preparation = self.opened().map(|opened| Preparation {
             opened,
             redactor,
+            cancel,
             faults,
         });
         match preparation.and_then(|preparation| preparation.run(envelope, &mut head)) {
@@ -288,16 +299,16 @@ impl Host {
         }
     }
 
-    /// Stages 5 to 9: carry out, map, present, close.
-    pub async fn run(&self, mut checked: Checked<'_>, cancel: &Cancel) -> Ran {
+    /// Stages 5 to 8: run the operation, map, present, close and redact.
+    pub async fn run(&self, mut checked: Checked<'_>) -> Ran {
         let head = checked.head.clone();
         let position = checked.position.take();
         let vault = self.opened().ok().and_then(|own| own.vault(&checked));
         let mut warnings = std::mem::take(&mut checked.warnings);
         warnings.extend(session::insecure_tls(&checked));
         let redactor = checked.redactor.clone();
-        let ends = redact::Ends::new(&checked, cancel);
-        let ran = AssertUnwindSafe(self.try_run(checked, cancel, vault.as_ref()))
+        let deadline = checked.deadline.clone();
+        let ran = AssertUnwindSafe(self.try_run(checked, vault.as_ref()))
             .catch_unwind()
             .await;
         let mut result = match ran {
@@ -312,12 +323,13 @@ impl Host {
             result.warnings.extend(vault.warnings());
         }
         result.warnings.extend(warnings);
-        let search = Instant::now();
-        if redact::strike(&mut result, &redactor, &|| ends.over(search)).is_err() {
-            result = head.fail(ends.failure(), close::Counts::default());
-            // What is left is short once the caller's own part is gone.
+        let search = deadline.stage("before the result was searched for secrets", redact::GRACE);
+        if redact::redact(&mut result, &redactor, &|| search.check().is_err()).is_err() {
+            let failure = search.check().err().unwrap_or_else(internal);
+            result = head.fail(failure, close::Counts::default());
+            // Without the caller's `meta`, the result is short.
             result.meta = envelope::Meta::default();
-            let _ = redact::strike(&mut result, &redactor, &|| false);
+            let _ = redact::redact(&mut result, &redactor, &|| false);
         }
         head.report(&result);
         let keep = Keep::after(position, &result);
@@ -327,14 +339,11 @@ impl Host {
     async fn try_run(
         &self,
         checked: Checked<'_>,
-        cancel: &Cancel,
         vault: Option<&Vault>,
     ) -> Result<ResultEnvelope, Box<(Failure, close::Counts)>> {
         let bare = |failure| Box::new((failure, close::Counts::default()));
         let opened = self.opened().map_err(bare)?;
-        let session = opened
-            .session(&checked, cancel, checked.redactor.clone())
-            .map_err(bare)?;
+        let session = opened.session(&checked).map_err(bare)?;
         let reply = session.carry_out(&checked, vault).await;
         let counts = session.counts();
         if checked.envelope.options.dry_run {
@@ -343,13 +352,11 @@ impl Host {
             {
                 return Err(Box::new((failure, counts)));
             }
-            return Ok(checked.head.rehearsed(&session.requests(), counts));
+            return Ok(checked.head.dry_run(&session.requests(), counts));
         }
         let reply = reply.map_err(|failure| Box::new((failure, counts)))?;
-        let allowed = session::allowed(&checked.envelope.options, checked.target.command);
-        let time = (checked.head.started(), allowed);
-        let stop = Stop::after(time, cancel, &opened.settings.memory);
-        Ok(checked.close(reply, counts, &stop))
+        let limits = Limits::of_mapping(&checked.deadline, &opened.settings.memory);
+        Ok(checked.close(reply, counts, &limits))
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::host::catalog::{Catalog, Target};
 use crate::host::close::Head;
-use crate::host::stop::Stop;
+use crate::host::limits::Limits;
 use crate::host::{
     Checked, Given, Opened, choice, connect, internal, permitted, secrets, session, state_dir,
 };
@@ -15,6 +15,7 @@ use crate::manifest::bind::Request;
 use crate::manifest::{Bound, CommandSpec};
 use crate::mapping::{Definition, Mapping};
 use crate::microsoft::Connection;
+use crate::net::{Cancel, Deadline};
 use crate::protocol::{Envelope, Failure, Redactor, State, Warning, Watch};
 
 /// The most members of `connection` and of `inputs`.
@@ -24,6 +25,7 @@ const MAX_MEMBERS: usize = 1000;
 pub(super) struct Preparation<'h, 'r> {
     pub(super) opened: &'h Opened,
     pub(super) redactor: &'r Redactor,
+    pub(super) cancel: &'r Cancel,
     /// The faults of the request's shape.
     pub(super) faults: Vec<Failure>,
 }
@@ -57,8 +59,9 @@ impl<'h> Preparation<'h, '_> {
         secrets::register(target.manifest, &envelope.inputs, self.redactor);
         head.address(&target, given.parameters);
         let allowed = session::allowed(&envelope.options, target.command);
-        let stop = Stop::before(head.started(), allowed);
-        let check = |made| stop.check(made);
+        let deadline = Deadline::since(head.started(), allowed, self.cancel);
+        let limits = Limits::of_compiling(&deadline);
+        let check = |made| limits.check(made);
         let watch = Watch::new(&check);
         let now = opened.settings.clock.now();
         let parts = self.parts(&envelope, &target, (&given, watch))?;
@@ -71,6 +74,7 @@ impl<'h> Preparation<'h, '_> {
         head.resume(state.as_ref());
         Ok(Checked {
             head: head.clone(),
+            deadline,
             redactor,
             warnings: parts.warnings,
             bound: parts.bound,

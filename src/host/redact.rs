@@ -1,69 +1,25 @@
-//! Strikes a request's secrets out of its result: the last thing that happens to it.
+//! Redaction: removes a request's secrets from its result, after everything else.
 //!
-//! Free text and what a service sent are struck out of. The state, times, verdicts and counts are
-//! the host's own and stay; names, keys and codes stay unless a secret cannot be one
-//! ([`crate::protocol::redact`]). Words for people also have their control characters shown.
+//! Secrets are removed from free text and from what a service sent. The state, times, verdicts and
+//! counts are the host's own and do not change. Names, keys and codes change only where a secret can
+//! be one ([`crate::json::redact`]). Control characters in sentences are escaped.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::host::{Cancel, Checked, TIMEOUT};
-use crate::json::Document;
-use crate::json::Stopped;
-use crate::net::deadline::stopped;
+use crate::json::{Document, Stopped};
+use crate::net::Grace;
 use crate::protocol::event::Fields;
-use crate::protocol::failure::{ErrorBlock, ErrorKind, Upstream};
-use crate::protocol::{Event, Failure, Redactor, ResultEnvelope};
+use crate::protocol::failure::{ErrorBlock, Upstream};
+use crate::protocol::{Event, Redactor, ResultEnvelope};
 
-/// How long a run that must end may still search its result. Hundreds of megabytes take less.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long a run that must stop may search its result: enough for hundreds of megabytes.
+pub(super) const GRACE: Grace = Grace {
+    time: Duration::from_secs(1),
+    signal: Duration::from_secs(1),
+};
 
-/// When to give the search up: the time is over, or a signal came, and the grace with it.
-pub(super) struct Ends {
-    cancel: Cancel,
-    limit: Duration,
-    started: Instant,
-}
-
-impl Ends {
-    pub(super) fn new(checked: &Checked<'_>, cancel: &Cancel) -> Self {
-        let options = &checked.envelope.options;
-        let limits = &checked.target.command.limits;
-        let limit = options.timeout_ms.or(limits.timeout_ms);
-        Ends {
-            cancel: cancel.clone(),
-            limit: limit.map_or(TIMEOUT, Duration::from_millis),
-            started: Instant::now(),
-        }
-    }
-
-    fn must_end(&self) -> bool {
-        self.cancel.raised().is_some() || self.started.elapsed() > self.limit
-    }
-
-    /// Asked by a search that began at that time.
-    pub(super) fn over(&self, search: Instant) -> bool {
-        search.elapsed() > GRACE && self.must_end()
-    }
-
-    /// What a run whose search was given up failed of.
-    pub(super) fn failure(&self) -> Failure {
-        let when = "before the result was searched for secrets";
-        if let Some(signal) = self.cancel.raised() {
-            return stopped(signal, when);
-        }
-        if !self.must_end() {
-            return super::internal();
-        }
-        let limit = self.limit.as_millis();
-        Failure::new(
-            ErrorKind::Timeout,
-            format!("The {limit} ms allowed ran out {when}."),
-        )
-    }
-}
-
-/// Strikes the secrets out. If it is stopped, the result must not be used.
-pub(super) fn strike(
+/// Removes the secrets. If it is stopped, the result must not be used.
+pub(super) fn redact(
     result: &mut ResultEnvelope,
     redactor: &Redactor,
     stop: &dyn Fn() -> bool,
@@ -74,7 +30,7 @@ pub(super) fn strike(
     result.id.iter_mut().for_each(name);
     result.readable.iter_mut().for_each(words);
     if let Some(error) = &mut result.error {
-        strike_error(error, redactor);
+        redact_error(error, redactor);
     }
     for warning in &mut result.warnings {
         words(&mut warning.message);
@@ -105,12 +61,12 @@ pub(super) fn strike(
     keys.chain(result.meta.document_mut())
         .try_for_each(document)?;
     for event in result.events.iter_mut().flatten() {
-        strike_event(event, redactor, stop)?;
+        redact_event(event, redactor, stop)?;
     }
     Ok(())
 }
 
-fn strike_event(
+fn redact_event(
     event: &mut Event,
     redactor: &Redactor,
     stop: &dyn Fn() -> bool,
@@ -118,14 +74,14 @@ fn strike_event(
     event.key = redactor.redact_name(&event.key);
     let Fields(fields) = &mut event.fields;
     for (_, value) in fields {
-        if let Some(struck) = redactor.redact_value(value, stop)? {
-            *value = struck;
+        if let Some(redacted) = redactor.redact_value(value, stop)? {
+            *value = redacted;
         }
     }
     Ok(())
 }
 
-fn strike_error(error: &mut ErrorBlock, redactor: &Redactor) {
+fn redact_error(error: &mut ErrorBlock, redactor: &Redactor) {
     let words = |text: &mut String| *text = redactor.redact_text(text);
     let name = |text: &mut String| *text = redactor.redact_name(text);
     for text in [&mut error.message, &mut error.cause, &mut error.assistance] {

@@ -12,17 +12,17 @@ use serde_json::Value;
 use crate::host::close::Counts;
 use crate::host::operator_file::read;
 use crate::host::vault::Vault;
-use crate::host::{Cancel, Checked, Opened, TIMEOUT};
+use crate::host::{Checked, Opened, TIMEOUT};
 use crate::identity::cache::TokenCache;
 use crate::identity::{Means, SignIn, TokenStore};
 use crate::manifest::{CommandSpec, Slot};
 use crate::net::throttle::Throttle;
 use crate::net::tls::{ExtraRoots, Trust};
 use crate::net::transcript::Rehearsed;
-use crate::net::{Caller, Deadline, HttpClient, HttpSettings, Proxy, Transcript};
+use crate::net::{Caller, HttpClient, HttpSettings, Proxy, Transcript};
 use crate::ops::{Call, Limits, Needs, Reply};
 use crate::protocol::envelope::Options;
-use crate::protocol::{Failure, Redactor, Warning};
+use crate::protocol::{Failure, Warning};
 
 /// What every run of a process shares: its clients, the quotas they count against together, and the
 /// tokens that were got so far.
@@ -78,23 +78,16 @@ pub(super) struct Session {
 
 impl Opened {
     /// Opens the session of a checked request.
-    pub(super) fn session(
-        &self,
-        checked: &Checked<'_>,
-        cancel: &Cancel,
-        redactor: Redactor,
-    ) -> Result<Session, Failure> {
+    pub(super) fn session(&self, checked: &Checked<'_>) -> Result<Session, Failure> {
         let options = &checked.envelope.options;
         let transcript = if options.dry_run {
             Transcript::dry_run()
         } else {
             Transcript::default()
         };
-        let allowed = allowed(options, checked.target.command);
-        let deadline = Deadline::since(checked.head.started(), allowed, cancel);
         let caller = Caller::new(
             self.client(Variant::of(checked))?,
-            deadline,
+            checked.deadline.clone(),
             checked.head.id(),
             transcript,
         )
@@ -103,7 +96,7 @@ impl Opened {
             caller,
             means: Means {
                 cache: self.net.tokens.clone(),
-                redactor,
+                redactor: checked.redactor.clone(),
                 clock: self.settings.clock,
             },
         })

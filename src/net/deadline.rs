@@ -1,7 +1,7 @@
-//! When to stop: the time allowed and the first signal, asked in one place.
+//! When work must stop: at the end of the allowed time, or after a signal.
 //!
-//! It says only *that* a run must stop. What is then delivered is decided by the operation, and
-//! the second signal is the front's business.
+//! Decides only that work stops. Operations decide what is then delivered, and the command line what
+//! a second signal does.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -12,35 +12,43 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::protocol::{Detail, ErrorKind, Failure, Signal};
 
-/// Tells every run of the process that it was told to stop. Cheap to clone.
+/// Stops every run of the process after a signal. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct CancelSignal(Arc<watch::Sender<Option<Signal>>>);
+pub struct Cancel(Arc<watch::Sender<Option<Raised>>>);
 
-impl Default for CancelSignal {
+/// A signal, and when it came.
+type Raised = (Signal, Instant);
+
+impl Default for Cancel {
     fn default() -> Self {
-        CancelSignal(Arc::new(watch::Sender::new(None)))
+        Cancel(Arc::new(watch::Sender::new(None)))
     }
 }
 
-impl CancelSignal {
+impl Cancel {
     /// Stops the runs. Only the first signal counts; returns whether this is the first.
     pub fn raise(&self, signal: Signal) -> bool {
         self.0.send_if_modified(|raised| {
             let first = raised.is_none();
-            *raised = raised.or(Some(signal));
+            *raised = raised.or(Some((signal, Instant::now())));
             first
         })
     }
 
     /// The signal, if one was raised.
     pub fn raised(&self) -> Option<Signal> {
-        *self.0.borrow()
+        self.0.borrow().map(|(signal, _)| signal)
     }
 
-    /// Returns when it was raised.
-    pub async fn wait(&self) {
+    /// Waits until a signal is raised.
+    pub async fn wait(&self) -> Signal {
+        let mut receiver = self.0.subscribe();
+        let raised = receiver.wait_for(Option::is_some).await;
         // The sender is held here, so waiting cannot fail.
-        let _ = self.0.subscribe().wait_for(Option::is_some).await;
+        match raised.ok().and_then(|raised| *raised) {
+            Some((signal, _)) => signal,
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -48,29 +56,74 @@ impl CancelSignal {
 #[derive(Clone, Debug)]
 pub struct Deadline {
     limit: Duration,
-    /// `None`: further away than the clock reaches.
+    /// `None`: later than the clock can represent.
     ends: Option<Instant>,
-    signal: watch::Receiver<Option<Signal>>,
+    cancel: Cancel,
+}
+
+/// How long a stage may run after its limits: at least this long after its start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Grace {
+    /// After the deadline.
+    pub time: Duration,
+    /// After a signal.
+    pub signal: Duration,
+}
+
+/// A part of a run that computes and never waits: it asks whether it must stop.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    deadline: Deadline,
+    name: &'static str,
+    started: Instant,
+    grace: Grace,
+}
+
+impl Stage {
+    /// Fails if the stage must stop.
+    pub fn check(&self) -> Result<(), Failure> {
+        let (now, deadline, grace) = (Instant::now(), &self.deadline, self.grace);
+        if let Some((signal, at)) = *deadline.cancel.0.borrow()
+            && now >= at.max(self.started) + grace.signal
+        {
+            return Err(stopped(signal, self.name));
+        }
+        let late = self.started + grace.time;
+        match deadline.ends {
+            Some(ends) if now >= ends.max(late) => Err(deadline.timed_out(self.name)),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Deadline {
-    /// Stops after `limit` from now, or when the signal is raised.
-    pub fn new(limit: Duration, signal: &CancelSignal) -> Self {
-        Deadline::since(std::time::Instant::now(), limit, signal)
+    /// Stops after `limit` from now, or when a signal is raised.
+    pub fn new(limit: Duration, cancel: &Cancel) -> Self {
+        Deadline::since(std::time::Instant::now(), limit, cancel)
     }
 
-    /// Stops when `limit` has passed since `started`, or when the signal is raised.
-    pub fn since(started: std::time::Instant, limit: Duration, signal: &CancelSignal) -> Self {
+    /// Stops when `limit` has passed since `started`, or when a signal is raised.
+    pub fn since(started: std::time::Instant, limit: Duration, cancel: &Cancel) -> Self {
         Deadline {
             limit,
             ends: Instant::from_std(started).checked_add(limit),
-            signal: signal.0.subscribe(),
+            cancel: cancel.clone(),
         }
     }
 
-    /// May something new be begun? `attempt` says what.
+    /// A stage that starts now. `name` completes "stopped …", such as "before the mapping was compiled".
+    pub fn stage(&self, name: &'static str, grace: Grace) -> Stage {
+        Stage {
+            deadline: self.clone(),
+            name,
+            started: Instant::now(),
+            grace,
+        }
+    }
+
+    /// Fails if nothing new may start. `attempt` names what would start.
     pub fn ask(&self, attempt: &str) -> Result<(), Failure> {
-        if let Some(signal) = *self.signal.borrow() {
+        if let Some(signal) = self.cancel.raised() {
             return Err(stopped(signal, &format!("before {attempt}")));
         }
         match self.ends {
@@ -81,7 +134,7 @@ impl Deadline {
         }
     }
 
-    /// The work's own outcome, or at once a timeout or cancelled failure.
+    /// Returns the work's outcome, or a `timeout` or `cancelled` failure as soon as it must stop.
     pub async fn race<T>(
         &self,
         attempt: &str,
@@ -92,31 +145,18 @@ impl Deadline {
         tokio::select! {
             biased;
             outcome = work => outcome,
-            signal = self.raised() => Err(stopped(signal, &during)),
+            signal = self.cancel.wait() => Err(stopped(signal, &during)),
             () = self.expired() => Err(self.timed_out(&during)),
         }
     }
 
-    /// Would so long a wait end in time?
+    /// True if a wait of this length ends before the deadline.
     pub fn allows(&self, wait: Duration) -> bool {
         self.ends.is_none_or(|ends| {
             Instant::now()
                 .checked_add(wait)
                 .is_some_and(|end| end < ends)
         })
-    }
-
-    async fn raised(&self) -> Signal {
-        let mut signal = self.signal.clone();
-        let raised = match signal.wait_for(Option::is_some).await {
-            Ok(raised) => *raised,
-            Err(_) => None,
-        };
-        match raised {
-            Some(raised) => raised,
-            // The sender is gone: nobody can raise it any more.
-            None => std::future::pending().await,
-        }
     }
 
     async fn expired(&self) {
@@ -135,8 +175,7 @@ impl Deadline {
     }
 }
 
-/// The failure of a run that a signal stopped.
-pub fn stopped(signal: Signal, when: &str) -> Failure {
+fn stopped(signal: Signal, when: &str) -> Failure {
     let message = format!("Stopped by {} {when}.", signal.name());
     Failure::new(ErrorKind::Cancelled, message).with_detail(Detail::Stopped(signal))
 }
@@ -155,7 +194,7 @@ mod tests {
 
     #[test]
     fn time_that_ran_out_ends_the_work_at_once() {
-        let deadline = Deadline::new(Duration::from_millis(20), &CancelSignal::default());
+        let deadline = Deadline::new(Duration::from_millis(20), &Cancel::default());
         let failure = run(deadline.race("GET /x", std::future::pending::<Result<(), Failure>>()))
             .expect_err("out of time");
         assert_eq!(failure.kind(), ErrorKind::Timeout);
@@ -168,8 +207,38 @@ mod tests {
     }
 
     #[test]
+    fn stage_stops_after_its_grace() {
+        let (now, grace) = (
+            std::time::Instant::now(),
+            Grace {
+                time: Duration::MAX / 4,
+                signal: Duration::ZERO,
+            },
+        );
+        let cancel = Cancel::default();
+        let late = Deadline::since(now, Duration::ZERO, &cancel);
+        let failure = late.stage("before the end", Grace::default()).check();
+        assert_eq!(
+            failure.expect_err("late").message(),
+            "The 0 ms allowed ran out before the end."
+        );
+        let stage = late.stage("before the end", grace);
+        assert!(stage.check().is_ok());
+        cancel.raise(Signal::Terminate);
+        let failure = stage.check().expect_err("stopped");
+        assert_eq!(failure.message(), "Stopped by SIGTERM before the end.");
+        let endless = Deadline::since(now, Duration::MAX, &Cancel::default());
+        assert!(
+            endless
+                .stage("before the end", Grace::default())
+                .check()
+                .is_ok()
+        );
+    }
+
+    #[test]
     fn the_first_signal_counts_and_is_named() {
-        let signal = CancelSignal::default();
+        let signal = Cancel::default();
         let deadline = Deadline::new(Duration::MAX, &signal);
         assert!(deadline.ask("GET /x").is_ok());
         signal.raise(Signal::Terminate);
@@ -182,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_signal_during_the_work_ends_it() {
-        let signal = CancelSignal::default();
+        let signal = Cancel::default();
         let deadline = Deadline::new(Duration::from_mins(1), &signal);
         let failure = run(async {
             let work = std::future::pending::<Result<(), Failure>>();

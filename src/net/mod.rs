@@ -25,7 +25,7 @@ use chrono::{DateTime, Utc};
 
 pub use auth::{Audience, Auth, Pending, Token, TokenProvider};
 pub use client::{HttpClient, HttpSettings, Proxy};
-pub use deadline::{CancelSignal, Deadline};
+pub use deadline::{Cancel, Deadline, Grace};
 pub use links::Links;
 pub use memory::{Held, MemoryBudget};
 pub use message::{ApiRequest, ApiResponse, Body, Sink, SinkError};

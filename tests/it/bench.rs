@@ -113,10 +113,10 @@ impl Bench {
     pub async fn run(&self, envelope: &str) -> Ran {
         let envelope = envelope.replace("{hook}", &self.sim.hook("notify"));
         let before = self.sim.requests().len();
-        let result = match self.host.check(envelope.as_bytes()) {
+        let result = match self.host.check(envelope.as_bytes(), &Cancel::default()) {
             Err(refused) => *refused,
             Ok(checked) => {
-                let ran = self.host.run(checked, &Cancel::default()).await;
+                let ran = self.host.run(checked).await;
                 ran.keep.commit();
                 ran.result
             }

@@ -6,7 +6,9 @@ use std::process::{Child, Command};
 
 use serde_json::{Value, json};
 use soarhost::host::catalog::Catalog;
+use soarhost::host::{Cancel, Host, Settings};
 use soarhost::manifest::param::Choices;
+use soarhost::protocol::{Redactor, Signal};
 
 use crate::process::{feed, run, soarhost};
 
@@ -153,7 +155,7 @@ fn a_reader_that_goes_away_in_the_middle_ends_it_silently() {
     assert!(output.stderr.is_empty(), "{:?}", output.stderr);
 }
 
-/// Waits until the process handles the signal itself, and then a moment until it sleeps.
+/// Waits until the process handles signals.
 fn wait_until_it_listens(child: &Child) {
     let status = format!("/proc/{}/status", child.id());
     let catches = |line: &str| {
@@ -187,19 +189,66 @@ fn a_signal_ends_a_sleep_with_a_result() {
 }
 
 #[test]
-fn a_signal_between_pages_leaves_what_came_and_a_state() {
-    let inputs = json!({ "Pages": 2, "Records": 3, "Pause": 600_000 });
-    let mut child = started(&request("Slow Page", &inputs));
+fn signal_during_the_check_of_a_large_request_returns_a_result() {
+    let mut request: Value =
+        serde_json::from_str(&request("Sleep", &json!({ "Duration": 600_000 })))
+            .expect("a request");
+    request["meta"] = json!({ "filler": "x".repeat(4 * 1024 * 1024) });
+    let child = started(&request.to_string());
+    // Of a large request, they are handled before the check.
     wait_until_it_listens(&child);
     signal(&child, "TERM");
-    let mut line = String::new();
-    let stdout = child.stdout.take().expect("a pipe");
-    BufReader::new(stdout).read_line(&mut line).expect("UTF-8");
-    let result: Value = serde_json::from_str(&line).expect("one result");
-    assert_eq!(child.wait().expect("it ends").code(), Some(143));
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(143));
+    let result: Value = serde_json::from_slice(&output.stdout).expect("one result");
+    assert_eq!(result["error"]["kind"], "cancelled");
+}
+
+#[test]
+fn signal_during_the_check_returns_a_result() {
+    let host = Host::open(Settings::default(), Redactor::default());
+    let cancel = Cancel::default();
+    cancel.raise(Signal::Terminate);
+    let line = request("Sleep", &json!({ "Duration": 600_000 }));
+    let checked = host
+        .check(line.as_bytes(), &cancel)
+        .expect("a valid request");
+    let result = block_on(host.run(checked)).result;
+    assert_eq!(result.exit_code(), 143);
+    let mut line: Value = serde_json::from_str(&request("Slow Page", &json!({}))).expect("JSON");
+    line["mapping"] = json!("chaos/record");
+    let refused = host.check(line.to_string().as_bytes(), &cancel);
+    let error = refused.expect_err("it is stopped").error.expect("an error");
+    assert_eq!(
+        error.message,
+        "Stopped by SIGTERM before the mapping was compiled."
+    );
+}
+
+#[test]
+fn signal_between_pages_returns_the_received_records_and_a_state() {
+    let host = Host::open(Settings::default(), Redactor::default());
+    let cancel = Cancel::default();
+    let inputs = json!({ "Pages": 2, "Records": 3, "Pause": 600_000 });
+    let line = request("Slow Page", &inputs);
+    let checked = host
+        .check(line.as_bytes(), &cancel)
+        .expect("a valid request");
+    // The first page is delivered when the run waits for the first time.
+    let stop = async { cancel.raise(Signal::Terminate) };
+    let (ran, _) = block_on(futures_util::future::join(host.run(checked), stop));
+    let result = serde_json::to_value(&ran.result).expect("JSON");
+    assert_eq!(ran.result.exit_code(), 143);
     assert_eq!(result["return_data"], "Partially Successful");
     assert_eq!(result["events"].as_array().map(Vec::len), Some(3));
     assert!(result["more"] == true && result["state"].is_object());
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(Box::pin(work))
 }
 
 #[test]

@@ -279,7 +279,10 @@ fn a_run_that_is_stopped_on_its_way_goes_on_there() {
         let bench = Bench::new(&slow.to_string(), NOW).await;
         let cancel = Cancel::default();
         let line = request("3 days", &TYPES[..1], &Value::Null).to_string();
-        let checked = bench.host.check(line.as_bytes()).expect("a good request");
+        let checked = bench
+            .host
+            .check(line.as_bytes(), &cancel)
+            .expect("a good request");
         let stop = async {
             let listings = || {
                 let seen = bench.sim.requests();
@@ -292,7 +295,7 @@ fn a_run_that_is_stopped_on_its_way_goes_on_there() {
             }
             cancel.raise(soarhost::protocol::Signal::Terminate);
         };
-        let (ran, ()) = futures_util::future::join(bench.host.run(checked, &cancel), stop).await;
+        let (ran, ()) = futures_util::future::join(bench.host.run(checked), stop).await;
         assert_eq!(ran.result.exit_code(), 143);
         let first = serde_json::to_value(&ran.result).expect("a result");
         assert_eq!(numbers(&first), [0, 1]);

@@ -2,7 +2,7 @@
 //! are next to its private code, `src/microsoft/feed/fuzz.rs`.)
 
 use serde_json::Value;
-use soarhost::host::{Host, Settings};
+use soarhost::host::{Cancel, Host, Settings};
 use soarhost::json::Document;
 use soarhost::mapping::{Extractor, FieldPath, Mapping};
 use soarhost::protocol::{Envelope, ErrorKind, Redactor};
@@ -68,7 +68,7 @@ fn host() -> &'static Host {
 
 /// Every stage before the network answers, and never with a fault of its own.
 fn checked(bytes: &[u8]) {
-    if let Err(refused) = host().check(bytes) {
+    if let Err(refused) = host().check(bytes, &Cancel::default()) {
         let error = refused.error.as_ref().expect("an error");
         assert_ne!(error.kind, ErrorKind::Internal, "{}", error.message);
         assert_eq!(refused.exit_code(), 2, "{}", error.message);

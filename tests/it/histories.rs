@@ -187,8 +187,11 @@ impl History {
         }
         let result = if killed && self.kept {
             let line = request.to_string();
-            let checked = bench.host.check(line.as_bytes()).expect("a good request");
-            drop(bench.host.run(checked, &Cancel::default()).await);
+            let checked = bench
+                .host
+                .check(line.as_bytes(), &Cancel::default())
+                .expect("a good request");
+            drop(bench.host.run(checked).await);
             return Ok((Value::Null, 0));
         } else {
             let ran = bench.run(&request.to_string()).await;

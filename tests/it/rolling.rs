@@ -393,14 +393,17 @@ fn a_run_that_is_told_to_stop_delivers_what_is_finished_and_goes_on() {
                 .count()
         };
         let line = request(&Value::Null).to_string();
-        let checked = bench.host.check(line.as_bytes()).expect("a good request");
+        let checked = bench
+            .host
+            .check(line.as_bytes(), &cancel)
+            .expect("a good request");
         let stop = async {
             while asked() < 12 {
                 tokio::time::sleep(std::time::Duration::from_millis(2)).await;
             }
             cancel.raise(soarhost::protocol::Signal::Terminate);
         };
-        let run = bench.host.run(checked, &cancel);
+        let run = bench.host.run(checked);
         let (ran, ()) = futures_util::future::join(run, stop).await;
         assert_eq!(ran.result.exit_code(), 143);
         let result = serde_json::to_value(&ran.result).expect("a result");

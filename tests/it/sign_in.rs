@@ -46,9 +46,9 @@ const REDIRECT: &str = "https://localhost/back";
 
 async fn send(host: &Host, command: &str, connection: &Value) -> ResultEnvelope {
     let request = json!({ "command": command, "connection": connection });
-    let result = match host.check(request.to_string().as_bytes()) {
+    let result = match host.check(request.to_string().as_bytes(), &Cancel::default()) {
         Err(refused) => *refused,
-        Ok(checked) => Box::pin(host.run(checked, &Cancel::default())).await.result,
+        Ok(checked) => Box::pin(host.run(checked)).await.result,
     };
     let text = serde_json::to_string(&result).expect("a result");
     assert!(!text.contains(CANARY), "a secret is in the result: {text}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use soarhost::host::{Host, Settings};
+use soarhost::host::{Cancel, Host, Settings};
 use soarhost::identity::sha256;
 use soarhost::protocol::Redactor;
 use soarhost::sim::{Listen, Sim, World};
@@ -343,11 +343,15 @@ fn a_name_is_held_within_one_process_too() {
     };
     let host = Host::open(settings, Redactor::default());
     let line = fetch("prod").to_string();
-    let first = host.check(line.as_bytes()).expect("it is free");
-    let second = host.check(line.as_bytes()).expect_err("it is held");
+    let first = host
+        .check(line.as_bytes(), &Cancel::default())
+        .expect("it is free");
+    let second = host
+        .check(line.as_bytes(), &Cancel::default())
+        .expect_err("it is held");
     assert_eq!(second.exit_code(), 75);
     drop(first);
-    assert!(host.check(line.as_bytes()).is_ok());
+    assert!(host.check(line.as_bytes(), &Cancel::default()).is_ok());
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod run;
 mod sandbox;
 mod schema;
 mod settings;
+mod signals;
 #[cfg(feature = "sim")]
 mod simulate;
 mod validate;

@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::front::cli::args::{SettingsArgs, text_variable};
 use crate::front::cli::out::{Out, UNWRITABLE};
-use crate::front::cli::{Ended, host, run, settings};
-use crate::front::poll::{self, Limits, Poll, Sink};
+use crate::front::cli::{Ended, host, run, settings, signals};
+use crate::front::poll::{self, Emit, Limits, Poll, Sink};
 use crate::host::Host;
 use crate::protocol::{Failure, Redactor};
 
@@ -32,23 +32,6 @@ pub(super) struct PollArgs {
     #[cfg(feature = "sim")]
     #[arg(long)]
     sandbox: bool,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Emit {
-    /// Mapped events: {"key", "source", "fields"}
-    Events,
-    /// The service's records, as it sent them
-    Records,
-}
-
-impl From<Emit> for poll::Emit {
-    fn from(emit: Emit) -> Self {
-        match emit {
-            Emit::Events => poll::Emit::Events,
-            Emit::Records => poll::Emit::Records,
-        }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -120,9 +103,10 @@ pub(super) fn poll(
 
 fn with_host(args: &PollArgs, operator: &SettingsArgs, host: &Host, out: &mut Out) -> Ended {
     let refuse = |failure| host.refuse(failure).exit_code();
+    let cancel = signals::handle();
     let opened = run::request(Some(&args.file))
         .map_err(refuse)
-        .and_then(|request| Poll::open(host, &request, args.emit.map(poll::Emit::from)));
+        .and_then(|request| Poll::open(host, &request, args.emit, cancel));
     let poll = match opened {
         Ok(poll) => poll,
         Err(code) => return Ok(code),
@@ -131,7 +115,6 @@ fn with_host(args: &PollArgs, operator: &SettingsArgs, host: &Host, out: &mut Ou
         max_runs: args.max_runs,
         clock: settings::clock(operator.now.as_deref())?,
     };
-    let cancel = run::listen();
     let Target::File(path) = &args.to else {
         if out.is_discarded() {
             let failure = Failure::invalid_input("--to", "Stdout is closed or is /dev/null.")
@@ -139,14 +122,14 @@ fn with_host(args: &PollArgs, operator: &SettingsArgs, host: &Host, out: &mut Ou
                 .advice("Redirect stdout to a file or a program. To discard the lines, use `--to file:/dev/null`.");
             return Ok(refuse(failure));
         }
-        return Ok(run::runtime()?.block_on(poll.run(out, limits, &cancel))?);
+        return Ok(run::runtime()?.block_on(poll.run(out, limits))?);
     };
     let opened = poll::file::open(path).and_then(FileSink::new);
     let mut sink = match opened {
         Ok(sink) => sink,
         Err(failure) => return Ok(refuse(failure)),
     };
-    let ended = run::runtime()?.block_on(poll.run(&mut sink, limits, &cancel));
+    let ended = run::runtime()?.block_on(poll.run(&mut sink, limits));
     ended.or_else(|error| {
         let path = path.display();
         tracing::error!(

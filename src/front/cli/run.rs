@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::mem::ManuallyDrop;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -14,13 +13,13 @@ use tokio::sync::mpsc;
 
 use crate::front::cli::args::{RunArgs, RunFlags, SettingsArgs};
 use crate::front::cli::out::Out;
-use crate::front::cli::{Ended, Stop, greet, host, stdin, stdin_is_a_person};
+use crate::front::cli::{Ended, Stop, greet, host, signals, stdin, stdin_is_a_person};
 use crate::host::{Cancel, Host, Ran};
 use crate::json::whitespace::indented;
+use crate::protocol::Redactor;
 use crate::protocol::envelope::MAX_BYTES;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::result::{ResultEnvelope, more_serious};
-use crate::protocol::{Redactor, Signal};
 
 /// Carries out what stands in the file or comes on stdin.
 pub(super) fn run(
@@ -34,15 +33,15 @@ pub(super) fn run(
     }
     #[cfg(feature = "sim")]
     if args.flags.sandbox {
-        return super::sandbox::run(args, settings, redactor, out);
+        let (_sandbox, host) = super::sandbox::host(settings, redactor)?;
+        return with_host(args, &host, out);
     }
     // The process ends with the run: taking the catalog apart first would only cost time.
     let host = ManuallyDrop::new(host(settings, redactor));
     with_host(args, &host, out)
 }
 
-/// The same with a host that is open already.
-pub(super) fn with_host(args: &RunArgs, host: &Host, out: &mut Out) -> Ended {
+fn with_host(args: &RunArgs, host: &Host, out: &mut Out) -> Ended {
     let (file, flags) = (args.file.as_deref(), args.flags);
     if flags.batch {
         return match input(file) {
@@ -86,13 +85,25 @@ type Line = io::Result<Vec<u8>>;
 /// How long a batch that was told to stop waits for lines that were read already.
 const GRACE: Duration = Duration::from_millis(100);
 
+/// The size of a request, in bytes, from which its check takes more time than starting to handle
+/// signals, about 0.1 ms.
+const LARGE: usize = 64 * 1024;
+
 /// One request. Only one that passed every check starts a runtime.
 pub(super) fn single(request: &[u8], host: &Host) -> Result<Ran, Stop> {
-    match host.check(request) {
+    let cancel = Cancel::default();
+    let is_large = request.len() > LARGE;
+    if is_large {
+        signals::handle_with(&cancel);
+    }
+    match host.check(request, &cancel) {
         Err(refused) => Ok((*refused).into()),
         Ok(checked) => {
+            if !is_large {
+                signals::handle_with(&cancel);
+            }
             let runtime = runtime()?;
-            Ok(runtime.block_on(async { host.run(checked, &listen()).await }))
+            Ok(runtime.block_on(host.run(checked)))
         }
     }
 }
@@ -106,47 +117,6 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
             let message = format!("The runtime could not be started: {error}.");
             Failure::new(ErrorKind::Internal, message)
         })
-}
-
-/// Listens for SIGTERM and SIGINT: the first asks for an early result, a second ends at once.
-///
-/// On a thread of its own: while a result is written, its reader may keep the main one waiting for
-/// as long as it likes.
-pub(super) fn listen() -> Cancel {
-    let cancel = Cancel::default();
-    let raised = cancel.clone();
-    let listener = std::thread::Builder::new().name("signals".to_owned());
-    // Without the thread a signal ends the process as it ends any other.
-    if let Err(error) = listener.spawn(move || hear(&raised)) {
-        tracing::warn!("signals cannot be handled and will end the run without a result: {error}");
-    }
-    cancel
-}
-
-fn hear(cancel: &Cancel) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(runtime) = runtime() else { return };
-    runtime.block_on(async {
-        let (terminate, interrupt) = (SignalKind::terminate(), SignalKind::interrupt());
-        let (Ok(mut terminate), Ok(mut interrupt)) = (signal(terminate), signal(interrupt)) else {
-            return;
-        };
-        loop {
-            let signal = tokio::select! {
-                Some(()) = terminate.recv() => Signal::Terminate,
-                Some(()) = interrupt.recv() => Signal::Interrupt,
-                else => return,
-            };
-            if !cancel.raise(signal) {
-                stop_at_once(signal.exit_code().into());
-            }
-        }
-    });
-}
-
-#[expect(clippy::disallowed_methods, reason = "a second signal means at once")]
-fn stop_at_once(code: i32) {
-    std::process::exit(code);
 }
 
 /// Writes a result out; what is to be kept of the run is kept when the last byte has gone.
@@ -174,7 +144,7 @@ fn write(result: &ResultEnvelope, pretty: bool, out: &mut Out) -> Result<(), Sto
 /// One request a line in, one result a line out, in input order, flushed line by line.
 fn batch(input: Box<dyn BufRead + Send>, flags: RunFlags, host: &Host, out: &mut Out) -> Ended {
     runtime()?.block_on(async {
-        let cancel = Arc::new(listen());
+        let cancel = signals::handle();
         let (sender, receiver) = mpsc::channel(usize::from(flags.jobs));
         // Reading blocks, so it has a thread of its own; it ends with the input or the process.
         std::thread::spawn(move || lines(input, &sender));
@@ -185,7 +155,7 @@ fn batch(input: Box<dyn BufRead + Send>, flags: RunFlags, host: &Host, out: &mut
                     biased;
                     line = receiver.recv() => line,
                     // What was read by then is still answered; nothing more is waited for.
-                    () = cancel.wait() => tokio::time::timeout(GRACE, receiver.recv()).await.ok()?,
+                    _ = cancel.wait() => tokio::time::timeout(GRACE, receiver.recv()).await.ok()?,
                 };
                 line.map(|line| (line, receiver))
             }
@@ -206,11 +176,11 @@ fn batch(input: Box<dyn BufRead + Send>, flags: RunFlags, host: &Host, out: &mut
 
 async fn line_result(number: u64, line: Line, host: &Host, cancel: &Cancel) -> Ran {
     let checked = match line {
-        Ok(line) => host.check(&line),
+        Ok(line) => host.check(&line, cancel),
         Err(error) => Err(Box::new(host.refuse(unreadable(None, &error)))),
     };
     match checked {
-        Ok(checked) => host.run(checked, cancel).await,
+        Ok(checked) => host.run(checked).await,
         Err(mut refused) => {
             if let Some(error) = &mut refused.error
                 && matches!(

@@ -1,6 +1,6 @@
-//! `run --sandbox` and `try`: a run against a simulator inside this process.
+//! The simulator inside this process, for `run --sandbox`, `poll --sandbox` and `try`.
 //!
-//! The host does not know: it is given an endpoints file like any operator's.
+//! The host gets an endpoints file, as from any operator.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use comfy_table::{Table, presets};
 use serde_json::json;
 
 use crate::clock::Clock;
-use crate::front::cli::args::{RunArgs, SettingsArgs, TryArgs};
+use crate::front::cli::args::{SettingsArgs, TryArgs};
 use crate::front::cli::out::Out;
 use crate::front::cli::{Ended, run, settings};
 use crate::host::{Host, Settings};
@@ -130,17 +130,6 @@ fn open(
     settings.keeps_tokens = false;
     settings.allowed.stand_in = Some(Secret::new(ANY_SECRET));
     Ok((sandbox, Host::open(settings, redactor.clone())))
-}
-
-/// `run --sandbox`.
-pub(super) fn run(
-    args: &RunArgs,
-    settings: &SettingsArgs,
-    redactor: &Redactor,
-    out: &mut Out,
-) -> Ended {
-    let (_sandbox, host) = host(settings, redactor)?;
-    run::with_host(args, &host, out)
 }
 
 /// `try`: runs the sample request; prints the readable result and the outcome, or both as JSON.

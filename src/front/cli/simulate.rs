@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::front::cli::args::{ClockMode, SettingsArgs, SimulateArgs};
 use crate::front::cli::out::Out;
-use crate::front::cli::{Ended, run, settings};
+use crate::front::cli::{Ended, run, settings, signals};
 use crate::json::document::position_of;
 use crate::json::whitespace::indented;
 use crate::protocol::failure::{ErrorKind, Failure};
@@ -96,7 +96,7 @@ pub(super) fn simulate(args: &SimulateArgs, operator: &SettingsArgs, out: &mut O
             .map_err(|error| failed("--port", &format!("{error:#}")))?;
         writeln!(out, "{}", indented(&sim.endpoints().to_string()))?;
         out.finish()?;
-        let cancel = run::listen();
+        let cancel = signals::handle();
         let (endpoint, header) = sim.app_service();
         tracing::info!("managed identity of an app service: IDENTITY_ENDPOINT={endpoint} IDENTITY_HEADER={header}");
         tracing::info!("the simulator is ready; SIGINT stops it");

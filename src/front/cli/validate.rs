@@ -13,9 +13,9 @@ use crate::front::cli::args::{SettingsArgs, ValidateArgs};
 use crate::front::cli::describe::print_json;
 use crate::front::cli::out::Out;
 use crate::front::cli::{Ended, settings};
-use crate::host::Host;
 use crate::host::catalog::Catalog;
 use crate::host::profiles::Profiles;
+use crate::host::{Cancel, Host};
 use crate::json::document::position_of;
 use crate::mapping::StandardFields;
 use crate::microsoft::Cloud;
@@ -189,7 +189,7 @@ fn request_faults(
     settings.state = None;
     settings.allowed.stand_in = Some(Secret::new("stand-in"));
     let host = Host::open(settings, Redactor::default());
-    let Err(refused) = host.check(text.as_bytes()) else {
+    let Err(refused) = host.check(text.as_bytes(), &Cancel::default()) else {
         return Ok(Vec::new());
     };
     let Some(error) = refused.error else {

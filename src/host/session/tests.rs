@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::clock::Clock;
-use crate::host::{Host, Pace, Settings};
+use crate::host::{Cancel, Host, Pace, Settings};
 use crate::identity::IdentityEndpoint;
 use crate::microsoft::connection::tests::{CLIENT, TENANT};
 use crate::net::client::tests::{Server, http, run};
@@ -139,9 +139,9 @@ impl Lab {
 
 async fn one(host: &Host, command: &str, connection: &Value) -> ResultEnvelope {
     let request = json!({ "command": command, "connection": connection }).to_string();
-    let result = match host.check(request.as_bytes()) {
+    let result = match host.check(request.as_bytes(), &Cancel::default()) {
         Err(refused) => *refused,
-        Ok(checked) => Box::pin(host.run(checked, &Cancel::default())).await.result,
+        Ok(checked) => Box::pin(host.run(checked)).await.result,
     };
     let text = serde_json::to_string(&result).expect("a result");
     assert!(

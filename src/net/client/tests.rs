@@ -10,9 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::net::auth::Pending;
-use crate::net::{
-    Audience, Auth, Caller, CancelSignal, Deadline, Links, TokenProvider, Transcript,
-};
+use crate::net::{Audience, Auth, Caller, Cancel, Deadline, Links, TokenProvider, Transcript};
 use crate::protocol::Secret;
 
 /// What the server answers to a request, byte for byte; nothing means never.
@@ -104,7 +102,7 @@ pub(crate) fn caller(timeout: Duration, transcript: Transcript) -> Caller {
         ..HttpSettings::default()
     };
     let client = HttpClient::new(&settings).expect("a client");
-    let deadline = Deadline::new(timeout, &CancelSignal::default());
+    let deadline = Deadline::new(timeout, &Cancel::default());
     Caller::new(client, deadline, "run-1", transcript)
 }
 
@@ -342,7 +340,7 @@ fn a_pause_that_a_service_asked_for_holds_for_everybody() {
         assert_eq!(stop.kind(), ErrorKind::Throttled);
         assert_eq!(stop.wait(), Some(Duration::from_mins(1)));
         // Another run of the same process, another address, the same service.
-        let deadline = Deadline::new(Duration::from_secs(5), &CancelSignal::default());
+        let deadline = Deadline::new(Duration::from_secs(5), &Cancel::default());
         let other = Caller::new(
             first.client.clone(),
             deadline,
@@ -377,7 +375,7 @@ fn a_service_that_falls_silent_is_asked_again() {
             ..HttpSettings::default()
         };
         let client = HttpClient::new(&settings).expect("a client");
-        let deadline = Deadline::new(Duration::from_secs(30), &CancelSignal::default());
+        let deadline = Deadline::new(Duration::from_secs(30), &Cancel::default());
         let caller = Caller::new(client, deadline, "run-1", Transcript::default());
         let request = ApiRequest::get("graph", server.at("/x"));
         let answer = caller.send(request, Auth::Open, |_| None).await;
