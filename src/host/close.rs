@@ -14,7 +14,7 @@ use crate::manifest::{CommandSpec, Permission};
 use crate::net::transcript::Rehearsed;
 use crate::ops::Reply;
 use crate::output::{self, Presentation, Presented};
-use crate::protocol::envelope::{Envelope, Meta, Options, Section};
+use crate::protocol::envelope::{Envelope, Meta, Section};
 use crate::protocol::failure::{Codes, ErrorBlock, ErrorKind, Failure};
 use crate::protocol::result::{Metrics, ReturnData};
 use crate::protocol::{Detail, PROTOCOL, Redactor, ResultEnvelope, State, Watch};
@@ -247,7 +247,7 @@ impl Checked<'_> {
         let options = &self.envelope.options;
         let shown = match output::present(&reply.raw, &how, options) {
             Ok(shown) => shown,
-            Err(failure) => return self.head.unmapped(failure, reply, counts, options),
+            Err(failure) => return self.unmapped(failure, reply, counts),
         };
         counts.events = u64::try_from(shown.made).unwrap_or(u64::MAX);
         let incomplete = reply.incomplete.or(shown.incomplete);
@@ -286,24 +286,22 @@ impl Checked<'_> {
         result.warnings = reply.warnings.into_iter().chain(warnings).collect();
         result
     }
-}
 
-impl Head {
     /// The result of a reply that could not be mapped. It has the raw data, to be mapped again.
-    fn unmapped(
-        &self,
-        failure: Failure,
-        reply: Reply,
-        counts: Counts,
-        options: &Options,
-    ) -> ResultEnvelope {
-        let mut result = self.fail(failure, counts);
-        result.raw_data = options.includes(Section::RawData).then_some(reply.raw);
+    fn unmapped(&self, failure: Failure, reply: Reply, counts: Counts) -> ResultEnvelope {
+        let mut result = self.head.fail(failure, counts);
+        result.raw_data = self
+            .envelope
+            .options
+            .includes(Section::RawData)
+            .then_some(reply.raw);
         result.coverage = reply.coverage;
         result.warnings = reply.warnings;
         result
     }
+}
 
+impl Head {
     fn sentence(
         &self,
         error: Option<&ErrorBlock>,

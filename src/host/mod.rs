@@ -237,9 +237,8 @@ impl Host {
         self.opened.as_ref().map_err(Failure::again)
     }
 
-    /// Stages 1 to 4: read, find, bind, resolve. No runtime, no client, nothing sent.
-    ///
-    /// A signal ends the check, and the run of the checked request.
+    /// Stages 1 to 4: reads the request, finds the command, binds and checks the parameters. Needs no
+    /// runtime and no client, and sends nothing. A signal ends the check, and later the run.
     pub fn check(
         &self,
         request: &[u8],
@@ -247,56 +246,26 @@ impl Host {
     ) -> Result<Checked<'_>, Box<ResultEnvelope>> {
         let started = Instant::now();
         let redactor = self.redactor.for_request();
+        let mut head = Head::unread(started);
         let checked = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            let head = Head::unread(started);
-            self.try_check(request, head, &redactor, cancel)
+            let (envelope, faults) = read(request, &mut head)?;
+            let opened = self.opened()?;
+            let flags = &opened.settings.flags;
+            head.reproduction.flags.clone_from(flags);
+            let preparation = Preparation {
+                opened,
+                redactor: &redactor,
+                cancel,
+                faults,
+            };
+            preparation.run(envelope, &mut head)
         }));
-        let refused = match checked {
+        let failure = match checked {
             Ok(Ok(checked)) => return Ok(checked),
-            Ok(Err(refused)) => refused,
-            Err(_) => Box::new((Head::unread(started), internal())),
+            Ok(Err(failure)) => self.placed(failure),
+            Err(_) => internal(),
         };
-        let (head, failure) = *refused;
         Err(Box::new(head.refuse(failure, &redactor)))
-    }
-
-    fn try_check(
-        &self,
-        request: &[u8],
-        unread: Head,
-        redactor: &Redactor,
-        cancel: &Cancel,
-    ) -> Result<Checked<'_>, Box<(Head, Failure)>> {
-        let (envelope, refused) = match Envelope::parse(request) {
-            Ok(envelope) => (envelope, None),
-            Err(mut refused) => {
-                let Some(rest) = refused.rest.take() else {
-                    let mut head = unread;
-                    (head.id, head.meta) = (refused.id, refused.meta);
-                    return Err(Box::new((head, refused.failure)));
-                };
-                (*rest, Some(refused))
-            }
-        };
-        let mut head = Head::new(&envelope, unread.started());
-        if let Ok(opened) = &self.opened {
-            head.reproduction.flags.clone_from(&opened.settings.flags);
-        }
-        let mut faults = Vec::new();
-        if let Some(refused) = refused {
-            (head.id, head.meta) = (refused.id, refused.meta);
-            faults.push(refused.failure);
-        }
-        let preparation = self.opened().map(|opened| Preparation {
-            opened,
-            redactor,
-            cancel,
-            faults,
-        });
-        match preparation.and_then(|preparation| preparation.run(envelope, &mut head)) {
-            Ok(prepared) => Ok(Checked { head, ..prepared }),
-            Err(failure) => Err(Box::new((head, self.placed(failure)))),
-        }
     }
 
     /// Stages 5 to 8: run the operation, map, present, close and redact.
@@ -420,6 +389,27 @@ impl Opened {
                 })
             }
         }
+    }
+}
+
+/// The envelope, with the facts about it in `head`, and the faults of its shape. Errors: the failure
+/// of a request from which nothing can be checked.
+fn read(request: &[u8], head: &mut Head) -> Result<(Envelope, Vec<Failure>), Failure> {
+    let mut refused = match Envelope::parse(request) {
+        Ok(envelope) => {
+            *head = Head::new(&envelope, head.started());
+            return Ok((envelope, Vec::new()));
+        }
+        Err(refused) => refused,
+    };
+    let readable = refused.rest.take();
+    if let Some(envelope) = &readable {
+        *head = Head::new(envelope, head.started());
+    }
+    (head.id, head.meta) = (refused.id, refused.meta);
+    match readable {
+        Some(envelope) => Ok((*envelope, vec![refused.failure])),
+        None => Err(refused.failure),
     }
 }
 
