@@ -58,23 +58,28 @@ pub struct Bench {
 
 impl Bench {
     pub async fn new(world: &str, now: &str) -> Self {
-        Bench::with(world, now, Pace::hurried()).await
+        Bench::with(world, now, (Pace::hurried(), Listen::default())).await
     }
 
     /// A host that gives up after two attempts.
     pub async fn impatient(world: &str, now: &str) -> Self {
-        let pace = Pace {
-            attempts: 2,
-            ..Pace::hurried()
-        };
-        Bench::with(world, now, pace).await
+        Bench::with(world, now, (impatience(), Listen::default())).await
     }
 
-    async fn with(world: &str, now: &str, pace: Pace) -> Self {
+    /// The same over plain HTTP, which starts faster.
+    pub async fn plain(world: &str, now: &str) -> Self {
+        let listen = Listen {
+            tls: false,
+            ..Listen::default()
+        };
+        Bench::with(world, now, (impatience(), listen)).await
+    }
+
+    async fn with(world: &str, now: &str, (pace, listen): (Pace, Listen)) -> Self {
         let now = when::instant(now, &[]).expect("a time");
         let mut world = World::from_json(world).expect("a world");
         world.now = world.now.or(Some(now));
-        let sim = Sim::start(world, Listen::default())
+        let sim = Sim::start(world, listen)
             .await
             .expect("the simulator starts");
         let endpoints = sim.endpoints();
@@ -111,9 +116,14 @@ impl Bench {
     ///
     /// `{hook}` in it stands for the simulator's receiver of notifications.
     pub async fn run(&self, envelope: &str) -> Ran {
+        self.run_until(envelope, &Cancel::default()).await
+    }
+
+    /// The same, until it is cancelled.
+    pub async fn run_until(&self, envelope: &str, cancel: &Cancel) -> Ran {
         let envelope = envelope.replace("{hook}", &self.sim.hook("notify"));
         let before = self.sim.requests().len();
-        let result = match self.host.check(envelope.as_bytes(), &Cancel::default()) {
+        let result = match self.host.check(envelope.as_bytes(), cancel) {
             Err(refused) => *refused,
             Ok(checked) => {
                 let ran = self.host.run(checked).await;
@@ -150,6 +160,14 @@ impl Bench {
             let pattern = regex::Regex::new(pattern).expect("a pattern");
             pattern.replace_all(&text, *name).into_owned()
         })
+    }
+}
+
+/// Two attempts.
+fn impatience() -> Pace {
+    Pace {
+        attempts: 2,
+        ..Pace::hurried()
     }
 }
 

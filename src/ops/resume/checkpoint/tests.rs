@@ -1,7 +1,7 @@
 //! Random histories of one content type against the invariants of the algorithm.
 //!
 //! Blobs appear late and out of order, fail for some runs, vanish, or are listed twice; the `Date`
-//! runs hours ahead; runs have limits, small capacities, and are killed before the commit. After
+//! is hours off; runs have limits, small capacities, and are killed before the commit. After
 //! every run the invariants are checked; at the end every blob was delivered once, or its absence
 //! is named. `SOARHOST_SEEDS` sets the number of histories. A mistake in a rule must be found.
 
@@ -26,6 +26,7 @@ const WEEK: i64 = 7 * DAY_MS;
 const UNBOUNDED: usize = 100_000;
 
 /// The generator `SplitMix64`.
+#[derive(Clone)]
 struct Dice(u64);
 
 impl Dice {
@@ -63,6 +64,7 @@ struct Blob {
     is_gone: bool,
 }
 
+#[derive(Clone)]
 struct World {
     dice: Dice,
     blobs: Vec<Blob>,
@@ -156,6 +158,9 @@ struct Ran {
     named: Vec<usize>,
     spans: Vec<TimeWindow>,
     listed: Vec<usize>,
+    windows: Vec<TimeWindow>,
+    /// The retry queue or the fingerprints left no room.
+    is_full: bool,
     /// New blobs that a run without a limit did not request.
     starved: bool,
     /// The run ended without looking ahead, and its listing was in order until then.
@@ -206,6 +211,7 @@ fn run(
     ran.named
         .extend((0..world.blobs.len()).filter(|n| expired.contains_key(&print(*n))));
     let mut is_full = false;
+    ran.windows = progress.windows();
     'windows: for window in progress.windows() {
         progress.window(&window);
         let mut pages = world.pages(&window, t).into_iter();
@@ -265,6 +271,7 @@ fn run(
         }
         progress.settle_retry(print(n));
     }
+    ran.is_full = is_full;
     let until = progress.until();
     let newest = progress.checkpoint.newest;
     let mut closed = progress.close(limits.fingerprints);
@@ -323,13 +330,13 @@ struct Account {
 }
 
 impl Account {
-    fn add(&mut self, ran: Ran, closed: &Closed, limits: &Limits) {
-        for n in ran.delivered {
-            *self.delivered.entry(n).or_default() += 1;
+    fn add(&mut self, ran: &Ran, closed: &Closed, limits: &Limits) {
+        for n in &ran.delivered {
+            *self.delivered.entry(*n).or_default() += 1;
         }
-        self.named.extend(ran.named);
-        self.spans.extend(ran.spans);
-        self.listed.extend(ran.listed);
+        self.named.extend(&ran.named);
+        self.spans.extend(&ran.spans);
+        self.listed.extend(&ran.listed);
         let is_shortened = closed.shortened.is_some() && limits.fingerprints < UNBOUNDED;
         self.was_shortened |= is_shortened;
         self.hid_disorder |= is_shortened && ran.ended_in_order && limits.mistake == 0;
@@ -380,6 +387,49 @@ fn check(
     Ok(())
 }
 
+/// Checks what a run listed, and what a run that ended without a gap claims.
+fn check_listing(
+    (before, closed, ran): (&Checkpoint, &Closed, &Ran),
+    (account, world, t): (&Account, &World, i64),
+) -> Result<(), &'static str> {
+    let (Some(first), Some(last)) = (ran.windows.first(), ran.windows.last()) else {
+        return Ok(());
+    };
+    let days = usize::try_from((last.end - first.start).num_days()).expect("small");
+    if first.start < before.floor.trunc_subsecs(0) || ran.windows.len() > days + 1 {
+        return Err("5: more is listed than the overlap and what is new");
+    }
+    let is_complete = !closed.is_open && closed.checkpoint.retry.is_empty() && ran.spans.is_empty();
+    let is_missing = |(n, blob): (usize, &Blob)| {
+        let available = at(blob.available);
+        blob.visible <= t
+            && first.start <= available
+            && available < last.end
+            && !account.knows(n, blob)
+            && !account.excuses(blob, world)
+    };
+    if is_complete && world.blobs.iter().enumerate().any(is_missing) {
+        return Err("6: complete without a blob that was listed");
+    }
+    Ok(())
+}
+
+/// Another run from the same checkpoint, with another order of the listing, delivers the same.
+fn check_repeat(
+    mut world: World,
+    (checkpoint, ran): (&Checkpoint, &Ran),
+    times: (i64, i64),
+    limits: &Limits,
+) -> Result<(), &'static str> {
+    world.dice.next();
+    let (again, _) = run(&mut world, checkpoint, times, limits);
+    let delivered = |ran: &Ran| ran.delivered.iter().copied().collect::<HashSet<_>>();
+    if !ran.is_full && !again.is_full && delivered(&again) != delivered(ran) {
+        return Err("7: two runs from one checkpoint differ");
+    }
+    Ok(())
+}
+
 /// A history: `Err` says which invariant is broken.
 fn history(seed: u64, mistake: u8) -> Result<(), &'static str> {
     let mut world = World::new(seed);
@@ -398,6 +448,11 @@ fn history(seed: u64, mistake: u8) -> Result<(), &'static str> {
     } else {
         dice.pick(&[0, 0, 120, 1_200]) * MINUTE
     };
+    let behind = if fixed {
+        0
+    } else {
+        dice.pick(&[0, 0, 120, 1_200]) * MINUTE
+    };
     let (mut account, mut t, mut quiet) = (Account::default(), 0, 0);
     while quiet < 12 {
         let is_final = t >= world.span + 60 * MINUTE;
@@ -407,14 +462,19 @@ fn history(seed: u64, mistake: u8) -> Result<(), &'static str> {
         } else {
             dice.pick(&[0, 1, 3, 7, 60, 500, 2_000]) * MINUTE
         };
-        let is_wrong = ahead > 0 && !is_final && dice.chance(30);
-        let now = t + if is_wrong { dice.below(ahead + 1) } else { 0 };
+        let is_wrong = !is_final && dice.chance(30);
+        let error = dice.below(ahead + behind + 1) - behind;
+        let now = t + if is_wrong { error } else { 0 };
         limits.deliveries = if is_final && dice.chance(50) {
             usize::MAX
         } else {
             dice.pick(&[1, 2, 10, usize::MAX])
         };
+        let same = world.clone();
         let (ran, closed) = run(&mut world, &checkpoint, (t, now), &limits);
+        if limits.deliveries == usize::MAX {
+            check_repeat(same, (&checkpoint, &ran), (t, now), &limits)?;
+        }
         let is_new = |n: &usize| !account.knows(*n, &world.blobs[*n]);
         let has_settled =
             ran.delivered.iter().chain(&ran.named).any(is_new) || !ran.spans.is_empty();
@@ -437,7 +497,8 @@ fn history(seed: u64, mistake: u8) -> Result<(), &'static str> {
         } else {
             0
         };
-        account.add(ran, &closed, &limits);
+        account.add(&ran, &closed, &limits);
+        check_listing((&checkpoint, &closed, &ran), (&account, &world, t))?;
         check((&checkpoint, &closed), &account, &world, &limits)?;
         checkpoint = closed.checkpoint;
         if t > world.span + 40_000 * MINUTE {
