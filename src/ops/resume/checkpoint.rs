@@ -427,7 +427,8 @@ impl Progress {
         if let Some(first) = self.first_unsettled() {
             return first;
         }
-        if self.is_cut {
+        // A late blob that found the retry queue full is no longer unsettled, but ended the listing.
+        if self.is_cut || self.blocked_at.is_some() {
             return watermark.max(self.page_start);
         }
         match end {
