@@ -82,8 +82,9 @@ impl World {
         );
         let late = dice.pick(&[0, 5, 9]) * MINUTE;
         let failing = dice.pick(&[2, 20]);
+        let burst = dice.pick(&[30, 10, 5]) * MINUTE;
         let blobs = (0..count).map(|_| {
-            let all = if dice.chance(70) { span } else { 30 * MINUTE };
+            let all = if dice.chance(70) { span } else { burst };
             let available = dice.below(all);
             let later = if dice.chance(50) {
                 dice.below(late + 1)
@@ -436,7 +437,7 @@ fn history(seed: u64, mistake: u8) -> Result<(), &'static str> {
     let dice = &mut world.dice;
     let mut limits = Limits {
         deliveries: 0,
-        fingerprints: dice.pick(&[60, 150, UNBOUNDED]),
+        fingerprints: dice.pick(&[20, 60, 150, UNBOUNDED]),
         retry: dice.pick(&[2, 10, 1_000]),
         mistake,
     };
@@ -536,6 +537,29 @@ fn every_mistake_in_a_rule_is_found() {
         let found = (0..400).find_map(|seed| history(seed, mistake).err());
         assert!(found.is_some(), "mistake {mistake} is not found");
     }
+}
+
+#[test]
+fn late_blob_without_room_in_retry_queue_leaves_watermark() {
+    let limits = Bounds {
+        overlap: TimeDelta::milliseconds(OVERLAP),
+        fingerprints: 2,
+        retry: 0,
+    };
+    let mut checkpoint = Checkpoint::first(at(0), None);
+    checkpoint.watermark = at(5 * MINUTE);
+    for n in 5..7 {
+        checkpoint.fingerprints.insert(print(n), at(5 * MINUTE));
+    }
+    let (mut progress, _) = Progress::begin(checkpoint, limits, at(30 * 60 * MINUTE));
+    progress.window(&progress.windows()[0]);
+    progress.page(Some(at(MINUTE)));
+    assert!(progress.list(print(1), at(MINUTE), "late"));
+    progress.fail(print(1));
+    assert!(!progress.has_room(1), "the listing ends here");
+    let closed = progress.close(2);
+    assert_eq!(closed.dropped, ["late"]);
+    assert_eq!(closed.checkpoint.watermark, at(5 * MINUTE));
 }
 
 #[test]
