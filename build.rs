@@ -1,32 +1,32 @@
-//! Links the binary so that it starts at once on Linux: at a fixed address, and with no dynamic
-//! loader where the C library can be linked in.
+//! Prepares the built-in manifests and, with the feature `fast-start`, the linking on Linux.
 //!
-//! A host is started once per command. Relocating a position-independent binary of this size takes
-//! a quarter of an empty program's run time, finding and binding shared libraries another fifth.
-//! Rust's own switch for it, `crt-static`, cannot be used: without `--target` cargo applies it to
-//! procedural macros too, which cannot be built so. Therefore the linker is shown a folder in which
-//! the C library exists as an archive only. Heap and stack keep random addresses. Names are resolved
-//! in Rust (hickory), because a C library that is linked in cannot load the system's resolver
-//! modules safely. Where the archives are missing the binary is linked as usual. Only binaries are
-//! concerned. For the same reason the compiled-in manifests are cut into what one request needs
-//! (`build/faces.rs`); it deliberately does nothing else.
+//! A host is started once per command, so start-up time matters. Relocating a position-independent
+//! binary of this size takes a quarter of the run time of an empty program; loading shared libraries
+//! takes a fifth. `fast-start` therefore links the binary at a fixed address and, on glibc, links the
+//! C library statically. Heap and stack keep random addresses.
+//!
+//! Rust's own switch `crt-static` cannot be used: without `--target`, cargo also applies it to
+//! procedural macros, which then do not build. Instead, the linker searches a folder that contains the
+//! C library as archives only. A statically linked glibc cannot safely load the system's resolver
+//! modules, so the host resolves names in Rust (hickory) in all builds. Without the archives the C
+//! library is linked dynamically, with a warning. Tests and other targets are not affected.
 
 #![allow(
     clippy::print_stdout,
     clippy::disallowed_macros,
     clippy::disallowed_methods,
-    reason = "a build script speaks to cargo on stdout and asks it through the environment"
+    reason = "a build script communicates with cargo through stdout and the environment"
 )]
 
-#[path = "build/faces.rs"]
-mod faces;
+#[path = "build/integrations.rs"]
+mod integrations;
 
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What Rust's standard library asks the linker for on glibc.
+/// The C libraries that Rust's standard library links on glibc.
 const LIBRARIES: [&str; 6] = ["c", "m", "rt", "pthread", "util", "dl"];
 
 fn main() {
@@ -37,52 +37,60 @@ fn main() {
             .map(PathBuf::from)
             .unwrap_or_default()
     };
-    if let Err(why) = faces::prepare(&folder("CARGO_MANIFEST_DIR"), &folder("OUT_DIR")) {
-        println!("cargo::error={why}");
+    let (root, out) = (folder("CARGO_MANIFEST_DIR"), folder("OUT_DIR"));
+    if let Err(error) = integrations::prepare(&root, &out) {
+        println!("cargo::error={error}");
         return;
     }
-    let cfg = |name: &str| std::env::var(format!("CARGO_CFG_TARGET_{name}")).unwrap_or_default();
-    if cfg("OS") != "linux" {
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let is_linux = variable("CARGO_CFG_TARGET_OS") == "linux";
+    if !is_linux || std::env::var_os("CARGO_FEATURE_FAST_START").is_none() {
         return;
     }
     println!("cargo::rustc-link-arg-bins=-no-pie");
-    let native = std::env::var("HOST").ok() == std::env::var("TARGET").ok();
-    if native
-        && cfg("ENV") == "gnu"
-        && let Some(folder) = archives()
-    {
-        println!("cargo::rustc-link-arg-bins=-static");
-        println!("cargo::rustc-link-arg-bins=-L{}", folder.display());
+    if variable("CARGO_CFG_TARGET_ENV") != "gnu" {
+        return;
+    }
+    let is_native = variable("HOST") == variable("TARGET");
+    match archives(&out).filter(|_| is_native) {
+        Some(folder) => {
+            println!("cargo::rustc-link-arg-bins=-static");
+            println!("cargo::rustc-link-arg-bins=-L{}", folder.display());
+        }
+        None => println!(
+            "cargo::warning=fast-start: the archives of the C library (libc.a) were not found, or the build \
+             is not for this machine. The C library is linked dynamically."
+        ),
     }
 }
 
-/// A folder with the C library as archives, and the unwinder under the name by which it is asked
-/// for; none where the machine has no such archives.
-fn archives() -> Option<PathBuf> {
-    let folder = PathBuf::from(std::env::var_os("OUT_DIR")?).join("archives");
+/// Creates a folder with the C library as archives, and with the unwinder under the name that Rust
+/// links. `None` if the archives are not installed.
+fn archives(out: &Path) -> Option<PathBuf> {
+    let folder = out.join("archives");
     std::fs::create_dir_all(&folder).ok()?;
     for name in LIBRARIES.map(|name| format!("lib{name}.a")) {
-        link(&archive(&name)?, &folder.join(name)).ok()?;
+        link(&find_archive(&name)?, &folder.join(name)).ok()?;
     }
-    let unwinder = [archive("libgcc_eh.a")?, archive("libgcc.a")?];
+    let unwinder = [find_archive("libgcc_eh.a")?, find_archive("libgcc.a")?];
     let [unwinder, runtime] = unwinder.map(|path| path.display().to_string());
     let script = format!("GROUP ( {unwinder} {runtime} )\n");
     std::fs::write(folder.join("libgcc_s.a"), script).ok()?;
     Some(folder)
 }
 
-fn link(to: &Path, at: &Path) -> io::Result<()> {
-    match std::fs::remove_file(at) {
+fn link(target: &Path, path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => symlink(to, at),
+        _ => symlink(target, path),
     }
 }
 
-/// Where the C compiler finds that archive; it repeats the bare name when there is none.
-fn archive(name: &str) -> Option<PathBuf> {
-    let mut asked = Command::new("cc");
-    asked.arg(format!("-print-file-name={name}"));
-    let said = String::from_utf8(asked.output().ok()?.stdout).ok()?;
-    let path = PathBuf::from(said.trim());
+/// Returns where the C compiler finds the archive. It prints the bare name if there is none.
+fn find_archive(name: &str) -> Option<PathBuf> {
+    let mut compiler = Command::new("cc");
+    compiler.arg(format!("-print-file-name={name}"));
+    let output = String::from_utf8(compiler.output().ok()?.stdout).ok()?;
+    let path = PathBuf::from(output.trim());
     path.is_absolute().then_some(path)
 }

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::host::Settings;
 use crate::host::secrets::{self, Secrets};
-use crate::identity::certificate::{Algorithm, Given, Thumbprint};
+use crate::identity::certificate::{Algorithm, CertificateParameters, Thumbprint};
 use crate::identity::{Certificate, auth_code};
 use crate::manifest::{Bound, Slot};
 use crate::microsoft::connection::{
@@ -231,7 +231,7 @@ impl Slots<'_> {
             // An invalid thumbprint is not also missing.
             parsed.unwrap_or(Thumbprint::Sha1(Vec::new()))
         });
-        let certificate = Certificate::new(Given {
+        let certificate = Certificate::new(CertificateParameters {
             certificate,
             password: self.secret(Slot::CertificatePassword),
             private_key,

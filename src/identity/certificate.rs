@@ -1,14 +1,14 @@
-//! Application and certificate: the assertion that is signed with the certificate's key.
+//! Sign-in of an application with a certificate: the assertion that its private key signs.
 //!
-//! What was given is read when the first assertion is signed, not before: most runs find a token
-//! that was kept. Registered certificates are known by their thumbprints; that one belongs to the
-//! application is the login service's to say.
+//! Keys and files are parsed when the first assertion is signed, because most runs use a stored
+//! token. Does not check whether the certificate is registered: the login service does that.
 
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
+use data_encoding::HEXLOWER_PERMISSIVE;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::rsa::KeyPair;
@@ -20,44 +20,44 @@ use crate::identity::key_file::{self, CERTIFICATE, PRIVATE_KEY};
 use crate::identity::sha256;
 use crate::protocol::{ErrorKind, Failure, Secret};
 
-/// Where faults of a thumbprint stand.
+/// The place of a failure of the thumbprint.
 const THUMBPRINT: &str = "/connection/certificate_thumbprint";
 
-/// How long an assertion is good for.
+/// How long an assertion is valid.
 const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 
-/// A certificate as it was given. Cheap to clone.
+/// The certificate of a connection. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Certificate(Arc<Given>);
+pub struct Certificate(Arc<CertificateParameters>);
 
-/// What was given of a certificate; [`Certificate::new`] wants a key, and something to know the
-/// certificate by.
+/// The parameters of a certificate. [`Certificate::new`] needs a private key and either the
+/// certificate or its thumbprint.
 #[derive(Debug, Default)]
-pub struct Given {
-    /// PFX in Base64, or PEM.
+pub struct CertificateParameters {
+    /// A PFX file in Base64, or PEM text.
     pub certificate: Option<Secret>,
-    /// What opens the PFX.
+    /// The password of the PFX file.
     pub password: Option<Secret>,
-    /// The key, PEM.
+    /// The private key, PEM text.
     pub private_key: Option<Secret>,
-    /// What the certificate is known by.
+    /// The thumbprint of the certificate.
     pub thumbprint: Option<Thumbprint>,
-    /// How assertions are signed.
+    /// The algorithm that signs assertions.
     pub algorithm: Algorithm,
 }
 
-/// How assertions are signed.
+/// The algorithm that signs assertions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Algorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256: accepted everywhere.
+    /// RSASSA-PKCS1-v1_5 with SHA-256: every login service accepts it.
     #[default]
     Rs256,
-    /// RSASSA-PSS with SHA-256: what the present documentation asks for.
+    /// RSASSA-PSS with SHA-256: Microsoft's documentation recommends it.
     Ps256,
 }
 
 impl Algorithm {
-    /// By its name, in whatever case.
+    /// The algorithm with this name, in any case.
     pub fn named(name: &str) -> Option<Self> {
         [Algorithm::Rs256, Algorithm::Ps256]
             .into_iter()
@@ -72,7 +72,7 @@ impl Algorithm {
     }
 }
 
-/// What a certificate is known by.
+/// The hash that identifies a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Thumbprint {
     /// SHA-1, as the portal shows it.
@@ -82,21 +82,15 @@ pub enum Thumbprint {
 }
 
 impl Thumbprint {
-    /// Reads 40 or 64 hexadecimal digits, with or without colons and blanks between them.
+    /// Parses 40 or 64 hexadecimal digits. Colons, hyphens and spaces between them are ignored.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits: Option<Vec<u32>> = text
-            .chars()
-            // Copied from Windows' dialogue it begins with a mark that nobody sees.
-            .filter(|sign| !sign.is_whitespace() && !matches!(sign, ':' | '-' | '\u{200e}'))
-            .map(|sign| sign.to_digit(16))
-            .collect();
-        let byte = |pair: &[u32]| u8::try_from(pair[0] * 16 + pair[1]).unwrap_or_default();
-        let bytes: Option<Vec<u8>> = digits
-            .filter(|digits| digits.len().is_multiple_of(2))
-            .map(|digits| digits.chunks(2).map(byte).collect());
-        match bytes {
-            Some(bytes) if bytes.len() == 20 => Some(Thumbprint::Sha1(bytes)),
-            Some(bytes) if bytes.len() == 32 => Some(Thumbprint::Sha256(bytes)),
+        // Text copied from Windows' certificate dialog starts with an invisible mark.
+        let ignored = |c: char| c.is_whitespace() || matches!(c, ':' | '-' | '\u{200e}');
+        let digits = text.replace(ignored, "");
+        let bytes = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
+        match bytes.len() {
+            20 => Some(Thumbprint::Sha1(bytes)),
+            32 => Some(Thumbprint::Sha256(bytes)),
             _ => None,
         }
     }
@@ -117,20 +111,20 @@ fn sha256_of(bytes: &[u8]) -> Vec<u8> {
     digest(&SHA256, bytes).as_ref().to_vec()
 }
 
-/// A key, ready to sign, and what its certificate is known by.
-struct Opened {
+/// A private key and the thumbprints of its certificate.
+struct SigningKey {
     key: KeyPair,
     sha1: Option<Vec<u8>>,
     sha256: Option<Vec<u8>>,
 }
 
 impl Certificate {
-    /// A certificate of that description. Errors: one `invalid_input` for every half that lacks its
-    /// other half.
-    pub fn new(given: Given) -> Result<Self, Vec<Failure>> {
+    /// Checks that the parameters are complete. Errors: one `invalid_input` for each parameter that
+    /// lacks another one.
+    pub fn new(given: CertificateParameters) -> Result<Self, Vec<Failure>> {
         let mut faults = Vec::new();
-        let mut add = |at: &str, words: &str, advice: &str| {
-            faults.push(Failure::invalid_input(at, words).advice(advice));
+        let mut add = |place: &str, message: &str, advice: &str| {
+            faults.push(Failure::invalid_input(place, message).advice(advice));
         };
         let pem = given.certificate.as_ref().map(Secret::expose);
         let pem = pem.filter(|text| key_file::is_pem(text));
@@ -161,7 +155,7 @@ impl Certificate {
         if given.password.is_some() && given.certificate.is_none() {
             add(
                 key_file::PASSWORD,
-                "There is no certificate that the password could open.",
+                "A password is set but no certificate.",
                 "Set the certificate (a PFX file in Base64), or omit the password.",
             );
         }
@@ -172,28 +166,28 @@ impl Certificate {
         }
     }
 
-    /// Known to whoever has the key, and to nobody else.
+    /// The secret that stored tokens are encrypted with.
     pub fn key_material(&self) -> Secret {
         let parts = [&self.0.private_key, &self.0.certificate, &self.0.password];
         let parts = parts.map(|part| part.as_ref().map_or("", Secret::expose));
         Secret::new(Value::from_iter(parts).to_string())
     }
 
-    /// What tells it from another one.
+    /// A fingerprint (SHA-256, hexadecimal) that differs for every other certificate.
     pub fn fingerprint(&self) -> String {
         let thumbprint = format!("{:?}", self.0.thumbprint);
         sha256(format!("{thumbprint} {}", self.key_material().expose()).as_bytes())
     }
 
-    /// The signed assertion for that token endpoint. Errors: `invalid_input` at whatever of the
-    /// certificate cannot be used.
+    /// Signs an assertion for the token endpoint. Errors: `invalid_input` at the parameter that
+    /// cannot be used.
     pub fn assertion(
         &self,
         client_id: &str,
         endpoint: &Url,
         now: DateTime<Utc>,
     ) -> Result<Secret, Failure> {
-        let opened = self.open()?;
+        let key = self.open()?;
         let claims = json!({
             "aud": endpoint.as_str(),
             "iss": client_id,
@@ -204,19 +198,19 @@ impl Certificate {
             "exp": (now + LIFETIME).timestamp(),
         });
         let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", part(&self.header(&opened)), part(&claims));
-        let signature = sign(&opened.key, self.0.algorithm, signed.as_bytes())?;
+        let signed = format!("{}.{}", part(&self.header(&key)), part(&claims));
+        let signature = sign(&key.key, self.0.algorithm, signed.as_bytes())?;
         Ok(Secret::new(format!(
             "{signed}.{}",
             URL_SAFE_NO_PAD.encode(signature)
         )))
     }
 
-    fn header(&self, opened: &Opened) -> Value {
+    fn header(&self, key: &SigningKey) -> Value {
         let mut header = Map::new();
         header.insert("alg".to_owned(), self.0.algorithm.name().into());
         header.insert("typ".to_owned(), "JWT".into());
-        for (name, bytes) in [("x5t", &opened.sha1), ("x5t#S256", &opened.sha256)] {
+        for (name, bytes) in [("x5t", &key.sha1), ("x5t#S256", &key.sha256)] {
             if let Some(bytes) = bytes {
                 header.insert(name.to_owned(), URL_SAFE_NO_PAD.encode(bytes).into());
             }
@@ -224,7 +218,8 @@ impl Certificate {
         Value::Object(header)
     }
 
-    fn open(&self) -> Result<Opened, Failure> {
+    /// Finds the private key and its certificate or thumbprint.
+    fn open(&self) -> Result<SigningKey, Failure> {
         let given = &*self.0;
         let file = match &given.certificate {
             Some(text) => key_file::read(text, given.password.as_ref(), CERTIFICATE)?,
@@ -234,59 +229,58 @@ impl Certificate {
             Some(text) => key_file::read(text, None, PRIVATE_KEY)?.keys,
             None => Vec::new(),
         };
-        let keys = own.iter().map(|key| (key, PRIVATE_KEY));
-        let mut keys = keys.chain(file.keys.iter().map(|key| (key, CERTIFICATE)));
-        let (key, at) = keys.next().ok_or_else(|| {
-            let at = if given.private_key.is_some() {
-                PRIVATE_KEY
-            } else {
-                CERTIFICATE
-            };
-            Failure::invalid_input(at, "There is no private key in it.")
-        })?;
-        let key = key.open(at)?;
+        let in_file = own.is_empty() && (given.private_key.is_none() || !file.keys.is_empty());
+        let place = if in_file { CERTIFICATE } else { PRIVATE_KEY };
+        let key = own
+            .first()
+            .or(file.keys.first())
+            .ok_or_else(|| Failure::invalid_input(place, "It contains no private key."))?;
+        let key = key_file::key_pair(key, place)?;
         let certificates = &file.certificates;
-        match certificates.iter().find(|one| key_file::belongs(one, &key)) {
-            Some(certificate) => known_by(key, certificate, given.thumbprint.as_ref()),
-            None if certificates.is_empty() => by_thumbprint(key, given.thumbprint.clone()),
+        match certificates
+            .iter()
+            .find(|der| key_file::is_certificate_of(der, &key))
+        {
+            Some(certificate) => with_certificate(key, certificate, given.thumbprint.as_ref()),
+            None if certificates.is_empty() => with_thumbprint(key, given.thumbprint.clone()),
             None => Err(Failure::invalid_input(
                 CERTIFICATE,
                 "The certificate and the private key do not belong together.",
             )
-            .advice("Give the key that the certificate was made for.")),
+            .advice("Set the private key that the certificate was made for.")),
         }
     }
 }
 
-/// Known by the certificate; a thumbprint must be its own.
-fn known_by(
+/// The thumbprints of the certificate. A thumbprint in the parameters must be one of them.
+fn with_certificate(
     key: KeyPair,
     certificate: &[u8],
     thumbprint: Option<&Thumbprint>,
-) -> Result<Opened, Failure> {
+) -> Result<SigningKey, Failure> {
     if thumbprint.is_some_and(|thumbprint| !thumbprint.is_of(certificate)) {
-        let words = "The thumbprint is not that of the certificate.";
-        return Err(Failure::invalid_input(THUMBPRINT, words)
-            .advice("Leave the thumbprint out, or give the certificate that it is of."));
+        let message = "The thumbprint does not match the certificate.";
+        return Err(Failure::invalid_input(THUMBPRINT, message)
+            .advice("Omit the thumbprint, or set the certificate that it belongs to."));
     }
-    Ok(Opened {
+    Ok(SigningKey {
         key,
         sha1: Some(sha1_of(certificate)),
         sha256: Some(sha256_of(certificate)),
     })
 }
 
-fn by_thumbprint(key: KeyPair, thumbprint: Option<Thumbprint>) -> Result<Opened, Failure> {
+fn with_thumbprint(key: KeyPair, thumbprint: Option<Thumbprint>) -> Result<SigningKey, Failure> {
     let (sha1, sha256) = match thumbprint {
         Some(Thumbprint::Sha1(bytes)) => (Some(bytes), None),
         Some(Thumbprint::Sha256(bytes)) => (None, Some(bytes)),
         None => {
-            let words = "There is no certificate with the private key, and no thumbprint of one.";
-            return Err(Failure::invalid_input(CERTIFICATE, words)
-                .advice("Give the certificate's thumbprint."));
+            let message = "The private key comes without a certificate and without a thumbprint.";
+            return Err(Failure::invalid_input(CERTIFICATE, message)
+                .advice("Set the certificate's thumbprint."));
         }
     };
-    Ok(Opened { key, sha1, sha256 })
+    Ok(SigningKey { key, sha1, sha256 })
 }
 
 fn sign(key: &KeyPair, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>, Failure> {

@@ -17,6 +17,7 @@ mod pfx;
 pub mod store;
 pub mod token_endpoint;
 
+use data_encoding::HEXLOWER;
 use ring::digest;
 use url::Url;
 
@@ -237,15 +238,7 @@ impl TokenProvider for SignIn<'_> {
     }
 }
 
-/// SHA-256 as hexadecimal digits.
+/// The SHA-256 hash of the bytes, as hexadecimal digits.
 pub fn sha256(bytes: &[u8]) -> String {
-    digest::digest(&digest::SHA256, bytes).as_ref().iter().fold(
-        String::with_capacity(64),
-        |mut text, byte| {
-            for digit in [byte >> 4, byte & 15] {
-                text.extend(char::from_digit(u32::from(digit), 16));
-            }
-            text
-        },
-    )
+    HEXLOWER.encode(digest::digest(&digest::SHA256, bytes).as_ref())
 }

@@ -1,82 +1,99 @@
 //! Reads PFX files (PKCS#12, RFC 7292): certificates and private keys, opened with a password.
 //!
-//! Takes what OpenSSL, Windows and Azure Key Vault write: DER, integrity by password, AES or
+//! Reads what OpenSSL, Windows and Azure Key Vault write: DER, integrity by password, AES or
 //! Triple DES by PBES2, and the older ciphers. Does not check certificates, and writes no files.
 
-mod der;
 mod encryption;
+mod structure;
 
+use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef, SequenceRef};
+use der::{Decode, Encode, ErrorKind};
 use secrecy::zeroize::Zeroizing;
 
-use der::{CONTEXT, CONTEXT_OCTETS, Elements, INTEGER, OCTETS, OID, SEQUENCE};
 use encryption::Password;
+use structure::{
+    AlgorithmIdentifier, CertBag, ContentInfo, EncryptedData, EncryptedPrivateKeyInfo, Pfx, SafeBag,
+};
 
-/// Bytes that are wiped.
+/// Bytes that are overwritten with zeros when they are dropped.
 pub(super) type Bytes = Zeroizing<Vec<u8>>;
 
-const DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 1];
-const ENCRYPTED_DATA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 6];
-const X509: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 22, 1];
-/// Before the number of a kind of bag.
-const BAG: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 10, 1];
+const fn oid(text: &str) -> ObjectIdentifier {
+    ObjectIdentifier::new_unwrap(text)
+}
 
-/// The most encrypted parts: each takes time to derive a key for.
+const DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.1");
+const ENCRYPTED_DATA: ObjectIdentifier = oid("1.2.840.113549.1.7.6");
+const X509_CERTIFICATE: ObjectIdentifier = oid("1.2.840.113549.1.9.22.1");
+const KEY_BAG: ObjectIdentifier = oid("1.2.840.113549.1.12.10.1.1");
+const SHROUDED_KEY_BAG: ObjectIdentifier = oid("1.2.840.113549.1.12.10.1.2");
+const CERT_BAG: ObjectIdentifier = oid("1.2.840.113549.1.12.10.1.3");
+const SAFE_CONTENTS_BAG: ObjectIdentifier = oid("1.2.840.113549.1.12.10.1.6");
+
+/// The maximum number of encrypted parts: deriving a key for each takes time.
 const MAX_PARTS: usize = 16;
-/// The deepest nesting of bags.
+/// The maximum nesting of bags.
 const MAX_DEPTH: usize = 4;
 
 /// Why a file cannot be opened.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Error {
-    /// It is no PFX file, or not a whole one.
+    /// It is not a PFX file, or it is incomplete or altered.
     Damaged,
-    /// It is whole, and the password is not its own.
+    /// The file is undamaged and the password is wrong.
     WrongPassword,
-    /// It uses something that is not known here.
+    /// It uses this feature, which is not supported.
     Unsupported(&'static str),
 }
 
-/// What a file holds, DER.
+impl From<der::Error> for Error {
+    fn from(error: der::Error) -> Self {
+        match error.kind() {
+            // Old versions of Windows and Firefox wrote these lengths.
+            ErrorKind::IndefiniteLength => Error::Unsupported("encoding (BER)"),
+            _ => Error::Damaged,
+        }
+    }
+}
+
+/// What a file contains, as DER.
 #[derive(Default)]
 pub(super) struct Archive {
     pub(super) certificates: Vec<Vec<u8>>,
     /// Private keys, PKCS#8.
     pub(super) keys: Vec<Bytes>,
-    parts: usize,
+    encrypted_parts: usize,
 }
 
 impl Archive {
-    /// Opens a file with its password; an empty one is none.
+    /// Opens a file with its password. An empty password stands for none.
     pub(super) fn open(file: &[u8], password: &str) -> Result<Self, Error> {
-        let mut whole = Elements::new(file).enter(SEQUENCE)?;
-        whole.take(INTEGER)?;
-        let content = content(&mut whole, DATA)?.take(OCTETS)?;
-        let check = if whole.is_empty() {
-            None
-        } else {
-            Some(whole.enter(SEQUENCE)?)
-        };
+        let (file, _) = Pfx::from_der_partial(file)?;
+        if file.auth_safe.content_type != DATA {
+            return Err(Error::Unsupported("protection by certificate"));
+        }
+        let content = octets(file.auth_safe.content)?;
         let mut passwords = vec![Password::new(password)];
         if password.is_empty() {
             passwords.push(Password::absent());
         }
-        let Some(check) = check else {
+        let Some(mac) = file.mac_data else {
             return Archive::read(content, &passwords[0]);
         };
         for password in &passwords {
-            if password.verify(check, content)? {
-                // The password is the file's own: what does not open now is damaged.
+            if password.verify(&mac, content)? {
+                // The password is right, so content that does not decrypt is damaged.
                 return Archive::read(content, password).map_err(|error| match error {
                     Error::WrongPassword => Error::Damaged,
                     other => other,
                 });
             }
         }
-        // A password that opens the content and fails the check: the file was altered.
-        let opens = passwords
-            .iter()
-            .any(|password| Archive::read(content, password).is_ok_and(|file| file.parts > 0));
-        Err(if opens {
+        // A password that decrypts the content but does not match the integrity code: the file was altered.
+        let decrypts = passwords.iter().any(|password| {
+            Archive::read(content, password).is_ok_and(|archive| archive.encrypted_parts > 0)
+        });
+        Err(if decrypts {
             Error::Damaged
         } else {
             Error::WrongPassword
@@ -85,23 +102,17 @@ impl Archive {
 
     fn read(content: &[u8], password: &Password) -> Result<Self, Error> {
         let mut archive = Archive::default();
-        let mut parts = Elements::new(content).enter(SEQUENCE)?;
-        while !parts.is_empty() {
-            let mut part = parts.enter(SEQUENCE)?;
-            let name = part.take(OID)?;
-            let mut inner = part.enter(CONTEXT)?;
-            match name {
-                DATA => archive.bags(inner.take(OCTETS)?, password, 0)?,
+        for part in Vec::<ContentInfo<'_>>::from_der(content)? {
+            match part.content_type {
+                DATA => archive.add_bags(octets(part.content)?, password, 0)?,
                 ENCRYPTED_DATA => {
-                    let mut inner = inner.enter(SEQUENCE)?;
-                    inner.take(INTEGER)?;
-                    let mut encrypted = inner.enter(SEQUENCE)?;
-                    encrypted.take(OID)?;
-                    let algorithm = encrypted.enter(SEQUENCE)?;
-                    let data = encrypted.take(CONTEXT_OCTETS)?;
-                    let bags = archive.decrypt(password, algorithm, data)?;
+                    let data = part.content.decode_as::<EncryptedData<'_>>()?;
+                    let data = data.encrypted_content_info;
+                    let algorithm = data.content_encryption_algorithm;
+                    let encrypted = data.encrypted_content.as_bytes();
+                    let bags = archive.decrypt(password, &algorithm, encrypted)?;
                     archive
-                        .bags(&bags, password, 0)
+                        .add_bags(&bags, password, 0)
                         .map_err(|_| Error::WrongPassword)?;
                 }
                 _ => return Err(Error::Unsupported("protection by certificate")),
@@ -113,45 +124,43 @@ impl Archive {
     fn decrypt(
         &mut self,
         password: &Password,
-        algorithm: Elements<'_>,
+        algorithm: &AlgorithmIdentifier<'_>,
         data: &[u8],
     ) -> Result<Bytes, Error> {
-        self.parts += 1;
-        if self.parts > MAX_PARTS {
+        self.encrypted_parts += 1;
+        if self.encrypted_parts > MAX_PARTS {
             return Err(Error::Unsupported("number of encrypted parts"));
         }
         password.decrypt(algorithm, data)
     }
 
-    fn bags(&mut self, bags: &[u8], password: &Password, depth: usize) -> Result<(), Error> {
+    fn add_bags(&mut self, bags: &[u8], password: &Password, depth: usize) -> Result<(), Error> {
         if depth > MAX_DEPTH {
             return Err(Error::Damaged);
         }
-        let mut bags = Elements::new(bags).enter(SEQUENCE)?;
-        while !bags.is_empty() {
-            let mut bag = bags.enter(SEQUENCE)?;
-            let kind = bag.take(OID)?.strip_prefix(BAG);
-            let value = bag.take(CONTEXT)?;
-            let mut inner = Elements::new(value);
-            match kind {
-                Some([1]) => self.keys.push(Zeroizing::new(value.to_vec())),
-                Some([2]) => {
-                    let mut encrypted = inner.enter(SEQUENCE)?;
-                    let algorithm = encrypted.enter(SEQUENCE)?;
-                    let key = self.decrypt(password, algorithm, encrypted.take(OCTETS)?)?;
-                    let whole = Elements::new(&key).take(SEQUENCE);
-                    whole.map_err(|_| Error::WrongPassword)?;
+        for bag in Vec::<SafeBag<'_>>::from_der(bags)? {
+            match bag.id {
+                KEY_BAG => self.keys.push(Zeroizing::new(bag.value.to_der()?)),
+                SHROUDED_KEY_BAG => {
+                    let encrypted = bag.value.decode_as::<EncryptedPrivateKeyInfo<'_>>()?;
+                    let algorithm = encrypted.encryption_algorithm;
+                    let data = encrypted.encrypted_data.as_bytes();
+                    let key = self.decrypt(password, &algorithm, data)?;
+                    <&SequenceRef>::from_der(&key).map_err(|_| Error::WrongPassword)?;
                     self.keys.push(key);
                 }
-                Some([3]) => {
-                    let mut certificate = inner.enter(SEQUENCE)?;
-                    if certificate.take(OID)? == X509 {
-                        let der = certificate.enter(CONTEXT)?.take(OCTETS)?;
+                CERT_BAG => {
+                    let certificate = bag.value.decode_as::<CertBag<'_>>()?;
+                    if certificate.id == X509_CERTIFICATE {
+                        let der = octets(certificate.value)?;
                         self.certificates.push(der.to_vec());
                     }
                 }
-                Some([6]) => self.bags(value, password, depth + 1)?,
-                // Lists of revoked certificates, and secrets of other kinds.
+                SAFE_CONTENTS_BAG => {
+                    let bags = Zeroizing::new(bag.value.to_der()?);
+                    self.add_bags(&bags, password, depth + 1)?;
+                }
+                // Revocation lists and secrets of other kinds.
                 _ => {}
             }
         }
@@ -159,13 +168,8 @@ impl Archive {
     }
 }
 
-/// The content of a `ContentInfo`, which must be of that type.
-fn content<'a>(elements: &mut Elements<'a>, kind: &[u8]) -> Result<Elements<'a>, Error> {
-    let mut info = elements.enter(SEQUENCE)?;
-    if info.take(OID)? != kind {
-        return Err(Error::Unsupported("protection by certificate"));
-    }
-    info.enter(CONTEXT)
+fn octets(value: AnyRef<'_>) -> Result<&[u8], Error> {
+    Ok(value.decode_as::<&OctetStringRef>()?.as_bytes())
 }
 
 #[cfg(test)]

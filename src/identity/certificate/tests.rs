@@ -1,4 +1,4 @@
-//! Assertions held against the certificate's own key, from every form in which people have it.
+//! Assertions of certificates in every supported form, verified with the certificate's key.
 
 use super::*;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
@@ -13,13 +13,13 @@ const MODERN: &str = include_str!("fixtures/modern.pfx.base64");
 const LEGACY: &str = include_str!("fixtures/legacy.pfx.base64");
 const BARE: &str = include_str!("fixtures/bare.pfx.base64");
 const PASSWORD: &str = "canary-password";
-/// As openssl says it.
+/// As OpenSSL prints it.
 const SHA1: &str = "5A:F4:57:5D:60:18:6E:2B:01:93:3E:17:61:4B:16:35:4A:A7:97:7F";
 
-fn given(certificate: &str, key: &str, thumbprint: &str) -> Given {
+fn given(certificate: &str, key: &str, thumbprint: &str) -> CertificateParameters {
     let some = |text: &str| (!text.is_empty()).then(|| Secret::new(text));
     let thumbprint = (!thumbprint.is_empty()).then(|| Thumbprint::parse(thumbprint));
-    Given {
+    CertificateParameters {
         certificate: some(certificate),
         password: None,
         private_key: some(key),
@@ -28,8 +28,8 @@ fn given(certificate: &str, key: &str, thumbprint: &str) -> Given {
     }
 }
 
-fn with_password(certificate: &str, password: &str) -> Given {
-    Given {
+fn with_password(certificate: &str, password: &str) -> CertificateParameters {
+    CertificateParameters {
         password: Some(Secret::new(password)),
         ..given(certificate, "", "")
     }
@@ -40,7 +40,7 @@ fn sha256_thumbprint() -> String {
     sha256(&read.certificates[0])
 }
 
-fn signed(given: Given) -> Result<String, Failure> {
+fn signed(given: CertificateParameters) -> Result<String, Failure> {
     let certificate = Certificate::new(given).map_err(|mut faults| faults.remove(0))?;
     let endpoint = Url::parse("https://login.test/t/oauth2/v2.0/token").expect("an address");
     let now = "2026-01-14T12:00:00Z".parse().expect("a time");
@@ -56,7 +56,7 @@ fn part(assertion: &str, n: usize) -> Value {
 
 fn verify(assertion: &str, algorithm: Algorithm) {
     let file = key_file::read(&Secret::new(KEY), None, "").expect("a key");
-    let key = file.keys[0].open("").expect("a key");
+    let key = key_file::key_pair(&file.keys[0], "").expect("a key");
     let (message, signature) = assertion.rsplit_once('.').expect("three parts");
     let signature = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
     let public = key.public().as_ref();
@@ -70,7 +70,7 @@ fn verify(assertion: &str, algorithm: Algorithm) {
 }
 
 #[test]
-fn the_assertion_says_who_asks_whom_and_when() {
+fn assertion_has_the_documented_claims_and_header() {
     let assertion = signed(given(CERT, KEY, "")).expect("an assertion");
     verify(&assertion, Algorithm::Rs256);
     let mut claims = part(&assertion, 1);
@@ -91,8 +91,8 @@ fn the_assertion_says_who_asks_whom_and_when() {
 }
 
 #[test]
-fn ps256_is_signed_on_request() {
-    let ps256 = Given {
+fn ps256_algorithm_signs_with_pss() {
+    let ps256 = CertificateParameters {
         algorithm: Algorithm::named(" ps256 ").expect("known"),
         ..given(CERT, KEY, "")
     };
@@ -103,7 +103,7 @@ fn ps256_is_signed_on_request() {
 }
 
 #[test]
-fn every_form_of_a_certificate_signs() {
+fn certificate_in_every_supported_form_signs() {
     let both = format!("{CERT}\n{KEY}");
     let chain = format!("{OTHER}{CERT}");
     let one_line = KEY.replace('\n', " ");
@@ -133,66 +133,66 @@ fn every_form_of_a_certificate_signs() {
     assert!(part(&assertion, 0).get("x5t").is_none());
 }
 
-/// Refused at that place in those words, with advice and without a quote.
-fn refused(given: Given, at: &str, words: &str) {
-    let failure = signed(given).expect_err(words);
+/// Asserts a failure at this place with this message, with advice and without a secret.
+fn assert_refused(given: CertificateParameters, at: &str, message: &str) {
+    let failure = signed(given).expect_err(message);
     assert_eq!(failure.kind(), ErrorKind::InvalidInput);
     let place = format!("/connection/{at}");
-    assert_eq!(failure.place(), Some(place.as_str()), "{words}");
-    assert!(failure.message().contains(words), "{failure}");
-    assert!(failure.assistance().is_some(), "{words}");
+    assert_eq!(failure.place(), Some(place.as_str()), "{message}");
+    assert!(failure.message().contains(message), "{failure}");
+    assert!(failure.assistance().is_some(), "{message}");
     assert!(!failure.to_string().contains("canary"), "{failure}");
 }
 
 #[test]
-fn what_cannot_sign_is_refused_in_words() {
+fn unusable_certificate_or_key_is_refused_with_its_reason() {
     let wrong = SHA1.replace("5A", "5B");
     let garbled = "-----BEGIN PRIVATE KEY-----\ncanary!\n-----END PRIVATE KEY-----";
-    let key = |key: &str, words| refused(given("", key, SHA1), "private_key", words);
+    let key = |key: &str, message| assert_refused(given("", key, SHA1), "private_key", message);
     key(ENCRYPTED, "is encrypted");
     key(EC, "is not an RSA key");
-    key(garbled, "is not whole PEM text");
+    key(garbled, "is incomplete, or is not Base64");
     key("canary", "neither PEM text nor a PFX");
-    refused(
+    assert_refused(
         given(OTHER, KEY, ""),
         "certificate",
         "do not belong together",
     );
     let mismatched = given(CERT, KEY, &wrong);
-    refused(
+    assert_refused(
         mismatched,
         "certificate_thumbprint",
-        "not that of the certificate",
+        "does not match the certificate",
     );
     for locked in [with_password(MODERN, "canary"), given(MODERN, "", "")] {
-        refused(locked, "certificate_password", "does not open");
+        assert_refused(locked, "certificate_password", "does not open");
     }
-    refused(given("Y2FuYXJ5", "", ""), "certificate", "cannot be read");
+    assert_refused(given("Y2FuYXJ5", "", ""), "certificate", "is damaged");
 }
 
 #[test]
-fn halves_are_refused_with_the_other_half() {
+fn incomplete_parameters_name_the_missing_one() {
     let thumbprint = given("", "", SHA1);
-    refused(
+    assert_refused(
         thumbprint,
         "certificate_thumbprint",
         "private key of the certificate is missing",
     );
-    refused(
+    assert_refused(
         given("", KEY, ""),
         "private_key",
         "thumbprint of the key's certificate is missing",
     );
-    refused(
+    assert_refused(
         given(CERT, "", ""),
         "certificate",
         "private key of the certificate is missing",
     );
-    refused(given(KEY, "", ""), "certificate", "but no certificate");
+    assert_refused(given(KEY, "", ""), "certificate", "but no certificate");
 }
 
 #[test]
-fn thumbprints_are_read_as_people_copy_them() {
+fn thumbprint_with_separators_parses() {
     let plain = SHA1.replace(':', "");
     let spaced = SHA1.replace(':', " ").to_lowercase();
     let marked = format!("\u{200e}{plain} ");
@@ -206,7 +206,7 @@ fn thumbprints_are_read_as_people_copy_them() {
 }
 
 #[test]
-fn nothing_of_a_certificate_is_shown() {
+fn debug_output_contains_no_secret() {
     let certificate = Certificate::new(with_password(MODERN, PASSWORD)).expect("a certificate");
     let shown = format!("{certificate:?}");
     assert!(

@@ -1,17 +1,16 @@
-//! Cuts the compiled-in manifests into what one request needs, so that a start does not read all of
-//! them: their names, what stands beside the commands, and each command by itself.
+//! Splits the built-in manifests into names, a head and single commands, so that a run parses only
+//! the command that it needs.
 //!
-//! It judges nothing: whether a manifest is right is a test's business. A file that is no manifest
-//! at all stops the build with its name.
+//! Does not validate manifests: a test does that. A file that is not JSON stops the build.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::Value;
 
-/// Writes `<id>.rs` for every file of `manifests/`: an expression of the type `Compiled`.
+/// Writes `<id>.rs` for every file of `manifests/`: an expression of type `Compiled`.
 ///
-/// Errors: a file that cannot be read, or is not JSON.
+/// Errors: the file that cannot be read or is not JSON.
 pub(crate) fn prepare(root: &Path, out: &Path) -> Result<(), String> {
     let folder = root.join("manifests");
     println!("cargo::rerun-if-changed=manifests");
@@ -34,22 +33,22 @@ fn expression(file: &str, text: &str, mut manifest: Value) -> String {
     let commands = manifest["commands"].take();
     manifest["commands"] = Value::Array(Vec::new());
     let id = manifest["id"].as_str().unwrap_or_default().to_owned();
-    let mut cut = String::new();
+    let mut split = String::new();
     for command in commands.as_array().into_iter().flatten() {
-        let further = command["aliases"].as_array().into_iter().flatten();
+        let aliases = command["aliases"].as_array().into_iter().flatten();
         let names = [&command["id"], &command["title"]]
             .into_iter()
-            .chain(further);
+            .chain(aliases);
         let names: Vec<&str> = names.filter_map(Value::as_str).collect();
         // Writing to a String cannot fail.
         let _ = write!(
-            cut,
+            split,
             "CompiledCommand {{ names: &{names:?}, text: {:?} }},",
             command.to_string()
         );
     }
     format!(
-        "Compiled {{ file: {:?}, id: {id:?}, text: {text:?}, head: {:?}, commands: &[{cut}] }}",
+        "Compiled {{ file: {:?}, id: {id:?}, text: {text:?}, head: {:?}, commands: &[{split}] }}",
         format!("manifests/{file}"),
         manifest.to_string(),
     )
