@@ -64,13 +64,13 @@ impl CoverageBuilder {
     }
 
     /// A page of `received` records, of which `kept` are delivered and `repeated` were before.
-    pub fn add_page(&mut self, received: usize, (kept, repeated): (usize, usize)) {
+    pub fn add_page(&mut self, received: usize, kept: usize, repeated: usize) {
         self.window.pages += 1;
-        self.add_page_records(received, (kept, repeated));
+        self.add_page_records(received, kept, repeated);
     }
 
     /// The same for records whose pages were counted by [`CoverageBuilder::listing`].
-    pub fn add_page_records(&mut self, received: usize, (kept, repeated): (usize, usize)) {
+    pub fn add_page_records(&mut self, received: usize, kept: usize, repeated: usize) {
         let counts = [received, kept, repeated].map(|n| u64::try_from(n).unwrap_or(u64::MAX));
         let [received, kept, repeated] = counts;
         let window = &mut self.window;
@@ -124,12 +124,12 @@ impl CoverageBuilder {
     }
 
     /// A span whose content the service has deleted.
-    pub fn add_expired_span(&mut self, from: String, to: String) {
+    pub fn add_expired_span(&mut self, span: &TimeWindow) {
         self.gaps.push(Gap {
             scope: self.window.scope.clone(),
             id: None,
-            from: Some(from),
-            to: Some(to),
+            from: Some(rfc3339(span.start)),
+            to: Some(rfc3339(span.end)),
             cause: "older_than_7_days".to_owned(),
             code: None,
             lost: true,
@@ -137,21 +137,16 @@ impl CoverageBuilder {
     }
 
     /// A span that was not read.
-    pub fn add_interrupted_span(
-        &mut self,
-        (from, to): (String, String),
-        code: Option<&str>,
-        lost: bool,
-    ) {
-        self.add_interruption(Some(to), code, lost);
+    pub fn add_interrupted_span(&mut self, span: &TimeWindow, code: Option<&str>, lost: bool) {
+        self.add_interruption(Some(rfc3339(span.end)), code, lost);
         if let Some(gap) = self.gaps.last_mut() {
-            gap.from = Some(from);
+            gap.from = Some(rfc3339(span.start));
         }
     }
 
     /// A span with content that failed before and is not listed any more. It is requested again.
-    pub fn add_unlisted_span(&mut self, from: String, to: String) {
-        self.add_interrupted_span((from, to), None, false);
+    pub fn add_unlisted_span(&mut self, span: &TimeWindow) {
+        self.add_interrupted_span(span, None, false);
         if let Some(gap) = self.gaps.last_mut() {
             "missing".clone_into(&mut gap.cause);
         }
@@ -225,8 +220,11 @@ mod tests {
         coverage.add_missing_blob("b", GapCause::Missing, Some("AF20050"));
         coverage.add_missing_blob("c", GapCause::Failed { again: true }, None);
         coverage.add_missing_blob("d", GapCause::Failed { again: false }, None);
-        let [from, to] = ["2026-09-20T12:00:00Z", "2026-09-21T00:00:00Z"].map(str::to_owned);
-        coverage.add_interrupted_span((from, to), None, false);
+        let second_half = TimeWindow {
+            start: at("2026-09-20T12:00:00Z"),
+            ..window
+        };
+        coverage.add_interrupted_span(&second_half, None, false);
         let coverage = coverage.close();
         let window = &coverage.windows[0];
         assert!(window.balances() && !coverage.complete);
@@ -247,8 +245,8 @@ mod tests {
             end: at("2026-09-21"),
         };
         let mut coverage = CoverageBuilder::new("alerts", &window);
-        coverage.add_page(5, (5, 0));
-        coverage.add_page(5, (1, 1));
+        coverage.add_page(5, 5, 0);
+        coverage.add_page(5, 1, 1);
         coverage.set_limited();
         assert!(coverage.clone().close().complete);
         coverage.add_interruption(None, Some("x"), false);

@@ -128,7 +128,7 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
     let filter = input.filter()?;
     if let Some(tenant) = call.connection.tenant_guid() {
         // A state of another request is rejected before anything is sent.
-        begin(call, (tenant, call.now))?;
+        begin(call, tenant, call.now)?;
     }
     let tenant = feed::sign_in(call).await?;
     let mut subscription_warnings = Vec::new();
@@ -137,7 +137,7 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
         (types, subscription_warnings) = subscriptions::enabled(call).await?;
     }
     let now = feed::time(call).await?;
-    let (mut state, mut warnings) = begin(call, (&tenant, now))?;
+    let (mut state, mut warnings) = begin(call, &tenant, now)?;
     warnings.extend(clocks_differ(call));
     warnings.extend(subscription_warnings);
     let mut known = HashSet::new();
@@ -186,7 +186,8 @@ fn scope(call: &Call<'_>, tenant: &str) -> String {
 /// Reads the state of an earlier run.
 fn begin(
     call: &Call<'_>,
-    (tenant, now): (&str, DateTime<Utc>),
+    tenant: &str,
+    now: DateTime<Utc>,
 ) -> Result<(FeedState, Vec<Warning>), Failure> {
     let (mut read, mut warnings) = (FeedState::default(), Vec::new());
     match resume(call, &[scope(call, tenant)])? {

@@ -119,14 +119,14 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     let filter = input.filter()?;
     // Faults are reported before anything is sent.
     let tenant = call.connection.tenant_guid();
-    let early = tenant.map(|tenant| begin(call, &input, (tenant, call.now)));
+    let early = tenant.map(|tenant| begin(call, &input, tenant, call.now));
     if !early.transpose()?.is_some_and(|begun| begun.resumes) {
         let fault = input.window(call.now, call.state.is_none() || tenant.is_some());
         fault.map_err(|fault| Failure::join(vec![fault.again()]).unwrap_or(fault))?;
     }
     let tenant = feed::sign_in(call).await?;
     let now = feed::time(call).await?;
-    let begun = begin(call, &input, (&tenant, now))?;
+    let begun = begin(call, &input, &tenant, now)?;
     let (content_type, state) = (input.content_type, begun.state);
     let plan = ReadPlan {
         content_type,
@@ -159,7 +159,7 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
         }],
     };
     let state = continues.then(|| State::new(begun.scope, members.pack()));
-    reply(report, (state, warnings))
+    reply(report, state, warnings)
 }
 
 /// The bounds of one checkpoint if this number of content types share a state.
@@ -184,7 +184,8 @@ struct Begun {
 fn begin(
     call: &Call<'_>,
     input: &List,
-    (tenant, now): (&str, DateTime<Utc>),
+    tenant: &str,
+    now: DateTime<Utc>,
 ) -> Result<Begun, Failure> {
     let is_rolling = call.overlap.is_some() && input.start_time.is_none();
     let scopes = input.scopes(call, tenant)?;
@@ -228,17 +229,18 @@ fn begin(
 
 /// Errors: nothing was delivered, for another cause than age.
 fn reply(
-    part: ReadReport,
-    (state, warnings): (Option<State>, Vec<Warning>),
+    report: ReadReport,
+    state: Option<State>,
+    warnings: Vec<Warning>,
 ) -> Result<Reply, Failure> {
-    let is_fruitless = part.is_fruitless();
-    let fault = match part.faults.report() {
+    let is_fruitless = report.is_fruitless();
+    let fault = match report.faults.report() {
         Some(fault) if is_fruitless => return Err(fault),
         fault => fault,
     };
-    let coverage = part.coverage;
-    let mut reply = Reply::of(document(part.text)?);
-    reply.more = part.more;
+    let coverage = report.coverage;
+    let mut reply = Reply::of(document(report.text)?);
+    reply.more = report.more;
     reply.state = state;
     reply.records = coverage.windows.iter().map(|window| window.records).sum();
     reply.coverage = Some(coverage);

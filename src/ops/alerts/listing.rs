@@ -368,7 +368,7 @@ impl<'a> Listing<'a> {
             usize::try_from(left).map_or(new, |n| n.min(new))
         });
         if let Some(coverage) = &mut self.coverage {
-            coverage.add_page_records(received, (wanted, received - new));
+            coverage.add_page_records(received, wanted, received - new);
         }
         for (known, record) in rows.into_iter().take(wanted) {
             self.settle(&known, &record);
@@ -415,7 +415,11 @@ impl<'a> Listing<'a> {
              not be followed."
         );
         if let Some(coverage) = &mut self.coverage {
-            coverage.add_interrupted_span((at.clone(), at), failure.vendor_code(), true);
+            let instant = TimeWindow {
+                start: span.from,
+                end: span.from,
+            };
+            coverage.add_interrupted_span(&instant, failure.vendor_code(), true);
         }
         let failure = failure
             .cause(cause)
@@ -492,8 +496,8 @@ impl<'a> Listing<'a> {
         let (start, end) = self.round.rest();
         if let Some(coverage) = &mut self.coverage {
             let start = start.trunc_subsecs(0);
-            let span = (rfc3339(start), rfc3339(end.unwrap_or(start)));
-            coverage.add_interrupted_span(span, failure.vendor_code(), false);
+            let end = end.unwrap_or(start);
+            coverage.add_interrupted_span(&TimeWindow { start, end }, failure.vendor_code(), false);
         }
         Ok(ListingEnd::Broken(failure))
     }

@@ -244,7 +244,7 @@ impl<'a> Parts<'a> {
         }
         self.next = until;
         let count = self.rows.len() - before;
-        self.coverage.add_page(count, (count, 0));
+        self.coverage.add_page(count, count, 0);
     }
 
     /// The time of a record. Records are spread evenly over the window.
@@ -267,8 +267,11 @@ impl<'a> Parts<'a> {
     fn close(mut self, incomplete: Option<Failure>, keeps_state: bool) -> Result<Reply, Failure> {
         let is_incomplete = self.is_incomplete();
         if incomplete.is_some() {
-            let span = (rfc3339(self.time(self.next)), rfc3339(self.window.end));
-            self.coverage.add_interrupted_span(span, None, false);
+            let span = TimeWindow {
+                start: self.time(self.next),
+                end: self.window.end,
+            };
+            self.coverage.add_interrupted_span(&span, None, false);
         } else if is_incomplete {
             self.coverage.set_limited();
         }

@@ -6,13 +6,11 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
 use url::Url;
 
-use super::{ContentReader, ReadEnd, SLOTS, Slots};
+use super::{ContentReader, Downloads, ReadEnd, SLOTS};
 use crate::microsoft::TimeWindow;
 use crate::microsoft::coverage::GapCause;
-use crate::microsoft::feed::Feed;
 use crate::microsoft::feed::content::{Blob, Kept};
 use crate::microsoft::feed::error::{Absence, absence};
-use crate::microsoft::feed::filter::Filter;
 use crate::net::memory::is_memory;
 use crate::net::retry::{Repeat, is_passing};
 use crate::ops::resume::fingerprint::Fingerprint;
@@ -120,9 +118,9 @@ impl ContentReader<'_> {
     /// added to `deferred`. A download that was started is always finished.
     pub(super) async fn download(
         &mut self,
-        feed: &Feed<'_>,
-        (tasks, deferred): (Vec<Task>, &mut Deferred),
-        (filter, slots): (&Filter, &Slots),
+        tasks: Vec<Task>,
+        deferred: &mut Deferred,
+        downloads: &Downloads<'_>,
     ) -> ReadEnd {
         let all = tasks.len();
         let stop = AtomicBool::new(false);
@@ -130,9 +128,8 @@ impl ContentReader<'_> {
             .into_iter()
             .take_while(|_| !stop.load(Ordering::Relaxed));
         let ahead = self.ahead();
-        let how = (filter, Repeat::Never);
         let mut outcomes = stream::iter(tasks)
-            .map(|task| execute(feed, task, how, slots))
+            .map(|task| execute(downloads, task, Repeat::Never))
             .buffered(ahead);
         let (mut end, mut taken) = (ReadEnd::Done, 0);
         while let Some(outcome) = outcomes.next().await {
@@ -160,22 +157,20 @@ impl ContentReader<'_> {
     pub(super) async fn again(
         &mut self,
         mut deferred: Deferred,
-        (mut end, filter, slots): (ReadEnd, &Filter, &Slots),
+        mut end: ReadEnd,
+        downloads: &Downloads<'_>,
     ) -> ReadEnd {
-        let call = self.call;
-        let feed = Feed::new(call.http, call.tokens, call.connection);
-        if call.http.memory().is_exhausted() {
-            deferred = self.alone((&feed, filter, slots), deferred).await;
+        if self.call.http.memory().is_exhausted() {
+            deferred = self.alone(deferred, downloads).await;
         }
         let ahead = self.ahead();
         let stop = AtomicBool::new(!matches!(end, ReadEnd::Done));
-        let how = (filter, Repeat::Safe);
         let mut deferred = deferred.into_iter();
         let mut outcomes = stream::iter(std::iter::from_fn(|| {
             let is_over = stop.load(Ordering::Relaxed);
             (!is_over).then(|| deferred.next()).flatten()
         }))
-        .map(|(blob, url, _)| execute(&feed, Task::Fetch(blob, url), how, slots))
+        .map(|(blob, url, _)| execute(downloads, Task::Fetch(blob, url), Repeat::Safe))
         .buffered(ahead);
         while let Some(outcome) = outcomes.next().await {
             match self.take(outcome, None) {
@@ -196,11 +191,7 @@ impl ContentReader<'_> {
 
     /// If nothing was delivered because parallel downloads used up the memory, the first blob is
     /// downloaded alone. If the memory is not enough for it alone, it is lost.
-    async fn alone(
-        &mut self,
-        (feed, filter, slots): (&Feed<'_>, &Filter, &Slots),
-        mut deferred: Deferred,
-    ) -> Deferred {
+    async fn alone(&mut self, mut deferred: Deferred, downloads: &Downloads<'_>) -> Deferred {
         let first = deferred
             .iter()
             .position(|(_, _, failure)| is_memory(failure));
@@ -209,8 +200,7 @@ impl ContentReader<'_> {
         };
         let (blob, url, _) = deferred.remove(first);
         self.call.http.memory().retry();
-        let how = (filter, Repeat::Never);
-        let outcome = execute(feed, Task::Fetch(blob, url), how, slots).await;
+        let outcome = execute(downloads, Task::Fetch(blob, url), Repeat::Never).await;
         match outcome {
             Outcome::Received(blob, _, Err(failure)) if is_memory(&failure) => {
                 self.lose(&blob, GapCause::Failed { again: false }, failure);
@@ -264,10 +254,10 @@ impl ContentReader<'_> {
                 self.lose(&blob, why, failure);
                 None
             }
-            FailureClass::Temporary(failure) => self.fail(blob, (url, deferred), failure),
+            FailureClass::Temporary(failure) => self.fail(blob, url.zip(deferred), failure),
             FailureClass::NoMemory(failure) => {
                 // It stays unsettled: the next run requests it again.
-                if let (Some(url), Some(deferred)) = (url, deferred) {
+                if let Some((url, deferred)) = url.zip(deferred) {
                     deferred.push((blob, url, failure));
                 }
                 None
@@ -288,7 +278,7 @@ impl ContentReader<'_> {
     fn fail(
         &mut self,
         blob: Blob,
-        (url, deferred): (Option<Url>, Option<&mut Deferred>),
+        again: Option<(Url, &mut Deferred)>,
         failure: Failure,
     ) -> Option<Failure> {
         let is_refusal = matches!(failure.kind(), ErrorKind::AuthFailed | ErrorKind::Forbidden);
@@ -299,7 +289,7 @@ impl ContentReader<'_> {
             }
         } else if !self.has_time_for(&failure) {
             return Some(failure);
-        } else if let (Some(url), Some(deferred)) = (url, deferred) {
+        } else if let Some((url, deferred)) = again {
             deferred.push((blob, url, failure));
             return None;
         }
@@ -331,19 +321,12 @@ fn unusable(message: &str) -> Failure {
     Failure::new(ErrorKind::BadResponse, message).with_detail(Detail::Permanent)
 }
 
-async fn execute(
-    feed: &Feed<'_>,
-    task: Task,
-    (filter, repeat): (&Filter, Repeat),
-    slots: &Slots,
-) -> Outcome {
+async fn execute(downloads: &Downloads<'_>, task: Task, repeat: Repeat) -> Outcome {
     match task {
         Task::Skip => Outcome::Skipped,
         Task::Refuse(blob, failure) => Outcome::Refused(blob, failure),
         Task::Fetch(blob, url) => {
-            // Slots are never closed, so one is always free in the end.
-            let _slot = slots.all.acquire().await;
-            let kept = feed.blob(url.clone(), filter, repeat).await;
+            let kept = downloads.get(url.clone(), repeat).await;
             Outcome::Received(blob, url, kept)
         }
     }

@@ -21,6 +21,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use futures_util::future::join;
 use tokio::sync::Semaphore;
+use url::Url;
 
 use crate::microsoft::coverage::{Counted, CoverageBuilder};
 use crate::microsoft::feed::Feed;
@@ -28,6 +29,7 @@ use crate::microsoft::feed::content::Kept;
 use crate::microsoft::feed::filter::{Filter, Wanted};
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::memory::is_memory;
+use crate::net::retry::Repeat;
 use crate::net::{Held, Links};
 use crate::ops::resume::checkpoint::{Bounds, Checkpoint, Progress};
 use crate::ops::resume::fingerprint::Fingerprint;
@@ -36,7 +38,6 @@ use crate::ops::resume::state::scope_of;
 use crate::ops::resume::time::service_time;
 use crate::ops::{Call, subscriptions};
 use crate::protocol::{Failure, Warning};
-use crate::when::rfc3339;
 
 pub(in crate::ops) use outcome::{Faults, ReadOutcome, ReadReport, changed_records, document};
 
@@ -122,20 +123,21 @@ impl RecordFilter {
 
 /// Carries out the plan.
 pub(in crate::ops) async fn read(call: &Call<'_>, plan: ReadPlan, filter: &Filter) -> ReadOutcome {
-    let slots = Slots {
-        all: Semaphore::new(SLOTS),
-        retries: Semaphore::new(SLOTS / 4),
-    };
+    let downloads = Downloads::new(call, filter);
     let content_type = plan.content_type;
     let mut reader = ContentReader::new(call, plan);
     let due = reader.due_retries();
     let new = async {
-        let end = reader.read_new(filter, &slots).await;
-        slots.retries.add_permits(SLOTS - SLOTS / 4);
+        let end = reader.read_new(&downloads).await;
+        downloads.give_all_to_retries();
         end
     };
-    let queue = retry::Queue { call, content_type };
-    let (end, retried) = join(new, queue.attempt(due, filter, &slots)).await;
+    let queue = retry::Queue {
+        downloads: &downloads,
+        links: &call.connection.cloud.management,
+        content_type,
+    };
+    let (end, retried) = join(new, queue.attempt(due)).await;
     let end = reader.take_retries(retried, end);
     ReadOutcome::new(reader, end)
 }
@@ -147,11 +149,35 @@ pub(in crate::ops) fn skip(call: &Call<'_>, plan: ReadPlan, end: ReadEnd) -> Rea
     ReadOutcome::new(reader, end)
 }
 
-/// Limits the downloads at the same time.
-struct Slots {
-    all: Semaphore,
+/// Downloads blobs and selects their records, a limited number at the same time.
+struct Downloads<'a> {
+    feed: Feed<'a>,
+    filter: &'a Filter,
+    slots: Semaphore,
     /// The slots that the retry queue can use.
-    retries: Semaphore,
+    retry_slots: Semaphore,
+}
+
+impl<'a> Downloads<'a> {
+    fn new(call: &Call<'a>, filter: &'a Filter) -> Self {
+        Downloads {
+            feed: Feed::new(call.http, call.tokens, call.connection),
+            filter,
+            slots: Semaphore::new(SLOTS),
+            retry_slots: Semaphore::new(SLOTS / 4),
+        }
+    }
+
+    /// No new content is waiting any more.
+    fn give_all_to_retries(&self) {
+        self.retry_slots.add_permits(SLOTS - SLOTS / 4);
+    }
+
+    async fn get(&self, url: Url, repeat: Repeat) -> Result<Kept, Failure> {
+        // The semaphore is never closed.
+        let _slot = self.slots.acquire().await;
+        self.feed.blob(url, self.filter, repeat).await
+    }
 }
 
 /// What was delivered.
@@ -197,7 +223,7 @@ impl<'a> ContentReader<'a> {
         let mut lost =
             CoverageBuilder::new(plan.content_type.name(), &TimeWindow { start: end, end });
         if let Some(span) = lost_span {
-            lost.add_expired_span(rfc3339(span.start), rfc3339(span.end));
+            lost.add_expired_span(&span);
         }
         let mut warnings = Vec::new();
         if progress.is_ahead() {
@@ -229,14 +255,14 @@ impl<'a> ContentReader<'a> {
     }
 
     /// Lists the windows and downloads what is new.
-    async fn read_new(&mut self, filter: &Filter, slots: &Slots) -> ReadEnd {
+    async fn read_new(&mut self, downloads: &Downloads<'_>) -> ReadEnd {
         for window in self.progress.windows() {
             self.coverage
                 .push(CoverageBuilder::new(self.content_type.name(), &window));
             self.progress.window(&window);
             self.last_listed = window.start;
             let mut deferred = blobs::Deferred::new();
-            let end = self.pages((&window, &mut deferred), filter, slots).await;
+            let end = self.pages(&window, &mut deferred, downloads).await;
             let end = end.unwrap_or_else(|failure| {
                 if is_memory(&failure) {
                     ReadEnd::Limited
@@ -248,7 +274,7 @@ impl<'a> ContentReader<'a> {
             if matches!(end, ReadEnd::Limited | ReadEnd::Broken(_)) {
                 self.progress.cut();
             }
-            let end = self.again(deferred, (end, filter, slots)).await;
+            let end = self.again(deferred, end, downloads).await;
             if !matches!(end, ReadEnd::Done) {
                 // The later windows were not listed.
                 if is_listed && window.end < self.progress.until() && !matches!(end, ReadEnd::Full)
@@ -264,28 +290,24 @@ impl<'a> ContentReader<'a> {
     /// Reads page after page. Errors: a page could not be fetched, or its link is not allowed.
     async fn pages(
         &mut self,
-        (window, deferred): (&TimeWindow, &mut blobs::Deferred),
-        filter: &Filter,
-        slots: &Slots,
+        window: &TimeWindow,
+        deferred: &mut blobs::Deferred,
+        downloads: &Downloads<'_>,
     ) -> Result<ReadEnd, Failure> {
-        let call = self.call;
-        let feed = Feed::new(call.http, call.tokens, call.connection);
+        let feed = &downloads.feed;
         let first = feed.content_url(self.content_type, window).await?;
         self.links.visited(&first);
         let mut page = feed.content(first).await?;
         loop {
             self.window_coverage().add_listing_page();
             let tasks = self.list(page.blobs, window);
-            let end = self
-                .download(&feed, (tasks, deferred), (filter, slots))
-                .await;
-            let end = match end {
+            let end = match self.download(tasks, deferred, downloads).await {
                 ReadEnd::Done if page.next.is_some() && self.is_limited() => ReadEnd::Limited,
                 end => end,
             };
             if matches!(end, ReadEnd::Limited | ReadEnd::Full) {
                 // A failure shortens the look ahead, and not what was delivered.
-                let _ = self.look_ahead(&feed, page.next, window).await;
+                let _ = self.look_ahead(feed, page.next, window).await;
                 return Ok(end);
             }
             let (ReadEnd::Done, Some(link)) = (&end, page.next) else {
@@ -303,17 +325,18 @@ impl<'a> ContentReader<'a> {
         mut next: Option<String>,
         window: &TimeWindow,
     ) -> Result<(), Failure> {
-        let Some(watermark) = self.progress.look_ahead() else {
+        if !self.progress.look_ahead() {
             return Ok(());
-        };
-        while !self.progress.is_ahead_of(watermark, next.is_none())
+        }
+        while !self.progress.has_looked_ahead(next.is_none())
             && let Some(link) = next.take()
         {
             let page = feed.content(self.links.follow(&link)?).await?;
             self.window_coverage().add_listing_page();
             for blob in page.blobs {
-                let listed = (blobs::fingerprint(&blob), self.available(&blob, window));
-                self.progress.list_ahead(listed, blob.name(), watermark);
+                let available = self.available(&blob, window);
+                let known = blobs::fingerprint(&blob);
+                self.progress.list_ahead(known, available, blob.name());
             }
             next = page.next;
         }

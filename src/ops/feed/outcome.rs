@@ -87,7 +87,6 @@ impl ReadOutcome {
         let (until, bounds) = (self.progress.until(), self.progress.bounds());
         let first = self.progress.windows().first().copied();
         let closed = self.progress.close(fingerprints);
-        let is_rolling = closed.checkpoint.end.is_none();
         let span = TimeWindow {
             start: closed.checkpoint.watermark.min(until),
             end: until,
@@ -102,7 +101,7 @@ impl ReadOutcome {
                 .push(CoverageBuilder::new(self.content_type.name(), &window));
         }
         let (is_dead_end, may_continue) = match self.coverage.last_mut() {
-            Some(last) => close_window(last, (&self.end, is_rolling), (&closed, &span)),
+            Some(last) => close_window(last, &self.end, &closed, &span),
             None => (false, true),
         };
         let more = closed.more && may_continue;
@@ -150,14 +149,15 @@ impl ReadOutcome {
 /// same request would end there again, and whether a run can continue now.
 fn close_window(
     last: &mut CoverageBuilder,
-    (end, is_rolling): (&ReadEnd, bool),
-    (closed, span): (&Closed, &TimeWindow),
+    end: &ReadEnd,
+    closed: &Closed,
+    span: &TimeWindow,
 ) -> (bool, bool) {
     for name in &closed.dropped {
         last.add_missing_blob(name, GapCause::Failed { again: false }, None);
     }
     if let Some(skipped) = &closed.skipped {
-        last.add_interrupted_span(named(skipped), None, true);
+        last.add_interrupted_span(skipped, None, true);
     }
     match end {
         ReadEnd::Done | ReadEnd::Full => (false, true),
@@ -166,21 +166,17 @@ fn close_window(
             (false, true)
         }
         ReadEnd::Broken(failure) => {
-            let is_dead_end = !is_rolling
+            let is_dead_end = closed.checkpoint.end.is_some()
                 && failure.kind() == ErrorKind::BadResponse
                 && failure.detail() == Some(Detail::Permanent);
             if closed.is_open && span.start < span.end {
-                last.add_interrupted_span(named(span), failure.vendor_code(), is_dead_end);
+                last.add_interrupted_span(span, failure.vendor_code(), is_dead_end);
             } else if closed.is_open {
                 last.add_interruption(None, failure.vendor_code(), is_dead_end);
             }
             (is_dead_end, failure.kind().retryable())
         }
     }
-}
-
-fn named(span: &TimeWindow) -> (String, String) {
-    (rfc3339(span.start), rfc3339(span.end))
 }
 
 impl ReadReport {

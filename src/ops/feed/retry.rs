@@ -5,25 +5,24 @@
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use futures_util::{StreamExt, stream};
+use url::Url;
 
 use super::blobs::{FailureClass, classify, fingerprint};
-use super::{ContentReader, ReadEnd, SLOTS, Slots};
+use super::{ContentReader, Downloads, ReadEnd, SLOTS};
 use crate::microsoft::coverage::{CoverageBuilder, GapCause};
-use crate::microsoft::feed::Feed;
 use crate::microsoft::feed::content::{Blob, Kept};
-use crate::microsoft::feed::filter::Filter;
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::Links;
 use crate::net::retry::Repeat;
-use crate::ops::Call;
 use crate::ops::resume::checkpoint::RetryQueue;
 use crate::ops::resume::fingerprint::Fingerprint;
 use crate::protocol::{ErrorKind, Failure};
-use crate::when::rfc3339;
 
 /// Fetches the blobs of the retry queue.
 pub(super) struct Queue<'a> {
-    pub(super) call: &'a Call<'a>,
+    pub(super) downloads: &'a Downloads<'a>,
+    /// The service that links must lead to.
+    pub(super) links: &'a Url,
     pub(super) content_type: ContentType,
 }
 
@@ -39,12 +38,7 @@ pub(super) struct Second {
 }
 
 impl Queue<'_> {
-    pub(super) async fn attempt(
-        &self,
-        due: RetryQueue,
-        filter: &Filter,
-        slots: &Slots,
-    ) -> Vec<Second> {
+    pub(super) async fn attempt(&self, due: RetryQueue) -> Vec<Second> {
         let mut due: Vec<(DateTime<Utc>, Fingerprint)> = due
             .into_iter()
             .map(|(known, retry)| (retry.available.trunc_subsecs(0), known))
@@ -52,7 +46,7 @@ impl Queue<'_> {
         due.sort_unstable();
         let seconds = due.chunk_by(|a, b| a.0 == b.0);
         let seconds: Vec<Second> = seconds.map(|alike| self.second(alike)).collect();
-        let attempts = stream::iter(seconds).map(|second| self.read(second, filter, slots));
+        let attempts = stream::iter(seconds).map(|second| self.read(second));
         attempts.buffered(SLOTS).collect().await
     }
 
@@ -67,24 +61,18 @@ impl Queue<'_> {
         }
     }
 
-    async fn read(&self, mut second: Second, filter: &Filter, slots: &Slots) -> Second {
-        // Slots are never closed, so one is always free in the end.
-        let _retry = slots.retries.acquire().await;
-        if let Err(failure) = self.pages(&mut second, filter, slots).await {
+    async fn read(&self, mut second: Second) -> Second {
+        // The semaphore is never closed.
+        let _slot = self.downloads.retry_slots.acquire().await;
+        if let Err(failure) = self.pages(&mut second).await {
             second.failure = Some(failure);
         }
         second
     }
 
-    async fn pages(
-        &self,
-        second: &mut Second,
-        filter: &Filter,
-        slots: &Slots,
-    ) -> Result<(), Failure> {
-        let call = self.call;
-        let feed = Feed::new(call.http, call.tokens, call.connection);
-        let mut links = Links::new(&call.connection.cloud.management);
+    async fn pages(&self, second: &mut Second) -> Result<(), Failure> {
+        let feed = &self.downloads.feed;
+        let mut links = Links::new(self.links);
         let first = feed.content_url(self.content_type, &second.window).await?;
         links.visited(&first);
         let mut page = feed.content(first).await?;
@@ -100,10 +88,7 @@ impl Queue<'_> {
                 };
                 second.missing.remove(place);
                 let received = match address {
-                    Ok(url) => {
-                        let _slot = slots.all.acquire().await;
-                        feed.blob(url, filter, Repeat::Never).await
-                    }
+                    Ok(url) => self.downloads.get(url, Repeat::Never).await,
                     Err(refused) => Err(refused),
                 };
                 second.received.push((blob, received));
@@ -121,9 +106,7 @@ impl ContentReader<'_> {
     pub(super) fn due_retries(&mut self) -> RetryQueue {
         let (due, expired) = self.progress.due_retries();
         for retry in expired.values() {
-            let span = second_of(retry.available);
-            self.lost
-                .add_expired_span(rfc3339(span.start), rfc3339(span.end));
+            self.lost.add_expired_span(&second_of(retry.available));
         }
         due
     }
@@ -193,18 +176,17 @@ impl ContentReader<'_> {
         if second.missing.is_empty() {
             return second.failure.take().and_then(|failure| self.note(failure));
         }
-        let (from, to) = (rfc3339(second.window.start), rfc3339(second.window.end));
         let Some(failure) = second.failure.take() else {
             for known in &second.missing {
                 self.progress.fail_retry(*known);
             }
-            second.coverage.add_unlisted_span(from, to);
+            second.coverage.add_unlisted_span(&second.window);
             self.faults.not_listed();
             return None;
         };
         second
             .coverage
-            .add_interrupted_span((from, to), failure.vendor_code(), false);
+            .add_interrupted_span(&second.window, failure.vendor_code(), false);
         self.note(failure)
     }
 

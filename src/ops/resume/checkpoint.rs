@@ -130,6 +130,8 @@ pub(in crate::ops) struct Progress {
     listed_to: DateTime<Utc>,
     /// Whether the listing is out of order, so that earlier content can follow.
     is_out_of_order: bool,
+    /// The watermark that the listing must be ahead of when it ends early.
+    ahead_of: Option<DateTime<Utc>>,
     /// Whether the listing was cut short.
     is_cut: bool,
     /// Whether the run settled a blob, shortened the retry queue or raised the watermark.
@@ -177,6 +179,7 @@ impl Progress {
             page_start: checkpoint.watermark,
             listed_to: low,
             is_out_of_order: false,
+            ahead_of: None,
             checkpoint,
             bounds,
             now,
@@ -285,24 +288,26 @@ impl Progress {
         true
     }
 
-    /// The next watermark if the listing ends here and the floor must rise. The listing continues
-    /// without downloads until no earlier content can follow.
-    pub(in crate::ops) fn look_ahead(&self) -> Option<DateTime<Utc>> {
+    /// A limit ends the downloads here. Returns whether the floor must rise, so that the listing must
+    /// continue until [`Progress::has_looked_ahead`].
+    pub(in crate::ops) fn look_ahead(&mut self) -> bool {
         let watermark = self.first_unsettled().unwrap_or(self.page_start);
         let from = watermark - self.bounds.overlap;
         let needed = self.checkpoint.fingerprints.count_from(from);
-        (needed > self.bounds.fingerprints).then_some(watermark)
+        let must_rise = needed > self.bounds.fingerprints;
+        self.ahead_of = must_rise.then_some(watermark);
+        must_rise
     }
 
     /// Adds a blob of a page that was listed to look ahead.
     pub(in crate::ops) fn list_ahead(
         &mut self,
-        (known, available): (Fingerprint, DateTime<Utc>),
+        known: Fingerprint,
+        available: DateTime<Utc>,
         name: &str,
-        watermark: DateTime<Utc>,
     ) {
         if self.is_new(known, available)
-            && available < watermark
+            && self.ahead_of.is_some_and(|watermark| available < watermark)
             && !self.enqueue(known, available, 0)
         {
             let name = name.to_owned();
@@ -311,8 +316,9 @@ impl Progress {
     }
 
     /// Whether no content before the watermark can follow. `is_last`: the window has no more pages.
-    pub(in crate::ops) fn is_ahead_of(&mut self, watermark: DateTime<Utc>, is_last: bool) -> bool {
-        let is_ahead = is_last || self.listed_to >= watermark + self.bounds.overlap;
+    pub(in crate::ops) fn has_looked_ahead(&mut self, is_last: bool) -> bool {
+        let far_enough = |watermark| self.listed_to >= watermark + self.bounds.overlap;
+        let is_ahead = is_last || self.ahead_of.is_none_or(far_enough);
         self.is_out_of_order &= !is_ahead;
         is_ahead
     }

@@ -112,20 +112,21 @@ impl FeedState {
         let mut state = FeedState::default();
         if let Some(content_type) = only {
             let first = read::<FirstVersion>(Value::Object(resume.clone()))?;
-            state.add_first_version((content_type, first), now)?;
+            state.add_first_version(content_type, first, now)?;
             return Ok(state);
         }
         for (name, packed) in resume {
             let content_type = ContentType::parse(name).ok_or_else(invalid_state)?;
             let first = read::<FirstVersion>(packed.clone())?;
-            state.add_first_version((content_type, first), now)?;
+            state.add_first_version(content_type, first, now)?;
         }
         Ok(state)
     }
 
     fn add_first_version(
         &mut self,
-        (content_type, first): (ContentType, FirstVersion),
+        content_type: ContentType,
+        first: FirstVersion,
         now: DateTime<Utc>,
     ) -> Result<(), Failure> {
         self.records.add_first_version(&first.records)?;

@@ -304,16 +304,15 @@ fn run(
 }
 
 fn look_ahead(progress: &mut Progress, mut pages: impl Iterator<Item = Vec<usize>>, world: &World) {
-    let Some(watermark) = progress.look_ahead() else {
+    if !progress.look_ahead() {
         return;
-    };
+    }
     let mut next = pages.next();
-    while !progress.is_ahead_of(watermark, next.is_none())
+    while !progress.has_looked_ahead(next.is_none())
         && let Some(page) = next.take()
     {
         for n in page {
-            let listed = (print(n), at(world.blobs[n].available));
-            progress.list_ahead(listed, &n.to_string(), watermark);
+            progress.list_ahead(print(n), at(world.blobs[n].available), &n.to_string());
         }
         next = pages.next();
     }
