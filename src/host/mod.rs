@@ -234,7 +234,7 @@ impl Host {
     }
 
     fn opened(&self) -> Result<&Opened, Failure> {
-        self.opened.as_ref().map_err(Failure::again)
+        self.opened.as_ref().map_err(Failure::clone)
     }
 
     /// Stages 1 to 4: reads the request, finds the command, binds and checks the parameters. Needs no

@@ -221,7 +221,7 @@ impl Caller {
                 }
             }
             let failure = explained(how.0, token.as_ref(), failure);
-            last = failure.http_status().map(|_| failure.again());
+            last = failure.http_status().map(|_| failure.clone());
             silent = (last.is_none()).then(|| failure.message().to_owned());
             self.wait_for_another(&request, &mut waits, failure).await?;
             self.retries.fetch_add(1, Ordering::Relaxed);

@@ -256,12 +256,12 @@ impl Run<'_> {
                 max.is_some_and(|max| delivered >= max) || self.call.http.memory().is_exhausted();
             let read = stop.is_none() && !is_limited;
             let mut outcome = match &stop {
-                Some(failure) => feed::skip(self.call, plan, ReadEnd::Broken(failure.again())),
+                Some(failure) => feed::skip(self.call, plan, ReadEnd::Broken(failure.clone())),
                 None if is_limited => feed::skip(self.call, plan, ReadEnd::Limited),
                 None => feed::read(self.call, plan, &self.filter.filter).await,
             };
             if let Some(failure) = outcome.broken().filter(|failure| concerns_all(failure)) {
-                stop = Some(failure.again());
+                stop = Some(failure.clone());
             }
             records = outcome.take_records();
             delivered = outcome.delivered();

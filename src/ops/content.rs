@@ -122,7 +122,7 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     let early = tenant.map(|tenant| begin(call, &input, tenant, call.now));
     if !early.transpose()?.is_some_and(|begun| begun.resumes) {
         let fault = input.window(call.now, call.state.is_none() || tenant.is_some());
-        fault.map_err(|fault| Failure::join(vec![fault.again()]).unwrap_or(fault))?;
+        fault.map_err(|fault| Failure::join(vec![fault.clone()]).unwrap_or(fault))?;
     }
     let tenant = feed::sign_in(call).await?;
     let now = feed::time(call).await?;

@@ -29,7 +29,7 @@ pub(super) fn report(outcomes: &mut [CollectOutcome]) -> Result<Option<Failure>,
     };
     let message = failure.message();
     let first = match ended.len() {
-        _ if is_fruitless || all == 1 => failure.again(),
+        _ if is_fruitless || all == 1 => failure.clone(),
         1 => failure.reworded(format!("{content_type} was not read to its end: {message}")),
         n => failure.reworded(format!(
             "{n} of {all} content types were not read to their end; the first, {content_type}: {message}"

@@ -159,7 +159,7 @@ impl ContentReader<'_> {
             }
             FailureClass::Stop(failure) => {
                 let why = GapCause::Failed { again: true };
-                (why, failure.again(), Some(failure))
+                (why, failure.clone(), Some(failure))
             }
         };
         second
