@@ -58,8 +58,8 @@ pub(crate) fn address_in_json(text: &[u8], at: usize) -> Decoded {
     percent_decode(text, at, |text, at| nested(text, at, json))
 }
 
-/// JSON escapes three times, and percent-encoding: a record in a table or in `rawJSON` that itself
-/// holds JSON.
+/// JSON escapes three times, and percent-encoding: a record, as a string or in a table, that itself
+/// has JSON in a string.
 #[inline]
 pub(crate) fn address_in_nested_json(text: &[u8], at: usize) -> Decoded {
     let twice = |text: &[u8], at| nested(text, at, json);

@@ -177,8 +177,7 @@ impl Manifest {
     /// Reads a manifest file; `origin` is its name for messages.
     pub fn parse(text: &str, origin: &str) -> Result<Self, Failure> {
         let object = strict_object(text).map_err(|failure| {
-            let message = failure.message().replacen("The request", "The file", 1);
-            Failure::new(ErrorKind::InvalidManifest, message).at(origin)
+            Failure::new(ErrorKind::InvalidManifest, failure.message()).at(origin)
         })?;
         let prefix = format!("{origin}:");
         let manifest: Manifest = decode_object(&object, &prefix, ErrorKind::InvalidManifest)

@@ -166,8 +166,7 @@ impl Definition {
     /// Reads a mapping file. `origin` names it in faults.
     pub fn parse(text: &str, origin: &str) -> Result<Self, Failure> {
         let object = strict_object(text).map_err(|failure| {
-            let message = failure.message().replace("The request is", "A mapping is");
-            Failure::new(ErrorKind::InvalidMapping, message).at(origin)
+            Failure::new(ErrorKind::InvalidMapping, failure.message()).at(origin)
         })?;
         Definition::from_object(&object, origin)
     }
@@ -255,12 +254,9 @@ mod tests {
     fn a_key_that_stands_twice_is_refused() {
         let failure = Definition::parse(r#"{"mapping":1,"mapping":1}"#, "m.json");
         let failure = failure.expect_err("a duplicate");
-        assert!(failure.message().contains("\"mapping\" stands twice"));
+        assert!(failure.message().contains("\"mapping\" is repeated"));
         let failure = Definition::parse("[]", "m.json").expect_err("no object");
-        assert_eq!(
-            failure.message(),
-            "A mapping is an array, expected one JSON object."
-        );
+        assert_eq!(failure.message(), "Expected one JSON object; got an array.");
     }
 
     #[test]

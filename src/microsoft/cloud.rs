@@ -276,8 +276,7 @@ fn fault(message: impl Into<String>) -> Failure {
 }
 
 fn read(text: &str) -> Result<EndpointsFile, Failure> {
-    let object = strict_object(text)
-        .map_err(|error| fault(error.message().replace("The request is", "The file is")))?;
+    let object = strict_object(text).map_err(|error| fault(error.message()))?;
     let file: EndpointsFile = decode_object(&object, SETTING, ErrorKind::InvalidInput)
         .map_err(|faults| Failure::join(faults).unwrap_or_else(|| fault("Not readable.")))?;
     match file.cloud {
@@ -386,7 +385,7 @@ mod tests {
         assert_eq!(failure.kind(), ErrorKind::InvalidInput);
         assert_eq!(
             failure.to_string(),
-            "--endpoints: The file is an array, expected one JSON object."
+            "--endpoints: Expected one JSON object; got an array."
         );
     }
 }

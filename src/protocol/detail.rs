@@ -1,8 +1,8 @@
-//! What code must know of a failure beyond its kind, and the signals that stop a run.
+//! Details of a failure beyond its kind, for other modules, and the signals that stop a run.
 //!
-//! None of it appears in a result: there it is said in words.
+//! They do not appear in a result; the message says the same in words.
 
-/// What code must know of a failure beyond its kind. It does not appear in a result.
+/// A detail of a failure beyond its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
     /// A dry run: the request was recorded instead of sent.
@@ -13,7 +13,7 @@ pub enum Detail {
     Permanent,
     /// The memory budget of the run is used up.
     MemoryUsedUp,
-    /// A refusal that states its reason, which is not a missing permission.
+    /// The service stated the reason of a refusal, and it is not a missing permission.
     StatedReason,
 }
 

@@ -1,7 +1,6 @@
-//! The request: strict parsing of one envelope.
+//! The request: parses one envelope and reports every fault of its form at once.
 //!
-//! Shape only. Whether the names exist and whether the values fit is decided later, by the catalog
-//! and by the command's own declaration.
+//! Does not check whether names exist or whether inputs are valid: `host` and `manifest` do.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -15,45 +14,46 @@ use crate::protocol::shape::{quoted, type_name};
 use crate::protocol::strict::{check, decode_object, field_names, unknown_keys};
 use crate::protocol::{PROTOCOL, State, state};
 
-/// The largest request that is read, in bytes.
+/// The maximum size of a request, in bytes.
 pub const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// One command to carry out.
+/// One command to run.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Envelope {
-    /// The schema that an editor checks a request file with; it means nothing to a run.
+    /// JSON Schema of the file, for editors. Ignored by the host.
     #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
-    /// Major version of the protocol; equality is all that is ever asked.
+    /// Major version of the protocol.
     #[serde(default = "protocol")]
     #[schemars(range(min = 1))]
     pub protocol: u64,
-    /// 1 to 128 visible ASCII characters; echoed, and sent to the service as `client-request-id`.
+    /// 1 to 128 visible ASCII characters. Returned in the result and sent to the service as
+    /// `client-request-id`.
     #[serde(default)]
     #[schemars(length(min = 1, max = 128), regex(pattern = "^[!-~]+$"))]
     pub id: Option<String>,
-    /// `id` or `id@version`; needed only when the command's name is not unique in the catalog.
+    /// `id` or `id@version`. Required only if the command's name is not unique in the catalog.
     #[serde(default)]
     pub integration: Option<String>,
-    /// Id, display name or alias of the command, in any spelling that folds alike.
+    /// Id, display name or alias of the command. Case, spaces and punctuation are ignored.
     pub command: String,
-    /// The connection parameters, or the name of a stored profile.
+    /// Connection parameters, or the name of a stored profile.
     #[serde(default)]
     pub connection: Connection,
     /// The command's inputs, by id or display name.
     #[serde(default)]
     pub inputs: Map<String, Value>,
-    /// Null for the manifest's mapping, a name in the catalog, a whole mapping, or a patch.
+    /// A mapping's name, a whole mapping, or a patch. Null: the mapping of the manifest.
     #[serde(default)]
     pub mapping: Option<MappingChoice>,
-    /// What the last result returned.
+    /// The `state` of the previous result.
     #[serde(default)]
     pub state: Option<Map<String, Value>>,
-    /// How to run.
+    /// How to run the command.
     #[serde(default)]
     pub options: Options,
-    /// Echoed untouched; the only free-form place.
+    /// Any JSON object. Returned unchanged in the result.
     #[serde(default)]
     #[schemars(with = "Map<String, Value>")]
     pub meta: Meta,
@@ -70,9 +70,9 @@ fn protocol() -> u64 {
     expecting = "an object of parameters or the name of a profile"
 )]
 pub enum Connection {
-    /// The name of a stored profile; nothing of it travels.
+    /// The name of a stored profile.
     Profile(String),
-    /// The parameters by id or display name.
+    /// Parameters by id or display name.
     Parameters(Map<String, Value>),
 }
 
@@ -82,7 +82,7 @@ impl Default for Connection {
     }
 }
 
-/// Which mapping to use instead of the manifest's.
+/// The mapping to use instead of the manifest's.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(
     untagged,
@@ -99,28 +99,28 @@ pub enum MappingChoice {
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
-    /// How long the command may take, in milliseconds; on expiry what is finished is delivered.
+    /// How long the command can take, in milliseconds. After that, it delivers what is finished.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub timeout_ms: Option<u64>,
-    /// No further page after so many events; a page is never cut.
+    /// Stop after the page that reaches this number of events. A page is never cut.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub max_events: Option<u64>,
-    /// The sections to compute; the others come back null.
+    /// The sections to compute; other sections are null. Null: all sections.
     #[serde(default)]
     pub include: Option<Vec<Section>>,
-    /// Resolve everything, send nothing.
+    /// Check the request and resolve its secrets, but send nothing.
     #[serde(default)]
     pub dry_run: bool,
-    /// With a state folder: the host keeps the state under this name, 1 to 128 visible ASCII
-    /// characters. One run at a time holds it; another gets `busy`.
+    /// The name under which the host stores the state: 1 to 128 visible ASCII characters. Requires a
+    /// state folder. While a run uses the name, other runs with this name fail with `busy`.
     #[serde(default)]
     #[schemars(length(min = 1, max = 128), regex(pattern = "^[!-~]+$"))]
     pub state_key: Option<String>,
 }
 
-/// A section of the result that may be left out.
+/// A section of the result that can be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Section {
@@ -128,16 +128,16 @@ pub enum Section {
     Events,
     /// Indicators by name.
     KeyFields,
-    /// What playbooks address by path.
+    /// Data that playbooks address by path.
     ContextData,
-    /// The service's body.
+    /// The service's response body.
     RawData,
-    /// Markdown for a person.
+    /// Markdown for people.
     Readable,
 }
 
 impl Options {
-    /// Was this section asked for?
+    /// Was this section requested?
     pub fn includes(&self, section: Section) -> bool {
         self.include
             .as_ref()
@@ -145,12 +145,12 @@ impl Options {
     }
 }
 
-/// The free-form place as it was sent, its tokens unchanged; nothing sent is an empty object.
+/// The request's `meta`, its tokens unchanged. An empty object if the request has none.
 #[derive(Clone, Debug, Default)]
 pub struct Meta(Option<Document>);
 
 impl Meta {
-    /// The document, if something was sent.
+    /// The document, if the request has `meta`.
     pub(crate) fn document_mut(&mut self) -> Option<&mut Document> {
         self.0.as_mut()
     }
@@ -160,13 +160,13 @@ impl Meta {
         Meta(object.and_then(|value| Document::parse(value).ok()))
     }
 
-    /// Its bytes of JSON.
+    /// The size of the JSON text, in bytes.
     pub fn bytes(&self) -> usize {
         self.0.as_ref().map_or(2, |sent| sent.text().len())
     }
 }
 
-/// The text of a member of the request.
+/// The JSON text of a member of the request.
 fn sent<'a>(members: &[Member<'a>], name: &str) -> Option<&'a str> {
     let found = members.iter().find(|member| member.name() == name);
     found.map(Member::value)
@@ -188,21 +188,21 @@ impl Serialize for Meta {
     }
 }
 
-/// A request that could not be read, with what could be made out of it for the answer.
+/// A request that was refused, with the parts that the result needs.
 #[derive(Debug)]
 pub struct Refused {
-    /// Why.
+    /// Why it was refused.
     pub failure: Failure,
-    /// The id, if it could be made out.
+    /// The request's id, if it could be read.
     pub id: Option<String>,
-    /// The free-form place, if it could be made out.
+    /// The request's `meta`, if it could be read.
     pub meta: Meta,
-    /// The request without what is faulty, where the rest of it can be judged all the same.
+    /// The request without its faulty members, if the other members can still be checked.
     pub rest: Option<Box<Envelope>>,
 }
 
 impl Envelope {
-    /// Reads one envelope. Every fault of its shape is reported at once.
+    /// Parses one envelope. Every fault of its form is reported at once.
     pub fn parse(bytes: &[u8]) -> Result<Self, Box<Refused>> {
         let unreadable = |failure| {
             Box::new(Refused {
@@ -231,9 +231,9 @@ impl Envelope {
         }
     }
 
-    /// Reads the members, each as far as its size allows: values of a tree take far more memory
-    /// than their text. With the faults comes the envelope without its faulty members, if it can
-    /// still be checked.
+    /// Parses the members that do not exceed their maximum size: a tree of values takes far more
+    /// memory than its text. With the faults, returns the envelope without its faulty members, if it
+    /// can still be checked.
     fn of(members: &[Member<'_>]) -> Result<Self, (Failure, Option<Box<Self>>)> {
         let known = field_names::<Envelope>();
         let (mut object, mut unknown, mut sizes) = (Map::new(), Vec::new(), Vec::new());
@@ -272,7 +272,7 @@ impl Envelope {
         }
     }
 
-    /// What the types cannot say.
+    /// The faults that the types cannot express.
     fn faults(&self) -> Vec<Failure> {
         let mut faults = Vec::new();
         if let Some(id) = self.id.as_deref().filter(|id| !visible(id)) {
@@ -296,14 +296,14 @@ impl Envelope {
         faults
     }
 
-    /// The request's state, read.
+    /// Parses the request's state.
     pub fn read_state(&self) -> Result<Option<State>, Failure> {
         let Some(object) = &self.state else {
             return Ok(None);
         };
         let unusable = || {
             Failure::invalid_input("/state", "\"state\" was not returned by this host.")
-                .advice("Send the last result's `state` unchanged, or null to start afresh.")
+                .advice("Send the `state` of the last result unchanged, or null to start over.")
         };
         match decode_object::<State>(object, "/state", ErrorKind::InvalidInput) {
             Ok(state) if state.state == state::VERSION => Ok(Some(state)),
@@ -316,12 +316,12 @@ impl Envelope {
 fn object(text: &str) -> Result<Vec<Member<'_>>, Failure> {
     members(text).map_err(|_| {
         let kind = type_name(&outline(text));
-        let message = format!("The request is {kind}, expected one JSON object.");
+        let message = format!("The request must be one JSON object; got {kind}.");
         Failure::new(ErrorKind::MalformedRequest, message)
     })
 }
 
-/// The largest value of an envelope key, in bytes of JSON.
+/// The maximum size of a member of the envelope, in bytes of JSON.
 fn limit(key: &str) -> usize {
     match key {
         "connection" => 256 * 1024,
@@ -331,8 +331,8 @@ fn limit(key: &str) -> usize {
     }
 }
 
-/// The value of an envelope key; in place of one that is too large, an empty one and the fault.
-/// What is in `meta` is never looked at.
+/// Parses a member of the envelope. A value that is too large is replaced by an empty one and a
+/// fault. The content of `meta` is not parsed.
 fn bounded(key: &str, text: &str) -> (Value, Option<Failure>) {
     if key == "meta" {
         return (outline(text), None);
@@ -345,12 +345,12 @@ fn bounded(key: &str, text: &str) -> (Value, Option<Failure>) {
     if bytes <= limit {
         return (serde_json::from_str(text).unwrap_or_default(), None);
     }
-    let message = format!("\"{key}\" has {bytes} bytes; at most {limit} are accepted.");
+    let message = format!("`{key}` has {bytes} bytes; the maximum is {limit}.");
     let fault = Failure::invalid_input(format!("/{key}"), message);
     (outline(text), Some(fault))
 }
 
-/// A value of the same type with nothing in it.
+/// An empty value of the same type.
 fn outline(text: &str) -> Value {
     match text.as_bytes().first() {
         Some(b'{') => Value::Object(Map::new()),
@@ -362,17 +362,17 @@ fn outline(text: &str) -> Value {
     }
 }
 
-/// serde reads an array as a struct, too.
+/// The fault of options that are not an object: serde would read an array as a struct.
 fn options_fault(object: &Map<String, Value>) -> Vec<Failure> {
     let options = object.get("options").filter(|given| !given.is_object());
-    let told = |given: &Value| {
+    let fault = |given: &Value| {
         let message = format!("`options` must be an object; got {}.", type_name(given));
         Failure::new(ErrorKind::MalformedRequest, message).at("/options")
     };
-    options.map(told).into_iter().collect()
+    options.map(fault).into_iter().collect()
 }
 
-/// The envelope without its faulty members, if those say nothing about what is to be done.
+/// The envelope without its faulty members, if those do not change which command runs.
 fn readable_rest(object: &Map<String, Value>, faults: &[Failure]) -> Option<Envelope> {
     let mut rest = object.clone();
     for fault in faults {
@@ -400,7 +400,7 @@ fn visible(name: &str) -> bool {
     (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Asked before all else: another version may have another shape.
+/// Checked first: another version can have another form.
 fn check_protocol(object: &Map<String, Value>) -> Result<(), Failure> {
     match object.get("protocol") {
         Some(Value::Number(number)) if number.as_u64() != Some(PROTOCOL) => Err(Failure::new(
@@ -412,24 +412,28 @@ fn check_protocol(object: &Map<String, Value>) -> Result<(), Failure> {
     }
 }
 
-/// The request's text: a byte order mark is skipped, UTF-16 is named as such.
+/// The request's text, without a byte order mark.
 fn text_of(bytes: &[u8]) -> Result<&str, Failure> {
     if bytes.len() > MAX_BYTES {
-        let message = "The request is larger than 16 MiB; reading stopped there.";
+        let message = "The request is larger than 16 MiB.";
         return Err(Failure::new(ErrorKind::RequestTooLarge, message));
     }
     let malformed = |message: String| Failure::new(ErrorKind::MalformedRequest, message);
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     if utf16(bytes) {
         return Err(malformed(
-            "The request is UTF-16, expected UTF-8.".to_owned(),
+            "The request must be UTF-8; it is UTF-16.".to_owned(),
         ));
     }
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| malformed(format!("Not UTF-8 at byte {}.", error.valid_up_to())))?;
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        malformed(format!(
+            "The request must be UTF-8; byte {} is invalid.",
+            error.valid_up_to()
+        ))
+    })?;
     if text.trim().is_empty() {
         return Err(malformed("The request is empty.".to_owned())
-            .advice("Send one JSON object; `soarhost sample` prints a request that validates."));
+            .advice("Send one JSON object. `soarhost sample` prints a valid request."));
     }
     Ok(text)
 }

@@ -1,7 +1,6 @@
-//! One mapped event: a key, the source that matched, ordered fields whose values are JSON text.
+//! A mapped event: its key, its source, and its fields in order.
 //!
-//! Values keep the digits and escapes they were received with, which is why they are text here and
-//! not a tree.
+//! Values are JSON text, not trees, so digits and escapes are unchanged.
 
 use std::sync::Arc;
 
@@ -12,11 +11,11 @@ use serde_json::value::RawValue;
 /// A mapped event.
 #[derive(Clone, Debug, serde::Serialize, JsonSchema)]
 pub struct Event {
-    /// The Unique Event Key, or `sha256:` and the hash of the record's canonical form.
+    /// The value of the Unique Event Key, or `sha256:` and the hash of the record's canonical form.
     pub key: String,
-    /// The event source whose condition held.
+    /// The event source whose condition matched.
     pub source: Arc<str>,
-    /// The fields in the order of the mapping file; one that matched nothing is absent.
+    /// The fields in the order of the mapping file, without those that matched nothing.
     pub fields: Fields,
 }
 
@@ -25,7 +24,7 @@ pub struct Event {
 pub struct Fields(pub Vec<(Arc<str>, Box<RawValue>)>);
 
 impl Fields {
-    /// The value of a field, as JSON text.
+    /// The JSON text of a field's value.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0
             .iter()

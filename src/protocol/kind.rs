@@ -1,57 +1,54 @@
-//! The closed list of kinds: what a program may branch on, and what follows from each.
-//!
-//! Number, retry and the usual words are decided here and nowhere else; which module may make which
-//! kind is said in the architecture page at the head of the crate.
+//! The kinds of failures, and the number, retry, usual cause and usual advice of each.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a program may branch on. Closed: a new kind is a new protocol version.
+/// The kind of a failure. A new kind requires a new protocol version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorKind {
-    /// Not JSON, not UTF-8, a duplicate or unknown key, trailing data, empty.
+    /// The request is empty, not UTF-8 or not JSON, or has an unknown or repeated key.
     MalformedRequest,
-    /// Over the byte limit.
+    /// The request exceeds the size limit.
     RequestTooLarge,
-    /// A protocol number that this host does not speak.
+    /// The host does not support the protocol version.
     UnsupportedProtocol,
-    /// Integration, command, profile or mapping that is not there.
+    /// The integration, command, profile or mapping does not exist.
     UnknownName,
-    /// Any rule on inputs, connection, state or options.
+    /// An input, the connection, the state or an option is invalid.
     InvalidInput,
-    /// A manifest file is wrong; `at` says where.
+    /// A manifest file is invalid; `at` names the place.
     InvalidManifest,
-    /// A mapping is wrong; `at` says where.
+    /// A mapping is invalid; `at` names the place.
     InvalidMapping,
-    /// A secret reference that is unset, empty, unreadable or not allowed.
+    /// A secret reference is unset, empty, unreadable or not allowed.
     SecretUnavailable,
-    /// Credentials refused.
+    /// The credentials were refused.
     AuthFailed,
     /// A permission is missing.
     Forbidden,
-    /// Any other refusal by the service.
+    /// The service refused the request for another reason.
     Rejected,
-    /// Not JSON, too big, root path absent, a link to a foreign host.
+    /// The response is not JSON, is too large, has nothing at the root path, or links to another host.
     BadResponse,
     /// The service limits the rate of requests.
     Throttled,
-    /// The service's own trouble.
+    /// The service is temporarily unavailable.
     Unavailable,
-    /// Name, connection or TLS; nothing came back.
+    /// Name resolution, the connection or TLS failed; no response was received.
     Network,
-    /// The time allowed ran out with nothing to show.
+    /// The time-out expired before anything could be delivered.
     Timeout,
     /// Another run holds the state key.
     Busy,
-    /// SIGINT or SIGTERM; the message names which.
+    /// SIGINT or SIGTERM stopped the run; the message names the signal.
     Cancelled,
-    /// Our bug.
+    /// The host has a bug.
     Internal,
 }
 
 impl ErrorKind {
-    /// The number that stands for the kind where no service gave a code.
+    /// The status code of the kind, for failures without an HTTP status.
     pub fn number(self) -> u16 {
         match self {
             Self::MalformedRequest | Self::UnsupportedProtocol | Self::Rejected => 400,
@@ -71,7 +68,7 @@ impl ErrorKind {
         }
     }
 
-    /// Will the identical request possibly succeed later?
+    /// Can the identical request succeed later?
     pub fn retryable(self) -> bool {
         matches!(
             self,
@@ -84,7 +81,7 @@ impl ErrorKind {
         )
     }
 
-    /// The kind as it is written in a result.
+    /// The name of the kind in a result.
     pub fn name(self) -> &'static str {
         match self {
             Self::MalformedRequest => "malformed_request",
@@ -109,8 +106,8 @@ impl ErrorKind {
         }
     }
 
-    /// Why it usually happens and what usually helps, where the failure itself says nothing better.
-    #[expect(clippy::too_many_lines, reason = "a table: one row a kind")]
+    /// The usual cause and advice, for failures without their own.
+    #[expect(clippy::too_many_lines, reason = "a table with one row for each kind")]
     pub(super) fn usual(self) -> (&'static str, &'static str) {
         match self {
             Self::MalformedRequest => (
@@ -195,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_is_written_as_serde_writes_it() {
+    fn name_of_every_kind_is_its_serialized_form() {
         use ErrorKind as K;
         let kinds = [
             K::MalformedRequest,

@@ -1,10 +1,9 @@
-//! What crosses the pipe: types only, no input or output, no service.
+//! The types of requests and results. No input or output, no service.
 //!
-//! One JSON object in, one JSON line out. The laws: every request gets exactly one result; the exit
-//! code is a function of the result; `events` can be made again from `raw_data`; an unknown key in
-//! a request is refused, an unknown key in a result is ignored by callers, so results may grow (new
-//! keys come after `meta`, with a minor version). What is *done* with these types is the business
-//! of `host`.
+//! A request is one JSON object, a result is one line of JSON. Every request gets exactly one result.
+//! The exit code depends only on the result. `events` can be created again from `raw_data`. A request
+//! with an unknown key is refused. Callers must ignore unknown keys of a result: a minor version can
+//! add keys after `meta`.
 
 pub mod coverage;
 pub mod detail;
@@ -36,5 +35,5 @@ pub(crate) use strict::escape;
 pub use strict::{decode_object, field_names, member_faults, strict_object, unreadable_at};
 pub use watch::Watch;
 
-/// The version of the protocol that this host speaks.
+/// The version of the protocol.
 pub const PROTOCOL: u64 = 1;

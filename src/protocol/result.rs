@@ -1,7 +1,6 @@
-//! The result: eighteen keys, always all of them, always in this order.
+//! The result: eighteen keys, always all of them and in this order, and the exit code.
 //!
-//! This module holds their shape and the exit code that follows from them; what they say is
-//! decided by `host` and `output`.
+//! `host` and `output` fill them.
 
 use std::collections::BTreeMap;
 
@@ -14,80 +13,81 @@ use crate::protocol::envelope::Meta;
 use crate::protocol::failure::{ErrorBlock, ErrorKind};
 use crate::protocol::{Coverage, Event, Signal, State};
 
-/// One command's answer.
+/// The result of one command.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ResultEnvelope {
     /// Major version of the protocol.
     pub protocol: u64,
-    /// The request's id, or the generated one; null only when the input was unreadable.
+    /// The request's id, or a generated one. Null only if the request was unreadable.
     pub id: Option<String>,
-    /// Full `id@version` of the integration used.
+    /// `id@version` of the integration that was used.
     pub integration: Option<String>,
-    /// Canonical id of the command, whatever spelling was sent.
+    /// Id of the command, also if the request has its display name or an alias.
     pub command: Option<String>,
-    /// How it went.
+    /// Did the command succeed?
     pub return_data: ReturnData,
-    /// One plain sentence for a person.
+    /// One sentence for people.
     pub result: String,
-    /// What went wrong; null if and only if Successful.
+    /// Why the command failed. Null if and only if `return_data` is `Successful`.
     pub error: Option<ErrorBlock>,
-    /// Mapped events; null: this command makes none, or not asked for; empty: none found.
+    /// Mapped events. Null if the command has none or they were not requested; empty if none were
+    /// found.
     pub events: Option<Vec<Event>>,
-    /// Indicators by name, deduplicated.
+    /// Indicators by name, without duplicates.
     pub key_fields: Option<KeyFields>,
-    /// What playbooks address by path, in the product's documented shape.
+    /// Data that playbooks address by path, in the form that the integration documents.
     #[schemars(with = "Value")]
     pub context_data: Option<Document>,
-    /// The service's body; pages are joined at the items path into the first body.
+    /// The service's response body. Records of further pages are added to the first page.
     #[schemars(with = "Value")]
     pub raw_data: Option<Document>,
-    /// Markdown for a person.
+    /// Markdown for people.
     pub readable: Option<String>,
-    /// Is the run complete?
+    /// What was read, and what is missing.
     pub coverage: Option<Coverage>,
-    /// Store it if it is not null, and send it next time.
+    /// Store it if it is not null, and send it with the next request.
     pub state: Option<State>,
-    /// There is more to fetch now: call again with this `state`.
+    /// `true` if more can be fetched now: send the request again with this `state`.
     pub more: bool,
-    /// What a person should know although it did not fail.
+    /// Problems that did not make the command fail.
     pub warnings: Vec<Warning>,
-    /// Everything that may differ between two runs.
+    /// Values that can differ between two runs of the same request.
     pub metrics: Metrics,
-    /// The request's free-form place.
+    /// The request's `meta`, unchanged.
     #[schemars(with = "Map<String, Value>")]
     pub meta: Meta,
 }
 
-/// How a command went, in the words of its playbooks.
+/// Did a command succeed?
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum ReturnData {
-    /// Everything that was asked for.
+    /// Everything that was requested was delivered.
     Successful,
-    /// Something, and `error` says what is missing.
+    /// A part was delivered; `error` says what is missing.
     #[serde(rename = "Partially Successful")]
     PartiallySuccessful,
-    /// Nothing.
+    /// Nothing was delivered.
     Failed,
 }
 
-/// Indicators: each name with its distinct values as JSON.
+/// Indicators: the distinct values of each name.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct KeyFields(#[schemars(with = "BTreeMap<String, Vec<Value>>")] pub Document);
 
-/// What a person should know although nothing failed.
+/// A problem that did not make the command fail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Warning {
-    /// What a program may branch on.
+    /// A code that programs can compare.
     pub code: String,
     /// One or two sentences.
     pub message: String,
-    /// The place, if it has one.
+    /// The place, if it is known.
     pub at: Option<String>,
 }
 
 impl Warning {
-    /// A warning without a place.
+    /// Creates a warning without a place.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         Warning {
             code: code.to_owned(),
@@ -96,7 +96,7 @@ impl Warning {
         }
     }
 
-    /// Says where.
+    /// Sets the place.
     #[must_use]
     pub fn at(mut self, at: impl Into<String>) -> Self {
         self.at = Some(at.into());
@@ -104,30 +104,30 @@ impl Warning {
     }
 }
 
-/// Everything that may differ between two runs.
+/// Values that can differ between two runs of the same request.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Metrics {
     /// Version of the host.
     pub host_version: &'static str,
-    /// Wall time from the first byte read to the result, in milliseconds.
+    /// Time from the first byte read to the result, in milliseconds.
     pub duration_ms: u64,
-    /// HTTP requests sent, sign-ins included.
+    /// HTTP requests sent, including sign-ins.
     pub calls: u64,
-    /// Of those, repeated.
+    /// HTTP requests that were retries.
     pub retries: u64,
     /// Bytes received, after decompression.
     pub bytes_received: u64,
-    /// Where the tokens came from: `none`, `memory`, `vault` (kept by an earlier run), `sign_in`;
-    /// of several the dearest, which is the later in this list.
+    /// Where the tokens came from: `none`, `memory`, `vault` (stored by an earlier run) or `sign_in`.
+    /// If there were several, the one that is last in this list.
     pub token_source: &'static str,
     /// Records received.
     pub records: u64,
-    /// Events made.
+    /// Events created.
     pub events: u64,
 }
 
 impl ResultEnvelope {
-    /// The exit code, a function of the result.
+    /// The exit code of a process that returns this result.
     pub fn exit_code(&self) -> u8 {
         let Some(error) = &self.error else { return 0 };
         match (error.kind, self.return_data) {
@@ -141,7 +141,7 @@ impl ResultEnvelope {
     }
 }
 
-/// Kinds that are decided before anything is sent.
+/// Is a failure of this kind found before anything is sent?
 fn before_sending(kind: ErrorKind) -> bool {
     use ErrorKind as K;
     matches!(

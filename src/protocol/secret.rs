@@ -1,7 +1,6 @@
 //! Secrets: values that cannot be printed, and references to them.
 //!
-//! References are parsed here and resolved in `host`, the only place that may read what they
-//! name.
+//! References are parsed here. Only `host::secrets` reads the variables and files that they name.
 
 use std::fmt;
 
@@ -12,12 +11,12 @@ use secrecy::{ExposeSecret, SecretString};
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Takes a value into keeping.
+    /// Creates a secret.
     pub fn new(value: impl Into<String>) -> Self {
         Secret(SecretString::from(value.into()))
     }
 
-    /// The value, for the one call that needs it.
+    /// The value.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
@@ -36,13 +35,13 @@ pub enum SecretRef {
     Env(String),
     /// `file:PATH`
     File(String),
-    /// `literal:TEXT`, or any other text: the value itself.
+    /// `literal:TEXT`, or any other text: the value.
     Literal(Secret),
 }
 
 impl SecretRef {
-    /// Reads the value of a secret parameter. The word before the colon can be written in any
-    /// case, and with white space before it: a misspelled reference must not be sent as a secret.
+    /// Parses the value of a secret parameter. Case and leading white space of the prefix are
+    /// ignored: a misspelled reference must not be sent as a secret.
     pub fn parse(text: &str) -> Self {
         let word = text
             .split_once(':')
@@ -55,7 +54,7 @@ impl SecretRef {
         }
     }
 
-    /// Is it the value itself?
+    /// Was the value itself given?
     pub fn is_literal(&self) -> bool {
         matches!(self, SecretRef::Literal(_))
     }
@@ -66,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_cannot_be_read_from_its_debug_form() {
+    fn debug_form_hides_the_secret() {
         assert_eq!(format!("{:?}", Secret::new("hunter2-hunter2")), "***");
         assert_eq!(
             format!("{:?}", SecretRef::parse("hunter2-hunter2")),
@@ -75,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn references_are_told_from_values() {
+    fn prefix_distinguishes_references_from_values() {
         assert!(matches!(SecretRef::parse("env:SOAR_X"), SecretRef::Env(name) if name == "SOAR_X"));
         assert!(matches!(SecretRef::parse("file:a/b"), SecretRef::File(path) if path == "a/b"));
         assert!(matches!(SecretRef::parse("Env:SOAR_X"), SecretRef::Env(name) if name == "SOAR_X"));

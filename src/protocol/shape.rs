@@ -1,37 +1,36 @@
-//! Where a document differs from the schema of its type: every place at once.
+//! Finds all differences between a document and the schema of its type.
 //!
-//! serde stops at the first fault. When it finds one, the schema that the type derives is walked
-//! beside the document, so that an author sees all of them. Only the part of JSON Schema that
-//! `schemars` writes for our types is understood.
+//! serde stops at the first fault. This module compares the document with the derived schema, so the
+//! author sees all faults. It supports only the part of JSON Schema that `schemars` generates.
 //!
-//! A value is quoted when a text, a number or a truth value was expected. Elsewhere only its type
-//! is named: it may be a whole document with secrets in it.
+//! A message quotes the value if a string, a number or a boolean was expected. Otherwise it names only
+//! the type: the value could be a whole document with secrets.
 
 use serde_json::{Map, Value};
 
 use crate::names::{alike, suggestion};
 use crate::protocol::failure::ErrorKind;
 
-/// The longest part of a text that a message quotes, in characters.
+/// The maximum length of a quoted string, in characters.
 const QUOTED: usize = 60;
 
-/// The longest text of a request's envelope that a message quotes: longer ones may be a secret that
-/// was pasted into the wrong place.
+/// The maximum length of a quoted string of the request's envelope: a longer one could be a secret in
+/// the wrong place.
 const QUOTED_OF_REQUEST: usize = 12;
 
-/// One difference.
+/// A difference between a document and a schema.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Difference {
     /// JSON Pointer from the root of the document.
     pub(super) pointer: String,
-    /// Is something required not there?
+    /// Is a required member missing?
     pub(super) missing: bool,
-    /// What is there, and what is allowed.
+    /// What is allowed, and the value that was given.
     pub(super) message: String,
 }
 
-/// Every difference between a document and a schema. `base` is the pointer of the document inside
-/// the text that the author wrote; messages name places from there.
+/// The differences between a document and a schema. `base` is the JSON Pointer of the document in the
+/// author's file; messages name places from the root of that file.
 pub(super) fn differences(
     schema: &Value,
     document: &Value,
@@ -40,7 +39,7 @@ pub(super) fn differences(
 ) -> Vec<Difference> {
     let mut walk = Walk {
         root: schema,
-        wary: kind == ErrorKind::MalformedRequest,
+        is_request: kind == ErrorKind::MalformedRequest,
         base,
         found: Vec::new(),
     };
@@ -48,7 +47,7 @@ pub(super) fn differences(
     walk.found
 }
 
-/// The name of a place, as an author would write it: `sources[0].fields[2].path`.
+/// A JSON Pointer as messages show it: `sources[0].fields[2].path`.
 pub fn name_of(pointer: &str) -> String {
     let mut name = String::new();
     for step in pointer.split('/').skip(1) {
@@ -76,7 +75,7 @@ pub(crate) fn quoted(value: &Value) -> String {
     }
 }
 
-/// The type of a value, in words.
+/// The type of a value as messages show it.
 pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -90,8 +89,8 @@ pub(crate) fn type_name(value: &Value) -> &'static str {
 
 struct Walk<'a> {
     root: &'a Value,
-    /// Is it a request, whose longer texts are not quoted?
-    wary: bool,
+    /// Is it a request, of which only short strings are quoted?
+    is_request: bool,
     base: &'a str,
     found: Vec<Difference>,
 }
@@ -137,7 +136,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The alternatives of a schema, references followed; a schema without any is the only one.
+    /// The alternatives of a schema, references resolved; for a schema without alternatives, itself.
     fn branches(&self, schema: &'a Value) -> Vec<&'a Value> {
         if let Some(name) = schema["$ref"].as_str() {
             let name = name.rsplit('/').next().unwrap_or_default();
@@ -211,7 +210,7 @@ impl<'a> Walk<'a> {
 
     fn given(&self, value: &Value) -> String {
         match value.as_str().map(|text| text.chars().count()) {
-            Some(length) if self.wary && length > QUOTED_OF_REQUEST => {
+            Some(length) if self.is_request && length > QUOTED_OF_REQUEST => {
                 format!("a string of {length} characters")
             }
             _ => quoted(value),
@@ -231,7 +230,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What is allowed, in words.
+/// Describes what the alternatives allow.
 fn wanted(branches: &[&Value]) -> String {
     let choices: Vec<&str> = branches.iter().flat_map(|branch| words(branch)).collect();
     if !choices.is_empty() {
@@ -252,7 +251,7 @@ fn wanted(branches: &[&Value]) -> String {
     }
 }
 
-/// The texts that a schema admits, if it lists them.
+/// The strings that a schema allows, if it lists them.
 fn words(schema: &Value) -> Vec<&str> {
     let listed = schema["enum"].as_array().into_iter().flatten();
     let single = schema.get("const").into_iter();
@@ -305,7 +304,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn told(schema: &Value, document: &Value) -> Vec<String> {
+    fn messages(schema: &Value, document: &Value) -> Vec<String> {
         differences(schema, document, "/options", ErrorKind::InvalidMapping)
             .into_iter()
             .map(|one| format!("{} {}", one.pointer, one.message))
@@ -313,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn every_difference_has_name_value_and_what_is_allowed() {
+    fn message_has_the_name_the_value_and_what_is_allowed() {
         let schema = json!({
             "type": "object", "additionalProperties": false, "required": ["id", "kind"],
             "properties": {
@@ -332,7 +331,7 @@ mod tests {
         let document = json!({ "kind": "hihg", "times": 0, "port": 65536, "on": "yes",
             "list": ["low", 3], "either": 5, "any": [], "prot": 1 });
         assert_eq!(
-            told(&schema, &document),
+            messages(&schema, &document),
             [
                 " `options.id` is missing; it must be text.",
                 "/kind `options.kind` must be one of high, low; got \"hihg\". Did you mean \"high\"?",
@@ -344,15 +343,15 @@ mod tests {
                 "/prot Unknown key \"prot\". Did you mean \"port\"?",
             ]
         );
-        assert!(told(&schema, &json!({ "id": "x", "kind": "low", "times": null })).is_empty());
+        assert!(messages(&schema, &json!({ "id": "x", "kind": "low", "times": null })).is_empty());
     }
 
     #[test]
-    fn secrets_and_whole_documents_are_not_quoted() {
+    fn secrets_and_documents_are_not_quoted() {
         let schema = json!({ "type": "object", "properties": {
             "client_secret": { "type": "integer" }, "inputs": { "type": "object" } } });
         let document = json!({ "client_secret": "hidden", "inputs": "{\"password\":\"hidden\"}" });
-        for line in told(&schema, &document) {
+        for line in messages(&schema, &document) {
             assert!(line.ends_with("got a string."), "{line}");
         }
     }

@@ -1,32 +1,33 @@
-//! The resume point that travels in the envelope: versioned, capped, never secret.
+//! The state that a result returns and the next request sends back: versioned, limited in size,
+//! without secrets.
 //!
-//! To a caller it is opaque. Inside it is bound to a scope (a fingerprint of connection and
-//! inputs), so that a state never continues something else than it came from.
+//! Opaque to callers. The scope is a fingerprint of connection and inputs: only the same command on
+//! the same connection can resume from a state.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The largest state that is accepted or returned, in bytes of JSON.
+/// The maximum size of a state, in bytes of JSON.
 pub const MAX_BYTES: usize = 64 * 1024;
 
-/// The version written today.
+/// The version that this host writes.
 pub const VERSION: u32 = 1;
 
-/// A resume point.
+/// Where the next run resumes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// Version of this layout.
+    /// Version of this format.
     pub state: u32,
-    /// Fingerprint of what it continues.
+    /// Fingerprint of the connection and the inputs.
     pub scope: String,
-    /// Where to go on; the operation's business.
+    /// The operation's checkpoint.
     pub resume: Map<String, Value>,
 }
 
 impl State {
-    /// A resume point for that scope.
+    /// Creates a state of the current version.
     pub fn new(scope: impl Into<String>, resume: Map<String, Value>) -> Self {
         State {
             state: VERSION,

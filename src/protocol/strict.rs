@@ -1,7 +1,7 @@
-//! Strict reading: no key twice, no key unknown, every fault with its place.
+//! Strict parsing: refuses repeated and unknown keys, and reports every fault with its place.
 //!
-//! The names a type knows are asked of the type itself, so no list of fields is written twice.
-//! What is expected comes from the type's schema (`shape`).
+//! The known keys come from the type's `Deserialize`, so no list of fields is written twice. What is
+//! allowed comes from the type's schema (`shape`).
 
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
@@ -19,7 +19,7 @@ use crate::names;
 use crate::protocol::failure::{ErrorKind, Failure, MAX_ITEMS};
 use crate::protocol::shape::{Difference, differences, name_of, type_name};
 
-/// Reads one JSON object; a key that stands twice in any object is refused with its place.
+/// Parses one JSON object. Fails if any object has a repeated key.
 pub fn strict_object(text: &str) -> Result<Map<String, Value>, Failure> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let value = Strict
@@ -30,15 +30,12 @@ pub fn strict_object(text: &str) -> Result<Map<String, Value>, Failure> {
         Value::Object(map) => Ok(map),
         other => Err(Failure::new(
             ErrorKind::MalformedRequest,
-            format!(
-                "The request is {}, expected one JSON object.",
-                type_name(&other)
-            ),
+            format!("Expected one JSON object; got {}.", type_name(&other)),
         )),
     }
 }
 
-/// Line and column, counted from 1, where a text cannot be read as one JSON object.
+/// The line and the column, counted from 1, at which a text is not valid JSON.
 pub fn unreadable_at(text: &str) -> Option<(usize, usize)> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let read = Strict.deserialize(&mut reader);
@@ -46,8 +43,7 @@ pub fn unreadable_at(text: &str) -> Option<(usize, usize)> {
     Some((error.line(), error.column()))
 }
 
-/// Checks JSON text as strictly as [`strict_object`] reads it, without building values: its
-/// memory is a small part of the text's.
+/// Checks JSON text as strictly as [`strict_object`], without building values. Uses little memory.
 pub(crate) fn check(text: &str) -> Result<(), Failure> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let hasher = RandomState::new();
@@ -57,10 +53,10 @@ pub(crate) fn check(text: &str) -> Result<(), Failure> {
         .map_err(|error| malformed(&error))
 }
 
-/// Checks a value, refusing repeated keys.
+/// Checks a value. Fails if an object has a repeated key.
 ///
-/// Keys are compared by a 64-bit hash with a random key, so that an object of two million members
-/// takes 40 MB and not 200. The chance that it is refused wrongly is one in ten million.
+/// Keys are compared by a 64-bit hash with a random key, so an object with two million members takes
+/// 40 MB instead of 200 MB. The probability of a false repetition is one in ten million.
 #[derive(Clone, Copy)]
 struct Checked<'h>(&'h RandomState);
 
@@ -108,7 +104,7 @@ impl<'de> Visitor<'de> for Checked<'_> {
     }
 }
 
-/// Checks one key of an object against those before it.
+/// Checks that a key is not one of the keys before it.
 struct Key<'k>(&'k RandomState, &'k mut HashSet<u64>);
 
 impl<'de> DeserializeSeed<'de> for Key<'_> {
@@ -128,33 +124,33 @@ impl Visitor<'_> for Key<'_> {
         if self.1.insert(self.0.hash_one(key)) {
             return Ok(());
         }
-        Err(E::custom(twice(key)))
+        Err(E::custom(repeated(key)))
     }
 }
 
-fn twice(key: &str) -> String {
-    format!("the key \"{key}\" stands twice")
+fn repeated(key: &str) -> String {
+    format!("the key \"{key}\" is repeated")
 }
 
 fn malformed(error: &serde_json::Error) -> Failure {
-    let said = error.to_string();
-    let reason = match said.split_once(" at line ") {
+    let text = error.to_string();
+    let reason = match text.split_once(" at line ") {
         Some((reason, _)) => reason,
-        None => &said,
+        None => &text,
     };
     let reason = match reason {
-        "recursion limit exceeded" => "deeper than 127 levels",
-        "trailing characters" => "trailing data after the object; expected the end",
+        "recursion limit exceeded" => "nested deeper than 127 levels",
+        "trailing characters" => "unexpected text after the object",
         other => other,
     };
     let place = format!("line {}, column {}", error.line(), error.column());
     Failure::new(
         ErrorKind::MalformedRequest,
-        format!("Not readable as JSON at {place}: {reason}."),
+        format!("Invalid JSON at {place}: {reason}."),
     )
 }
 
-/// Builds a `Value`, refusing repeated keys.
+/// Builds a `Value`. Fails if an object has a repeated key.
 struct Strict;
 
 impl<'de> DeserializeSeed<'de> for Strict {
@@ -199,7 +195,7 @@ impl<'de> Visitor<'de> for Strict {
         let mut object = Map::new();
         while let Some(key) = map.next_key::<String>()? {
             if object.contains_key(&key) {
-                return Err(de::Error::custom(twice(&key)));
+                return Err(de::Error::custom(repeated(&key)));
             }
             let value = map.next_value_seed(Strict)?;
             object.insert(key, value);
@@ -208,13 +204,13 @@ impl<'de> Visitor<'de> for Strict {
     }
 }
 
-/// The names of the fields that `T` reads, as its own `Deserialize` states them.
+/// The names of the fields of `T`, from its `Deserialize`.
 pub fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
     struct Names<'a>(&'a mut &'static [&'static str]);
     impl<'de> Deserializer<'de> for Names<'_> {
         type Error = de::value::Error;
         fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
-            Err(de::Error::custom("only the names are asked"))
+            Err(de::Error::custom("only the names are needed"))
         }
         fn deserialize_struct<V: Visitor<'de>>(
             self,
@@ -235,8 +231,8 @@ pub fn field_names<T: DeserializeOwned>() -> &'static [&'static str] {
     names
 }
 
-/// Reads a `T` from an object at `pointer`; every unknown key, every missing one and every wrong
-/// type is a fault.
+/// Parses a `T` from an object at `pointer`. Every unknown key, missing key and invalid value is a
+/// fault.
 ///
 /// `pointer` is a JSON Pointer, or the name of a file or flag before one.
 pub fn decode_object<T: DeserializeOwned + JsonSchema>(
@@ -281,7 +277,7 @@ pub fn decode_object<T: DeserializeOwned + JsonSchema>(
     }
 }
 
-/// The faults of some members of a `T`. Other members of it can be missing; members of those cannot.
+/// The faults of some members of a `T`. Other members of the `T` can be missing.
 pub fn member_faults<T: DeserializeOwned + JsonSchema>(
     members: &Map<String, Value>,
     kind: ErrorKind,
@@ -311,8 +307,8 @@ fn inside(place: &str) -> &str {
     }
 }
 
-/// A fault for each unknown key of the object at a place. Finding the nearest name takes time, so
-/// beyond what a failure lists they are only counted.
+/// A fault for each unknown key of the object at a place. Finding the most similar name takes time,
+/// so faults that a failure would not list are only counted.
 pub(crate) fn unknown_keys(
     unknown: &[&str],
     (kind, pointer): (ErrorKind, &str),
@@ -332,7 +328,7 @@ pub(crate) fn unknown_keys(
     faults
 }
 
-/// A name as a step of a JSON Pointer.
+/// Escapes a name as a step of a JSON Pointer.
 pub(crate) fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
@@ -349,17 +345,17 @@ fn pointer_of(path: &serde_path_to_error::Path) -> String {
         .collect()
 }
 
-/// serde's words with the field's name, and without the value that they quote: it may be a secret.
-fn sentence(name: &str, said: &str) -> String {
-    let expected = said
+/// serde's message with the field's name, without the value: it could be a secret.
+fn sentence(name: &str, error: &str) -> String {
+    let expected = error
         .strip_prefix("unknown variant `")
-        .or_else(|| said.strip_prefix("invalid "))
+        .or_else(|| error.strip_prefix("invalid "))
         .and_then(|rest| rest.rsplit_once("expected "));
     match expected {
         Some((_, expected)) => format!("`{name}` must be {}.", expected.replace('`', "")),
         None => format!(
             "`{name}`: {}.",
-            said.replace('`', "\"").trim_end_matches('.')
+            error.replace('`', "\"").trim_end_matches('.')
         ),
     }
 }
@@ -379,18 +375,18 @@ mod tests {
     }
 
     #[test]
-    fn the_names_come_from_the_type() {
+    fn field_names_come_from_the_type() {
         assert_eq!(field_names::<Sample>(), ["count", "names"]);
     }
 
     #[test]
-    fn every_fault_has_its_place_and_no_document_is_quoted() {
+    fn faults_have_places_and_do_not_quote_objects() {
         let object = strict_object(r#"{"cuont":1,"names":["a",{"s":"hidden"}]}"#).expect("JSON");
         let faults = decode_object::<Sample>(&object, "/options", ErrorKind::MalformedRequest)
             .expect_err("two faults");
-        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let messages: Vec<String> = faults.iter().map(ToString::to_string).collect();
         assert_eq!(
-            told,
+            messages,
             [
                 "/options/cuont: Unknown key \"cuont\". Did you mean \"count\"?",
                 "/options/names/1: `options.names[1]` must be text; got an object.",
@@ -399,17 +395,17 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_key_is_refused_at_any_depth() {
+    fn repeated_key_at_any_depth_fails() {
         let error =
             strict_object("{\"a\":{\"b\":[{\"c\":1,\n\"c\":2}]}}").expect_err("a duplicate");
         assert_eq!(
             error.message(),
-            "Not readable as JSON at line 2, column 3: the key \"c\" stands twice."
+            "Invalid JSON at line 2, column 3: the key \"c\" is repeated."
         );
     }
 
     #[test]
-    fn what_cannot_be_a_value_is_refused_with_the_place() {
+    fn invalid_json_fails_with_the_place() {
         let why = |text: &str| {
             strict_object(text)
                 .expect_err("refused")
@@ -418,8 +414,8 @@ mod tests {
         };
         assert!(why("{\"a\":1e400}").contains("line 1, column 10: number out of range"));
         assert!(why("{\"a\":\"\\ud83d\"}").contains("hex escape"));
-        assert!(why("{} {}").contains("trailing data"));
-        assert!(why("[1]").contains("an array, expected one JSON object"));
+        assert!(why("{} {}").contains("unexpected text"));
+        assert!(why("[1]").contains("one JSON object; got an array"));
         let deep = format!("{{\"a\":{}1{}}}", "[".repeat(127), "]".repeat(127));
         assert!(why(&deep).contains("deeper than 127 levels"));
         let fine = format!("{{\"a\":{}1{}}}", "[".repeat(126), "]".repeat(126));

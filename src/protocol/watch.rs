@@ -1,28 +1,28 @@
-//! When work that never waits must stop: compiling a mapping, mapping, presenting.
+//! Stops work that never waits: compiling a mapping, mapping, presenting.
 //!
-//! Such work calls [`Watch::check`] at intervals. What it is stopped by (a deadline, a signal, a
-//! budget of bytes) is decided by the caller, so the work itself knows no clock.
+//! The work calls [`Watch::check`] at intervals. The caller decides what stops it (a deadline, a
+//! signal, a memory budget), so the work itself uses no clock.
 
 use std::fmt;
 
 use crate::protocol::Failure;
 
-/// Decides whether work goes on.
+/// Tells work when to stop.
 #[derive(Clone, Copy)]
 pub struct Watch<'a>(Option<&'a dyn Fn(usize) -> Result<(), Failure>>);
 
 impl<'a> Watch<'a> {
-    /// Work that `stop` ends. It gets the bytes that were made since the last call.
+    /// Stops when `stop` fails. `stop` gets the number of bytes produced since its last call.
     pub fn new(stop: &'a dyn Fn(usize) -> Result<(), Failure>) -> Self {
         Watch(Some(stop))
     }
 
-    /// Work that nothing ends.
+    /// Never stops.
     pub fn unlimited() -> Self {
         Watch(None)
     }
 
-    /// Fails if the work must stop. `made` is the bytes that were made since the last call.
+    /// Fails if the work must stop. `made` is the number of bytes produced since the last call.
     pub fn check(self, made: usize) -> Result<(), Failure> {
         self.0.map_or(Ok(()), |stop| stop(made))
     }

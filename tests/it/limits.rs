@@ -95,7 +95,7 @@ fn part_of_the_request_beyond_its_size_is_refused_before_it_is_read() {
         ),
     ] {
         let told = words(&refused(&request(key, &value)));
-        let expected = format!("has {} bytes; at most {limit} are accepted", value.len());
+        let expected = format!("has {} bytes; the maximum is {limit}", value.len());
         assert!(told.starts_with(&format!("invalid_input /{key}")), "{told}");
         assert!(told.contains(&expected), "{expected} in {told}");
     }

@@ -72,21 +72,31 @@ fn every_bad_input_gets_a_proper_result() {
         odd(
             b"{\"command\":\"\xff\"}".to_vec(),
             malformed,
-            "Not UTF-8 at byte 12",
+            "must be UTF-8; byte 12 is invalid",
             None,
         ),
-        odd("[]", malformed, "an array, expected one JSON object", None),
-        odd("{\"command\":\"x\"} {}", malformed, "trailing data", None),
+        odd(
+            "[]",
+            malformed,
+            "must be one JSON object; got an array",
+            None,
+        ),
+        odd(
+            "{\"command\":\"x\"} {}",
+            malformed,
+            "unexpected text after",
+            None,
+        ),
         odd(
             "{\"command\":\"x\",\"command\":\"y\"}",
             malformed,
-            "\"command\" stands twice",
+            "\"command\" is repeated",
             None,
         ),
         odd(
             r#"{"command":"x","inputs":{"a":{"b":1,"b":2}}}"#,
             malformed,
-            "\"b\" stands twice",
+            "\"b\" is repeated",
             None,
         ),
         odd(

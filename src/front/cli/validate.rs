@@ -125,8 +125,7 @@ fn file_findings(path: &Path, settings: &SettingsArgs) -> Vec<Finding> {
     let object = match strict_object(&text) {
         Ok(object) => object,
         Err(failure) => {
-            let message = failure.message().replacen("The request", "The file", 1);
-            return vec![bare(unreadable_at(&text), message)];
+            return vec![bare(unreadable_at(&text), failure.message().to_owned())];
         }
     };
     let Some(kind) = kind_of(&object) else {
