@@ -29,23 +29,23 @@ pub struct Window {
     pub to: String,
     /// Pages listed.
     pub pages: u64,
-    /// Blobs listed; for commands without blobs, the pages' records.
+    /// Content blobs listed. For commands without blobs: records of the pages.
     pub listed: u64,
-    /// Of those, fetched.
+    /// Listed blobs that were fetched.
     pub fetched: u64,
-    /// Of those, listed before.
+    /// Listed blobs that had been listed before.
     pub duplicate: u64,
-    /// Of those, expired at the service.
+    /// Listed blobs that had expired at the service.
     pub expired: u64,
-    /// Of those, failed.
+    /// Listed blobs that could not be fetched.
     pub failed: u64,
     /// Records received.
     pub records: u64,
-    /// Of those, kept.
+    /// Received records that were delivered.
     pub kept: u64,
-    /// Of those, dropped by the caller's filter or limit.
+    /// Received records that the request's filter or limit removed.
     pub filtered: u64,
-    /// Of those, seen before.
+    /// Received records that had been seen before.
     pub repeated: u64,
     /// A limit of the caller ended the window early. This is not a gap.
     pub limited: bool,
@@ -75,23 +75,23 @@ impl Window {
     }
 }
 
-/// Something that is missing from a run.
+/// A part that is missing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Gap {
-    /// The scope.
+    /// The scope of the missing part.
     pub scope: String,
     /// The blob, if one blob is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Start of the missing span.
+    /// Start of the missing time span.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// End of the missing span.
+    /// End of the missing time span.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// The cause: `expired`, `failed`, `missing`, `older_than_7_days`, `interrupted`.
     pub cause: String,
-    /// The service's code, if it gave one.
+    /// The service's error code, if it returned one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// `true` if it is lost permanently. Otherwise a run with the result's `state`, or the same
