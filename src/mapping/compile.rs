@@ -9,12 +9,10 @@ use std::sync::Arc;
 use super::definition::{
     self, Definition, MAX_FIELDS, MAX_SOURCES, Vocabulary, place, refusal, within,
 };
-use super::filter::Filter;
-use super::patch::system_name;
 use super::path::{self, FieldPath, PathFault};
 use super::plan::Plan;
-use super::query::Query;
 use super::steps::Steps;
+use super::syntax::{Filter, Query};
 use crate::protocol::{Failure, Watch};
 
 /// The most patterns (`regex`) a mapping may have: each takes a millisecond and more to compile.
@@ -75,7 +73,7 @@ pub(crate) fn compile(
     let mut compiler = Compiler {
         origin,
         watch,
-        own: definition.vocabulary == Vocabulary::Own,
+        vocabulary: definition.vocabulary,
         absolute: Vec::new(),
         faults: Vec::new(),
     };
@@ -110,7 +108,7 @@ fn count(definition: &Definition, origin: &str) -> Result<(), Failure> {
 struct Compiler<'a> {
     origin: &'a str,
     watch: Watch<'a>,
-    own: bool,
+    vocabulary: Vocabulary,
     absolute: Vec<Query>,
     faults: Vec<Failure>,
 }
@@ -221,7 +219,7 @@ impl Compiler<'_> {
         for (n, field) in fields.iter().enumerate() {
             self.watch.check(0)?;
             let pointer = format!("{pointer}/{n}");
-            let name = system_name(field, self.own);
+            let name = field.event_name(self.vocabulary);
             if !names.insert(name.clone()) {
                 let said = format!("The field \"{}\" stands twice; remove one.", field.field);
                 self.fault(&format!("{pointer}/field"), said);

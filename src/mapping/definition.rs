@@ -152,10 +152,9 @@ impl Definition {
     /// The names that fields have in events, each once, in order: of the last source, then what
     /// other sources add.
     pub fn field_names(&self) -> Vec<String> {
-        let own = self.vocabulary == Vocabulary::Own;
         let mut names: Vec<String> = Vec::new();
         for field in self.sources.iter().rev().flat_map(|source| &source.fields) {
-            let name = super::patch::system_name(field, own);
+            let name = field.event_name(self.vocabulary);
             if !names.contains(&name) {
                 names.push(name);
             }
@@ -185,6 +184,18 @@ impl Definition {
                 let said = format!("`mapping` must be 1, the version of the format; got {other}.");
                 Err(refusal(said, place(origin, "/mapping")))
             }
+        }
+    }
+}
+
+impl Field {
+    /// The field's key in an event: a custom field of the standard vocabulary has the prefix `__`
+    /// and underscores for spaces.
+    pub(crate) fn event_name(&self, vocabulary: Vocabulary) -> String {
+        if self.custom && vocabulary == Vocabulary::Standard {
+            format!("__{}", self.field.replace(' ', "_"))
+        } else {
+            self.field.clone()
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`Definition`] is a mapping file as data; a [`Mapping`] is one that is compiled, once, and
 //! applied to many documents. All paths of a source run as one automaton (`plan`); what that cannot
-//! follow goes to a general evaluator (`query`, `filter`) over a list of the record's nodes
+//! follow goes to a general evaluator (`evaluate`) over a list of the record's nodes
 //! (`tape`). Both give slices of the text, so digits, escapes and order survive; both follow RFC 9535,
 //! and where it leaves the members of an object free, document order. Members that repeat a name
 //! are all found; where one value is wanted, the last counts. `path` and `subset` read queries.
@@ -11,16 +11,17 @@
 
 mod compile;
 mod definition;
+mod evaluate;
 mod extract;
-mod filter;
 mod lint;
 mod patch;
 mod path;
 mod plan;
-mod query;
 mod run;
 mod steps;
 mod subset;
+mod syntax;
+mod value;
 mod vocabulary;
 
 use serde_json::{Map, Value};

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::definition::{Definition, Field, Vocabulary, place, refusal};
+use super::definition::{Definition, Field, place, refusal};
 use crate::names;
 use crate::protocol::{ErrorKind, Failure, decode_object};
 
@@ -40,15 +40,6 @@ pub struct MappingPatch {
 )]
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::<String>::deserialize(deserializer).map(Some)
-}
-
-/// The key of a field in an event: `__` and underscores for a custom one of the standard vocabulary.
-pub(crate) fn system_name(field: &Field, own: bool) -> String {
-    if field.custom && !own {
-        format!("__{}", field.field.replace(' ', "_"))
-    } else {
-        field.field.clone()
-    }
 }
 
 impl MappingPatch {
@@ -85,10 +76,11 @@ impl Definition {
     pub fn patched(&self, patch: &MappingPatch, origin: &str) -> Result<Self, Failure> {
         within(patch.add.len() + patch.remove.len(), origin)?;
         let mut patched = self.clone();
-        let own = self.vocabulary == Vocabulary::Own;
+        let vocabulary = self.vocabulary;
         let mut faults = Vec::new();
         for (n, name) in patch.remove.iter().enumerate() {
-            let named = |field: &Field| field.field == *name || system_name(field, own) == *name;
+            let named =
+                |field: &Field| field.field == *name || field.event_name(vocabulary) == *name;
             let fields = || self.sources.iter().flat_map(|source| &source.fields);
             if !fields().any(named) {
                 let known: Vec<&str> = fields().map(|field| field.field.as_str()).collect();
@@ -101,11 +93,11 @@ impl Definition {
             }
         }
         for (n, added) in patch.add.iter().enumerate() {
-            let name = system_name(added, own);
+            let name = added.event_name(vocabulary);
             let fields = patched.sources.iter().flat_map(|source| &source.fields);
             if fields
                 .into_iter()
-                .any(|field| system_name(field, own) == name)
+                .any(|field| field.event_name(vocabulary) == name)
             {
                 let said = format!(
                     "The field \"{}\" is in the mapping already; name it in `remove` too to \

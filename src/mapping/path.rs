@@ -10,9 +10,11 @@ use jsonpath_rust::parser::model::{
 };
 use jsonpath_rust::parser::parse_json_path;
 
-use super::filter::{Comparator, Filter, Literal, Nodes, Number, Operand, Pattern};
-use super::query::{Evaluator, Query, Segment, Selector, Slice};
 use super::subset::common;
+use super::syntax::{
+    Comparator, Filter, Literal, Nodes, Operand, Pattern, Query, Segment, Selector, Slice,
+};
+use super::value::{Number, Record};
 use crate::json::Document;
 use crate::json::tape::Tape;
 
@@ -94,7 +96,7 @@ impl FieldPath {
     /// the general evaluator. `None` when that takes too much work.
     pub fn evaluate<'a>(&self, document: &'a Document) -> Option<Vec<&'a str>> {
         let tape = Tape::of(document.text(), 0);
-        let nodes = Evaluator::new(&tape).nodes(&self.query, 0).ok()?;
+        let nodes = Record::new(&tape).nodes(&self.query, 0).ok()?;
         Some(nodes.into_iter().map(|node| tape.raw(node)).collect())
     }
 

@@ -6,7 +6,8 @@
 //! order and number of RFC 9535 (filters, slices, negative indexes, two `..`) go to the general
 //! evaluator, and only a record of theirs becomes a tape.
 
-use super::query::{Evaluator, Exhausted, Query, Selector};
+use super::syntax::{Query, Selector};
+use super::value::{Exhausted, Record};
 use crate::json::scan;
 use crate::json::tape::Tape;
 
@@ -194,7 +195,7 @@ impl Plan {
             return Ok(());
         }
         let tape = Tape::of(text, start);
-        let evaluator = Evaluator::new(&tape);
+        let evaluator = Record::new(&tape);
         for (slot, query) in &self.general {
             let nodes = evaluator.nodes(query, 0)?;
             let matches = nodes.into_iter().enumerate().map(|(anchor, node)| Match {

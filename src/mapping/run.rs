@@ -11,8 +11,9 @@ use serde_json::value::RawValue;
 use super::compile::{Compiled, Field, From, Source};
 use super::extract::too_much;
 use super::plan::Found;
-use super::query::{Evaluator, Exhausted, Selector};
 use super::steps::text_of;
+use super::syntax::{Query, Selector};
+use super::value::{Exhausted, Record};
 use super::{Mapped, RecordFault};
 use crate::json::canonical::canonical;
 use crate::json::document::members;
@@ -137,7 +138,7 @@ impl<'a> Mapper<'a> {
             return Ok(());
         }
         let tape = Tape::of(text, 0);
-        let evaluator = Evaluator::new(&tape);
+        let evaluator = Record::new(&tape);
         let roots = evaluator.nodes(query, 0).map_err(|_| too_much())?;
         for root in roots {
             self.root(tape.start(root));
@@ -149,7 +150,7 @@ impl<'a> Mapper<'a> {
             .take_while(|step| step.singular())
             .cloned()
             .collect();
-        let fixed = evaluator.nodes(&super::query::Query(fixed), 0);
+        let fixed = evaluator.nodes(&Query(fixed), 0);
         self.roots += usize::from(fixed.is_ok_and(|nodes| !nodes.is_empty()));
         Ok(())
     }
@@ -268,10 +269,10 @@ impl<'a> Mapper<'a> {
             return Ok(last);
         }
         let tape = Tape::of(self.text, at);
-        let evaluator = Evaluator::new(&tape);
+        let evaluator = Record::new(&tape);
         for source in special {
             if let Some(when) = &source.when
-                && when.holds(&evaluator, 0)?
+                && evaluator.matches(when, 0)?
             {
                 return Ok(source);
             }

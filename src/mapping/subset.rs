@@ -2,7 +2,7 @@
 //!
 //! It decides nothing about legality: what it does not know it leaves to `path`, which does.
 
-use super::query::{Query, Segment, Selector};
+use super::syntax::{Query, Segment, Selector};
 
 /// Reads names, indexes and wildcards; `None` leaves the text to the full grammar.
 pub(crate) fn common(text: &str) -> Option<Query> {
