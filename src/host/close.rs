@@ -10,7 +10,7 @@ use crate::host::limits::Limits;
 use crate::host::report::{self, Reproduction};
 use crate::host::{Checked, redact};
 use crate::json::Document;
-use crate::manifest::{CommandSpec, Permission};
+use crate::manifest::{CommandSpec, Permission, Platform};
 use crate::net::transcript::Rehearsed;
 use crate::ops::Reply;
 use crate::output::{self, Presentation, Presented};
@@ -29,6 +29,7 @@ pub(super) struct Head {
     title: String,
     indicator: String,
     codes: Codes,
+    platform: Platform,
     permissions: Vec<Permission>,
     state: Option<State>,
     pub(super) reproduction: Reproduction,
@@ -57,6 +58,7 @@ impl Head {
             title: "Request".to_owned(),
             indicator: "Request failed.".to_owned(),
             codes: Codes::new(),
+            platform: Platform::default(),
             permissions: Vec::new(),
             state: None,
             reproduction: Reproduction::default(),
@@ -102,6 +104,7 @@ impl Head {
         self.title.clone_from(&command.title);
         self.indicator = command.indicator();
         self.codes.clone_from(&target.manifest.codes);
+        self.platform.clone_from(&target.manifest.platform);
         self.permissions.clone_from(&command.permissions);
         self.reproduction.hide_secrets(target.manifest, parameters);
     }
@@ -116,14 +119,11 @@ impl Head {
         result
     }
 
-    /// The result of a failure.
+    /// The result of a failure, with the sentence that the product's platform expects.
     pub(super) fn fail(&self, failure: Failure, counts: Counts) -> ResultEnvelope {
         report::log_sources(&failure);
         let error = self.advised(failure).close(&self.indicator, &self.codes);
-        let sentence = format!(
-            "{} Status Code: {}. Message: {}",
-            error.failure_indicator, error.status_code, error.message
-        );
+        let sentence = self.platform.failure_sentence(&error);
         let mut result = self.empty(ReturnData::Failed, sentence, counts);
         result.error = Some(error);
         result.state.clone_from(&self.state);

@@ -167,11 +167,8 @@ impl Slots<'_> {
         if needs == Needs::Account {
             return Some(Proof::Secret(Secret::new("")).alone());
         }
-        if self.bound.flag(Slot::SelfDeployed) == Some(false) {
-            let allowed = "true: the vendor's own application gets its tokens from the vendor's server, \
-                           which is not supported";
-            let advice = "Register your own application, set its IDs and credential, and enable this parameter.";
-            self.add(self.invalid(Slot::SelfDeployed, allowed).advice(advice));
+        for value in &self.bound.unsupported {
+            self.add(value.fault());
         }
         let code = self.secret(Slot::AuthorizationCode);
         if let Some(code) = &code {

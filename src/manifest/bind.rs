@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+use crate::manifest::param::Unsupported;
 use crate::manifest::{CommandSpec, Param, Slot};
 use crate::names::{alike, suggestion};
-use crate::protocol::{Failure, escape};
+use crate::protocol::{Failure, escape, quoted};
 
 /// The bound parameters of one request.
 #[derive(Debug, Default)]
@@ -25,6 +26,9 @@ pub struct Bound {
     places: BTreeMap<String, String>,
     /// The inputs as written in the request, by id.
     pub written: BTreeMap<String, String>,
+    /// Connection parameters with values that are not supported. They fail the commands that sign in
+    /// with the credential of an application.
+    pub unsupported: Vec<UnsupportedValue>,
 }
 
 /// The value of a slot. A secret one is a reference or the value itself.
@@ -34,6 +38,22 @@ struct SlotValue {
     secret: bool,
 }
 
+/// A value of a connection parameter that is not supported.
+#[derive(Debug)]
+pub struct UnsupportedValue {
+    place: String,
+    message: String,
+    advice: String,
+}
+
+impl UnsupportedValue {
+    /// The fault of the value.
+    pub fn fault(&self) -> Failure {
+        Failure::invalid_input(self.place.as_str(), self.message.as_str())
+            .advice(self.advice.as_str())
+    }
+}
+
 /// One value of a request, or a default.
 struct Given<'a> {
     param: &'a Param,
@@ -41,6 +61,22 @@ struct Given<'a> {
     name: &'a str,
     value: &'a Value,
     place: String,
+}
+
+impl Given<'_> {
+    /// The value, if the parameter declares it as not supported.
+    fn unsupported(&self, value: &Value) -> Option<UnsupportedValue> {
+        let declared = self.param.unsupported.as_ref();
+        let Unsupported {
+            allowed, advice, ..
+        } = declared.filter(|declared| declared.value == *value)?;
+        let (name, got) = (self.name, quoted(value));
+        Some(UnsupportedValue {
+            place: self.place.clone(),
+            message: format!("\"{name}\" must be {allowed}; got {got}."),
+            advice: advice.clone(),
+        })
+    }
 }
 
 /// The parameters of a request, before binding.
@@ -81,6 +117,7 @@ impl CommandSpec {
             let Some(value) = coerced(&given, request.now, &mut faults) else {
                 continue;
             };
+            bound.unsupported.extend(given.unsupported(&value));
             let target = given.param.target();
             match target.strip_prefix("input.") {
                 Some(input) if accepts(input) => bound.set_input(input, value, &given),

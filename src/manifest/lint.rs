@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::manifest::outputs::Context;
 use crate::manifest::param::Choices;
-use crate::manifest::{CommandSpec, Manifest, Param, ParamType};
+use crate::manifest::template::placeholders;
+use crate::manifest::{CommandSpec, Manifest, Param, ParamType, Platform};
 use crate::names::fold;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::when::ago;
@@ -30,6 +31,7 @@ pub fn lint(manifest: &Manifest) -> Vec<Failure> {
     if !is_version(&manifest.version) {
         faults.add("/version", "expected major.minor.patch, such as 1.0.0");
     }
+    faults.platform(manifest);
     faults.params("/connection", &manifest.connection);
     if manifest.commands.is_empty() {
         faults.add("/commands", "there is no command");
@@ -90,6 +92,37 @@ impl Faults {
                     }
                     _ => {}
                 }
+            }
+        }
+    }
+
+    /// The platform's texts use their own placeholders, and rows that are merged have a key.
+    fn platform(&mut self, manifest: &Manifest) {
+        let Platform { failure, merge_key } = &manifest.platform;
+        let failure = ("/platform/failure", failure, &Platform::FAILURE_NAMES[..]);
+        let merge_key = merge_key.iter();
+        let merge_key =
+            merge_key.map(|key| ("/platform/merge_key", key, &Platform::MERGE_KEY_NAMES[..]));
+        for (at, text, names) in merge_key.chain([failure]) {
+            for name in placeholders(text).filter(|name| !names.contains(name)) {
+                let names = names.join("}, {");
+                let why = format!("there is no placeholder {{{name}}}; allowed are {{{names}}}");
+                self.add(at, why);
+            }
+            for name in names
+                .iter()
+                .filter(|name| placeholders(text).all(|used| used != **name))
+            {
+                self.add(at, format!("the placeholder {{{name}}} is missing"));
+            }
+        }
+        for (n, command) in manifest.commands.iter().enumerate() {
+            if let Some(Context::Rows(rows)) = &command.outputs.context
+                && rows.merge.is_some()
+                && manifest.platform.merge_key.is_none()
+            {
+                let why = "`merge` requires `platform.merge_key`, the key by which the platform merges rows";
+                self.add(format!("/commands/{n}/outputs/context/merge"), why);
             }
         }
     }
@@ -183,17 +216,30 @@ impl Faults {
         };
         let texts = [&readable.title, &readable.text, &readable.unchanged];
         for text in texts.into_iter().flatten() {
-            let places = text.split('{').skip(1);
-            for name in places
-                .filter_map(|rest| rest.split_once('}'))
-                .map(|(name, _)| name)
-            {
+            for name in placeholders(text) {
                 let known = command.inputs.iter().any(|input| input.id == name);
                 if !known && !name.starts_with('$') {
                     let why = format!("there is no input \"{name}\" to fill the text with");
                     self.add(format!("{at}/outputs/readable"), why);
                 }
             }
+        }
+    }
+
+    fn unsupported(&mut self, at: &str, param: &Param) {
+        let Some(unsupported) = &param.unsupported else {
+            return;
+        };
+        let at = format!("{at}/unsupported");
+        if !at.starts_with("/connection/") {
+            self.add(&at, "only connection parameters have `unsupported`");
+        }
+        self.text(&format!("{at}/allowed"), &unsupported.allowed);
+        self.text(&format!("{at}/advice"), &unsupported.advice);
+        match param.coerce(&unsupported.value, DateTime::UNIX_EPOCH) {
+            Ok(value) if value == unsupported.value => {}
+            Ok(value) => self.add(format!("{at}/value"), format!("write the value as {value}")),
+            Err(expected) => self.add(format!("{at}/value"), format!("the value {expected}")),
         }
     }
 
@@ -224,6 +270,7 @@ impl Faults {
             (false, Some(_)) => self.add(format!("{at}/choices"), "only a choice has `choices`"),
             _ => {}
         }
+        self.unsupported(at, param);
         if let Some(default) = &param.default {
             self.unsubstituted(&format!("{at}/default"), default);
         }
@@ -244,13 +291,12 @@ impl Faults {
 
 /// The first name in braces.
 fn placeholder(text: &str) -> Option<&str> {
-    text.split('{').skip(1).find_map(|rest| {
-        let (name, _) = rest.split_once('}')?;
+    placeholders(text).find(|name| {
         let begins = name.starts_with(|c: char| c.is_alphabetic() || "_$".contains(c));
         let plain = name
             .chars()
             .all(|c| c.is_alphanumeric() || "_-. $[]*".contains(c));
-        (begins && plain).then_some(name)
+        begins && plain
     })
 }
 
@@ -291,6 +337,28 @@ mod tests {
                 "/connection/0: A choice needs `choices`.",
                 "/connection/1/summary: The text is empty; say what it is in one sentence.",
                 "/connection/1/default: The default must be a whole number; got \"x\".",
+            ]
+        );
+    }
+
+    #[test]
+    fn platform_texts_and_unsupported_values_are_checked() {
+        let text = r#"{"manifest":1,"id":"x","title":"T","version":"1.0.0","summary":"S.",
+          "platform":{"failure":"{failure_indicator}: {message} {code}"},
+          "connection":[{"id":"a","title":"A","type":"boolean","summary":"S.",
+            "unsupported":{"value":"no","allowed":"","advice":"Set it."}}],
+          "commands":[{"id":"c","title":"C","kind":"read","operation":"o","summary":"S.",
+            "outputs":{"context":{"mapping":"x/y","at":"X.Y","merge":"ID"}}}]}"#;
+        let manifest = Manifest::parse(text, "bad.json").expect("its shape is right");
+        let told: Vec<String> = lint(&manifest).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "/platform/failure: There is no placeholder {code}; allowed are {failure_indicator}, {status_code}, {message}.",
+                "/platform/failure: The placeholder {status_code} is missing.",
+                "/commands/0/outputs/context/merge: `merge` requires `platform.merge_key`, the key by which the platform merges rows.",
+                "/connection/0/unsupported/allowed: The text is empty; say what it is in one sentence.",
+                "/connection/0/unsupported/value: The value must be true or false; got \"no\".",
             ]
         );
     }

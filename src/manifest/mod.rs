@@ -9,8 +9,10 @@ pub mod bind;
 pub mod lint;
 pub mod outputs;
 pub mod param;
+pub mod platform;
 pub mod schema;
 pub mod slot;
+pub mod template;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
@@ -22,6 +24,7 @@ use crate::protocol::{decode_object, strict_object};
 pub use bind::Bound;
 pub use outputs::{Outputs, Readable};
 pub use param::{Param, ParamType};
+pub use platform::Platform;
 pub use slot::Slot;
 
 use crate::when::ago;
@@ -47,6 +50,9 @@ pub struct Manifest {
     /// What an administrator does once before the first command.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub setup: Vec<String>,
+    /// What the product's platform expects of results.
+    #[serde(default)]
+    pub platform: Platform,
     /// The connection parameters, in display order.
     pub connection: Vec<Param>,
     /// The product's own status codes: a vendor code, `kind.rule` or a kind → the documented code.

@@ -38,21 +38,12 @@ pub struct ContextRows {
     /// The mapping that makes them, by name. For a command that changes something it is applied to
     /// what was changed; if nothing was, there is no context.
     pub mapping: String,
-    /// Where they stand, with dots between the names: `MicrosoftManagement.Subscription`.
+    /// Where the rows are in the context: names with a dot between each, such as `Product.Thing`.
     pub at: String,
-    /// The field by which a platform recognizes a row that it has already.
+    /// The field that identifies a row. Requires `platform.merge_key`, the key by which the platform
+    /// merges rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merge: Option<String>,
-}
-
-impl ContextRows {
-    /// The full key under which a platform merges the rows into its context.
-    pub fn merge_key(&self) -> String {
-        match &self.merge {
-            None => self.at.clone(),
-            Some(id) => format!("{}(val.{id} && val.{id} === obj.{id})", self.at),
-        }
-    }
 }
 
 impl Outputs {

@@ -56,11 +56,28 @@ pub struct Param {
     /// Is it a secret? Then its value may be a reference, and is never shown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub secret: bool,
+    /// Of a connection parameter: a value that the product accepts and this host does not support.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsupported: Option<Unsupported>,
     /// What it is, in one or two sentences.
     pub summary: String,
     /// What an author should know besides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+/// A value that is not supported. A command that signs in with the credential of an application
+/// fails if the parameter has this value.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unsupported {
+    /// The value.
+    pub value: Value,
+    /// What the parameter must be instead, and why. The message is: "PARAMETER must be ALLOWED; got
+    /// VALUE."
+    pub allowed: String,
+    /// What to do, as an imperative sentence.
+    pub advice: String,
 }
 
 /// The values of a choice.

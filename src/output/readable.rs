@@ -11,6 +11,7 @@ use url::Url;
 use crate::json::Document;
 use crate::json::document::{elements, members};
 use crate::manifest::outputs::Column;
+use crate::manifest::template::fill;
 use crate::output::context;
 use crate::protocol::{Event, Failure};
 
@@ -90,24 +91,12 @@ pub(super) fn filled(
     written: &BTreeMap<String, String>,
     raw: &Document,
 ) -> Result<String, Failure> {
-    let mut text = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('{') {
-        text.push_str(before);
-        let Some((name, after)) = after.split_once('}') else {
-            text.push('{');
-            rest = after;
-            continue;
-        };
+    fill(template, |name| {
         match (name.starts_with('$'), written.get(name)) {
-            (true, _) => text.push_str(&from_raw(raw, name)?),
-            (false, Some(value)) => text.push_str(&escaped(value)),
-            (false, None) => text.extend(["{", name, "}"]),
+            (true, _) => from_raw(raw, name).map(Some),
+            (false, value) => Ok(value.map(|value| escaped(value))),
         }
-        rest = after;
-    }
-    text.push_str(rest);
-    Ok(text)
+    })
 }
 
 fn from_raw(raw: &Document, path: &str) -> Result<String, Failure> {

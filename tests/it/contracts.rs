@@ -3,6 +3,7 @@
 //! They lie under `snapshots/schema` and `snapshots/reference` as plain `.json` and `.md`, so that
 //! editors and readers use them directly.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -63,6 +64,35 @@ fn reference_pages_are_snapshots() {
             insta::assert_binary_snapshot!(&format!("{}.md", manifest.id), page.into_bytes());
         }
     });
+}
+
+#[test]
+fn schema_or_reference_page_without_source_is_reported() {
+    let catalog = Catalog::builtin().expect("the catalog");
+    let manifests = catalog.manifests().expect("manifests");
+    let commands = manifests.iter().flat_map(|manifest| {
+        let commands = manifest.commands.iter();
+        commands.map(|command| format!("schema/{}-{}", manifest.id, command.id))
+    });
+    let expected: BTreeSet<String> = SCHEMAS
+        .iter()
+        .map(|(name, _)| format!("schema/{name}"))
+        .chain(commands)
+        .chain(manifests.iter().map(|one| format!("reference/{}", one.id)))
+        .collect();
+    let mut found = BTreeSet::new();
+    for folder in ["schema", "reference"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("snapshots")
+            .join(folder);
+        for entry in std::fs::read_dir(path).expect("a folder") {
+            let name = entry.expect("an entry").file_name();
+            let name = name.to_string_lossy();
+            let (name, _) = name.split_once(".snap").expect("a snapshot");
+            found.insert(format!("{folder}/{name}"));
+        }
+    }
+    assert_eq!(found, expected);
 }
 
 #[test]

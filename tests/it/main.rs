@@ -22,6 +22,7 @@ mod contracts;
 mod corpus;
 mod fuzz;
 mod histories;
+mod imports;
 mod language;
 mod limits;
 

@@ -77,7 +77,7 @@ pub(super) fn describe(args: &DescribeArgs, catalog: &Catalog, out: &mut Out) ->
     }
     for (manifest, commands) in chosen {
         if let Commands::One(command) = commands {
-            one(command, out)?;
+            one(manifest, command, out)?;
             connection_names(manifest, out)?;
             continue;
         }
@@ -86,14 +86,14 @@ pub(super) fn describe(args: &DescribeArgs, catalog: &Catalog, out: &mut Out) ->
         params("Connection", &manifest.connection, out)?;
         for command in &manifest.commands {
             writeln!(out)?;
-            one(command, out)?;
+            one(manifest, command, out)?;
         }
     }
     Ok(0)
 }
 
 /// A command's inputs, outputs and permissions.
-fn one(command: &CommandSpec, out: &mut Out) -> std::io::Result<()> {
+fn one(manifest: &Manifest, command: &CommandSpec, out: &mut Out) -> std::io::Result<()> {
     let also = also(&command.title, command.names().skip(1));
     let (title, id, summary) = (&command.title, &command.id, &command.summary);
     writeln!(out, "{title} ({id})\n{summary}{also}")?;
@@ -102,7 +102,7 @@ fn one(command: &CommandSpec, out: &mut Out) -> std::io::Result<()> {
     }
     params("  Inputs", &command.inputs, out)?;
     if let Some(Context::Rows(rows)) = &command.outputs.context {
-        writeln!(out, "  Context: {}", rows.merge_key())?;
+        writeln!(out, "  Context: {}", manifest.platform.merge_key(rows))?;
     }
     for permission in &command.permissions {
         let (name, api, grant) = (&permission.name, &permission.api, permission.grant.word());

@@ -12,7 +12,7 @@ use crate::front::cli::out::Out;
 use crate::host::catalog::Catalog;
 use crate::manifest::outputs::{Column, Context};
 use crate::manifest::param::Choices;
-use crate::manifest::{CommandSpec, Manifest, Param};
+use crate::manifest::{CommandSpec, Manifest, Param, Platform};
 use crate::mapping::{Field, Take};
 use crate::names::fold;
 use crate::ops;
@@ -51,7 +51,7 @@ pub fn page(manifest: &Manifest, catalog: &Catalog) -> Result<String, Failure> {
     }
     page.push_str("\n## Commands\n");
     for command in &manifest.commands {
-        command_section(&mut page, command, catalog)?;
+        command_section(&mut page, &manifest.platform, command, catalog)?;
     }
     codes(&mut page, manifest);
     Ok(page)
@@ -64,6 +64,7 @@ fn line(page: &mut String, text: &str) {
 
 fn command_section(
     page: &mut String,
+    platform: &Platform,
     command: &CommandSpec,
     catalog: &Catalog,
 ) -> Result<(), Failure> {
@@ -94,7 +95,7 @@ fn command_section(
         params(page, &command.inputs);
     }
     operation(page, command);
-    outputs(page, command, catalog)?;
+    outputs(page, platform, command, catalog)?;
     let _ = write!(
         page,
         "\nOn failure, `result` begins \"{}\".\n",
@@ -202,7 +203,12 @@ fn operation(page: &mut String, command: &CommandSpec) {
     }
 }
 
-fn outputs(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Result<(), Failure> {
+fn outputs(
+    page: &mut String,
+    platform: &Platform,
+    command: &CommandSpec,
+    catalog: &Catalog,
+) -> Result<(), Failure> {
     if let Some(name) = &command.mapping {
         events(page, name, catalog)?;
         for variant in catalog.variants(name) {
@@ -213,7 +219,7 @@ fn outputs(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Resul
             events(page, variant, catalog)?;
         }
     }
-    context(page, command, catalog)?;
+    context(page, platform, command, catalog)?;
     if !command.outputs.key_fields.is_empty() {
         page.push_str("\n| Key field | Content |\n|---|---|\n");
         for field in &command.outputs.key_fields {
@@ -265,7 +271,12 @@ fn steps(field: &Field) -> String {
     kind.into_iter().chain(format).chain(unique).collect()
 }
 
-fn context(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Result<(), Failure> {
+fn context(
+    page: &mut String,
+    platform: &Platform,
+    command: &CommandSpec,
+    catalog: &Catalog,
+) -> Result<(), Failure> {
     let rows = match &command.outputs.context {
         None => return Ok(()),
         Some(Context::Path(path)) => {
@@ -282,7 +293,8 @@ fn context(page: &mut String, command: &CommandSpec, catalog: &Catalog) -> Resul
         rows.at, rows.mapping
     );
     if rows.merge.is_some() {
-        line(page, &format!("Merge expression: `{}`.", rows.merge_key()));
+        let key = platform.merge_key(rows);
+        line(page, &format!("Merge expression: `{key}`."));
     }
     page.push_str("\n| Context path | Source | Content |\n|---|---|---|\n");
     for field in mapping.sources.iter().flat_map(|source| &source.fields) {

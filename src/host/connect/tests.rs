@@ -92,14 +92,10 @@ fn what_is_given_decides_how_to_sign_in() {
     );
     let code = json!({ "client_secret": "s", "authorization_code": " c ", "redirect_uri": "https://r.test" });
     assert_eq!(kind(&code), "authorization_code");
-    let machine = json!({ "managed_identity": true, "client_secret": "s", "self_deployed": false });
+    let machine = json!({ "managed_identity": true, "client_secret": "s" });
     assert_eq!(kind(&machine), "managed_identity");
     assert_eq!(
         kind(&json!({ "managed_identity": false, "client_secret": "s" })),
-        "client_secret"
-    );
-    assert_eq!(
-        kind(&json!({ "self_deployed": true, "client_secret": "s" })),
         "client_secret"
     );
 }
@@ -124,8 +120,8 @@ fn a_machine_needs_no_tenant_and_no_application() {
 fn halves_and_what_is_missing_are_refused_all_at_once() {
     let all = |given: &Value| places(Needs::Credential, given);
     assert_eq!(
-        all(&json!({ "tenant_id": "", "client_id": "app", "self_deployed": false })),
-        ["tenant_id", "client_id", "self_deployed", "client_secret"]
+        all(&json!({ "tenant_id": "", "client_id": "app" })),
+        ["tenant_id", "client_id", "client_secret"]
     );
     assert_eq!(
         all(&json!({ "certificate_thumbprint": THUMBPRINT })),
