@@ -114,13 +114,13 @@ impl World {
         }
     }
 
-    /// The pages of a listing at that time.
-    fn pages(&mut self, window: &TimeWindow, t: i64) -> Vec<Vec<usize>> {
+    /// The pages of a listing at that time. Content is kept for a week by the clock of the service.
+    fn pages(&mut self, window: &TimeWindow, (t, now): (i64, i64)) -> Vec<Vec<usize>> {
         let mut rows: Vec<(i64, usize)> = Vec::new();
         for (n, blob) in self.blobs.iter().enumerate() {
             let available = at(blob.available);
             let is_inside = window.start <= available && available < window.end;
-            if blob.visible <= t && t - WEEK < blob.available && is_inside {
+            if blob.visible <= t && now - WEEK < blob.available && is_inside {
                 let shift = self.dice.below(self.disorder + 1);
                 rows.push((blob.available + shift, n));
                 if self.dice.chance(3) {
@@ -215,7 +215,7 @@ fn run(
     ran.windows = progress.windows();
     'windows: for window in progress.windows() {
         progress.window(&window);
-        let mut pages = world.pages(&window, t).into_iter();
+        let mut pages = world.pages(&window, (t, now)).into_iter();
         while let Some(page) = pages.next() {
             progress.page(page.iter().map(|n| at(world.blobs[*n].available)).min());
             let new: Vec<usize> = page
