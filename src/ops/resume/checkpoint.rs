@@ -291,9 +291,14 @@ impl Progress {
     /// A limit ends the downloads here. Returns whether the floor must rise, so that the listing must
     /// continue until [`Progress::has_looked_ahead`].
     pub(in crate::ops) fn look_ahead(&mut self) -> bool {
-        let watermark = self.first_unsettled().unwrap_or(self.page_start);
+        let before = self.checkpoint.watermark;
+        let unsettled = self.unsettled.values().map(|blob| blob.available);
+        let (late, later): (Vec<_>, Vec<_>) = unsettled.partition(|time| *time < before);
+        let first = later.into_iter().min().unwrap_or(self.page_start);
+        let watermark = first.max(before);
         let from = watermark - self.bounds.overlap;
-        let needed = self.checkpoint.fingerprints.count_from(from);
+        // Late blobs will be in the retry queue and need fingerprints.
+        let needed = self.checkpoint.fingerprints.count_from(from) + late.len();
         let must_rise = needed > self.bounds.fingerprints;
         self.ahead_of = must_rise.then_some(watermark);
         must_rise
@@ -452,15 +457,17 @@ impl Progress {
     /// Forgets fingerprints below the floor. Returns the overlap that is left if it was shortened,
     /// and the span that is skipped because of it.
     fn forget(&mut self, capacity: usize) -> (Option<TimeDelta>, Option<TimeWindow>) {
-        let is_read = self.unsettled.is_empty() && !self.is_cut;
+        let is_read = self.unsettled.is_empty() && !self.is_cut && self.blocked_at.is_none();
         let earliest = self.listed_to - self.bounds.overlap;
         let checkpoint = &mut self.checkpoint;
-        // Content from there on can be on pages that were not listed.
+        // Content from there on can be on pages that were not listed, or was listed only to look
+        // ahead.
         let unlisted_from = if self.is_out_of_order {
-            checkpoint.floor.max(earliest).min(checkpoint.watermark)
+            checkpoint.floor.max(earliest)
         } else {
-            checkpoint.watermark
+            self.ahead_of.unwrap_or(checkpoint.watermark)
         };
+        let unlisted_from = unlisted_from.min(checkpoint.watermark);
         let looking_back = (checkpoint.watermark - self.bounds.overlap)
             .trunc_subsecs(0)
             .max(checkpoint.start);
