@@ -24,7 +24,7 @@
 //!  7 present                context, key fields, readable          output
 //!  8 close, redact          eighteen keys, no secret, exit code    host::close, host::redact
 //! stdout
-//!    commit                 the stored state moves                 host::Keep
+//!    commit                 the stored state moves                 host::PendingState
 //! ```
 //!
 //! Stages 6 to 8 are pure: the same reply always gives the same result, so saved `raw_data` can be
@@ -47,7 +47,7 @@
 //! * Continuous collection: `src/front/poll.rs`, a loop over the same host with a sink.
 //! * Failures: [`protocol::failure`]. Each service's codes are one `match` beside its client.
 //! * Limits on work and memory: `net::memory`, `protocol::watch`, `host::stop`.
-//! * What an operator can forbid: `host::permitted`.
+//! * What an operator can forbid: `host::policy`.
 //!
 //! # Ranks
 //!

@@ -16,7 +16,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
-use crate::host::{Cancel, Held, Host, Ran};
+use crate::host::{Cancel, Host, RunOutcome, StateLock};
 use crate::json::document::{Member, elements, members};
 use crate::protocol::{Coverage, Failure, ResultEnvelope};
 use crate::when;
@@ -48,7 +48,7 @@ pub struct Poll<'a> {
     request: Vec<u8>,
     emit: Emit,
     cancel: Cancel,
-    _held: Held,
+    _held: StateLock,
 }
 
 /// How far a poll goes.
@@ -83,7 +83,7 @@ impl<'a> Poll<'a> {
             None if makes_events => Emit::Events,
             None => Emit::Records,
         };
-        let held = host.hold(&key).map_err(refuse)?;
+        let held = host.lock_state(&key).map_err(refuse)?;
         Ok(Poll {
             host,
             request: with_options(request, &key, emit),
@@ -98,9 +98,9 @@ impl<'a> Poll<'a> {
     pub async fn run(&self, sink: &mut dyn Sink, limits: Limits) -> io::Result<u8> {
         let (mut runs, mut lost, mut waits) = (0, false, back_off());
         loop {
-            let Ran { result, keep } = self.once().await;
+            let RunOutcome { result, state } = self.once().await;
             let delivered = self.deliver(&result, sink)?;
-            keep.commit();
+            state.commit();
             runs += 1;
             log(runs, delivered, &result, limits.clock);
             lost |= loses(&result);
@@ -127,7 +127,7 @@ impl<'a> Poll<'a> {
         }
     }
 
-    async fn once(&self) -> Ran {
+    async fn once(&self) -> RunOutcome {
         match self.host.check(&self.request, &self.cancel) {
             Ok(checked) => self.host.run(checked).await,
             Err(refused) => (*refused).into(),

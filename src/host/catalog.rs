@@ -1,15 +1,17 @@
-//! The catalog: which integrations there are, and the table of those compiled in.
+//! The catalog: integrations and mappings, and the table of the built-in ones.
 //!
-//! Data is loaded by one function whether it is compiled in or lies in an operator's folder. What
-//! is compiled in is checked by a test, so that a start costs nothing for it; a folder is checked
-//! when it loads.
+//! An operator's folder is checked when it loads. A test checks the built-in catalog, so that it costs
+//! no time at every start.
+
+mod check;
+mod integration;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::host::check;
-use crate::host::face::{Compiled, CompiledCommand, Face, shared_choices};
+use integration::{Compiled, CompiledCommand, Integration, shared_choices};
+
 use crate::manifest::{self, CommandSpec, Manifest};
 use crate::mapping::{self, Definition};
 use crate::names::suggestion;
@@ -35,7 +37,7 @@ integrations! {
     "purview_audit_alert_v2": ["fetch_event", "fetch_event_extended"];
 }
 
-/// What a catalog folder holds: one of them at least.
+/// The folders of a catalog. At least one must exist.
 const FOLDERS: [&str; 2] = ["manifests", "mappings"];
 
 const VOCABULARY: &str = include_str!("../../mappings/fields.json");
@@ -43,31 +45,31 @@ const VOCABULARY: &str = include_str!("../../mappings/fields.json");
 /// Integrations, mappings and the vocabulary of event fields.
 #[derive(Debug)]
 pub struct Catalog {
-    faces: Vec<Face>,
+    integrations: Vec<Integration>,
     mappings: BTreeMap<String, File<Cow<'static, str>>>,
     vocabulary: Cow<'static, str>,
 }
 
-/// Something with the file it came from.
+/// The content of a file, with its name for messages.
 #[derive(Debug)]
 struct File<T> {
     name: String,
     content: T,
 }
 
-/// What a request addresses.
+/// The command that a request selects.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
-    /// The integration, of whose commands only this one is read.
+    /// The integration, with this command only.
     pub manifest: &'a Manifest,
     /// The command.
     pub command: &'a CommandSpec,
-    /// The operation that carries it out.
+    /// The operation that the command calls.
     pub operation: &'static ops::Operation,
 }
 
 impl Catalog {
-    /// What is compiled in.
+    /// The built-in catalog.
     pub fn builtin() -> Result<Self, Failure> {
         let mappings = MAPPINGS.iter().copied().flatten().map(|(name, text)| {
             let file = File {
@@ -77,17 +79,17 @@ impl Catalog {
             ((*name).to_owned(), file)
         });
         Ok(Catalog {
-            faces: MANIFESTS.iter().map(Face::builtin).collect(),
+            integrations: MANIFESTS.iter().map(Integration::builtin).collect(),
             mappings: mappings.collect(),
             vocabulary: Cow::Borrowed(VOCABULARY),
         })
     }
 
-    /// The compiled-in files, read as strictly as an operator's folder.
+    /// The built-in catalog, read as strictly as an operator's folder.
     pub fn builtin_strict() -> Result<Self, Failure> {
         let manifests = MANIFESTS
             .iter()
-            .map(|face| (face.file.to_owned(), face.text.to_owned()));
+            .map(|integration| (integration.file.to_owned(), integration.text.to_owned()));
         let mappings = MAPPINGS
             .iter()
             .copied()
@@ -97,7 +99,7 @@ impl Catalog {
         Failure::join(faults).map_or(Ok(catalog), Err)
     }
 
-    /// An operator's folder with `manifests/` and `mappings/`; checked whole.
+    /// An operator's folder with `manifests/` and `mappings/`, completely checked.
     pub fn load(folder: &Path) -> Result<Self, Failure> {
         let (catalog, mut faults) = Catalog::read(folder)?;
         faults.extend(catalog.check());
@@ -107,8 +109,7 @@ impl Catalog {
         }
     }
 
-    /// The catalog folder that a file lies in: the nearest above it with `manifests/` or
-    /// `mappings/`.
+    /// The catalog folder that contains a file: the nearest one with `manifests/` or `mappings/`.
     pub fn folder_of(file: &Path) -> Option<PathBuf> {
         let file = file.canonicalize().ok()?;
         let mut folders = file.ancestors().skip(1);
@@ -116,12 +117,11 @@ impl Catalog {
         folders.find(holds).map(Path::to_path_buf)
     }
 
-    /// A folder, read but not checked: what could be read, and a fault for each manifest that
-    /// could not.
+    /// A folder, read but not checked. Returns also a fault for each manifest that cannot be read.
     pub fn read(folder: &Path) -> Result<(Self, Vec<Failure>), Failure> {
         if !FOLDERS.iter().any(|name| folder.join(name).is_dir()) {
             let message = format!(
-                "{} is no catalog folder: it has neither manifests/ nor mappings/.",
+                "{} is not a catalog folder: it has neither manifests/ nor mappings/.",
                 folder.display()
             );
             return Err(Failure::invalid_input("--catalog", message));
@@ -146,10 +146,10 @@ impl Catalog {
         mappings: BTreeMap<String, String>,
         vocabulary: Option<String>,
     ) -> (Self, Vec<Failure>) {
-        let (mut faces, mut faults) = (Vec::new(), Vec::new());
+        let (mut integrations, mut faults) = (Vec::new(), Vec::new());
         for (name, text) in manifests {
-            match Face::strict(name, text) {
-                Ok(face) => faces.push(face),
+            match Integration::strict(name, text) {
+                Ok(integration) => integrations.push(integration),
                 Err(failure) => faults.push(failure),
             }
         }
@@ -161,19 +161,19 @@ impl Catalog {
             (name, file)
         });
         let catalog = Catalog {
-            faces,
+            integrations,
             mappings: mappings.collect(),
             vocabulary: vocabulary.map_or(Cow::Borrowed(VOCABULARY), Cow::Owned),
         };
         (catalog, faults)
     }
 
-    /// How many files it was read from.
+    /// The number of files.
     pub fn files(&self) -> usize {
-        self.faces.len() + self.mappings.len() + 1
+        self.integrations.len() + self.mappings.len() + 1
     }
 
-    /// Every fault of a manifest that would be one of this catalog, each at its pointer.
+    /// Every fault of a manifest as part of this catalog, each at its pointer.
     pub fn manifest_faults(&self, text: &str) -> Vec<Failure> {
         let mut manifest = match Manifest::parse(text, "") {
             Ok(manifest) => manifest,
@@ -185,7 +185,7 @@ impl Catalog {
         faults
     }
 
-    /// Every fault of a mapping that would be one of this catalog, each at its pointer.
+    /// Every fault of a mapping as part of this catalog, each at its pointer.
     pub fn mapping_faults(&self, text: &str) -> Vec<Failure> {
         let read = Definition::parse(text, "").and_then(|read| Ok((read, self.vocabulary()?)));
         match read {
@@ -197,7 +197,7 @@ impl Catalog {
         }
     }
 
-    /// The names of the fields of each mapping that can be read.
+    /// The field names of each mapping that can be read.
     fn fields(&self) -> BTreeMap<&str, Vec<String>> {
         let read = self.mappings.iter().filter_map(|(name, file)| {
             let definition = Definition::parse(&file.content, &file.name).ok()?;
@@ -206,9 +206,12 @@ impl Catalog {
         read.collect()
     }
 
-    /// Every integration, in order.
+    /// All integrations, in order.
     pub fn manifests(&self) -> Result<Vec<&Manifest>, Failure> {
-        self.faces.iter().map(Face::manifest).collect()
+        self.integrations
+            .iter()
+            .map(Integration::manifest)
+            .collect()
     }
 
     /// The names of the standard event fields.
@@ -216,7 +219,7 @@ impl Catalog {
         mapping::vocabulary(&self.vocabulary)
     }
 
-    /// The mapping of that name, read.
+    /// The mapping with this name.
     pub fn mapping(&self, name: &str) -> Result<Definition, Failure> {
         let file = self.mappings.get(name).ok_or_else(|| {
             let hint = suggestion(name, self.mappings.keys().map(String::as_str));
@@ -226,30 +229,30 @@ impl Catalog {
         Definition::parse(&file.content, &file.name)
     }
 
-    /// The names of the mappings that extend that one, for requests to choose.
+    /// The names of the mappings that extend this one. Requests can select them.
     pub fn variants(&self, mapping: &str) -> impl Iterator<Item = &str> {
         let names = self.mappings.keys().map(String::as_str);
         names.filter(move |name| *name != mapping && extends(name, mapping))
     }
 
-    /// The command a request addresses. `integration` is an id, or an id with a version prefix.
+    /// The command that a request selects. `integration` is an id, or an id with a version prefix.
     pub fn find(&self, integration: Option<&str>, command: &str) -> Result<Target<'_>, Failure> {
-        let among: Vec<&Face> = match integration {
-            Some(wanted) => vec![self.face(wanted)?],
-            None => self.faces.iter().collect(),
+        let among: Vec<&Integration> = match integration {
+            Some(wanted) => vec![self.find_integration(wanted)?],
+            None => self.integrations.iter().collect(),
         };
-        let found: Vec<(&Face, usize)> = among
+        let found: Vec<(&Integration, usize)> = among
             .iter()
-            .flat_map(|face| face.commands(command).map(|n| (*face, n)))
+            .flat_map(|integration| integration.commands(command).map(|n| (*integration, n)))
             .collect();
         match found.as_slice() {
-            [(face, n)] => target(face, *n),
+            [(integration, n)] => target(integration, *n),
             [] => Err(no_command(command, &among)),
             several => Err(ambiguous(command, several)),
         }
     }
 
-    /// The command named as `COMMAND` or `INTEGRATION.COMMAND`, for people at a terminal.
+    /// The command with this name, as `COMMAND` or `INTEGRATION.COMMAND`.
     pub fn find_dotted(&self, name: &str) -> Result<Target<'_>, Failure> {
         match name.split_once('.') {
             Some((integration, command)) => self.find(Some(integration), command),
@@ -257,34 +260,34 @@ impl Catalog {
         }
     }
 
-    /// The integration of that id, with the version prefix if one is given.
+    /// The integration with this id and, if one is given, version prefix.
     pub fn integration(&self, wanted: &str) -> Result<&Manifest, Failure> {
-        self.face(wanted)?.manifest()
+        self.find_integration(wanted)?.manifest()
     }
 
-    fn face(&self, wanted: &str) -> Result<&Face, Failure> {
+    fn find_integration(&self, wanted: &str) -> Result<&Integration, Failure> {
         let (id, version) = match wanted.split_once('@') {
             Some((id, version)) => (id, Some(version)),
             None => (wanted, None),
         };
-        let face = self
-            .faces
+        let integration = self
+            .integrations
             .iter()
-            .find(|face| face.id() == id)
+            .find(|integration| integration.id() == id)
             .ok_or_else(|| {
-                let hint = suggestion(id, self.faces.iter().map(Face::id));
+                let hint = suggestion(id, self.integrations.iter().map(Integration::id));
                 let message = format!("There is no integration \"{id}\". {hint}");
                 Failure::new(ErrorKind::UnknownName, message).at("/integration")
             })?;
         let Some(version) = version else {
-            return Ok(face);
+            return Ok(integration);
         };
-        let here = face.manifest()?;
+        let here = integration.manifest()?;
         if here.version == version || here.version.starts_with(&format!("{version}.")) {
-            return Ok(face);
+            return Ok(integration);
         }
         let message = format!(
-            "\"{wanted}\" is not here; this host has {}.",
+            "There is no \"{wanted}\". This host has {}.",
             here.full_id()
         );
         Err(Failure::new(ErrorKind::UnknownName, message).at("/integration"))
@@ -307,11 +310,14 @@ impl Catalog {
                 Err(failure) => faults.push(failure),
             }
         }
-        for face in &self.faces {
-            match face.manifest() {
+        for integration in &self.integrations {
+            match integration.manifest() {
                 Ok(manifest) => {
-                    faults.extend(placed(&face.file, manifest::lint::lint(manifest)));
-                    faults.extend(placed(&face.file, check::cross_check(manifest, &fields)));
+                    faults.extend(placed(&integration.file, manifest::lint::lint(manifest)));
+                    faults.extend(placed(
+                        &integration.file,
+                        check::cross_check(manifest, &fields),
+                    ));
                 }
                 Err(failure) => faults.push(failure),
             }
@@ -319,14 +325,14 @@ impl Catalog {
         faults
     }
 
-    /// Mappings that no manifest names, that extend no named one (`fetch_event_extended` extends
-    /// `fetch_event` and is there for requests to choose), and that belong to no standard
-    /// vocabulary. A compiled-in one is dead data, and a test fails.
+    /// Mappings that are not used: no manifest names them, they extend no named mapping
+    /// (`fetch_event_extended` extends `fetch_event`), and they are not in `ocsf/` or `ecs/`. For the
+    /// built-in catalog, a test fails.
     pub fn unused(&self) -> Vec<Failure> {
         let named = |name: &str| {
-            self.faces
+            self.integrations
                 .iter()
-                .filter_map(|face| face.manifest().ok())
+                .filter_map(|integration| integration.manifest().ok())
                 .flat_map(|manifest| &manifest.commands)
                 .any(|command| {
                     let made = [
@@ -348,16 +354,16 @@ impl Catalog {
     }
 }
 
-/// Is it that mapping, or a variant of it: the same name with a suffix after an underscore?
+/// True for the mapping itself and its variants: the same name with a suffix after an underscore.
 fn extends(name: &str, known: &str) -> bool {
     let suffix = name.strip_prefix(known);
     suffix.is_some_and(|suffix| suffix.is_empty() || suffix.starts_with('_'))
 }
 
-fn target(face: &Face, number: usize) -> Result<Target<'_>, Failure> {
-    let (manifest, command) = face.addressed(number)?;
+fn target(integration: &Integration, number: usize) -> Result<Target<'_>, Failure> {
+    let (manifest, command) = integration.with_command(number)?;
     let fault = |why: String| {
-        let at = format!("{}:/commands/{number}", face.file);
+        let at = format!("{}:/commands/{number}", integration.file);
         Failure::new(ErrorKind::InvalidManifest, why).at(at)
     };
     let operation = ops::find(&command.operation)
@@ -369,16 +375,22 @@ fn target(face: &Face, number: usize) -> Result<Target<'_>, Failure> {
     })
 }
 
-fn no_command(command: &str, among: &[&Face]) -> Failure {
-    let titles: Vec<&str> = among.iter().flat_map(|face| face.titles()).collect();
+fn no_command(command: &str, among: &[&Integration]) -> Failure {
+    let titles: Vec<&str> = among
+        .iter()
+        .flat_map(|integration| integration.titles())
+        .collect();
     let hint = suggestion(command, titles);
     let message = format!("There is no command \"{command}\". {hint}");
     Failure::new(ErrorKind::UnknownName, message).at("/command")
 }
 
-fn ambiguous(command: &str, several: &[(&Face, usize)]) -> Failure {
-    let ids: Vec<&str> = several.iter().map(|(face, _)| face.id()).collect();
-    let message = format!("\"{command}\" is a command of {}.", ids.join(" and of "));
+fn ambiguous(command: &str, several: &[(&Integration, usize)]) -> Failure {
+    let ids: Vec<&str> = several
+        .iter()
+        .map(|(integration, _)| integration.id())
+        .collect();
+    let message = format!("\"{command}\" is a command of {}.", ids.join(" and "));
     Failure::new(ErrorKind::UnknownName, message)
         .at("/integration")
         .advice("Name the integration in the request.")

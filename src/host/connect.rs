@@ -9,8 +9,8 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 use url::Url;
 
-use crate::host::Settings;
 use crate::host::secrets::{self, Secrets};
+use crate::host::{Settings, add_new};
 use crate::identity::certificate::{Algorithm, CertificateParameters, Thumbprint};
 use crate::identity::{Certificate, auth_code};
 use crate::manifest::{Bound, Slot};
@@ -56,14 +56,8 @@ pub(super) fn connection(
         _ => slots.connection(needs, settings),
     };
     let warnings = slots.short_secrets();
-    let known: Vec<String> = faults
-        .iter()
-        .filter_map(Failure::place)
-        .map(str::to_owned)
-        .collect();
     // A secret that could not be resolved is not also missing.
-    let is_new = |fault: &Failure| !known.iter().any(|at| Some(at.as_str()) == fault.place());
-    faults.extend(slots.faults.take().into_iter().filter(is_new));
+    add_new(&mut faults, slots.faults.take());
     match connection {
         Some(connection) if faults.is_empty() => Ok((connection, warnings)),
         _ => Err(faults),
@@ -173,7 +167,7 @@ impl Slots<'_> {
         let code = self.secret(Slot::AuthorizationCode);
         if let Some(code) = &code {
             self.ok(auth_code::check(code.expose().trim()));
-            if needs == Needs::Credential && !settings.keeps_tokens() {
+            if needs == Needs::Credential && !settings.stores_tokens() {
                 let words = format!(
                     "\"{}\" works only once, and the host has no state folder for its tokens.",
                     self.name(Slot::AuthorizationCode)

@@ -6,22 +6,20 @@
 //! result was written.
 
 pub mod catalog;
-mod check;
-mod choice;
 mod close;
 mod connect;
-mod face;
 mod limits;
 mod operator_file;
-mod permitted;
+mod policy;
 mod prepare;
 mod private_file;
 pub mod profiles;
 mod redact;
 mod report;
+mod requested_mapping;
 pub mod secrets;
 mod session;
-mod state_dir;
+mod state_store;
 mod vault;
 
 use std::panic::AssertUnwindSafe;
@@ -47,51 +45,50 @@ use limits::Limits;
 use prepare::Preparation;
 use profiles::Profiles;
 use secrets::AllowList;
-use state_dir::Position;
+use state_store::StateStore;
 use vault::Vault;
 
 use crate::net::Deadline;
 pub use crate::net::{Cancel, MemoryBudget, Pace};
 pub use operator_file::OperatorFile;
-pub use permitted::Forbidden;
-pub use state_dir::{Held, Keep};
+pub use policy::Forbidden;
+pub use state_store::{PendingState, StateLock};
 
-/// How long a command may take where neither request nor manifest says.
+/// The time limit of a command without one in the request or the manifest.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What the operator decides; no request can.
+/// The operator's settings. A request cannot change them.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The service addresses to use instead of Microsoft's.
     pub endpoints: Option<OperatorFile>,
-    /// Additional trust roots: a PEM file, read when a client is first needed.
+    /// Additional root certificates: a PEM file, read when a client is first needed.
     pub roots: Option<PathBuf>,
-    /// Trust the machine's roots too.
+    /// Also trust the machine's root certificates.
     pub system_roots: bool,
-    /// A catalog folder instead of what is compiled in.
+    /// A catalog folder instead of the built-in catalog.
     pub catalog: Option<PathBuf>,
     /// Stored connections.
     pub profiles: Option<OperatorFile>,
-    /// The folder for what is kept between runs; none: nothing is. Made when it is first needed.
+    /// The folder of stored tokens and states; none: nothing is stored. Created when first needed.
     pub state: Option<PathBuf>,
-    /// Keep tokens there too, not only the states that requests name.
-    pub keeps_tokens: bool,
-    /// What tokens without a credential of their own are sealed with; none: a key is made in the
-    /// state folder.
+    /// Store tokens, not only states.
+    pub stores_tokens: bool,
+    /// The key for stored tokens of managed identities; none: a key is created in the state folder.
     pub vault_key: Option<Secret>,
-    /// Where an application platform answers for the identity of this machine.
+    /// The managed identity endpoint of an application platform.
     pub identity_endpoint: Option<IdentityEndpoint>,
-    /// What secret references may reach.
+    /// What secret references can resolve to.
     pub allowed: AllowList,
-    /// What requests must not use.
+    /// The features that requests must not use.
     pub forbidden: Forbidden,
-    /// Where the time of day comes from.
+    /// The source of the time of day.
     pub clock: Clock,
-    /// Never through a proxy, whatever the environment says.
+    /// Ignore the proxy of the environment.
     pub direct: bool,
-    /// How patiently requests are repeated.
+    /// How often and when requests are retried.
     pub pace: Pace,
-    /// The memory that each run may use for what services send.
+    /// The memory limit of each run for data of services.
     pub memory: MemoryBudget,
     /// The settings as flags for a shell, each after a blank, to reproduce a run.
     pub flags: String,
@@ -106,7 +103,7 @@ impl Default for Settings {
             catalog: None,
             profiles: None,
             state: None,
-            keeps_tokens: true,
+            stores_tokens: true,
             vault_key: None,
             identity_endpoint: None,
             allowed: AllowList::default(),
@@ -121,26 +118,33 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Is there a place for tokens beyond the run?
-    fn keeps_tokens(&self) -> bool {
-        self.keeps_tokens && self.state.is_some()
+    /// True if tokens are stored.
+    fn stores_tokens(&self) -> bool {
+        self.stores_tokens && self.state.is_some()
     }
 }
 
-/// Carries out commands.
+/// Runs commands.
 #[derive(Debug)]
 pub struct Host {
     opened: Result<Opened, Failure>,
     redactor: Redactor,
 }
 
-/// The connection parameters of a request, and the integration that they are for.
-struct Given<'a> {
+/// The connection parameters of a request, before binding.
+struct RawParameters<'a> {
     integration: Option<String>,
     parameters: &'a Map<String, Value>,
     at: String,
 }
 
+/// The connection parameters of a request, and its command.
+struct Addressed<'e, 'a> {
+    given: RawParameters<'e>,
+    target: Target<'a>,
+}
+
+/// A host with valid settings.
 #[derive(Debug)]
 struct Opened {
     settings: Settings,
@@ -150,7 +154,7 @@ struct Opened {
     net: session::Net,
 }
 
-/// A request that passed every check: nothing was sent yet.
+/// A request that passed all checks. Nothing was sent yet.
 #[derive(Debug)]
 pub struct Checked<'a> {
     head: Head,
@@ -164,29 +168,29 @@ pub struct Checked<'a> {
     context: Option<Mapping>,
     connection: Box<Connection>,
     state: Option<State>,
-    position: Option<Position>,
+    store: Option<StateStore>,
     now: DateTime<Utc>,
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Debug)]
-pub struct Ran {
-    /// The answer.
+pub struct RunOutcome {
+    /// The result.
     pub result: ResultEnvelope,
-    /// What is to be kept, once the answer was written out.
-    pub keep: Keep,
+    /// The state to commit after the result was written.
+    pub state: PendingState,
 }
 
-impl From<ResultEnvelope> for Ran {
-    /// An answer with nothing to keep.
+impl From<ResultEnvelope> for RunOutcome {
+    /// A result without a state to store.
     fn from(result: ResultEnvelope) -> Self {
-        let keep = Keep::default();
-        Ran { result, keep }
+        let state = PendingState::default();
+        RunOutcome { result, state }
     }
 }
 
 impl Host {
-    /// Opens a host. Settings that are wrong do not fail here: every request is answered with them.
+    /// Opens a host. Invalid settings do not fail here, but every request.
     pub fn open(settings: Settings, redactor: Redactor) -> Self {
         let platform = settings.identity_endpoint.as_ref();
         let own = platform.map(|platform| &platform.header);
@@ -199,7 +203,7 @@ impl Host {
         }
     }
 
-    /// A host whose settings could not even be read.
+    /// A host whose settings could not be read.
     pub fn unusable(failure: Failure, redactor: Redactor) -> Self {
         Host {
             opened: Err(failure),
@@ -212,14 +216,14 @@ impl Host {
         Head::unread(Instant::now()).refuse(failure, &self.redactor)
     }
 
-    /// Holds the state of that key for a caller that runs several requests on it.
+    /// Locks the state of this key for several requests.
     ///
-    /// Errors: `busy` if another caller holds it; `invalid_input` without a usable state folder.
-    pub fn hold(&self, key: &str) -> Result<Held, Failure> {
-        state_dir::hold(&self.opened()?.settings, key)
+    /// Errors: `busy` if it is locked; `invalid_input` without a usable state folder.
+    pub fn lock_state(&self, key: &str) -> Result<StateLock, Failure> {
+        state_store::lock(&self.opened()?.settings, key)
     }
 
-    /// What there is.
+    /// The catalog in use.
     pub fn catalog(&self) -> Result<&Catalog, Failure> {
         self.opened().map(|opened| &opened.catalog)
     }
@@ -269,9 +273,9 @@ impl Host {
     }
 
     /// Stages 5 to 8: run the operation, map, present, close and redact.
-    pub async fn run(&self, mut checked: Checked<'_>) -> Ran {
+    pub async fn run(&self, mut checked: Checked<'_>) -> RunOutcome {
         let head = checked.head.clone();
-        let position = checked.position.take();
+        let store = checked.store.take();
         let vault = self.opened().ok().and_then(|own| own.vault(&checked));
         let mut warnings = std::mem::take(&mut checked.warnings);
         warnings.extend(session::insecure_tls(&checked));
@@ -284,7 +288,7 @@ impl Host {
             Ok(Ok(result)) => result,
             Ok(Err(failed)) => {
                 let (failure, counts) = *failed;
-                head.fail(state_dir::blame(position.as_ref(), failure), counts)
+                head.fail(state_store::located(store.as_ref(), failure), counts)
             }
             Err(_) => head.fail(internal(), close::Counts::default()),
         };
@@ -301,8 +305,8 @@ impl Host {
             let _ = redact::redact(&mut result, &redactor, &|| false);
         }
         head.report(&result);
-        let keep = Keep::after(position, &result);
-        Ran { result, keep }
+        let state = PendingState::after(store, &result);
+        RunOutcome { result, state }
     }
 
     async fn try_run(
@@ -313,7 +317,7 @@ impl Host {
         let bare = |failure| Box::new((failure, close::Counts::default()));
         let opened = self.opened().map_err(bare)?;
         let session = opened.session(&checked).map_err(bare)?;
-        let reply = session.carry_out(&checked, vault).await;
+        let reply = session.run(&checked, vault).await;
         let counts = session.counts();
         if checked.envelope.options.dry_run {
             if let Err(failure) = reply
@@ -333,7 +337,7 @@ impl Opened {
     fn new(settings: Settings) -> Result<Self, Failure> {
         let operator_ca = match &settings.endpoints {
             None => None,
-            // Which cloud a request names matters only for audiences; any shows whether it reads.
+            // The request's cloud only changes audiences, so any cloud shows whether the file is valid.
             Some(file) => {
                 let cloud = Cloud::from_operator(&file.text, &Cloud::named("commercial")?);
                 cloud
@@ -359,21 +363,21 @@ impl Opened {
         })
     }
 
-    /// The connection that was given, and the command that it is for.
+    /// The connection parameters and the command of the request.
     fn addressed<'a: 'e, 'e>(
         &'a self,
         envelope: &'e Envelope,
-    ) -> Result<(Given<'e>, Target<'a>), Failure> {
+    ) -> Result<Addressed<'e, 'a>, Failure> {
         let given = self.connection(envelope)?;
         let integration = given.integration.as_deref();
         let target = self.catalog.find(integration, &envelope.command)?;
-        Ok((given, target))
+        Ok(Addressed { given, target })
     }
 
-    /// The integration that was named, the parameters, and where they stand.
-    fn connection<'a>(&'a self, envelope: &'a Envelope) -> Result<Given<'a>, Failure> {
+    /// The integration, the connection parameters and their place.
+    fn connection<'a>(&'a self, envelope: &'a Envelope) -> Result<RawParameters<'a>, Failure> {
         match &envelope.connection {
-            envelope::Connection::Parameters(parameters) => Ok(Given {
+            envelope::Connection::Parameters(parameters) => Ok(RawParameters {
                 integration: envelope.integration.clone(),
                 parameters,
                 at: "/connection".to_owned(),
@@ -382,7 +386,7 @@ impl Opened {
                 let profile = self.profiles.find(name)?;
                 let named = envelope.integration.clone();
                 let integration = named.unwrap_or_else(|| profile.integration.clone());
-                Ok(Given {
+                Ok(RawParameters {
                     integration: Some(integration),
                     parameters: &profile.params,
                     at: format!("--profiles:/connections/{name}/params"),
@@ -411,6 +415,16 @@ fn read(request: &[u8], head: &mut Head) -> Result<(Envelope, Vec<Failure>), Fai
         Some(envelope) => Ok((*envelope, vec![refused.failure])),
         None => Err(refused.failure),
     }
+}
+
+/// Adds the faults at places that have none yet.
+fn add_new(faults: &mut Vec<Failure>, found: Vec<Failure>) {
+    let known: Vec<Option<String>> = faults
+        .iter()
+        .map(|fault| fault.place().map(str::to_owned))
+        .collect();
+    let is_new = |fault: &Failure| known.iter().all(|at| at.as_deref() != fault.place());
+    faults.extend(found.into_iter().filter(is_new));
 }
 
 fn internal() -> Failure {

@@ -1,4 +1,4 @@
-//! Files that operator settings name: reading them, and faults that name the file and the line.
+//! The files of operator settings: reads them, and adds file and line to their faults.
 
 use std::path::{Path, PathBuf};
 
@@ -8,21 +8,21 @@ use crate::protocol::Failure;
 /// The text of an operator's file.
 #[derive(Clone, Debug)]
 pub struct OperatorFile {
-    /// Where it is, if it is a file.
+    /// The path; none for text that is not in a file.
     path: Option<PathBuf>,
-    /// What is in it.
+    /// The content.
     pub(super) text: String,
 }
 
 impl From<String> for OperatorFile {
-    /// Text that is in no file.
+    /// Text that is not in a file.
     fn from(text: String) -> Self {
         OperatorFile { path: None, text }
     }
 }
 
 impl OperatorFile {
-    /// Reads the file that the setting names.
+    /// Reads the file of a setting.
     pub fn read(setting: &str, path: &Path) -> Result<Self, Failure> {
         Ok(OperatorFile {
             path: Some(path.to_owned()),
@@ -30,8 +30,7 @@ impl OperatorFile {
         })
     }
 
-    /// The failure as one of this file: each message names the file and, if a fault has a place
-    /// below `setting`, its line.
+    /// The failure with the file and the line in each message about a place in `setting`.
     pub(super) fn fault(&self, setting: &str, failure: Failure) -> Failure {
         let own = failure.place().is_some_and(|at| at.starts_with(setting));
         let failure = if own {
@@ -47,7 +46,7 @@ impl OperatorFile {
         )
     }
 
-    /// The message with the file and the line of the pointer.
+    /// The message with the file, and the line of the pointer.
     pub(super) fn worded(&self, setting: &str, pointer: &str, message: &str) -> String {
         let Some(path) = &self.path else {
             return message.to_owned();
@@ -61,7 +60,7 @@ impl OperatorFile {
     }
 }
 
-/// Reads an operator's file; a fault stands at its flag.
+/// Reads an operator's file. Errors: `invalid_input` at the setting.
 pub(super) fn read(setting: &str, path: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(path).map_err(|error| {
         let path = path.display();

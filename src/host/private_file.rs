@@ -1,24 +1,24 @@
-//! Private files: folders 0700, files 0600, replaced whole, locked by the kernel.
+//! Private files: folders with mode 0700, files with mode 0600, atomic replacement, locks.
 //!
-//! The only place of a run that writes files; what is in them is decided by the vault and the state
-//! folder. A lock belongs to an open file, so the kernel frees it when its process ends, however it
-//! ends; what lies about then, a lock file or half of a file that was being written, harms nobody.
+//! Only this module writes the files of a run: tokens and states. A lock belongs to an open file, so the
+//! kernel frees it when the process ends. A killed process can leave a lock file or a temporary file;
+//! both are harmless.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// The largest file that is read, in bytes: more than we ever write.
+/// The largest file that is read, in bytes: larger than any file that is written.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// Makes the folder, and those above it, if they are not there.
+/// Creates the folder and its parents, if they do not exist.
 pub(super) fn folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
-/// A lock, held until it is dropped. Its file stays where it is: a file that was taken away while
-/// somebody waits for it would let two in.
+/// A lock, held until it is dropped. Its file is never deleted: otherwise a process could lock the
+/// deleted file, and another one a new file.
 #[derive(Debug)]
 pub(super) struct Lock(File);
 
@@ -30,10 +30,10 @@ impl Drop for Lock {
 }
 
 impl Lock {
-    /// The lock beside that file; none if somebody holds it.
+    /// Takes the lock of this file; none if it is taken.
     pub(super) fn try_take(file: &Path) -> io::Result<Option<Self>> {
         let lock = file.with_extension("lock");
-        // Opening a pipe would wait for its other end, and nothing could end that.
+        // Opening a pipe would wait for its other end, without a time limit.
         if std::fs::symlink_metadata(&lock).is_ok_and(|there| !there.is_file()) {
             return Err(not_ordinary());
         }
@@ -52,7 +52,7 @@ fn not_ordinary() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "it is not an ordinary file")
 }
 
-/// What is in the file; none if it is not there.
+/// The content of the file; none if it does not exist.
 pub(super) fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
     let is_file = match std::fs::metadata(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -66,15 +66,14 @@ pub(super) fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Replaces the file with another of that content, all of it or nothing, and beyond the loss of
-/// power. Whoever calls it holds the file's lock, so the temporary name has one user at a time, and
-/// what a killed process left under it is overwritten.
+/// Replaces the file atomically and durably. The lock ensures that one process at a time uses the
+/// temporary name. A temporary file of a killed process is overwritten.
 pub(super) fn replace(file: &Path, bytes: &[u8], _held: &Lock) -> io::Result<()> {
     let temporary = file.with_extension("tmp");
     remove(&temporary)?;
     let written = write_new(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, file));
     if written.is_err() {
-        // The first error is the one to tell.
+        // The first error is the one to report.
         let _ = remove(&temporary);
     }
     written?;
@@ -92,12 +91,12 @@ fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
     opened.sync_all()
 }
 
-/// Makes the file with that content if there is none yet; tells whether it was this call that made
-/// it. Of several processes at once one makes it, and none sees half of it.
-pub(super) fn make(file: &Path, bytes: &[u8]) -> io::Result<bool> {
+/// Creates the file if it does not exist; returns whether this call created it. If several processes
+/// try, one creates it, and none reads an incomplete file.
+pub(super) fn create(file: &Path, bytes: &[u8]) -> io::Result<bool> {
     let temporary = file.with_extension(format!("tmp-{:x}", fastrand::u64(..)));
     let linked = write_new(&temporary, bytes).and_then(|()| std::fs::hard_link(&temporary, file));
-    // It is only a second name by now, or half of a file.
+    // By now it is a second name of the file, or incomplete.
     let _ = remove(&temporary);
     match linked {
         Ok(()) => File::open(folder_of(file))?.sync_all().map(|()| true),
@@ -106,8 +105,8 @@ pub(super) fn make(file: &Path, bytes: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// The files of the folder whose names begin so; none if there is no folder.
-pub(super) fn beginning(folder: &Path, with: &str) -> io::Result<Vec<PathBuf>> {
+/// The files with this prefix; none if the folder does not exist.
+pub(super) fn with_prefix(folder: &Path, prefix: &str) -> io::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -116,7 +115,7 @@ pub(super) fn beginning(folder: &Path, with: &str) -> io::Result<Vec<PathBuf>> {
     for entry in entries {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(with) {
+        if name.starts_with(prefix) {
             found.push(path);
         }
     }
@@ -124,7 +123,7 @@ pub(super) fn beginning(folder: &Path, with: &str) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Takes the file away, if it is there.
+/// Deletes the file, if it exists.
 pub(super) fn remove(file: &Path) -> io::Result<()> {
     match std::fs::remove_file(file) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -147,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_and_files_are_for_their_owner_alone() {
+    fn folders_and_files_are_private() {
         let outer = tempfile::tempdir().expect("a folder");
         let inner = outer.path().join("a/b");
         folder(&inner).expect("it is made");
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn one_holds_a_lock_at_a_time_and_its_file_stays() {
+    fn lock_is_exclusive_and_its_file_stays() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.json");
         let take = || Lock::try_take(&file).expect("it opens");
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_is_overwritten() {
+    fn files_of_a_killed_process_are_overwritten() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.json");
         for left in ["x.tmp", "x.lock"] {
@@ -193,24 +192,24 @@ mod tests {
     }
 
     #[test]
-    fn one_of_several_makes_a_file_and_the_others_find_it() {
+    fn create_keeps_an_existing_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.key");
-        assert!(make(&file, b"one").expect("it is made"));
-        assert!(!make(&file, b"two").expect("it is there"));
+        assert!(create(&file, b"one").expect("it is made"));
+        assert!(!create(&file, b"two").expect("it is there"));
         assert_eq!(read(&file).expect("it reads").as_deref(), Some(&b"one"[..]));
         assert_eq!(mode(&file), 0o600);
-        let found = beginning(folder.path(), "x").expect("a folder");
+        let found = with_prefix(folder.path(), "x").expect("a folder");
         assert_eq!(found, [file], "nothing else is left");
         assert!(
-            beginning(&folder.path().join("no"), "")
+            with_prefix(&folder.path().join("no"), "")
                 .expect("none")
                 .is_empty()
         );
     }
 
     #[test]
-    fn what_is_no_file_is_not_read() {
+    fn folder_is_not_read_as_a_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let refused = read(folder.path()).expect_err("a folder is no file");
         assert_eq!(refused.to_string(), "it is not an ordinary file");

@@ -1,7 +1,7 @@
-//! Connections that the operator keeps, by name: `--profiles FILE`.
+//! The operator's stored connections: `--profiles FILE`.
 //!
-//! A request that names one sends none of it. Secrets in the file should be references; they are
-//! resolved like those of a request.
+//! A request selects one by name and does not contain its parameters. Secrets in the file should be
+//! references; they are resolved like those of a request.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::protocol::{decode_object, escape, strict_object};
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Profiles {
-    /// The schema that an editor checks this file with.
+    /// The schema of this file, for editors.
     #[serde(rename = "$schema", default)]
     #[expect(dead_code, reason = "only editors read it")]
     schema: Option<String>,
@@ -35,9 +35,9 @@ pub struct Profiles {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
-    /// The integration it is for.
+    /// The integration of the connection.
     pub integration: String,
-    /// Its parameters, as a request would give them.
+    /// The connection parameters, as in a request.
     pub params: Map<String, Value>,
 }
 
@@ -47,12 +47,12 @@ impl Profiles {
         let placed = |failure: Failure| {
             let at = format!("--profiles{}", failure.place().unwrap_or_default());
             Failure::invalid_input(at, failure.message())
-                .advice("Correct the file; its form is {\"profiles\": 1, \"connections\": {…}}.")
+                .advice("Correct the file. Its form is {\"profiles\": 1, \"connections\": {…}}.")
         };
         let object = strict_object(text).map_err(placed)?;
         let read: Profiles = decode_object(&object, "--profiles", ErrorKind::InvalidInput)
             .map_err(|faults| {
-                let unreadable = || Failure::invalid_input("--profiles", "It is not readable.");
+                let unreadable = || Failure::invalid_input("--profiles", "The file is invalid.");
                 Failure::join(faults).unwrap_or_else(unreadable)
             })?;
         if read.version != 1 {
@@ -62,7 +62,7 @@ impl Profiles {
         Ok(read)
     }
 
-    /// What of the connections does not fit the integrations that they are for.
+    /// The faults of the connections with respect to their integrations.
     pub fn faults(&self, catalog: &Catalog, now: DateTime<Utc>) -> Result<Vec<Failure>, Failure> {
         let mut faults = Vec::new();
         for (name, profile) in &self.connections {
@@ -80,7 +80,7 @@ impl Profiles {
         Ok(faults)
     }
 
-    /// The profile of that name, in any spelling that folds alike.
+    /// The connection with this name, in any spelling that folds alike.
     pub fn find(&self, name: &str) -> Result<&Profile, Failure> {
         let found = self
             .connections

@@ -1,7 +1,7 @@
-//! Secret references become values, inside an allow-list; every value is registered for redaction.
+//! Resolves secret references within an allow-list, and registers every value for redaction.
 //!
-//! The one place that reads what a request names: environment variables beginning `SOAR_` or
-//! allowed by the operator, and files below the operator's folder. A failure names the reference,
+//! Only this module reads what a request names: environment variables with the prefix `SOAR_` or
+//! allowed by the operator, and files in the operator's folder. A failure contains the reference,
 //! never the value.
 
 use std::collections::BTreeMap;
@@ -18,24 +18,24 @@ use crate::protocol::{Redactor, Secret};
 /// The largest secret file, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// What references may reach.
+/// What references can resolve to.
 #[derive(Clone, Debug, Default)]
 pub struct AllowList {
-    /// Further environment variables, besides those beginning `SOAR_`.
+    /// Environment variables without the prefix `SOAR_`.
     pub env: Vec<String>,
-    /// The folder below which `file:` may read; none: no file at all.
+    /// The folder of `file:` references; none: no file is allowed.
     pub folder: Option<PathBuf>,
-    /// What stands for a reference whose variable is not set; none: that is a failure.
+    /// The value of a reference to a variable that is not set; none: that is a failure.
     pub stand_in: Option<Secret>,
-    /// Send referenced secrets also where any certificate is trusted.
+    /// Allow referenced secrets with insecure TLS.
     pub insecure_tls: bool,
 }
 
 /// Resolved secrets by slot.
 pub type Secrets = BTreeMap<Slot, Secret>;
 
-/// Registers whatever stands under the name of a secret parameter, wherever an author put
-/// it: a request that is refused is talked about too.
+/// Registers every literal value of a secret parameter, in `connection` and in `inputs`: also the
+/// failures of a rejected request are redacted.
 pub fn register(manifest: &Manifest, given: &Map<String, Value>, redactor: &Redactor) {
     for (key, value) in given {
         let named = |param: &&Param| param.names().any(|name| alike(name, key));
@@ -95,7 +95,7 @@ fn from_env(name: &str, allowed: &AllowList) -> Result<Secret, Failure> {
     let reference = format!("env:{name}");
     if !name.starts_with("SOAR_") && !allowed.env.iter().any(|known| known == name) {
         return Err(unavailable(&reference, "is not allowed").advice(format!(
-            "Use a name that begins SOAR_, or start the host with --allow-env {name}."
+            "Use a name with the prefix SOAR_, or start the host with --allow-env {name}."
         )));
     }
     match std::env::var(name) {
@@ -117,11 +117,11 @@ fn from_file(path: &str, allowed: &AllowList) -> Result<Secret, Failure> {
     let reference = format!("file:{path}");
     let folder = allowed.folder.as_ref().ok_or_else(|| {
         unavailable(&reference, "is not allowed: the host has no secrets folder")
-            .advice("Start the host with --secrets-dir DIR and keep the file below it.")
+            .advice("Start the host with --secrets-dir DIR and move the file there.")
     })?;
     let real = below(folder, path).ok_or_else(|| {
-        unavailable(&reference, "names no file below the secrets folder")
-            .advice("Give the path of a file inside the folder of --secrets-dir.")
+        unavailable(&reference, "names no file in the secrets folder")
+            .advice("Use the path of a file in the folder of --secrets-dir.")
     })?;
     let size = std::fs::metadata(&real).map_or(0, |meta| meta.len());
     if size > MAX_FILE {
@@ -138,8 +138,8 @@ fn from_file(path: &str, allowed: &AllowList) -> Result<Secret, Failure> {
     Ok(Secret::new(value))
 }
 
-/// The real path, links resolved, if there is a file and it is below the folder. Whether there is
-/// one outside is not told, and not looked at where the path itself leads outside.
+/// The path of a file in the folder, with links resolved. A file outside the folder gives the same
+/// result as no file; a path that leads outside is not opened.
 fn below(folder: &Path, path: &str) -> Option<PathBuf> {
     let path = Path::new(path);
     let inside = path.strip_prefix(folder).unwrap_or(path);
@@ -157,18 +157,18 @@ fn below(folder: &Path, path: &str) -> Option<PathBuf> {
     (real.starts_with(&folder) && real.is_file()).then_some(real)
 }
 
-/// The connection as it may be shown: references intact, literal secrets struck out.
+/// The connection with `***` for literal secrets. References stay.
 pub fn shown(
     parameters: &Map<String, Value>,
     is_secret: impl Fn(&str) -> bool,
 ) -> Map<String, Value> {
-    let strike = |key: &str, value: &Value| match value.as_str().map(SecretRef::parse) {
+    let shown = |key: &str, value: &Value| match value.as_str().map(SecretRef::parse) {
         Some(SecretRef::Literal(_)) | None if is_secret(key) => Value::String("***".to_owned()),
         _ => value.clone(),
     };
     parameters
         .iter()
-        .map(|(key, value)| (key.clone(), strike(key, value)))
+        .map(|(key, value)| (key.clone(), shown(key, value)))
         .collect()
 }
 
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_allowed_is_read() {
+    fn reference_outside_the_allow_list_is_rejected() {
         let nothing = AllowList::default();
         assert_eq!(
             why("env:PATH", &nothing),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_read_below_the_folder_only_links_resolved() {
+    fn file_outside_the_folder_is_rejected_and_not_revealed() {
         let outer = tempfile::tempdir().expect("a folder");
         let folder = outer.path().join("secrets");
         std::fs::create_dir(&folder).expect("a folder");
@@ -233,7 +233,7 @@ mod tests {
             &outside,
         ] {
             let expected = format!(
-                "The secret reference \"file:{refused}\" names no file below the secrets folder."
+                "The secret reference \"file:{refused}\" names no file in the secrets folder."
             );
             assert_eq!(why(&format!("file:{refused}"), &allowed), expected);
         }

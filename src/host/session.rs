@@ -1,7 +1,4 @@
-//! A session: a connection made usable for one run.
-//!
-//! It owns the clients and the tokens' memory, opens the vault, and hands an operation all it may
-//! touch. Whose connection it is was decided before; what the operation does is not its business.
+//! The session of one run: its HTTP client, its tokens and its limits, for the operation.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -24,8 +21,7 @@ use crate::ops::{Call, Limits, Needs, Reply};
 use crate::protocol::envelope::Options;
 use crate::protocol::{Failure, Warning};
 
-/// What every run of a process shares: its clients, the quotas they count against together, and the
-/// tokens that were got so far.
+/// The parts that all runs of a process share: clients, rate limits and cached tokens.
 #[derive(Debug, Default)]
 pub(super) struct Net {
     clients: Mutex<HashMap<Variant, HttpClient>>,
@@ -33,7 +29,7 @@ pub(super) struct Net {
     tokens: TokenCache,
 }
 
-/// How a connection wants to reach the world; each has a client of its own.
+/// The connection settings of a client. Each combination has its own client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Variant {
     insecure_tls: bool,
@@ -53,7 +49,7 @@ impl Variant {
     }
 }
 
-/// How long a command may take, from the first byte of its request that was read.
+/// The time limit of a command. It starts before the request is parsed.
 pub(super) fn allowed(options: &Options, command: &CommandSpec) -> Duration {
     let allowed = options.timeout_ms.or(command.limits.timeout_ms);
     allowed.map_or(TIMEOUT, Duration::from_millis)
@@ -61,8 +57,8 @@ pub(super) fn allowed(options: &Options, command: &CommandSpec) -> Duration {
 
 /// The warning of a run with insecure TLS.
 pub(super) fn insecure_tls(checked: &Checked<'_>) -> Option<Warning> {
-    let asks = checked.target.operation.needs == Needs::Credential;
-    if !asks || !Variant::of(checked).insecure_tls {
+    let sends = checked.target.operation.needs == Needs::Credential;
+    if !sends || !Variant::of(checked).insecure_tls {
         return None;
     }
     let words = "Any certificate was trusted: anyone on the network path could read and change the traffic, including the sign-in. Add the missing root with --ca-file instead.";
@@ -102,16 +98,16 @@ impl Opened {
         })
     }
 
-    /// Where tokens outlive a run; a dry run asks for none.
+    /// The stored tokens; none for a dry run, which needs no token.
     pub(super) fn vault(&self, checked: &Checked<'_>) -> Option<Vault> {
         let settings = &self.settings;
-        let wanted = settings.keeps_tokens && !checked.envelope.options.dry_run;
+        let wanted = settings.stores_tokens && !checked.envelope.options.dry_run;
         let folder = settings.state.as_deref().filter(|_| wanted)?;
         let vault = Vault::new(folder, settings.clock);
         Some(vault.with_key(settings.vault_key.clone()))
     }
 
-    /// The client of that kind, made when first needed.
+    /// The client with these settings, created when first needed.
     fn client(&self, variant: Variant) -> Result<HttpClient, Failure> {
         let clients = &self.net.clients;
         let mut clients = clients.lock().unwrap_or_else(PoisonError::into_inner);
@@ -124,7 +120,7 @@ impl Opened {
         Ok(client)
     }
 
-    /// The failure; a fault of the operator's certificates names their file.
+    /// The failure; a fault of the operator's certificates names the file.
     fn placed(&self, failure: Failure) -> Failure {
         let settings = &self.settings;
         let roots = settings.roots.as_deref();
@@ -187,8 +183,8 @@ impl Opened {
 }
 
 impl Session {
-    /// Stage 5.
-    pub(super) async fn carry_out(
+    /// Stage 5: runs the operation.
+    pub(super) async fn run(
         &self,
         checked: &Checked<'_>,
         vault: Option<&Vault>,
@@ -218,7 +214,7 @@ impl Session {
         ran.map_err(|failure| checked.bound.located(failure))
     }
 
-    /// What the run has used.
+    /// The counters of the run.
     pub(super) fn counts(&self) -> Counts {
         let usage = self.caller.usage();
         Counts {
@@ -230,7 +226,7 @@ impl Session {
         }
     }
 
-    /// The requests of a dry run; lanes run side by side, so they are put in one order.
+    /// The requests of a dry run, sorted: parallel requests have no fixed order.
     pub(super) fn requests(&self) -> Vec<Rehearsed> {
         let mut requests = self.caller.transcript().requests();
         requests

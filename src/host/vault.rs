@@ -1,13 +1,14 @@
-//! The vault: tokens between runs, in the operator's folder, one private file each.
+//! The vault: stored tokens in the operator's folder, one encrypted file for each.
 //!
-//! A file is sealed (ChaCha20-Poly1305) with a key derived (HKDF-SHA256, a salt of its own) from the
-//! credential that the token was got with, and bound to the whole key: cloud, login service, tenant,
-//! client, audience, credential. A machine's identity has no credential: then the key is the
-//! operator's, or a random one that lies beside the tokens. A file's name begins with its owner, so
-//! that a reset finds everything of an account. Without the credential it is worthless, under another name it
-//! opens for nobody, and a changed credential has another file. The vault never fails a command:
-//! what cannot be read or written becomes a warning, and the run signs in. It decides neither when a
-//! token is too old nor what it is good for, and it looks after no state.
+//! A file is encrypted (ChaCha20-Poly1305) with a key that is derived (HKDF-SHA256 with a random salt)
+//! from the credential of the sign-in. It is bound to cloud, login service, tenant, client, audience and
+//! credential, so it cannot be decrypted without the credential or under another name, and a changed
+//! credential has another file. A managed identity has no credential: its key is the operator's, or a
+//! random one in the state folder. A file's name begins with a hash of its owner, so that a reset finds
+//! all tokens of an account.
+//!
+//! The vault never makes a command fail: a file that cannot be read or written causes a warning, and the
+//! run signs in. Does not decide whether a token has expired. Does not store states.
 
 use std::borrow::Cow;
 use std::io;
@@ -33,39 +34,38 @@ use crate::identity::store::{Entering, Entry, Kept, Place, TokenStore};
 use crate::net::Token;
 use crate::protocol::{Failure, Secret, Warning};
 
-/// The version of the file format that is written; an older one is read, too. Version 2 may hold
-/// what gets the next token.
+/// The version of the file format. Version 1 is read, too; version 2 can contain a refresh token.
 const VERSION: u32 = 2;
 
-/// Bytes of a salt.
+/// The length of a salt and of a generated key, in bytes.
 const SALT: usize = 32;
 
-/// Hexadecimal digits of a file's name that tell its owner.
+/// The number of hexadecimal digits of the owner's hash in a file's name.
 const OWNER: usize = 16;
 
-/// The file of a key of the vault's own.
+/// The file of the generated key.
 const OWN_KEY: &str = "vault.key";
 
-/// How long a place that another process holds is waited for: longer than a sign-in takes. Then
-/// that process hangs, and two sign-ins are better than none.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The longest wait for a lock: longer than a sign-in takes. After that, the other process hangs, and
+/// a second sign-in is better than none.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often it is looked whether the place is free: at first, and at last.
-const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+/// The first and the longest pause between two attempts to lock.
+const LOCK_PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
-/// How far clocks may differ before a token from the future is not believed.
+/// The largest difference of clocks: a token that is further in the future is not used.
 const SKEW: TimeDelta = TimeDelta::minutes(1);
 
 /// The vault of one run.
 #[derive(Debug)]
 pub(super) struct Vault {
     folder: PathBuf,
-    own_key: Option<Secret>,
+    operator_key: Option<Secret>,
     clock: Clock,
     warnings: Mutex<Vec<Warning>>,
 }
 
-/// A file of the vault; the binary parts in Base64.
+/// A file of the vault. Binary parts are Base64.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Envelope {
@@ -75,7 +75,7 @@ struct Envelope {
     sealed: String,
 }
 
-/// What is sealed. It has no `Debug`.
+/// The encrypted content. It has no `Debug`, because it holds secrets.
 #[derive(Serialize, Deserialize)]
 struct Content<'a> {
     #[serde(borrow)]
@@ -89,56 +89,61 @@ struct Content<'a> {
 }
 
 impl Vault {
-    /// The vault in the operator's state folder. Nothing is touched before it is needed.
+    /// The vault in the state folder. The folder is created when it is needed.
     pub(super) fn new(state: &Path, clock: Clock) -> Self {
         Vault {
             folder: state.join("tokens"),
-            own_key: None,
+            operator_key: None,
             clock,
             warnings: Mutex::default(),
         }
     }
 
-    /// The same, with the operator's key for what has no credential of its own.
-    pub(super) fn with_key(self, own_key: Option<Secret>) -> Self {
-        Vault { own_key, ..self }
+    /// Sets the operator's key for managed identities.
+    pub(super) fn with_key(self, operator_key: Option<Secret>) -> Self {
+        Vault {
+            operator_key,
+            ..self
+        }
     }
 
-    /// What a person should know, in an order that does not depend on which call came first.
+    /// The warnings in a fixed order, whichever call came first.
     pub(super) fn warnings(&self) -> Vec<Warning> {
-        let mut warnings = self.told(std::mem::take);
+        let mut warnings = self.with_warnings(std::mem::take);
         warnings.sort_by(|a, b| (&a.code, &a.message).cmp(&(&b.code, &b.message)));
         warnings.dedup();
         warnings
     }
 
-    fn told<T>(&self, work: impl FnOnce(&mut Vec<Warning>) -> T) -> T {
+    fn with_warnings<T>(&self, work: impl FnOnce(&mut Vec<Warning>) -> T) -> T {
         work(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Notes that the vault could not do its part.
+    /// Warns that a token could not be read or stored.
     fn unusable(&self, what: &str, why: &io::Error) {
         let words = format!(
-            "{what}: {why}. The command does not need it, but each run signs in until that is mended."
+            "{what}: {why}. The command is not affected, but each run signs in until this is corrected."
         );
-        self.told(|told| told.push(unusable(words)));
+        self.with_warnings(|warnings| warnings.push(unusable(words)));
     }
 
-    /// Notes that what renews the sign-in is gone with this process.
+    /// Warns that a refresh token could not be stored.
     fn lost(&self, what: &str, why: &io::Error) {
         let words = format!(
-            "{what}: {why}. The refresh token is lost with it: when that is mended a person has to sign in again."
+            "{what}: {why}. The refresh token is lost. Correct this, then sign in again with a new authorization code."
         );
-        self.told(|told| told.push(unusable(words)));
+        self.with_warnings(|warnings| warnings.push(unusable(words)));
     }
 
-    /// Notes that something else than our token was found.
+    /// Warns of a file that is not a valid token.
     fn ignored(&self, file: &Path) {
         let words = format!(
-            "The kept token {} is damaged or not from this host; it was ignored and is replaced.",
+            "The stored token {} is damaged or not from this host. It was ignored and is replaced.",
             shown(file)
         );
-        self.told(|warnings| warnings.push(Warning::new("vault_ignored", words).at("--state")));
+        self.with_warnings(|warnings| {
+            warnings.push(Warning::new("vault_ignored", words).at("--state"));
+        });
     }
 
     fn file(&self, entry: &Entry) -> PathBuf {
@@ -147,21 +152,22 @@ impl Vault {
         self.folder.join(name)
     }
 
-    /// What the entry is sealed with: its credential's, the operator's key, or one made here.
+    /// The secret that the entry's key is derived from: the credential, the operator's key, or the
+    /// generated key.
     fn material(&self, entry: &Entry) -> io::Result<Secret> {
-        match entry.material.as_ref().or(self.own_key.as_ref()) {
+        match entry.material.as_ref().or(self.operator_key.as_ref()) {
             Some(secret) => Ok(secret.clone()),
-            None => self.made_key(),
+            None => self.generated_key(),
         }
     }
 
-    fn made_key(&self) -> io::Result<Secret> {
+    fn generated_key(&self) -> io::Result<Secret> {
         let file = self.folder.with_file_name(OWN_KEY);
         let mut key = [0; SALT];
         if !file.exists() {
-            let failed = |_| io::Error::other("the system gives no random numbers");
+            let failed = |_| io::Error::other("the system has no random numbers");
             SystemRandom::new().fill(&mut key).map_err(failed)?;
-            private_file::make(&file, STANDARD.encode(key).as_bytes())?;
+            private_file::create(&file, STANDARD.encode(key).as_bytes())?;
         }
         let bytes = private_file::read(&file)?.unwrap_or_default();
         let text = String::from_utf8(bytes).unwrap_or_default();
@@ -173,11 +179,11 @@ impl Vault {
     }
 
     fn reset_now(&self, owner: &Owner) -> io::Result<usize> {
-        let files = private_file::beginning(&self.folder, &prefix(owner))?;
+        let files = private_file::with_prefix(&self.folder, &prefix(owner))?;
         let mut removed = 0;
         for file in &files {
             let is = |extension: &str| file.extension().is_some_and(|own| own == extension);
-            // A process that was killed may have left one that it was about to put in its place.
+            // A killed process can leave a temporary file.
             if is("json") || is("tmp") {
                 private_file::remove(file)?;
                 removed += usize::from(is("json"));
@@ -193,7 +199,7 @@ impl Vault {
             material: self.material(entry)?,
         };
         let file = self.file(entry);
-        let (started, mut pause) = (Instant::now(), LOOK_AGAIN.0);
+        let (started, mut pause) = (Instant::now(), LOCK_PAUSE.0);
         loop {
             if let Some(lock) = Lock::try_take(&file)? {
                 return Ok(Some(Locked {
@@ -203,20 +209,20 @@ impl Vault {
                     lock,
                 }));
             }
-            if started.elapsed() >= PATIENCE {
+            if started.elapsed() >= LOCK_TIMEOUT {
                 return Ok(None);
             }
             sleep(pause).await;
-            pause = LOOK_AGAIN.1.min(pause * 2);
+            pause = LOCK_PAUSE.1.min(pause * 2);
         }
     }
 
-    /// What is in the entry's file, if it is ours.
+    /// The token in the entry's file, if it is valid.
     fn open(&self, file: &Path, sealing: &Sealing) -> Option<(Granted, DateTime<Utc>)> {
         let bytes = match private_file::read(file) {
             Ok(bytes) => bytes?,
             Err(error) => {
-                let what = format!("The kept token {} could not be read", shown(file));
+                let what = format!("The stored token {} could not be read", shown(file));
                 self.unusable(&what, &error);
                 return None;
             }
@@ -230,7 +236,7 @@ impl Vault {
 
     fn forget_now(&self, entry: &Entry, refused: &Token) -> io::Result<()> {
         let file = self.file(entry);
-        // Whoever holds the place meanwhile renews the token, or will meet the same refusal.
+        // The process that holds the lock renews the token, or gets the same refusal.
         let Some(held) = Lock::try_take(&file)? else {
             return Ok(());
         };
@@ -243,8 +249,8 @@ impl Vault {
                 let Some(refresh) = kept.refresh else {
                     return private_file::remove(&file);
                 };
-                // Only what gets the next token stays: nothing else could.
-                let rest = Granted {
+                // The refresh token stays.
+                let without_token = Granted {
                     token: Token {
                         value: Secret::new(""),
                         ..kept.token
@@ -252,7 +258,7 @@ impl Vault {
                     lifetime: Duration::ZERO,
                     refresh: Some(refresh),
                 };
-                private_file::replace(&file, &sealed(&rest, at, &sealing)?, &held)
+                private_file::replace(&file, &sealed(&without_token, at, &sealing)?, &held)
             }
             _ => Ok(()),
         }
@@ -265,13 +271,13 @@ impl TokenStore for Vault {
             let (what, why) = match self.place(entry).await {
                 Ok(Some(place)) => return Some(Box::new(place) as Box<dyn Place>),
                 Ok(None) => (
-                    "A kept token could not be waited for any longer",
-                    io::Error::other("another process has held it for 30 seconds"),
+                    "A stored token could not be locked",
+                    io::Error::other("another process has locked it for 30 seconds"),
                 ),
-                Err(error) => ("Tokens cannot be kept in the state folder", error),
+                Err(error) => ("Tokens cannot be stored in the state folder", error),
             };
             if entry.once {
-                self.told(|told| told.push(unusable(format!("{what}: {why}."))));
+                self.with_warnings(|warnings| warnings.push(unusable(format!("{what}: {why}."))));
             } else {
                 self.unusable(what, &why);
             }
@@ -281,20 +287,20 @@ impl TokenStore for Vault {
 
     fn forget(&self, entry: &Entry, refused: &Token) {
         if let Err(error) = self.forget_now(entry, refused) {
-            self.unusable("A refused token could not be thrown away", &error);
+            self.unusable("A refused token could not be deleted", &error);
         }
     }
 
     fn reset(&self, owner: &Owner) -> Result<usize, Failure> {
         self.reset_now(owner).map_err(|error| {
-            let words = format!("What is kept of the sign-in could not be thrown away: {error}.");
+            let words = format!("The stored tokens could not be deleted: {error}.");
             Failure::invalid_input("--state", words)
-                .advice("Let the host write to its state folder, then reset again.")
+                .advice("Allow the host to write to its state folder, then reset again.")
         })
     }
 }
 
-/// A place that is held.
+/// The locked file of one entry.
 struct Locked<'a> {
     vault: &'a Vault,
     sealing: Sealing,
@@ -308,7 +314,7 @@ impl Place for Locked<'_> {
         let age = self.vault.clock.now() - at;
         let mut granted = granted;
         if age < -SKEW {
-            // A clock is wrong, so nobody knows how old the token is; what renews it has no age.
+            // A clock is wrong, so the token's age is unknown. A refresh token has no age.
             granted.lifetime = Duration::ZERO;
         }
         let age = age.to_std().unwrap_or_default();
@@ -319,7 +325,7 @@ impl Place for Locked<'_> {
         let written = sealed(granted, self.vault.clock.now(), &self.sealing)
             .and_then(|bytes| private_file::replace(&self.file, &bytes, &self.lock));
         if let Err(error) = written {
-            let what = format!("The token {} could not be kept", shown(&self.file));
+            let what = format!("The token {} could not be stored", shown(&self.file));
             match granted.refresh {
                 None => self.vault.unusable(&what, &error),
                 Some(_) => self.vault.lost(&what, &error),
@@ -328,19 +334,19 @@ impl Place for Locked<'_> {
     }
 }
 
-/// A file of the vault as a warning names it: below the state folder.
+/// The path of a file for warnings, relative to the state folder.
 fn shown(file: &Path) -> String {
     let name = file.file_name().unwrap_or_default();
     format!("tokens/{}", name.to_string_lossy())
 }
 
-/// How the names of an owner's files begin.
+/// The prefix of the names of an owner's files.
 fn prefix(owner: &Owner) -> String {
     let digest = sha256(owner.text().as_bytes());
     format!("{}-", &digest[..OWNER])
 }
 
-/// What one file is sealed with and bound to.
+/// The secret of one file's key, and the text that the file is bound to.
 struct Sealing {
     text: String,
     material: Secret,
@@ -360,7 +366,7 @@ fn key(sealing: &Sealing, salt: &[u8]) -> Option<LessSafeKey> {
 }
 
 fn sealed(granted: &Granted, at: DateTime<Utc>, sealing: &Sealing) -> io::Result<Vec<u8>> {
-    // It is encrypted where it stands, so nothing is left of it.
+    // Encrypted in place, so that no plain copy stays in memory.
     let mut bytes = serde_json::to_vec(&Content {
         token: Cow::Borrowed(granted.token.value.expose()),
         tenant: granted.token.tenant.clone(),
@@ -395,13 +401,13 @@ fn sealed(granted: &Granted, at: DateTime<Utc>, sealing: &Sealing) -> io::Result
     Ok(text)
 }
 
-/// The content, if the file is whole, for this entry and from its credential.
+/// The content, if the file is intact and was encrypted for this entry with its credential.
 fn unsealed(bytes: &[u8], sealing: &Sealing) -> Option<(Granted, DateTime<Utc>)> {
     let envelope: Envelope = serde_json::from_slice(bytes).ok()?;
     if !(1..=VERSION).contains(&envelope.vault) {
         return None;
     }
-    // Of the one length: HMAC takes a salt with zeros behind it for the same.
+    // Only this length is accepted: HMAC pads shorter salts with zeros, so a padded salt would match, too.
     let salt: [u8; SALT] = STANDARD.decode(envelope.salt).ok()?.try_into().ok()?;
     let key = key(sealing, &salt)?;
     let nonce = STANDARD.decode(envelope.nonce).ok()?;

@@ -127,7 +127,7 @@ impl Bench {
             Err(refused) => *refused,
             Ok(checked) => {
                 let ran = self.host.run(checked).await;
-                ran.keep.commit();
+                ran.state.commit();
                 ran.result
             }
         };

@@ -217,7 +217,7 @@ fn second_poll_on_the_same_state_is_busy_and_sigterm_ends_the_first_with_143() {
     let second = lab.poll(&["--to", &other]);
     assert_eq!(second.status.code(), Some(75), "{}", told(&second));
     assert!(
-        told(&second).contains("Another run holds"),
+        told(&second).contains("Another run uses"),
         "{}",
         told(&second)
     );

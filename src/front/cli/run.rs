@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use crate::front::cli::args::{RunArgs, RunFlags, SettingsArgs};
 use crate::front::cli::out::Out;
 use crate::front::cli::{Ended, Stop, greet, host, signals, stdin, stdin_is_a_person};
-use crate::host::{Cancel, Host, Ran};
+use crate::host::{Cancel, Host, RunOutcome};
 use crate::json::whitespace::indented;
 use crate::protocol::Redactor;
 use crate::protocol::envelope::MAX_BYTES;
@@ -90,7 +90,7 @@ const GRACE: Duration = Duration::from_millis(100);
 const LARGE: usize = 64 * 1024;
 
 /// One request. Only one that passed every check starts a runtime.
-pub(super) fn single(request: &[u8], host: &Host) -> Result<Ran, Stop> {
+pub(super) fn single(request: &[u8], host: &Host) -> Result<RunOutcome, Stop> {
     let cancel = Cancel::default();
     let is_large = request.len() > LARGE;
     if is_large {
@@ -120,9 +120,9 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 }
 
 /// Writes a result out; what is to be kept of the run is kept when the last byte has gone.
-fn deliver(ran: Ran, pretty: bool, out: &mut Out) -> Ended {
+fn deliver(ran: RunOutcome, pretty: bool, out: &mut Out) -> Ended {
     write(&ran.result, pretty, out)?;
-    ran.keep.commit();
+    ran.state.commit();
     Ok(ran.result.exit_code())
 }
 
@@ -174,7 +174,7 @@ fn batch(input: Box<dyn BufRead + Send>, flags: RunFlags, host: &Host, out: &mut
     })
 }
 
-async fn line_result(number: u64, line: Line, host: &Host, cancel: &Cancel) -> Ran {
+async fn line_result(number: u64, line: Line, host: &Host, cancel: &Cancel) -> RunOutcome {
     let checked = match line {
         Ok(line) => host.check(&line, cancel),
         Err(error) => Err(Box::new(host.refuse(unreadable(None, &error)))),

@@ -127,7 +127,7 @@ fn open(
     settings.endpoints = Some(sandbox.endpoints.clone().into());
     settings.direct = true;
     // Each sandbox is another simulator: its tokens are worth nothing to the next.
-    settings.keeps_tokens = false;
+    settings.stores_tokens = false;
     settings.allowed.stand_in = Some(Secret::new(ANY_SECRET));
     Ok((sandbox, Host::open(settings, redactor.clone())))
 }

@@ -36,7 +36,7 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
             .map(|file| OperatorFile::read("--profiles", file))
             .transpose()?,
         state: args.state.clone(),
-        keeps_tokens: true,
+        stores_tokens: true,
         vault_key: text_variable("SOARHOST_VAULT_KEY").map(Secret::new),
         identity_endpoint: identity_endpoint(),
         allowed: AllowList {

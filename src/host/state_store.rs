@@ -1,11 +1,10 @@
-//! States that the host keeps by name, for callers that have nowhere to keep them: `state_key`.
+//! Stored states, by `state_key`, for callers that cannot store them.
 //!
-//! One run at a time holds a name: its lock is taken when every check is passed and before anything
-//! is sent, and freed when the new state is in its file. That happens after the result was written
-//! out, so a state never covers a record that nobody saw. A file that cannot be understood, or that
-//! another command wrote, is never passed over: starting afresh would deliver everything again
-//! without a word. A run that is through and has nothing to go on from takes the state away, else the
-//! next one would go on from there for ever. What a state says is the operations' business.
+//! One run at a time uses a key: it is locked after all checks and before anything is sent, until the
+//! new state is stored. The state is stored after the result was written, so that a state never covers
+//! records that were not delivered. A damaged file, or the file of another command, is a failure:
+//! without the state, everything would be delivered again. A complete run without a state deletes
+//! the stored one. Does not interpret states.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,52 +18,50 @@ use crate::protocol::envelope::Options;
 use crate::protocol::result::ReturnData;
 use crate::protocol::{Envelope, ErrorKind, Failure, ResultEnvelope, State, state};
 
-/// Where a request names its state.
+/// The place of the key in a request.
 const AT: &str = "/options/state_key";
 
-/// A file of the state folder, to be read by people.
+/// A file of the state folder.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Kept {
+struct StateFile {
     state_key: String,
-    /// Whose state it is: `integration.command`.
+    /// The command that stored it: `integration.command`.
     command: String,
     state: State,
 }
 
-/// The state of one name, held for one run.
+/// The stored state of one key, locked for one run.
 #[derive(Debug)]
-pub(super) struct Position {
+pub(super) struct StateStore {
     name: String,
     command: String,
     file: PathBuf,
-    /// None in a dry run, which keeps nothing and disturbs nobody.
+    /// None in a dry run, which stores nothing.
     lock: Option<Lock>,
     stored: Option<State>,
 }
 
-/// What a run leaves to be kept, once its result was written out. Dropped instead, it leaves the
-/// state where it was.
+/// The state to store after the result of a run was written. If it is dropped, the stored state does
+/// not change.
 #[derive(Debug, Default)]
 #[must_use = "commit it when the result was written out"]
-pub struct Keep(Option<(Position, Move)>);
+pub struct PendingState(Option<(StateStore, Change)>);
 
-/// What becomes of a kept state.
+/// A change of a stored state.
 #[derive(Debug)]
-enum Move {
-    /// The next run goes on from here.
-    To(State),
-    /// The next run starts afresh.
-    Away,
+enum Change {
+    Store(State),
+    Delete,
 }
 
-/// A state that one caller holds for several runs, until this is dropped.
+/// The lock on a state for several runs.
 #[derive(Debug)]
-#[must_use = "it holds the state until it is dropped"]
-pub struct Held(#[expect(dead_code, reason = "being open, it holds the lock")] Lock);
+#[must_use = "dropping it unlocks the state"]
+pub struct StateLock(#[expect(dead_code, reason = "the open file is the lock")] Lock);
 
-/// Takes that state for several runs. The lock of a single run is another: it is taken by each run.
-pub(super) fn hold(settings: &Settings, key: &str) -> Result<Held, Failure> {
+/// Locks a state for several runs. Each of these runs takes its own, different lock.
+pub(super) fn lock(settings: &Settings, key: &str) -> Result<StateLock, Failure> {
     let Some(folder) = &settings.state else {
         return Err(Failure::invalid_input(
             "--state",
@@ -75,8 +72,8 @@ pub(super) fn hold(settings: &Settings, key: &str) -> Result<Held, Failure> {
     let folder = folder.join("state");
     private_file::folder(&folder).map_err(unusable)?;
     let file = folder.join(format!("{}-held", sha256(key.as_bytes())));
-    let taken = Lock::try_take(&file).map_err(unusable)?;
-    taken.map(Held).ok_or_else(|| busy(key))
+    let lock = Lock::try_take(&file).map_err(unusable)?;
+    lock.map(StateLock).ok_or_else(|| busy(key))
 }
 
 impl Checked<'_> {
@@ -106,7 +103,7 @@ impl Checked<'_> {
     }
 }
 
-/// Refuses what can be refused without looking at the folder.
+/// The checks that need no access to the folder.
 pub(super) fn check(settings: &Settings, envelope: &Envelope) -> Result<(), Failure> {
     if envelope.options.state_key.is_none() {
         return Ok(());
@@ -119,28 +116,27 @@ pub(super) fn check(settings: &Settings, envelope: &Envelope) -> Result<(), Fail
         .advice("Omit `state_key`, and send the last result's `state`."));
     }
     if envelope.state.is_some() {
-        let words = "A request gives its `state` or names one that the host keeps, not both.";
+        let words = "A request has a `state` or a `state_key`, not both.";
         return Err(Failure::invalid_input(AT, words)
-            .advice("Leave `state` out to go on from the kept one, or leave `state_key` out."));
+            .advice("Omit `state` to resume from the stored one, or omit `state_key`."));
     }
     Ok(())
 }
 
-/// Makes the folder usable, if this request needs it, and takes the position that it names, for
-/// that command (`integration.command`).
+/// Creates the state folder if this request needs it, and locks and reads the state of its key.
 ///
-/// Errors: `invalid_input` at `--state` for a folder that cannot be used and at
-/// `/options/state_key` for a file that is damaged or another command's; `busy`.
+/// Errors: `invalid_input` at `--state` for an unusable folder, and at `/options/state_key` for a file
+/// that is damaged or of another command; `busy`.
 pub(super) fn open(
     settings: &Settings,
     options: &Options,
     command: String,
-) -> Result<Option<Position>, Failure> {
+) -> Result<Option<StateStore>, Failure> {
     let Some(folder) = &settings.state else {
         return Ok(None);
     };
     let unusable = |error| unusable(folder, &error);
-    let needed = settings.keeps_tokens || options.state_key.is_some();
+    let needed = settings.stores_tokens || options.state_key.is_some();
     if needed && !options.dry_run {
         private_file::folder(folder).map_err(unusable)?;
     }
@@ -156,30 +152,30 @@ pub(super) fn open(
         let taken = Lock::try_take(&file).map_err(unusable)?;
         Some(taken.ok_or_else(|| busy(name))?)
     };
-    let mut position = Position {
+    let mut store = StateStore {
         name: name.clone(),
         command,
         file,
         lock,
         stored: None,
     };
-    if let Some(bytes) = private_file::read(&position.file).map_err(unusable)? {
-        position.stored = Some(position.understand(&bytes)?);
+    if let Some(bytes) = private_file::read(&store.file).map_err(unusable)? {
+        store.stored = Some(store.read(&bytes)?);
     }
-    Ok(Some(position))
+    Ok(Some(store))
 }
 
-impl Position {
-    /// The state to go on from.
+impl StateStore {
+    /// The state to resume from.
     pub(super) fn state(&self) -> Option<&State> {
         self.stored.as_ref()
     }
 
-    fn make(&self, next: Move) -> io::Result<()> {
-        let (Some(lock), Move::To(state)) = (&self.lock, next) else {
+    fn apply(&self, change: Change) -> io::Result<()> {
+        let (Some(lock), Change::Store(state)) = (&self.lock, change) else {
             return private_file::remove(&self.file);
         };
-        let mut text = serde_json::to_vec_pretty(&Kept {
+        let mut text = serde_json::to_vec_pretty(&StateFile {
             state_key: self.name.clone(),
             command: self.command.clone(),
             state,
@@ -188,65 +184,65 @@ impl Position {
         private_file::replace(&self.file, &text, lock)
     }
 
-    fn understand(&self, bytes: &[u8]) -> Result<State, Failure> {
-        let kept: Kept = serde_json::from_slice(bytes)
+    fn read(&self, bytes: &[u8]) -> Result<State, Failure> {
+        let file: StateFile = serde_json::from_slice(bytes)
             .map_err(|error| damaged(&self.file, &format!("{error}.")))?;
-        if kept.state_key != self.name {
-            let why = format!("It belongs to the key \"{}\".", kept.state_key);
+        if file.state_key != self.name {
+            let why = format!("It belongs to the key \"{}\".", file.state_key);
             return Err(damaged(&self.file, &why));
         }
-        if kept.state.state != state::VERSION {
-            let version = kept.state.state;
-            let why = format!("Its state has version {version}, which this host does not know.");
+        if file.state.state != state::VERSION {
+            let version = file.state.state;
+            let why = format!("The version {version} of its state is unknown to this host.");
             return Err(damaged(&self.file, &why));
         }
-        if kept.command != self.command {
+        if file.command != self.command {
             return Err(Failure::invalid_input(
                 AT,
-                format!("\"{}\" holds a state of {}.", self.name, kept.command),
+                format!("\"{}\" holds a state of {}.", self.name, file.command),
             )
-            .cause("Each command needs a name of its own, or it would lose the other's place.")
+            .cause("Commands cannot share a key: each would overwrite the other's state.")
             .advice("Use another `state_key` for this command."));
         }
-        Ok(kept.state)
+        Ok(file.state)
     }
 }
 
-/// What an operation finds wrong with a kept state, said of its file: the request has none.
-pub(super) fn blame(position: Option<&Position>, failure: Failure) -> Failure {
-    match (position, failure.place()) {
-        (Some(position), Some(at)) if at.starts_with("/state") => {
-            damaged(&position.file, failure.message())
+/// The failure; a fault of the stored state names its file, because the request has no state.
+pub(super) fn located(store: Option<&StateStore>, failure: Failure) -> Failure {
+    match (store, failure.place()) {
+        (Some(store), Some(at)) if at.starts_with("/state") => {
+            damaged(&store.file, failure.message())
         }
         _ => failure,
     }
 }
 
-impl Keep {
-    /// What is to be kept after a run from that position with that result.
-    pub(super) fn after(position: Option<Position>, result: &ResultEnvelope) -> Self {
-        let Some(position) = position else {
-            return Keep::default();
+impl PendingState {
+    /// The change after a run with this result.
+    pub(super) fn after(store: Option<StateStore>, result: &ResultEnvelope) -> Self {
+        let Some(store) = store else {
+            return PendingState::default();
         };
-        let through = result.return_data != ReturnData::Failed && !result.more;
+        let is_complete = result.return_data != ReturnData::Failed && !result.more;
         let next = match &result.state {
-            _ if position.lock.is_none() || result.state == position.stored => None,
-            Some(state) => Some(Move::To(state.clone())),
-            None => through.then_some(Move::Away),
+            _ if store.lock.is_none() || result.state == store.stored => None,
+            Some(state) => Some(Change::Store(state.clone())),
+            None => is_complete.then_some(Change::Delete),
         };
-        Keep(next.map(|next| (position, next)))
+        PendingState(next.map(|next| (store, next)))
     }
 
-    /// Keeps the state and frees its name. A failure can only be told on stderr: the result is out.
+    /// Stores the state and unlocks the key. A failure is only logged: the result was written.
     pub fn commit(self) {
-        let Some((position, next)) = self.0 else {
+        let Some((store, next)) = self.0 else {
             return;
         };
-        if let Err(error) = position.make(next) {
-            let (name, file) = (&position.name, position.file.display());
+        if let Err(error) = store.apply(next) {
+            let (name, file) = (&store.name, store.file.display());
             tracing::error!(
-                "The state \"{name}\" could not be kept in {file}: {error}. The next run with this \
-                 state_key starts where this one did and delivers these events again."
+                "The state \"{name}\" could not be stored in {file}: {error}. The next run with this \
+                 state_key starts at the same place and delivers these events again."
             );
         }
     }
@@ -254,9 +250,11 @@ impl Keep {
 
 fn damaged(file: &Path, why: &str) -> Failure {
     let file = file.display();
-    Failure::invalid_input(AT, format!("The kept state {file} cannot be used: {why}"))
-        .cause("Going on without it would deliver again, or leave out, without a word.")
-        .advice("Restore the file, or delete it to start afresh; then send the request again.")
+    Failure::invalid_input(AT, format!("The stored state {file} cannot be used: {why}"))
+        .cause("Without it, records would be delivered again or missed.")
+        .advice(
+            "Restore the file, or delete it to start without a state. Then send the request again.",
+        )
 }
 
 fn unusable(folder: &Path, error: &io::Error) -> Failure {
@@ -265,11 +263,11 @@ fn unusable(folder: &Path, error: &io::Error) -> Failure {
         folder.display()
     );
     Failure::invalid_input("--state", message)
-        .advice("Correct the operator's setting, or the folder's owner and permissions.")
+        .advice("Correct --state, or the folder's owner and permissions.")
 }
 
 fn busy(name: &str) -> Failure {
-    let message = format!("Another run holds the state_key \"{name}\".");
+    let message = format!("Another run uses the state_key \"{name}\".");
     Failure::new(ErrorKind::Busy, message)
         .at(AT)
         .advice("Wait until that run has ended, then send the request again.")
@@ -315,9 +313,9 @@ mod tests {
         ended(ReturnData::Successful, Some(state(to)))
     }
 
-    fn taken(settings: &Settings, options: &Options) -> Position {
-        let position = open(settings, options, "a.fetch".to_owned()).expect("it is usable");
-        position.expect("a position")
+    fn taken(settings: &Settings, options: &Options) -> StateStore {
+        let store = open(settings, options, "a.fetch".to_owned()).expect("it is usable");
+        store.expect("a store")
     }
 
     fn why(settings: &Settings, options: &Options) -> (ErrorKind, String) {
@@ -327,18 +325,21 @@ mod tests {
     }
 
     #[test]
-    fn what_was_committed_is_where_the_next_run_starts() {
+    fn committed_state_is_where_the_next_run_starts() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings(folder.path());
         let named = options("prod/alerts", false);
         let first = taken(&settings, &named);
         assert!(first.state().is_none());
         let file = first.file.clone();
-        // Neither a run that ended without a state nor one whose result was lost moves anything.
-        Keep::after(Some(first), &ended(ReturnData::Failed, None)).commit();
-        drop(Keep::after(Some(taken(&settings, &named)), &good(1)));
+        // A failed run and a run whose result was lost change nothing.
+        PendingState::after(Some(first), &ended(ReturnData::Failed, None)).commit();
+        drop(PendingState::after(
+            Some(taken(&settings, &named)),
+            &good(1),
+        ));
         assert!(!file.exists());
-        Keep::after(Some(taken(&settings, &named)), &good(2)).commit();
+        PendingState::after(Some(taken(&settings, &named)), &good(2)).commit();
         assert_eq!(taken(&settings, &named).state(), Some(&state(2)));
         assert!(taken(&settings, &options("other", false)).state().is_none());
         let text = std::fs::read_to_string(&file).expect("it reads");
@@ -349,11 +350,11 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_through_without_a_state_takes_the_kept_one_away() {
+    fn complete_run_without_a_state_deletes_the_stored_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings(folder.path());
         let named = options("prod", false);
-        Keep::after(Some(taken(&settings, &named)), &good(1)).commit();
+        PendingState::after(Some(taken(&settings, &named)), &good(1)).commit();
         for (return_data, more, stays) in [
             (ReturnData::Failed, false, true),
             (ReturnData::Successful, true, true),
@@ -362,34 +363,34 @@ mod tests {
         ] {
             let mut result = ended(return_data, None);
             result.more = more;
-            Keep::after(Some(taken(&settings, &named)), &result).commit();
+            PendingState::after(Some(taken(&settings, &named)), &result).commit();
             let kept = taken(&settings, &named).state().is_some();
             assert_eq!(kept, stays, "{return_data:?} {more}");
-            Keep::after(Some(taken(&settings, &named)), &good(1)).commit();
+            PendingState::after(Some(taken(&settings, &named)), &good(1)).commit();
         }
     }
 
     #[test]
-    fn a_name_is_held_by_one_run_until_its_state_is_kept() {
+    fn key_is_locked_until_the_state_is_stored() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings(folder.path());
         let named = options("prod", false);
-        let keep = Keep::after(Some(taken(&settings, &named)), &good(1));
+        let pending = PendingState::after(Some(taken(&settings, &named)), &good(1));
         let (kind, message) = why(&settings, &named);
         assert_eq!(kind, ErrorKind::Busy);
         assert!(message.contains("\"prod\""), "{message}");
         drop(taken(&settings, &options("other", false)));
-        // A dry run looks at what is kept, and disturbs nobody.
+        // A dry run reads the state without a lock.
         assert!(taken(&settings, &options("prod", true)).state().is_none());
-        keep.commit();
-        let rehearsed = taken(&settings, &options("prod", true));
-        assert_eq!(rehearsed.state(), Some(&state(1)));
-        Keep::after(Some(rehearsed), &good(2)).commit();
+        pending.commit();
+        let dry_run = taken(&settings, &options("prod", true));
+        assert_eq!(dry_run.state(), Some(&state(1)));
+        PendingState::after(Some(dry_run), &good(2)).commit();
         assert_eq!(taken(&settings, &named).state(), Some(&state(1)));
     }
 
     #[test]
-    fn a_dry_run_makes_no_folder() {
+    fn dry_run_creates_no_folder() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings(folder.path());
         assert!(taken(&settings, &options("prod", true)).state().is_none());
@@ -397,11 +398,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_understood_is_never_passed_over() {
+    fn damaged_file_is_a_failure() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings(folder.path());
         let named = options("prod", false);
-        Keep::after(Some(taken(&settings, &named)), &good(1)).commit();
+        PendingState::after(Some(taken(&settings, &named)), &good(1)).commit();
         let file = taken(&settings, &named).file.clone();
         let put = |text: &str| {
             std::fs::File::create(&file)
@@ -418,7 +419,7 @@ mod tests {
             put(text);
             let (kind, message) = why(&settings, &named);
             assert_eq!(kind, ErrorKind::InvalidInput);
-            assert!(message.starts_with("/options/state_key: The kept state "));
+            assert!(message.starts_with("/options/state_key: The stored state "));
             assert!(message.contains(&*file.to_string_lossy()), "{message}");
         }
         put(
@@ -434,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_cannot_be_used_is_the_operators_fault() {
+    fn unusable_folder_is_a_fault_of_the_setting() {
         let folder = tempfile::tempdir().expect("a folder");
         drop(std::fs::File::create(folder.path().join("a")).expect("a file"));
         let settings = settings(folder.path());
@@ -449,19 +450,16 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_the_kept_state_is_said_of_its_file() {
+    fn fault_of_the_stored_state_names_its_file() {
         let folder = tempfile::tempdir().expect("a folder");
-        let position = taken(&settings(folder.path()), &options("prod", false));
-        let blamed = blame(
-            Some(&position),
+        let store = taken(&settings(folder.path()), &options("prod", false));
+        let named = located(
+            Some(&store),
             Failure::invalid_input("/state/resume", "Wrong."),
         );
-        assert_eq!(blamed.place(), Some(AT));
-        assert!(blamed.message().ends_with("cannot be used: Wrong."));
-        let other = blame(
-            Some(&position),
-            Failure::invalid_input("/inputs/x", "Wrong."),
-        );
+        assert_eq!(named.place(), Some(AT));
+        assert!(named.message().ends_with("cannot be used: Wrong."));
+        let other = located(Some(&store), Failure::invalid_input("/inputs/x", "Wrong."));
         assert_eq!(other.place(), Some("/inputs/x"));
     }
 }

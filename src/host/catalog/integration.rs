@@ -1,7 +1,7 @@
-//! One integration of the catalog: its names at hand, the rest read when it is first addressed.
+//! One integration of the catalog, read when it is first used.
 //!
-//! A process carries out one command of one integration; of the other manifests only the names are
-//! looked at. What is compiled in was cut up when it was built, so that even those need no reading.
+//! A process usually runs one command. For all other commands only the names are needed; the build
+//! script extracts those of the built-in manifests.
 
 use std::sync::OnceLock;
 
@@ -12,38 +12,38 @@ use crate::microsoft::{Cloud, ContentType};
 use crate::names::alike;
 use crate::protocol::failure::{ErrorKind, Failure};
 
-/// A compiled-in manifest, cut up by the build script.
+/// A built-in manifest, split by the build script.
 #[derive(Debug)]
 pub(super) struct Compiled {
     /// The file's name, for messages.
     pub(super) file: &'static str,
     /// Id of the integration.
     pub(super) id: &'static str,
-    /// The file as it is.
+    /// The complete manifest.
     pub(super) text: &'static str,
     /// The manifest without its commands.
     pub(super) head: &'static str,
-    /// The commands, each by itself.
+    /// The commands.
     pub(super) commands: &'static [CompiledCommand],
 }
 
-/// One command of it.
+/// One command of a built-in manifest.
 #[derive(Debug)]
 pub(super) struct CompiledCommand {
     /// Its id, its title, and further names.
     pub(super) names: &'static [&'static str],
-    /// What the manifest says of it.
+    /// The command's JSON text in the manifest.
     pub(super) text: &'static str,
 }
 
 /// One integration.
 #[derive(Debug)]
-pub(super) struct Face {
+pub(super) struct Integration {
     /// The file's name, for messages.
     pub(super) file: String,
     source: Source,
     manifest: OnceLock<Manifest>,
-    /// By command: the manifest with that command alone.
+    /// For each command: the manifest with this command only.
     single: Vec<OnceLock<Manifest>>,
 }
 
@@ -53,7 +53,7 @@ enum Source {
     File { text: String, names: Names },
 }
 
-/// What a request can address.
+/// The names that a request can use.
 #[derive(Debug, Deserialize)]
 struct Names {
     id: String,
@@ -68,10 +68,10 @@ struct CommandNames {
     aliases: Vec<String>,
 }
 
-impl Face {
-    /// A compiled-in file. That it is strictly right is a test's business; here only speed counts.
+impl Integration {
+    /// A built-in integration. A test checks it, so it is not checked here.
     pub(super) fn builtin(compiled: &'static Compiled) -> Self {
-        Face {
+        Integration {
             file: compiled.file.to_owned(),
             source: Source::Compiled(compiled),
             manifest: OnceLock::new(),
@@ -79,12 +79,12 @@ impl Face {
         }
     }
 
-    /// A file that others wrote: read strictly, and at once.
+    /// An operator's integration, read and checked.
     pub(super) fn strict(file: String, text: String) -> Result<Self, Failure> {
         let mut manifest = Manifest::parse(&text, &file)?;
         manifest.resolve_choices(shared_choices);
         let names: Names = read(&file, &text)?;
-        Ok(Face {
+        Ok(Integration {
             single: vec![OnceLock::new(); names.commands.len()],
             file,
             source: Source::File { text, names },
@@ -100,7 +100,7 @@ impl Face {
         }
     }
 
-    /// The names of each command: id, title, and further ones.
+    /// The names of each command: id, title, aliases.
     fn names(&self) -> Vec<Vec<&str>> {
         match &self.source {
             Source::Compiled(compiled) => {
@@ -111,12 +111,12 @@ impl Face {
         }
     }
 
-    /// Positions of the commands that answer to the name.
+    /// The positions of the commands with this name.
     pub(super) fn commands<'a>(&'a self, name: &'a str) -> impl Iterator<Item = usize> + 'a {
-        let answers = move |names: &Vec<&str>| names.iter().any(|known| alike(known, name));
+        let is_named = move |names: &Vec<&str>| names.iter().any(|known| alike(known, name));
         let numbered = self.names().into_iter().enumerate();
         numbered
-            .filter(move |(_, names)| answers(names))
+            .filter(move |(_, names)| is_named(names))
             .map(|(n, _)| n)
     }
 
@@ -126,7 +126,7 @@ impl Face {
         names.filter_map(|names| names.get(1).copied())
     }
 
-    /// The whole manifest.
+    /// The complete manifest.
     pub(super) fn manifest(&self) -> Result<&Manifest, Failure> {
         if let Some(read) = self.manifest.get() {
             return Ok(read);
@@ -140,9 +140,8 @@ impl Face {
         Ok(self.manifest.get_or_init(|| manifest))
     }
 
-    /// The manifest with its n-th command alone, which is all that a run needs and a fraction of
-    /// the work of reading it whole.
-    pub(super) fn addressed(&self, n: usize) -> Result<(&Manifest, &CommandSpec), Failure> {
+    /// The manifest with its n-th command only, which is faster to read than the complete one.
+    pub(super) fn with_command(&self, n: usize) -> Result<(&Manifest, &CommandSpec), Failure> {
         let none = || {
             let words = format!("The manifest has no command number {n}.");
             Failure::new(ErrorKind::Internal, words)
@@ -151,14 +150,14 @@ impl Face {
         let manifest = if let Some(read) = place.get() {
             read
         } else {
-            let read = self.single(n)?.ok_or_else(none)?;
+            let read = self.read_with_command(n)?.ok_or_else(none)?;
             place.get_or_init(|| read)
         };
         let command = manifest.commands.first().ok_or_else(none)?;
         Ok((manifest, command))
     }
 
-    fn single(&self, n: usize) -> Result<Option<Manifest>, Failure> {
+    fn read_with_command(&self, n: usize) -> Result<Option<Manifest>, Failure> {
         let (head, command): (Manifest, _) = match &self.source {
             Source::Compiled(compiled) => {
                 let Some(command) = compiled.commands.get(n) else {
@@ -203,7 +202,7 @@ pub(super) fn shared_choices(name: &str) -> Option<Vec<String>> {
 
 fn read<'a, T: Deserialize<'a>>(file: &str, text: &'a str) -> Result<T, Failure> {
     serde_json::from_str(text).map_err(|error| {
-        let words = format!("The manifest cannot be read: {error}.");
+        let words = format!("The manifest is invalid: {error}.");
         Failure::new(ErrorKind::InvalidManifest, words).at(file)
     })
 }

@@ -1,8 +1,7 @@
-//! What requests must not do: the limits that the operator sets, and sending secrets to a server whose
-//! certificate is not checked.
+//! The operator's policy: the features that requests must not use.
 //!
-//! Stored connections are the operator's own and exempt: only what a request itself brings is
-//! checked here.
+//! Also rejects requests that would send an operator's secrets over insecure TLS. Stored connections
+//! belong to the operator and are exempt.
 
 use serde_json::Value;
 
@@ -13,9 +12,9 @@ use crate::protocol::Failure;
 use crate::protocol::envelope::{Connection, Envelope, MappingChoice};
 use crate::protocol::secret::SecretRef;
 
-/// Something that a request can use and an operator can forbid.
+/// A feature of requests that an operator can forbid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Use {
+enum Feature {
     InsecureTls,
     ManagedIdentity,
     InlineMapping,
@@ -24,47 +23,47 @@ enum Use {
     Write,
 }
 
-/// Each with its word and what it is.
-const USES: [(Use, &str, &str); 6] = [
-    (Use::InsecureTls, "insecure-tls", "Trusting any certificate"),
+/// Each feature with its word in `--forbid` and its name in messages.
+const FEATURES: [(Feature, &str, &str); 6] = [
+    (Feature::InsecureTls, "insecure-tls", "Insecure TLS"),
     (
-        Use::ManagedIdentity,
+        Feature::ManagedIdentity,
         "managed-identity",
         "A managed identity",
     ),
     (
-        Use::InlineMapping,
+        Feature::InlineMapping,
         "inline-mapping",
         "A mapping inside the request",
     ),
     (
-        Use::InlineRules,
+        Feature::InlineRules,
         "inline-rules",
         "A rule inside the request",
     ),
     (
-        Use::InlineConnection,
+        Feature::InlineConnection,
         "inline-connection",
         "A connection inside the request",
     ),
-    (Use::Write, "write", "A command that changes something"),
+    (Feature::Write, "write", "A command that changes something"),
 ];
 
-/// What requests must not use.
+/// The features that requests must not use.
 #[derive(Clone, Debug, Default)]
-pub struct Forbidden(Vec<Use>);
+pub struct Forbidden(Vec<Feature>);
 
 impl Forbidden {
     /// Reads the words of `--forbid`. Errors: `invalid_input` at the flag.
     pub fn parse(words: &[String]) -> Result<Self, Failure> {
         let words = words.iter().map(|word| word.trim());
         let uses = words.filter(|word| !word.is_empty()).map(|word| {
-            let known = USES.iter().find(|(_, known, _)| *known == word);
+            let known = FEATURES.iter().find(|(_, known, _)| *known == word);
             known.map(|(found, ..)| *found).ok_or_else(|| {
-                let names: Vec<&str> = USES.iter().map(|(_, name, _)| *name).collect();
-                let message = format!("\"{word}\" cannot be forbidden.");
+                let names: Vec<&str> = FEATURES.iter().map(|(_, name, _)| *name).collect();
+                let message = format!("`--forbid` does not know \"{word}\".");
                 Failure::invalid_input("--forbid", message).advice(format!(
-                    "Give a list of these words, separated by commas: {}.",
+                    "Use a list of these words, separated by commas: {}.",
                     names.join(", ")
                 ))
             })
@@ -72,8 +71,8 @@ impl Forbidden {
         uses.collect::<Result<_, _>>().map(Forbidden)
     }
 
-    fn fault(&self, used: Use, at: &str) -> Option<Failure> {
-        let (_, word, what) = USES.iter().find(|(known, ..)| *known == used)?;
+    fn fault(&self, used: Feature, at: &str) -> Option<Failure> {
+        let (_, word, what) = FEATURES.iter().find(|(known, ..)| *known == used)?;
         self.0.contains(&used).then(|| {
             let message = format!("{what} is forbidden by the operator (--forbid {word}).");
             Failure::invalid_input(at, message)
@@ -82,7 +81,7 @@ impl Forbidden {
     }
 }
 
-/// Everything that the request uses and must not.
+/// The faults of a request that uses forbidden features.
 pub(super) fn check(
     settings: &Settings,
     envelope: &Envelope,
@@ -94,26 +93,26 @@ pub(super) fn check(
     let mut faults = Vec::new();
     if let Connection::Parameters(parameters) = &envelope.connection {
         if !parameters.is_empty() {
-            used.push((Use::InlineConnection, "/connection"));
+            used.push((Feature::InlineConnection, "/connection"));
         }
         if on(Slot::ManagedIdentity) {
-            used.push((Use::ManagedIdentity, bound.place(Slot::ManagedIdentity)));
+            used.push((Feature::ManagedIdentity, bound.place(Slot::ManagedIdentity)));
         }
         if on(Slot::TrustAnyCertificate) {
-            used.push((Use::InsecureTls, bound.place(Slot::TrustAnyCertificate)));
-            faults.extend(sent_to_anybody(settings, bound, on(Slot::ManagedIdentity)));
+            used.push((Feature::InsecureTls, bound.place(Slot::TrustAnyCertificate)));
+            faults.extend(insecure_secret(settings, bound, on(Slot::ManagedIdentity)));
         }
     }
     if matches!(envelope.mapping, Some(MappingChoice::Inline(_))) {
-        used.push((Use::InlineMapping, "/mapping"));
+        used.push((Feature::InlineMapping, "/mapping"));
     }
     if let Some(Value::Array(rules)) = bound.input.get("rules")
         && rules.iter().any(is_inline_rule)
     {
-        used.push((Use::InlineRules, bound.input_place("rules")));
+        used.push((Feature::InlineRules, bound.input_place("rules")));
     }
     if target.command.kind == CommandKind::Write {
-        used.push((Use::Write, "/command"));
+        used.push((Feature::Write, "/command"));
     }
     let forbidden = used
         .into_iter()
@@ -121,24 +120,24 @@ pub(super) fn check(
     forbidden.chain(faults).collect()
 }
 
-/// A rule is given by its name, or as the text of a document, which has several lines.
+/// True for the text of a rule, which has several lines. Otherwise it is a rule's name.
 fn is_inline_rule(rule: &Value) -> bool {
     rule.as_str().is_none_or(|text| text.contains('\n'))
 }
 
-/// A secret that the operator keeps, sent to whoever answers.
-fn sent_to_anybody(settings: &Settings, bound: &Bound, machine: bool) -> Option<Failure> {
+/// The fault of insecure TLS with an operator's secret or a managed identity.
+fn insecure_secret(settings: &Settings, bound: &Bound, managed_identity: bool) -> Option<Failure> {
     let is_reference = |(_, text): &(Slot, &str)| !SecretRef::parse(text).is_literal();
     let slot = bound.secrets().find(is_reference).map(|(slot, _)| slot);
-    if settings.allowed.insecure_tls || slot.is_none() && !machine {
+    if settings.allowed.insecure_tls || slot.is_none() && !managed_identity {
         return None;
     }
-    let whose = match slot {
+    let secret = match slot {
         Some(slot) => format!("the secret that \"{}\" refers to", bound.name(slot)),
-        None => "a token of this machine".to_owned(),
+        None => "a token of the managed identity".to_owned(),
     };
     let flag = bound.name(Slot::TrustAnyCertificate);
-    let message = format!("With \"{flag}\", {whose} could be sent to any server that answers.");
+    let message = format!("With \"{flag}\", {secret} could be sent to any server that answers.");
     Some(Failure::invalid_input(bound.place(Slot::TrustAnyCertificate), message).advice(
         "Give the server's root certificate with --ca-file, or start the host with --allow-insecure-tls.",
     ))
@@ -149,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_word_of_the_list_is_refused_with_the_known_ones() {
+    fn unknown_word_is_rejected_with_the_known_ones() {
         let words = |list: &[&str]| {
             list.iter()
                 .map(|word| (*word).to_owned())
@@ -157,16 +156,16 @@ mod tests {
         };
         let known =
             Forbidden::parse(&words(&["write", " insecure-tls ", ""])).expect("known words");
-        assert_eq!(known.0, [Use::Write, Use::InsecureTls]);
+        assert_eq!(known.0, [Feature::Write, Feature::InsecureTls]);
         let failure = Forbidden::parse(&words(&["writes"])).expect_err("an unknown word");
         assert_eq!(failure.place(), Some("--forbid"));
-        assert_eq!(failure.message(), "\"writes\" cannot be forbidden.");
+        assert_eq!(failure.message(), "`--forbid` does not know \"writes\".");
         let advice = failure.assistance().expect("advice");
         assert!(advice.ends_with("insecure-tls, managed-identity, inline-mapping, inline-rules, inline-connection, write."));
     }
 
     #[test]
-    fn rule_text_is_told_from_a_rule_name() {
+    fn rule_text_has_several_lines() {
         assert!(is_inline_rule(&Value::from("title: x\ndetection: {}\n")));
         assert!(!is_inline_rule(&Value::from("suspicious_inbox_rule")));
     }

@@ -1,6 +1,6 @@
-//! Cross-checks: what of a manifest needs the operations and the mappings to be judged.
+//! Checks of a manifest against the operations and the mappings.
 //!
-//! Faults inside one manifest alone are `manifest::lint`'s, inside one mapping `mapping::lint`'s.
+//! `manifest::lint` checks a manifest by itself, and `mapping::lint` a mapping.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::names::suggestion;
 use crate::ops;
 use crate::protocol::failure::{ErrorKind, Failure};
 
-/// What needs more than the manifest itself: operations and mappings.
+/// Every fault of the manifest with respect to operations and mappings.
 pub(super) fn cross_check(
     manifest: &Manifest,
     mappings: &BTreeMap<&str, Vec<String>>,
@@ -49,7 +49,7 @@ pub(super) fn cross_check(
     faults
 }
 
-/// A slot that exists, and is secret where it has to be.
+/// The fault of an unknown slot, or of a secret slot that is not declared secret.
 fn slot_fault(param: &Param, slot: &str) -> Option<String> {
     if slot.starts_with("input.") {
         return None;
@@ -58,11 +58,12 @@ fn slot_fault(param: &Param, slot: &str) -> Option<String> {
         let hint = suggestion(slot, Slot::ALL.iter().map(|slot| slot.name()));
         return Some(format!("A connection has no slot \"{slot}\". {hint}"));
     };
-    let shown = known.is_secret() && !param.secret;
-    shown.then(|| format!("The slot \"{slot}\" holds a secret; declare it with \"secret\": true."))
+    let is_public = known.is_secret() && !param.secret;
+    is_public
+        .then(|| format!("The slot \"{slot}\" holds a secret; declare it with \"secret\": true."))
 }
 
-/// Every target is an input of the operation, and every required input is bound.
+/// The faults of targets that are no input of the operation, and of required inputs that nothing sets.
 fn binding_faults(
     connection: &[Param],
     command: &CommandSpec,
@@ -121,7 +122,7 @@ fn binding_faults(
     {
         if !bound.contains(&required) {
             let why = format!(
-                "Nothing gives \"{required}\", which {} requires.",
+                "{} requires the input \"{required}\". Set it in `inputs` or `fixed`.",
                 operation.name
             );
             faults.push(("/inputs".to_owned(), why));
@@ -130,7 +131,7 @@ fn binding_faults(
     faults
 }
 
-/// The choices and the default of a parameter are values that the operation's input takes.
+/// The faults of choices and defaults that the operation's input does not allow.
 fn value_faults(param: &Param, operation: &ops::Operation, at: &str) -> Vec<(String, String)> {
     let as_input = |value: &Value| match (&param.kind, value) {
         (ParamType::List(_), Value::Array(_)) => value.clone(),
@@ -149,7 +150,7 @@ fn value_faults(param: &Param, operation: &ops::Operation, at: &str) -> Vec<(Str
     faults
 }
 
-/// Mappings exist; paths parse; a table's columns and the rows' id are fields of what makes them.
+/// The faults of unknown mappings, invalid paths, and columns that are not fields of the mapping.
 fn output_faults(
     command: &CommandSpec,
     mappings: &BTreeMap<&str, Vec<String>>,
@@ -194,7 +195,7 @@ fn output_faults(
     faults
 }
 
-/// What is named at a place and is no field of the mapping, if there is that mapping.
+/// The faults of names that are not fields of the mapping.
 fn no_fields<'a>(
     named: impl Iterator<Item = (&'a str, &'a str)>,
     mapping: Option<&str>,

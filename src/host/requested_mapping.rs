@@ -1,8 +1,7 @@
-//! Which mapping a request wants: the command's own, one of the catalog, a whole one, or its own
-//! one patched.
+//! The mapping of a request: the command's own, one of the catalog, an inline one, or a patch.
 //!
-//! What an author writes into a request is checked like a file, before anything is sent; faults
-//! stand where the author wrote them.
+//! An inline mapping and a patch are checked like a file before anything is sent. Faults have their
+//! place in the request.
 
 use serde_json::{Map, Value};
 
@@ -13,9 +12,11 @@ use crate::protocol::Watch;
 use crate::protocol::envelope::{Envelope, MappingChoice};
 use crate::protocol::failure::{ErrorKind, Failure};
 
-/// The command's own mapping; none for a command that makes no events. A request that is refused
-/// never needs it.
-pub(super) fn own(catalog: &Catalog, command: &CommandSpec) -> Result<Option<Definition>, Failure> {
+/// The command's own mapping; none if the command makes no events.
+pub(super) fn default(
+    catalog: &Catalog,
+    command: &CommandSpec,
+) -> Result<Option<Definition>, Failure> {
     command
         .mapping
         .as_deref()
@@ -23,7 +24,7 @@ pub(super) fn own(catalog: &Catalog, command: &CommandSpec) -> Result<Option<Def
         .transpose()
 }
 
-/// The mapping that makes the context's rows. No request replaces it: playbooks address it by path.
+/// The mapping of the context's rows. A request cannot replace it: playbooks depend on its paths.
 pub(super) fn context(
     catalog: &Catalog,
     command: &CommandSpec,
@@ -34,11 +35,12 @@ pub(super) fn context(
     Mapping::compile(catalog.mapping(name)?, name).map(Some)
 }
 
-/// The mapping that the request wants instead, if it wants one.
+/// The mapping that the request selects instead of the command's own.
 pub(super) fn requested(
     catalog: &Catalog,
     envelope: &Envelope,
-    (command, watch): (&CommandSpec, Watch<'_>),
+    command: &CommandSpec,
+    watch: Watch<'_>,
 ) -> Result<Option<Definition>, Failure> {
     match (command.mapping.as_deref(), &envelope.mapping) {
         (_, None) => Ok(None),
@@ -51,7 +53,7 @@ pub(super) fn requested(
             .map(Some)
             .map_err(|failure| failure.at("/mapping")),
         (Some(own), Some(MappingChoice::Inline(object))) => {
-            inline(catalog, object, (own, watch)).map(Some)
+            inline(catalog, object, own, watch).map(Some)
         }
     }
 }
@@ -59,7 +61,8 @@ pub(super) fn requested(
 fn inline(
     catalog: &Catalog,
     object: &Map<String, Value>,
-    (own, watch): (&str, Watch<'_>),
+    own: &str,
+    watch: Watch<'_>,
 ) -> Result<Definition, Failure> {
     let (definition, added) = match object.get("patch") {
         None => (Definition::from_object(object, "/mapping")?, 0),
@@ -71,7 +74,7 @@ fn inline(
             )
         }
         Some(_) => {
-            let message = "\"patch\" must be an object and stand alone.";
+            let message = "\"patch\" must be an object and the only member of \"mapping\".";
             return Err(Failure::new(ErrorKind::InvalidMapping, message).at("/mapping/patch"));
         }
     };
@@ -81,7 +84,7 @@ fn inline(
     match Failure::join(
         faults
             .into_iter()
-            .map(|fault| told(fault, &definition, added))
+            .map(|fault| in_request(fault, &definition, added))
             .collect(),
     ) {
         Some(failure) => Err(failure),
@@ -89,9 +92,9 @@ fn inline(
     }
 }
 
-/// The fault where the author wrote it: a field that a patch added stands at the end of its
+/// The fault with its place in the request. The fields that a patch adds are the last ones of their
 /// source.
-fn told(fault: Failure, definition: &Definition, added: usize) -> Failure {
+fn in_request(fault: Failure, definition: &Definition, added: usize) -> Failure {
     let place = fault.place().unwrap_or_default();
     let steps: Vec<&str> = place.split('/').collect();
     let ["", "mapping", "sources", source, "fields", field, rest @ ..] = steps.as_slice() else {
