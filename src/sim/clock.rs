@@ -1,25 +1,23 @@
-//! The simulator's time of day.
-//!
-//! It stands still, or it runs as the starter's stopwatch does. It deliberately reads no clock of
-//! the machine: tests advance it without waiting.
+//! The simulator's clock. It stands still or runs. It never reads the clock of the machine, so that
+//! tests can advance it without waiting.
 
 use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// Returns how much time has passed since the simulator was started.
-type Stopwatch = Arc<dyn Fn() -> TimeDelta + Send + Sync>;
+/// Returns the time since the start of the simulator.
+type Elapsed = Arc<dyn Fn() -> TimeDelta + Send + Sync>;
 
-/// Whether the simulator's time of day moves.
+/// Whether time passes in the simulator.
 #[derive(Clone, Default)]
 pub enum Clock {
-    /// It stays at [`World::now`](crate::sim::World::now), so nothing new arrives.
+    /// Time stands still at [`World::now`](crate::sim::World::now); nothing new arrives.
     #[default]
     Still,
-    /// It begins at [`World::now`](crate::sim::World::now) and moves by what this returns: the time
-    /// since the start. New content arrives, tokens and content expire.
-    Running(Stopwatch),
+    /// Time starts at [`World::now`](crate::sim::World::now) and passes as this function says. New
+    /// content arrives; tokens and content expire.
+    Running(Elapsed),
 }
 
 impl Clock {
@@ -28,7 +26,7 @@ impl Clock {
         Self::Running(Arc::new(since_start))
     }
 
-    /// The time of day of a simulator that began at a moment.
+    /// The time of a simulator that started at `begin`.
     pub(super) fn time(&self, begin: DateTime<Utc>) -> DateTime<Utc> {
         match self {
             Self::Still => begin,
@@ -46,29 +44,29 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// How many new blobs of an entry, and how many new alerts, an hour brings if a world does not say.
-const USUAL_RATE: u32 = 60;
+/// The default number of new blobs of an entry, and of new alerts, in an hour.
+const DEFAULT_RATE: u32 = 60;
 
-/// A rate at which new content arrives while the clock runs.
+/// A rate at which new content arrives while time passes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rate(i64);
 
 impl Rate {
-    /// The rate that a world gives as a number per hour.
+    /// The rate of a world file.
     pub(super) fn of(per_hour: Option<u32>) -> Self {
-        Self(per_hour.unwrap_or(USUAL_RATE).into())
+        Self(per_hour.unwrap_or(DEFAULT_RATE).into())
     }
 
-    /// How long after the start the arrival with a number, from 0, takes place.
+    /// The time from the start to the arrival with a number, counted from 0.
     pub(super) fn arrival(self, number: usize) -> TimeDelta {
         let ordinal = i64::try_from(number).unwrap_or(i64::MAX).saturating_add(1);
         TimeDelta::milliseconds(ordinal.saturating_mul(3_600_000) / self.0.max(1))
     }
 
-    /// How many arrivals take place until so much time after the start, not including its end.
+    /// The number of arrivals before a time after the start.
     pub(super) fn arrived_before(self, passed: TimeDelta) -> usize {
         let passed = passed.num_milliseconds().max(0);
-        // Rounded up and one less: the count of all whose time, rounded down, is earlier.
+        // The number of all arrivals whose time, rounded down, is earlier.
         let last = passed.saturating_mul(self.0) - 1;
         usize::try_from(last / 3_600_000).unwrap_or(0)
     }
@@ -79,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arrivals_are_counted_as_their_times_say() {
+    fn arrivals_are_counted_at_their_times() {
         for per_hour in [1, 7, 60, 3_601, 36_000] {
             let rate = Rate::of(Some(per_hour));
             for number in [0, 1, 2, 59, 1_000] {

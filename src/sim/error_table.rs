@@ -1,6 +1,6 @@
-//! Tables of the errors that the services return: `errors.json` of each service.
+//! The errors that the services return: `errors.json` of each service.
 //!
-//! Each text is marked with its source, so that a reader knows which ones a real service can word
+//! Each text is marked with its source, because the service can word texts that are a guess
 //! differently. Which error a request gets is decided by the services.
 
 use serde::Deserialize;

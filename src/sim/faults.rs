@@ -1,8 +1,7 @@
-//! What goes wrong on purpose: "the second listing of alerts answers 429".
+//! Fault injection: "the second listing of alerts returns 429".
 //!
-//! A fault names a route, which of its calls it strikes, and one thing that happens. This file
-//! decides; the wire effects (a cut body, a dropped connection) are done in `server`. It
-//! deliberately has no chance in it.
+//! A fault names a route, the requests that it applies to, and one effect. `server` applies the
+//! effects. There is no randomness.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
@@ -13,63 +12,65 @@ use serde_json::value::RawValue;
 
 use crate::sim::server::routes::Route;
 
-/// One thing that goes wrong.
+/// A fault.
 ///
-/// Exactly one of `status`, `truncate`, `delay_ms`, `reset`, `replace` and `expire_token` is
-/// given. Several faults may strike the same call: delays come first, then a reset or the
-/// first status, then replacements, then the first cut.
+/// Exactly one of `status`, `truncate`, `delay_ms`, `reset`, `replace` and `expire_token` is given.
+/// If several faults apply to a request, delays come first, then a reset or the first status, then
+/// replacements, then the first truncation.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// `login.discovery`, `login.authorize`, `login.token`, `graph.alerts`, `graph.alert`,
-    /// `management.subscriptions.start`, `….stop` or `….list`, `management.content`,
+    /// `login.instance`, `login.discovery`, `login.authorize`, `login.token`, `graph.alerts`,
+    /// `graph.alert`, `management.subscriptions.start`, `….stop` or `….list`, `management.content`,
     /// `management.blob`, `hook.receive`, `identity.vm` or `identity.app_service`.
     pub route: String,
-    /// Which calls of the route, counted from 1 since the simulator started: a number or a list.
-    /// Left out: every call.
+    /// The requests of the route to which the fault applies: a number, counted from 1 since the
+    /// start, or a list of numbers. Default: all.
     #[serde(default)]
     pub nth: Option<Nth>,
-    /// How often it strikes at most, counted from the first call; not together with `nth`.
+    /// The number of requests to which the fault applies, from the first one on. Not together with
+    /// `nth`.
     #[serde(default)]
     pub times: Option<u64>,
-    /// Answers with this status; the service itself does not act.
+    /// Returns this status; the service does not process the request.
     #[serde(default)]
     pub status: Option<u16>,
-    /// Body of that answer: a text, or JSON that is sent as it stands here.
+    /// The body of that response: text, or JSON that is sent as it is written here.
     #[serde(default)]
     #[schemars(with = "Option<serde_json::Value>")]
     pub body: Option<Box<RawValue>>,
-    /// Headers of that answer.
+    /// The headers of that response.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// Sends so many bytes of the (unpacked) body, promises all, and drops the connection.
+    /// Sends this many bytes of the uncompressed body with the length of the whole body, then drops
+    /// the connection.
     #[serde(default)]
     pub truncate: Option<usize>,
-    /// Waits before the answer.
+    /// Waits before the response.
     #[serde(default)]
     pub delay_ms: Option<u64>,
-    /// Drops the connection without an answer; the service itself does not act.
+    /// Drops the connection without a response; the service does not process the request.
     #[serde(default)]
     pub reset: bool,
-    /// Replaces a text in the body, wherever it occurs.
+    /// Replaces all occurrences of a text in the body.
     #[serde(default)]
     pub replace: Option<Replace>,
-    /// Judges the token expired; on `login.token` and the routes of `identity`: issues an expired
-    /// one.
+    /// Treats the token of the request as expired. On `login.token` and the routes of `identity`:
+    /// issues an expired token.
     #[serde(default)]
     pub expire_token: bool,
 }
 
-/// Which calls of a route.
+/// The requests of a route to which a fault applies.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "nth is the number of a call (from 1) or a list of such numbers"
 )]
 pub enum Nth {
-    /// That one.
+    /// The request with this number.
     One(u64),
-    /// Any of these.
+    /// The requests with these numbers.
     Each(Vec<u64>),
 }
 
@@ -77,14 +78,14 @@ pub enum Nth {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Replace {
-    /// The text to look for.
+    /// The text to replace.
     pub from: String,
-    /// What stands there instead.
+    /// The replacement.
     pub to: String,
 }
 
 impl Fault {
-    /// Body and content type of the answer that a status brings.
+    /// Body and content type of the response with `status`.
     pub(super) fn content(&self) -> (String, &'static str) {
         let Some(raw) = &self.body else {
             return (String::new(), "text/plain");
@@ -96,7 +97,7 @@ impl Fault {
         }
     }
 
-    fn strikes(&self, call: u64) -> bool {
+    fn applies_to(&self, call: u64) -> bool {
         match &self.nth {
             None => true,
             Some(Nth::One(number)) => *number == call,
@@ -105,8 +106,8 @@ impl Fault {
     }
 }
 
-/// Counts the calls of every route and says which faults strike.
-pub(super) struct FaultBook {
+/// Counts the requests of each route and selects the faults that apply.
+pub(super) struct FaultPlan {
     faults: Vec<Fault>,
     counts: Mutex<Counts>,
 }
@@ -114,11 +115,11 @@ pub(super) struct FaultBook {
 #[derive(Default)]
 struct Counts {
     calls: HashMap<Route, u64>,
-    struck: HashMap<usize, u64>,
+    applied: HashMap<usize, u64>,
 }
 
-impl FaultBook {
-    /// The book of a world.
+impl FaultPlan {
+    /// The plan for the faults of a world.
     pub(super) fn new(faults: Vec<Fault>) -> Self {
         Self {
             faults,
@@ -126,22 +127,22 @@ impl FaultBook {
         }
     }
 
-    /// Counts a call; gives its number on its route and the faults that strike it, in order.
+    /// Counts a request; returns its number on the route and the faults that apply to it, in order.
     pub(super) fn next(&self, route: Route) -> (u64, Vec<&Fault>) {
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let number = counts.calls.entry(route).or_default();
         *number += 1;
         let number = *number;
-        let mut striking = vec![];
+        let mut applicable = vec![];
         for (at, fault) in self.faults.iter().enumerate() {
-            let struck = counts.struck.entry(at).or_default();
-            let left = fault.times.is_none_or(|times| *struck < times);
-            if fault.route == route.name() && left && fault.strikes(number) {
-                *struck += 1;
-                striking.push(fault);
+            let applied = counts.applied.entry(at).or_default();
+            let left = fault.times.is_none_or(|times| *applied < times);
+            if fault.route == route.name() && left && fault.applies_to(number) {
+                *applied += 1;
+                applicable.push(fault);
             }
         }
-        (number, striking)
+        (number, applicable)
     }
 }
 
@@ -149,35 +150,35 @@ impl FaultBook {
 mod tests {
     use super::*;
 
-    fn book(text: &str) -> FaultBook {
+    fn plan(text: &str) -> FaultPlan {
         let faults: Vec<Fault> = serde_json::from_str(text).unwrap();
-        FaultBook::new(faults)
+        FaultPlan::new(faults)
     }
 
-    fn struck(book: &FaultBook, route: Route, calls: u64) -> Vec<u64> {
+    fn affected(plan: &FaultPlan, route: Route, calls: u64) -> Vec<u64> {
         (0..calls)
-            .map(|_| book.next(route))
+            .map(|_| plan.next(route))
             .filter_map(|(number, faults)| (!faults.is_empty()).then_some(number))
             .collect()
     }
 
     #[test]
-    fn the_nth_call_of_its_own_route_is_struck() {
-        let book = book(r#"[{"route":"graph.alerts","nth":2,"status":500}]"#);
-        assert_eq!(struck(&book, Route::LoginToken, 3), Vec::<u64>::new());
-        assert_eq!(struck(&book, Route::GraphAlerts, 4), [2]);
+    fn nth_applies_to_its_own_route_only() {
+        let plan = plan(r#"[{"route":"graph.alerts","nth":2,"status":500}]"#);
+        assert_eq!(affected(&plan, Route::LoginToken, 3), Vec::<u64>::new());
+        assert_eq!(affected(&plan, Route::GraphAlerts, 4), [2]);
     }
 
     #[test]
-    fn lists_and_limits() {
-        let listed = book(r#"[{"route":"login.token","nth":[1,3],"reset":true}]"#);
-        assert_eq!(struck(&listed, Route::LoginToken, 4), [1, 3]);
-        let limited = book(r#"[{"route":"login.token","times":2,"delay_ms":1}]"#);
-        assert_eq!(struck(&limited, Route::LoginToken, 4), [1, 2]);
+    fn nth_can_be_a_list_and_times_limits() {
+        let listed = plan(r#"[{"route":"login.token","nth":[1,3],"reset":true}]"#);
+        assert_eq!(affected(&listed, Route::LoginToken, 4), [1, 3]);
+        let limited = plan(r#"[{"route":"login.token","times":2,"delay_ms":1}]"#);
+        assert_eq!(affected(&limited, Route::LoginToken, 4), [1, 2]);
     }
 
     #[test]
-    fn bodies_are_text_or_json_as_it_stands() {
+    fn body_is_text_or_unchanged_json() {
         let content = |text: &str| serde_json::from_str::<Fault>(text).unwrap().content();
         let html = content(r#"{"route":"login.token","status":502,"body":"<html>\u00e4"}"#);
         assert_eq!(html, ("<html>ä".to_owned(), "text/html; charset=utf-8"));
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn nth_that_is_no_number_is_refused() {
+    fn nth_that_is_not_a_number_is_rejected() {
         let nth = serde_json::from_str::<Fault>(r#"{"route":"x","nth":"two"}"#).unwrap_err();
         assert!(nth.to_string().contains("number of a call"), "{nth}");
     }

@@ -1,34 +1,34 @@
-//! Every identifier that the simulated services make up, derived from the world's seed.
+//! Generated ids, derived from the seed of the world.
 //!
-//! An identifier is a hash of the seed and of what it identifies (a route and the number of the
-//! call, say), so that the same world tells the same story on every machine and in any order of
-//! concurrent calls. Deliberately no randomness and no clock.
+//! An id is a hash of the seed and of what it identifies, such as a route and the number of the
+//! request. So the ids of a world are the same on every machine and in any order of concurrent
+//! requests.
 
 use ring::digest::{Digest, SHA256, digest};
 
-/// Makes identifiers for one world.
+/// Generates the ids of a world.
 #[derive(Debug, Clone)]
 pub(crate) struct Ids {
     seed: u64,
 }
 
 impl Ids {
-    /// Identifiers of the world with this seed.
+    /// The ids of the world with this seed.
     pub(crate) fn new(seed: u64) -> Self {
         Self { seed }
     }
 
-    /// A GUID that stands for these parts.
+    /// A GUID for these parts.
     pub(crate) fn guid(&self, parts: &[&str]) -> String {
         guid_of(self.digest(parts).as_ref())
     }
 
-    /// A GUID for the n-th call of a route.
+    /// A GUID for a request of a route.
     pub(crate) fn of_call(&self, what: &str, route: &str, number: u64) -> String {
         self.guid(&[what, route, &number.to_string()])
     }
 
-    /// A hash that stands for these parts.
+    /// A hash of the seed and these parts.
     pub(crate) fn digest(&self, parts: &[&str]) -> Digest {
         let mut text = self.seed.to_string();
         for part in parts {
@@ -39,7 +39,7 @@ impl Ids {
     }
 }
 
-/// Lower-case hexadecimal digits of some bytes.
+/// The bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     halves
@@ -47,7 +47,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// The first sixteen bytes written as a GUID of version 4.
+/// The first 16 bytes as a GUID of version 4.
 pub(crate) fn guid_of(bytes: &[u8]) -> String {
     let digits = hex(bytes.get(..16).unwrap_or(bytes));
     let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
@@ -61,7 +61,7 @@ pub(crate) fn guid_of(bytes: &[u8]) -> String {
     )
 }
 
-/// Whether a text is a GUID in its usual form.
+/// Whether a text is a GUID.
 pub(crate) fn is_guid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guid_has_its_dashes() {
+    fn guid_has_hyphens() {
         assert!(is_guid("11111111-2222-3333-4444-555555555555"));
         assert!(!is_guid("111111112222333344445555555555555555"));
         assert!(!is_guid("contoso.onmicrosoft.com"));

@@ -1,23 +1,25 @@
 //! A simulator of Microsoft's services on 127.0.0.1, for tests, demonstrations and authors.
 //!
-//! [`Sim::start`] serves sign-in (by secret, certificate, person or managed identity), Graph's
-//! security alerts and the Management Activity API
-//! (subscriptions, lists of content, blobs of audit records, webhooks) as a [`World`] describes
-//! them: real HTTP and TLS, real checks of tokens, the documented error codes, and faults on
-//! demand. [`Sim::endpoints`] is what a client needs to find it, [`Sim::hook`] a receiver for
-//! webhooks, [`Sim::requests`] what the client did.
+//! [`Sim::start`] serves what a [`World`] describes, with real HTTP and TLS, real token checks and
+//! the documented error codes:
 //!
-//! The same world gives the same answers at the same time of day, byte for byte (links carry the
-//! port): ids are derived from the seed. The [`Clock`] stands still, or it runs and new content
-//! arrives.
+//! - `login`: sign-in with secrets, certificates, users and managed identities,
+//! - `graph`: security alerts,
+//! - `feed`: the Management Activity API with subscriptions, listings, content and webhooks,
+//! - `faults`: fault injection.
 //!
-//! The simulator is a stranger here. It imports nothing of the rest of the crate and shares no
-//! constant with it, so that a mistake of the client is not repeated on the other side. It
-//! deliberately listens nowhere and calls nobody but on loopback, writes no file and reads no
-//! clock.
+//! `world` is the file format, `data` generates alerts and audit records, `server` is HTTP.
+//!
+//! At a given time, a world always returns the same bytes (links contain the port): all ids and
+//! values are derived from its seed. The [`Clock`] stands still or runs.
+//!
+//! The simulator is independent of the client: it imports nothing from the rest of the crate and
+//! shares no constants with it, so a mistake in the client is not repeated here. It listens and
+//! calls on loopback only, writes no files and does not read the clock.
 
 mod base64;
 mod clock;
+mod context;
 mod data;
 mod error_table;
 mod faults;
@@ -26,7 +28,6 @@ mod graph;
 mod ids;
 mod login;
 mod server;
-mod site;
 #[cfg(test)]
 mod tests;
 mod world;
@@ -40,7 +41,7 @@ use tokio::task::JoinHandle;
 
 pub use clock::Clock;
 pub use faults::{Fault, Nth, Replace};
-pub use server::log::Seen;
+pub use server::log::LoggedRequest;
 pub use world::alerts::{Alerts, ListOrder, Paging, Update};
 pub use world::apps::{App, AppSecret, ManagedIdentity, ReadyCode, RefreshTokens};
 pub use world::content::{Content, GeneratedContent, LiteralBlob};
@@ -48,18 +49,18 @@ pub use world::{
     FeedState, InvalidValue, Separator, Status, Subscription, Subscriptions, Tenant, Webhook, World,
 };
 
+use context::Context;
 use server::Server;
-use server::listener::{Line, Lines, Loopback};
+use server::listener::{ConnectionHandle, Connections, Loopback};
 use server::routes::Service;
 use server::tls;
-use site::Site;
 
-/// How to listen on 127.0.0.1.
+/// How the simulator listens on 127.0.0.1.
 #[derive(Debug, Clone, Copy)]
 pub struct Listen {
-    /// Whether to speak HTTPS, with a certificate authority of this start's own.
+    /// Whether to use HTTPS, with a certificate authority that is created at each start.
     pub tls: bool,
-    /// The port; 0 takes a free one.
+    /// The port; 0 chooses a free one.
     pub port: u16,
 }
 
@@ -69,24 +70,24 @@ impl Default for Listen {
     }
 }
 
-/// A running simulator. Dropping it stops it.
+/// A running simulator. It stops when it is dropped.
 pub struct Sim {
-    site: Arc<Site>,
+    context: Arc<Context>,
     server: Arc<Server>,
     authority: Option<String>,
-    lines: Lines,
+    connections: Connections,
     task: JoinHandle<()>,
 }
 
 impl Sim {
     /// Starts a simulator on the current tokio runtime.
     ///
-    /// It fails when the world has no [`World::now`], and when the port is taken.
+    /// Fails if the world has no [`World::now`] or if the port is in use.
     pub async fn start(world: World, options: Listen) -> anyhow::Result<Self> {
         Self::start_with_clock(world, options, Clock::Still).await
     }
 
-    /// Starts a simulator like [`start`](Self::start), with a clock that can run.
+    /// Starts a simulator with a clock that can run.
     pub async fn start_with_clock(
         world: World,
         options: Listen,
@@ -100,26 +101,33 @@ impl Sim {
         } else {
             (None, None)
         };
-        let lines = Lines::default();
-        let door = Loopback::bind(options.port, tls, lines.clone(), &world.next_page_header).await;
-        let door = door.with_context(|| format!("cannot listen on 127.0.0.1:{}", options.port))?;
+        let connections = Connections::default();
+        let listener = Loopback::bind(
+            options.port,
+            tls,
+            connections.clone(),
+            &world.next_page_header,
+        )
+        .await;
+        let listener =
+            listener.with_context(|| format!("cannot listen on 127.0.0.1:{}", options.port))?;
         let scheme = if options.tls { "https" } else { "http" };
-        let base = format!("{scheme}://{}", door.address());
-        let site = Arc::new(Site::new(world, (begin, clock), &base));
-        let server = Arc::new(Server::new(Arc::clone(&site), authority.as_deref()));
-        let task = tokio::spawn(serve(door, Arc::clone(&server)));
+        let base = format!("{scheme}://{}", listener.address());
+        let context = Arc::new(Context::new(world, (begin, clock), &base));
+        let server = Arc::new(Server::new(Arc::clone(&context), authority.as_deref()));
+        let task = tokio::spawn(serve(listener, Arc::clone(&server)));
         Ok(Self {
-            site,
+            context,
             server,
             authority,
-            lines,
+            connections,
             task,
         })
     }
 
-    /// The endpoints file with which a client finds this simulator, `ca` included.
+    /// The endpoints file for a client of this simulator, with its certificate authority in `ca`.
     pub fn endpoints(&self) -> Value {
-        let base = self.site.base();
+        let base = self.context.base();
         let mut endpoints = json!({
             "cloud": 1,
             "id": "sim",
@@ -127,7 +135,7 @@ impl Sim {
             "graph": format!("{base}/graph"),
             "management": format!("{base}/management"),
             "exchange": format!("{base}/exchange"),
-            "metadata": self.site.address(Service::Metadata),
+            "metadata": self.context.address(Service::Metadata),
         });
         if let Some(pem) = &self.authority {
             endpoints["ca"] = json!(pem);
@@ -135,30 +143,30 @@ impl Sim {
         endpoints
     }
 
-    /// The address of a receiver of this name for webhook calls: it answers 200 to every POST.
+    /// The address of a webhook receiver with this name. It answers 200 to every POST.
     ///
-    /// Only with TLS is it one that the service accepts, which wants HTTPS.
-    pub fn hook(&self, name: &str) -> String {
-        format!("{}/{name}", self.site.address(Service::Hook))
+    /// The service accepts it only if the simulator uses TLS, because webhooks need HTTPS.
+    pub fn webhook_receiver(&self, name: &str) -> String {
+        format!("{}/{name}", self.context.address(Service::Hook))
     }
 
-    /// The identity endpoint of an app service, and the header value that it wants: what
-    /// `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` are to a process there.
+    /// The values of `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` for a process of the simulated app
+    /// service.
     pub fn app_service(&self) -> (String, &str) {
-        let endpoint = format!("{}/msi/token", self.site.address(Service::Metadata));
-        (endpoint, &self.site.world.identity_header)
+        let endpoint = format!("{}/msi/token", self.context.address(Service::Metadata));
+        (endpoint, &self.context.world.identity_header)
     }
 
-    /// All requests so far, in the order in which they arrived.
-    pub fn requests(&self) -> Vec<Seen> {
+    /// All requests so far, in the order of their arrival.
+    pub fn requests(&self) -> Vec<LoggedRequest> {
         self.server.log.entries()
     }
 
-    /// Stops listening and drops every connection.
+    /// Stops listening and drops all connections.
     pub async fn stop(mut self) {
         self.task.abort();
-        self.lines.cut_all();
-        // It ends as cancelled, which is what was wanted.
+        self.connections.drop_all();
+        // The task was cancelled, so its result is an error.
         let _ = (&mut self.task).await;
     }
 }
@@ -166,13 +174,13 @@ impl Sim {
 impl Drop for Sim {
     fn drop(&mut self) {
         self.task.abort();
-        self.lines.cut_all();
+        self.connections.drop_all();
     }
 }
 
-async fn serve(door: Loopback, server: Arc<Server>) {
+async fn serve(listener: Loopback, server: Arc<Server>) {
     let router = Router::new().fallback(server::handle).with_state(server);
-    let service = router.into_make_service_with_connect_info::<Line>();
-    // Serving ends only with its task.
-    let _ = axum::serve(door, service).await;
+    let service = router.into_make_service_with_connect_info::<ConnectionHandle>();
+    // The server runs until its task is aborted.
+    let _ = axum::serve(listener, service).await;
 }

@@ -11,7 +11,7 @@ use soarhost::host::{Cancel, Host, Pace, Settings};
 use soarhost::json::Document;
 use soarhost::mapping::Mapping;
 use soarhost::protocol::{Redactor, ResultEnvelope};
-use soarhost::sim::{Listen, Seen, Sim, World};
+use soarhost::sim::{Listen, LoggedRequest, Sim, World};
 use soarhost::when;
 
 /// The time of day in every case that names no other.
@@ -43,7 +43,7 @@ const KEYS: [&str; 18] = [
 
 /// One run: what the services saw, and the answer.
 pub struct Ran {
-    pub seen: Vec<Seen>,
+    pub seen: Vec<LoggedRequest>,
     pub result: ResultEnvelope,
     pub text: String,
 }
@@ -121,7 +121,7 @@ impl Bench {
 
     /// The same, until it is cancelled.
     pub async fn run_until(&self, envelope: &str, cancel: &Cancel) -> Ran {
-        let envelope = envelope.replace("{hook}", &self.sim.hook("notify"));
+        let envelope = envelope.replace("{hook}", &self.sim.webhook_receiver("notify"));
         let before = self.sim.requests().len();
         let result = match self.host.check(envelope.as_bytes(), cancel) {
             Err(refused) => *refused,
@@ -171,7 +171,7 @@ fn impatience() -> Pace {
     }
 }
 
-fn lane(seen: &Seen) -> (String, String, String) {
+fn lane(seen: &LoggedRequest) -> (String, String, String) {
     let scope = match seen.service {
         "login" => seen.body.clone().unwrap_or_default(),
         _ => String::new(),

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use soarhost::host::catalog::Catalog;
 use soarhost::json::whitespace::indented;
 use soarhost::mapping::Mapping;
-use soarhost::sim::Seen;
+use soarhost::sim::LoggedRequest;
 
 use crate::bench::{Bench, NOW, Ran, connection_of, replays};
 
@@ -103,7 +103,7 @@ fn replay(ran: &Ran, envelope: &Value) {
 }
 
 /// A request as the services saw it, and the status they answered.
-fn asked(seen: &Seen, bench: &Bench) -> String {
+fn asked(seen: &LoggedRequest, bench: &Bench) -> String {
     let query = seen.query.iter().map(|(k, v)| format!("    {k} = {v}\n"));
     let headers = seen
         .headers
@@ -114,7 +114,7 @@ fn asked(seen: &Seen, bench: &Bench) -> String {
         .body
         .iter()
         .map(|body| format!("    {}\n", bench.still(body)));
-    let Seen {
+    let LoggedRequest {
         service,
         method,
         path,

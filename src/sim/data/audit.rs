@@ -1,8 +1,6 @@
-//! The records of generated blobs: made when a blob is fetched, the same each time.
-//!
-//! Every record has a place, counted through all blobs of its entry; what stands there follows
-//! from the seed, the tenant, the content type, the entry and the place alone, so nothing is kept
-//! and a repeat is found by its number. It deliberately knows neither blobs' ids nor their fate.
+//! The records of generated blobs. They are generated at each download. Each record has a number
+//! among all records of its entry; its content depends on the seed, the tenant, the content type,
+//! the entry and the number only. So nothing is stored, and a repeat is found by its number.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -14,11 +12,11 @@ use crate::sim::data::content_store::created;
 use crate::sim::ids::Ids;
 use crate::sim::world::content::GeneratedContent;
 
-/// Who fetches, and when.
-pub(crate) struct Reader<'a> {
-    /// The identifiers of the world.
+/// For whom records are generated.
+pub(crate) struct RecordContext<'a> {
+    /// The ids of the world.
     pub(crate) ids: &'a Ids,
-    /// When it began.
+    /// When the simulator was started.
     pub(crate) begin: DateTime<Utc>,
     /// The tenant's GUID, lower case.
     pub(crate) tenant: &'a str,
@@ -30,7 +28,7 @@ pub(crate) struct Reader<'a> {
 
 /// The records of one entry of generated content.
 pub(crate) struct Records<'a> {
-    reader: &'a Reader<'a>,
+    record_context: &'a RecordContext<'a>,
     entry: &'a GeneratedContent,
     templates: &'static [Template],
     seed: [u8; 32],
@@ -38,19 +36,23 @@ pub(crate) struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// The records of an entry with this number.
-    pub(crate) fn new(reader: &'a Reader<'a>, entry: &'a GeneratedContent, at: usize) -> Self {
+    /// The records of the entry with a number.
+    pub(crate) fn new(
+        record_context: &'a RecordContext<'a>,
+        entry: &'a GeneratedContent,
+        at: usize,
+    ) -> Self {
         let parts = [
             "audit record",
-            reader.tenant,
+            record_context.tenant,
             &entry.content_type,
             &at.to_string(),
         ];
-        let digest = reader.ids.digest(&parts);
+        let digest = record_context.ids.digest(&parts);
         let mut seed = [0; 32];
         seed.copy_from_slice(digest.as_ref());
         Self {
-            reader,
+            record_context,
             entry,
             templates: templates(&entry.content_type),
             seed,
@@ -58,7 +60,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// The body of the blob with this number.
+    /// The body of the blob with a number.
     pub(crate) fn blob(&self, number: usize) -> String {
         let each = self.entry.record_bytes.unwrap_or(0).max(1400);
         let mut text = String::with_capacity(each * self.entry.records + 2);
@@ -73,15 +75,15 @@ impl<'a> Records<'a> {
         text
     }
 
-    /// Appends what stands at a place.
+    /// Appends the record with a number.
     fn write(&self, place: usize, text: &mut String) {
         let place = self.original(place);
         let mut values = Values::new(self.seed, place as u64);
         let subject = Subject {
-            tenant: self.reader.tenant,
-            domain: self.reader.domain,
+            tenant: self.record_context.tenant,
+            domain: self.record_context.domain,
             time: self.time(place, &mut values),
-            detected: self.reader.detected,
+            detected: self.record_context.detected,
         };
         let template = values.random.index(self.templates.len());
         let start = text.len();
@@ -90,9 +92,8 @@ impl<'a> Records<'a> {
         text.insert_str(gap, &self.padding[..lacking]);
     }
 
-    /// The place of the record that is repeated at a place, or the place itself.
-    ///
-    /// Repeats are spread evenly over all places after the first blob.
+    /// The number of the record that is repeated at a number, or the number itself. Repeats are
+    /// distributed evenly over all records after the first blob.
     fn original(&self, place: usize) -> usize {
         let records = self.entry.records;
         let later = (self.entry.blobs * records).saturating_sub(records).max(1);
@@ -102,18 +103,19 @@ impl<'a> Records<'a> {
             if before(at + 1) == before(at) {
                 break;
             }
-            // A draw of a stream that no record uses; it may hit a repeat, hence the loop.
+            // Random numbers of a stream that no record uses. The result can be a repeat itself,
+            // hence the loop.
             let mut values = Values::new(self.seed, !(place as u64));
             place = values.random.index(place - place % records);
         }
         place
     }
 
-    /// When it happened: before its blob became available, later and earlier in turn, so that a
-    /// blob is never in the order of time.
+    /// When the record was created: before its blob, alternately earlier and later, so that a blob
+    /// is never in the order of time.
     fn time(&self, place: usize, values: &mut Values) -> DateTime<Utc> {
         let records = self.entry.records;
-        let available = created(self.entry, place / records, self.reader.begin);
+        let available = created(self.entry, place / records, self.record_context.begin);
         let minutes = if (place % records).is_multiple_of(2) {
             5
         } else {
@@ -157,8 +159,8 @@ mod tests {
 
     const NOW: &str = "2026-01-14T12:00:00Z";
 
-    fn reader<'a>(ids: &'a Ids, tenant: &'a str) -> Reader<'a> {
-        Reader {
+    fn record_context<'a>(ids: &'a Ids, tenant: &'a str) -> RecordContext<'a> {
+        RecordContext {
             ids,
             begin: NOW.parse().unwrap(),
             tenant,
@@ -176,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn repeats_are_byte_identical_and_exactly_as_many_as_told() {
+    fn repeats_are_byte_identical_and_as_many_as_configured() {
         let ids = Ids::new(1);
-        let reader = reader(&ids, "t");
+        let record_context = record_context(&ids, "t");
         let entry = entry(
             "Audit.Exchange",
             r#""blobs":40,"records":7,"repeated_percent":25"#,
         );
-        let records = Records::new(&reader, &entry, 0);
+        let records = Records::new(&record_context, &entry, 0);
         let mut first: HashMap<String, (usize, String)> = HashMap::new();
         let mut repeats = 0;
         for number in 0..40 {
@@ -202,55 +204,55 @@ mod tests {
     }
 
     #[test]
-    fn a_blob_is_not_in_the_order_of_time_and_lies_before_its_creation() {
+    fn records_are_not_in_order_and_precede_their_blob() {
         let ids = Ids::new(1);
-        let reader = reader(&ids, "t");
+        let record_context = record_context(&ids, "t");
         for name in CONTENT_TYPES {
             let entry = entry(name, r#""blobs":3,"records":4"#);
-            let records = Records::new(&reader, &entry, 0);
+            let records = Records::new(&record_context, &entry, 0);
             for number in 0..3 {
                 let values: Vec<Value> = serde_json::from_str(&records.blob(number)).unwrap();
                 let time = |value: &Value| value["CreationTime"].as_str().unwrap()[..19].to_owned();
                 let times: Vec<String> = values.iter().map(time).collect();
                 assert!(!times.is_sorted(), "{times:?}");
-                let available = created(&entry, number, reader.begin).to_rfc3339();
+                let available = created(&entry, number, record_context.begin).to_rfc3339();
                 assert!(times.iter().all(|time| *time < available), "{times:?}");
             }
         }
     }
 
     #[test]
-    fn seeds_tenants_and_entries_have_records_of_their_own() {
+    fn records_differ_by_seed_tenant_and_entry() {
         let entry = entry("Audit.General", r#""blobs":2"#);
         let mut bodies = HashSet::new();
         for (seed, tenant, at) in [(1, "t", 0), (2, "t", 0), (1, "u", 0), (1, "t", 1)] {
             let ids = Ids::new(seed);
-            let reader = reader(&ids, tenant);
-            let body = Records::new(&reader, &entry, at).blob(0);
-            assert_eq!(body, Records::new(&reader, &entry, at).blob(0));
+            let record_context = record_context(&ids, tenant);
+            let body = Records::new(&record_context, &entry, at).blob(0);
+            assert_eq!(body, Records::new(&record_context, &entry, at).blob(0));
             bodies.insert(body);
         }
         assert_eq!(bodies.len(), 4);
     }
 
     #[test]
-    fn records_are_padded_to_the_wanted_size_and_stay_json() {
+    fn padded_record_has_its_size_and_is_valid() {
         let ids = Ids::new(1);
-        let reader = reader(&ids, "t");
+        let record_context = record_context(&ids, "t");
         for name in CONTENT_TYPES {
             let entry = entry(name, r#""blobs":2,"records":20,"record_bytes":20000"#);
-            for text in raw(&Records::new(&reader, &entry, 0).blob(1)) {
+            for text in raw(&Records::new(&record_context, &entry, 0).blob(1)) {
                 assert_eq!(text.get().len(), 20_000);
             }
         }
     }
 
     #[test]
-    fn times_and_numbers_come_in_several_forms() {
+    fn times_and_numbers_have_several_formats() {
         let ids = Ids::new(1);
-        let reader = reader(&ids, "t");
+        let record_context = record_context(&ids, "t");
         let entry = entry("Audit.AzureActiveDirectory", r#""blobs":1,"records":200"#);
-        let text = Records::new(&reader, &entry, 0).blob(0);
+        let text = Records::new(&record_context, &entry, 0).blob(0);
         let values: Vec<Value> = serde_json::from_str(&text).unwrap();
         let times: Vec<&str> = values
             .iter()

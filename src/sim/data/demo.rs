@@ -1,7 +1,6 @@
-//! The world of a first demonstration: ten alerts as a small tenant has them, all of the last day.
-//!
-//! The alerts are data (`demo_alerts.json`). A time stands there as `{-35}`: 35 minutes before the
-//! world's clock. People, addresses and files are invented.
+//! The world of the first demonstration: ten alerts of the last day, as of a small tenant. A time
+//! in `demo_alerts.json` is `{-35}`: 35 minutes before the time of the world. All names, addresses
+//! and files are invented.
 
 use anyhow::Context as _;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -12,8 +11,7 @@ use crate::sim::World;
 const ALERTS: &str = include_str!("demo_alerts.json");
 
 impl World {
-    /// The default world with ten realistic alerts instead of generated ones, on a clock that shows
-    /// `now`.
+    /// The default world with ten realistic alerts, at the time `now`.
     pub fn demo(now: DateTime<Utc>) -> anyhow::Result<Self> {
         let alerts: Vec<Box<RawValue>> = serde_json::from_str(&at_times(ALERTS, now)?)?;
         let mut world = World::preset("default")?;
@@ -23,7 +21,7 @@ impl World {
     }
 }
 
-/// The text with its times written out.
+/// The text with its times filled in.
 fn at_times(text: &str, now: DateTime<Utc>) -> anyhow::Result<String> {
     let mut parts = text.split("{-");
     let mut written = parts.next().unwrap_or_default().to_owned();

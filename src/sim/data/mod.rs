@@ -1,7 +1,5 @@
-//! What the simulated services hold: alerts with their evidence, audit records, and the blobs of the
-//! content store, all generated from the seed of the world.
-//!
-//! Nothing here knows requests, tokens or answers.
+//! The data of the simulated services: alerts with evidence, audit records and blobs, generated
+//! from the seed of the world. Nothing here depends on requests or tokens.
 
 mod alert_values;
 pub(super) mod alerts;

@@ -1,8 +1,6 @@
-//! Lists of content, a page at a time.
-//!
-//! The link to the next page repeats the span of time and carries a `nextPage` that is bound to
-//! tenant, content type and span. It deliberately does not carry the publisher: the service does
-//! not say that it would.
+//! Content listings, one page at a time. The link to the next page has the times of the request and
+//! a `nextPage` token, which is valid for its tenant, content type and times only. It does not have
+//! the publisher.
 
 use chrono::TimeDelta;
 use serde::Serialize;
@@ -16,10 +14,10 @@ use crate::sim::login::tokens::Claims;
 use crate::sim::server::call::{Answer, Call};
 use crate::sim::server::routes::Service;
 
-/// A blob as listings and notifications name it.
+/// The entry of a blob for a tenant.
 #[derive(Serialize)]
 pub(super) struct Entry<'a> {
-    /// Where it is to be had.
+    /// Its address.
     #[serde(rename = "contentUri")]
     pub(super) uri: String,
     /// Its id.
@@ -31,34 +29,34 @@ pub(super) struct Entry<'a> {
     /// When it became available.
     #[serde(rename = "contentCreated")]
     pub(super) created: String,
-    /// Until when it is to be had.
+    /// When it expires.
     #[serde(rename = "contentExpiration")]
     pub(super) expires: String,
 }
 
 impl Feed {
-    /// A page of what became available in a span of time.
+    /// A page of the content that became available in a time range.
     pub(super) fn content(
         &self,
         call: &Call,
         claims: &Claims,
         content_type: &str,
     ) -> Result<Answer, Refused> {
-        let now = self.site.now();
+        let now = self.context.now();
         let window = Window::read(call, now)?;
-        self.running(claims, content_type)?;
-        let sealed = Sealed {
+        self.check_enabled(claims, content_type)?;
+        let page_links = PageLinks {
             feed: self,
             tenant: &claims.tid,
             content_type,
             window: &window,
         };
-        let start = sealed.offset(call.parameter("nextPage"))?;
-        let size = self.site.world.content_page_size;
+        let start = page_links.offset(call.parameter("nextPage"))?;
+        let size = self.context.world.content_page_size;
         let (from, to) = window.bounds;
-        // Content that arrives at this very moment is available, but not earlier than that.
+        // Content of this very millisecond is included.
         let to = to.min(now + TimeDelta::milliseconds(1));
-        let mut listed: Vec<Blob> = self.shelf.between(content_type, (from, to)).collect();
+        let mut listed: Vec<Blob> = self.store.between(content_type, (from, to)).collect();
         listed.sort_by_cached_key(|blob| blob.created + self.delay(blob));
         let mut blobs = listed.into_iter().skip(start);
         let page: Vec<Blob> = blobs.by_ref().take(size).collect();
@@ -68,24 +66,24 @@ impl Feed {
         if blobs.next().is_none() {
             return Ok(answer);
         }
-        let link = self.link(call, || sealed.link(start + size));
+        let link = self.link(call, || page_links.link(start + size));
         Ok(answer.with("NextPageUri", link))
     }
 
-    /// How far behind its time a blob is listed, where listings are out of order.
+    /// The delay of a blob in listings that are out of order.
     fn delay(&self, blob: &Blob) -> TimeDelta {
-        let digest = self.site.ids.digest(&["disorder", &self.shelf.id(blob)]);
+        let digest = self.context.ids.digest(&["disorder", &self.store.id(blob)]);
         let number = digest.as_ref().iter().take(4);
         let number = number.fold(0, |sum: u32, byte| sum << 8 | u32::from(*byte));
-        let most = self.site.world.content_disorder_seconds;
+        let most = self.context.world.content_disorder_seconds;
         TimeDelta::seconds(i64::from(number % most.saturating_add(1)))
     }
 
-    /// A blob as it is listed for a tenant.
+    /// The entry of a blob for a tenant.
     pub(super) fn entry<'a>(&'a self, claims: &Claims, blob: &Blob) -> Entry<'a> {
-        let id = self.shelf.id(blob);
-        let base = self.site.address(Service::Management);
-        let own = match self.shelf.source(blob) {
+        let id = self.store.id(blob);
+        let base = self.context.address(Service::Management);
+        let own = match self.store.source(blob) {
             Source::Literal(literal) => literal.uri.as_deref(),
             Source::Generated { .. } => None,
         };
@@ -93,20 +91,20 @@ impl Feed {
             Some(uri) => uri.replace("{management}", &base),
             None => format!("{base}/api/v1.0/{}/activity/feed/audit/{id}", claims.tid),
         };
-        let write = |moment: chrono::DateTime<_>| moment.format("%Y-%m-%dT%H:%M:%S%.3fZ");
+        let write = |time: chrono::DateTime<_>| time.format("%Y-%m-%dT%H:%M:%S%.3fZ");
         Entry {
             uri,
             id,
-            kind: self.shelf.content_type(blob),
+            kind: self.store.content_type(blob),
             created: write(blob.created).to_string(),
             expires: write(blob.expires).to_string(),
         }
     }
 
-    /// The world's word for every link, or the right one.
+    /// The fixed link of the world, or the correct one.
     fn link(&self, call: &Call, right: impl Fn() -> String) -> String {
-        let base = self.site.address(Service::Management);
-        let Some(text) = &self.site.world.next_page_uri else {
+        let base = self.context.address(Service::Management);
+        let Some(text) = &self.context.world.next_page_uri else {
             return right();
         };
         let request = format!("{base}{}", call.target);
@@ -115,21 +113,21 @@ impl Feed {
     }
 }
 
-/// What a `nextPage` is bound to.
-struct Sealed<'a> {
+/// What a `nextPage` token is valid for.
+struct PageLinks<'a> {
     feed: &'a Feed,
     tenant: &'a str,
     content_type: &'a str,
     window: &'a Window,
 }
 
-impl Sealed<'_> {
-    /// The address of the page that begins with so many entries before it.
+impl PageLinks<'_> {
+    /// The address of the page after `offset` entries.
     ///
-    /// Pages live under `/api/v1/`, as in the documented example; everything else is under
+    /// Its path begins with `/api/v1/`, as in the documented example; other paths begin with
     /// `/api/v1.0/`. Both are served.
     fn link(&self, offset: usize) -> String {
-        let base = self.feed.site.address(Service::Management);
+        let base = self.feed.context.address(Service::Management);
         let [start, end] = &self.window.written;
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("contentType", self.content_type)
@@ -141,7 +139,7 @@ impl Sealed<'_> {
         format!("{base}/api/v1/{tenant}/activity/feed/subscriptions/content?{query}")
     }
 
-    /// How many entries come before the page.
+    /// The number of entries before the page.
     fn offset(&self, token: Option<&str>) -> Result<usize, Refused> {
         let Some(token) = token else {
             return Ok(0);
@@ -153,7 +151,8 @@ impl Sealed<'_> {
         }
     }
 
-    /// A token such as `2026011409R0000002008a1f…`: the hour of the start, the offset, a seal.
+    /// A token such as `2026011409R0000002008a1f…`: the hour of the start time, the offset, a
+    /// checksum.
     fn token(&self, offset: usize) -> String {
         let (start, end) = self.window.bounds;
         let parts = [
@@ -164,7 +163,7 @@ impl Sealed<'_> {
             &end.to_rfc3339(),
             &offset.to_string(),
         ];
-        let seal = self.feed.site.ids.digest(&parts);
+        let seal = self.feed.context.ids.digest(&parts);
         let seal = hex(&seal.as_ref()[..6]);
         format!("{}R{offset:09}{seal}", start.format("%Y%m%d%H"))
     }

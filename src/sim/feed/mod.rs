@@ -1,9 +1,8 @@
-//! The Management Activity API: subscriptions, lists of content, blobs.
+//! The Management Activity API: subscriptions, content listings, blobs.
 //!
-//! Checks go in this order: token, tenant of the address, permission, parameters. The parts are in
-//! `feed/`: [`subscriptions`] and their [`webhook`]s, which [`webhook_sender`] calls; [`content`] with
-//! its [`window`] of time; [`blobs`]. Content that became available while a
-//! subscription was stopped is deliberately not lost, and a webhook is notified once, at its start.
+//! A request is checked in this order: token, tenant of the path, permission, parameters. Content
+//! that becomes available while a subscription is stopped is not lost. A webhook is notified once,
+//! when it is added.
 
 mod blobs;
 mod content;
@@ -21,28 +20,28 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::json;
 
-use crate::sim::data::content_store::Shelf;
+use crate::sim::context::Context;
+use crate::sim::data::content_store::ContentStore;
 use crate::sim::error_table::{ErrorEntry as Refused, ErrorTable};
 use crate::sim::ids::is_guid;
 use crate::sim::login::tokens::{Claims, Resource, check};
 use crate::sim::server::call::{Answer, Call};
 use crate::sim::server::routes::Route;
-use crate::sim::site::Site;
 use crate::sim::world::FeedState;
 use crate::sim::world::content::{CONTENT_TYPES, Content};
 
-use subscriptions::Subscribed;
-use webhook_sender::Messenger;
+use subscriptions::SubscriptionStore;
+use webhook_sender::WebhookSender;
 
-/// The publisher of a caller who names none.
-const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
+/// The publisher of a request that has none.
+const NO_PUBLISHER: &str = "00000000-0000-0000-0000-000000000000";
 
 /// The feed service.
 pub(super) struct Feed {
-    site: Arc<Site>,
-    shelf: Shelf,
-    subscribed: Subscribed,
-    messenger: Messenger,
+    context: Arc<Context>,
+    store: ContentStore,
+    subscriptions: SubscriptionStore,
+    webhook_sender: WebhookSender,
 }
 
 static ERRORS: LazyLock<ErrorTable> =
@@ -54,19 +53,19 @@ fn refused(code: &str, arguments: &[&str]) -> Refused {
 }
 
 impl Feed {
-    /// The service of a site, whose webhooks trust an authority given as PEM, or nobody.
-    pub(super) fn new(site: Arc<Site>, authority: Option<&str>) -> Self {
-        let content = site.world.content.clone();
-        let content = content.unwrap_or_else(Content::usual);
+    /// The service. Its webhook sender trusts the certificate authority that is given as PEM.
+    pub(super) fn new(context: Arc<Context>, authority: Option<&str>) -> Self {
+        let blobs = context.world.content.clone();
+        let blobs = blobs.unwrap_or_else(Content::default_content);
         Self {
-            shelf: Shelf::new(content, &site.ids, site.begin),
-            subscribed: Subscribed::default(),
-            messenger: Messenger::new(authority),
-            site,
+            store: ContentStore::new(blobs, &context.ids, context.begin),
+            subscriptions: SubscriptionStore::default(),
+            webhook_sender: WebhookSender::new(authority),
+            context,
         }
     }
 
-    /// Answers a call.
+    /// Processes a request.
     pub(super) async fn answer(&self, call: &Call) -> Answer {
         let answer = self.serve(call).await;
         let answer = answer.unwrap_or_else(|refused| {
@@ -81,15 +80,18 @@ impl Feed {
             .with("Server", "Microsoft-IIS/10.0")
             .with("X-AspNet-Version", "4.0.30319")
             .with("X-Powered-By", "ASP.NET")
-            .with("mise-correlation-id", self.site.id_of("correlation", call))
+            .with(
+                "mise-correlation-id",
+                self.context.id_of("correlation", call),
+            )
     }
 
     async fn serve(&self, call: &Call) -> Result<Answer, Refused> {
-        let Ok(claims) = check(&self.site, call, Resource::Management) else {
+        let Ok(claims) = check(&self.context, call, Resource::Management) else {
             let body = json!({"Message": "Authorization has been denied for this request."});
             return Ok(Answer::new(401, body.to_string()).with("WWW-Authenticate", "Bearer"));
         };
-        if let Some(answer) = misaddressed(call) {
+        if let Some(answer) = check_address(call) {
             return Ok(answer);
         }
         self.tenant(call, &claims)?;
@@ -105,13 +107,13 @@ impl Feed {
             Route::FeedStop => self.stop(&claims, content_type),
             Route::FeedContent => self.content(call, &claims, content_type),
             _ => {
-                self.audited(call, &claims, (content_type, publisher))?;
+                self.check_auditing(call, &claims, (content_type, publisher))?;
                 self.start(call, &claims, content_type).await
             }
         }
     }
 
-    /// Whether the address names a tenant that the token is for and that the feed serves.
+    /// Checks that the path names the tenant of the token and that the feed serves it.
     fn tenant(&self, call: &Call, claims: &Claims) -> Result<(), Refused> {
         let name = call.segment(2);
         if !is_guid(&name) {
@@ -120,7 +122,7 @@ impl Feed {
         if !claims.tid.eq_ignore_ascii_case(&name) {
             return Err(refused("AF20010", &[&name, &claims.tid]));
         }
-        let known = self.site.world.tenant(&name);
+        let known = self.context.world.tenant(&name);
         match known.map_or(FeedState::Ready, |tenant| tenant.feed) {
             FeedState::Ready => Ok(()),
             FeedState::Missing => Err(refused("AF20011", &[&name])),
@@ -128,26 +130,31 @@ impl Feed {
         }
     }
 
-    /// With auditing off the service answers a piece of its own log, cut at the wrong place.
-    fn audited(&self, call: &Call, claims: &Claims, of: (&str, &str)) -> Result<(), Refused> {
+    /// If auditing is off, the service returns a part of its own log as code and message.
+    fn check_auditing(
+        &self,
+        call: &Call,
+        claims: &Claims,
+        of: (&str, &str),
+    ) -> Result<(), Refused> {
         let (tid, app) = (&claims.tid, &claims.appid);
         if self
-            .site
+            .context
             .world
             .tenant(tid)
             .is_none_or(|tenant| tenant.audit_enabled)
         {
             return Ok(());
         }
-        let id = self.site.id_of("correlation", call);
+        let id = self.context.id_of("correlation", call);
         let (content_type, publisher) = of;
         let arguments = [id.as_str(), tid, content_type, app, publisher];
         Err(refused("audit_disabled", &arguments))
     }
 }
 
-/// The answer to a path or a method that the service does not have.
-fn misaddressed(call: &Call) -> Option<Answer> {
+/// The response to an unknown path or method.
+fn check_address(call: &Call) -> Option<Answer> {
     let wanted = match call.route {
         Route::FeedList | Route::FeedContent | Route::FeedBlob => "GET",
         Route::FeedStart | Route::FeedStop => "POST",
@@ -177,7 +184,7 @@ fn permitted(claims: &Claims) -> Result<(), Refused> {
 
 fn publisher(call: &Call) -> Result<&str, Refused> {
     let Some(given) = call.parameter("PublisherIdentifier") else {
-        return Ok(NOBODY);
+        return Ok(NO_PUBLISHER);
     };
     if is_guid(given) {
         return Ok(given);

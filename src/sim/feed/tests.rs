@@ -1,6 +1,5 @@
-//! Tests of the feed without connections: every documented code with its status.
-//!
-//! What needs a connection (webhooks, bytes on the wire) is tested in `live.rs`.
+//! Tests of the feed without connections: each documented code with its status. Tests with
+//! connections are in `webhook_tests.rs`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,30 +7,30 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::Feed;
+use crate::sim::context::Context;
 use crate::sim::server::call::{Answer, Call};
 use crate::sim::server::routes::Service;
-use crate::sim::site::Site;
 
 const TENANT: &str = "11111111-2222-3333-4444-555555555555";
 
 struct Bench {
-    site: Arc<Site>,
+    context: Arc<Context>,
     feed: Feed,
     roles: &'static [&'static str],
 }
 
 impl Bench {
     fn new(world: &str) -> Self {
-        let site = Site::sample(world);
-        let feed = Feed::new(Arc::clone(&site), None);
+        let context = Context::sample(world);
+        let feed = Feed::new(Arc::clone(&context), None);
         Self {
-            site,
+            context,
             feed,
             roles: &["ActivityFeed.Read"],
         }
     }
 
-    /// With a running subscription to `Audit.Exchange` and a stopped one to `Audit.General`.
+    /// With an enabled subscription to `Audit.Exchange` and a stopped one to `Audit.General`.
     fn subscribed(members: &str) -> Self {
         Self::new(&format!(
             r#"{{"subscriptions":[{{"content_type":"Audit.Exchange"}},{{"content_type":"DLP.All"}},
@@ -40,7 +39,7 @@ impl Bench {
     }
 
     fn call(&self, target: &str) -> Call {
-        let token = self.site.tokens.issue(&json!({
+        let token = self.context.tokens.issue(&json!({
             "aud": "https://manage.office.com", "appid": "a", "exp": i64::MAX,
             "tid": TENANT, "roles": self.roles,
         }));
@@ -52,7 +51,7 @@ impl Bench {
         self.feed.answer(&self.call(target)).await
     }
 
-    /// GETs something of the feed of a tenant.
+    /// GET request below the feed of a tenant.
     async fn feed(&self, rest: &str) -> Answer {
         let target = format!("/api/v1.0/{TENANT}/activity/feed/{rest}");
         self.get(&target).await
@@ -75,7 +74,7 @@ impl Bench {
 
     /// Every page of a listing, and every link between them.
     async fn pages(&self, query: &str) -> (Vec<Value>, Vec<String>) {
-        let base = format!("{}/management", self.site.base());
+        let base = format!("{}/management", self.context.base());
         let first = format!("/api/v1.0/{TENANT}/activity/feed/subscriptions/content?{query}");
         let (mut pages, mut links) = (vec![], vec![]);
         let mut next = Some(format!("{base}{first}"));
@@ -110,7 +109,7 @@ fn entries(pages: &[Value]) -> Vec<&Value> {
 }
 
 #[tokio::test]
-async fn a_subscription_starts_stops_and_starts_again() {
+async fn subscription_starts_stops_and_starts_again() {
     let bench = Bench::new("{}");
     assert_eq!(bench.list().await, json!([]));
     let start = "start?contentType=Audit.Exchange";
@@ -127,7 +126,7 @@ async fn a_subscription_starts_stops_and_starts_again() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_cannot_be_is_refused() {
+async fn invalid_webhook_is_rejected() {
     let bench = Bench::new("{}");
     let start = "start?contentType=DLP.All";
     let of = |address: &str| format!(r#"{{"webhook":{{"address":"{address}"}}}}"#);
@@ -177,7 +176,7 @@ async fn a_webhook_that_cannot_be_is_refused() {
 }
 
 #[tokio::test]
-async fn a_refused_webhook_leaves_what_there_was_and_none_removes_it() {
+async fn rejected_webhook_changes_nothing_and_none_removes_it() {
     let webhook = r#"{"address":"https://h.example.test/","authId":"f"}"#;
     let bench = Bench::new(&format!(
         r#"{{"subscriptions":[{{"content_type":"DLP.All","webhook":{webhook}}}]}}"#
@@ -193,7 +192,7 @@ async fn a_refused_webhook_leaves_what_there_was_and_none_removes_it() {
 }
 
 #[tokio::test]
-async fn a_subscription_may_be_listed_without_a_status() {
+async fn subscription_can_be_listed_without_a_status() {
     let bench = Bench::new(r#"{"subscriptions":[{"content_type":"DLP.All","status":null}]}"#);
     assert_eq!(
         bench.list().await,
@@ -204,7 +203,7 @@ async fn a_subscription_may_be_listed_without_a_status() {
 }
 
 #[tokio::test]
-async fn too_many_starts_are_told_to_wait() {
+async fn too_many_starts_are_rejected() {
     let bench = Bench::new(r#"{"starts_before_cooldown":2}"#);
     assert_eq!(bench.post("start?contentType=DLP.All", "").await.0, 200);
     assert_eq!(bench.post("start?contentType=DLP.All", "").await.0, 400);
@@ -255,7 +254,7 @@ async fn tenants_and_permissions_are_checked() {
 }
 
 #[tokio::test]
-async fn auditing_that_is_off_gives_the_odd_body() {
+async fn auditing_that_is_off_returns_a_log_line() {
     let world = format!(r#"{{"tenants":[{{"id":"{TENANT}","audit_enabled":false}}]}}"#);
     let bench = Bench::new(&world);
     let (status, body) = bench.post("start?contentType=DLP.All", "").await;
@@ -268,7 +267,7 @@ async fn auditing_that_is_off_gives_the_odd_body() {
 }
 
 #[tokio::test]
-async fn without_a_token_or_an_address_there_is_nothing() {
+async fn missing_token_or_unknown_path_is_rejected() {
     let bench = Bench::new("{}");
     for rest in ["subscriptions/list", "subscriptions/content", "audit/1$2"] {
         let target = format!("/api/v1.0/{TENANT}/activity/feed/{rest}");
@@ -281,7 +280,7 @@ async fn without_a_token_or_an_address_there_is_nothing() {
 }
 
 #[tokio::test]
-async fn pages_add_up_and_repeat_their_span() {
+async fn pages_are_complete_and_links_keep_the_times() {
     let content = r#","content_page_size":7,"content":{"generated":[
         {"type":"Audit.Exchange","blobs":30},{"type":"DLP.All","blobs":4}]}"#;
     let bench = Bench::subscribed(content);
@@ -310,7 +309,7 @@ async fn pages_add_up_and_repeat_their_span() {
 }
 
 #[tokio::test]
-async fn a_span_begins_at_its_start_and_ends_before_its_end() {
+async fn range_includes_its_start_and_not_its_end() {
     let blobs = ["10:00:00", "11:00:00", "11:59:59.999", "12:00:00"]
         .map(|time| format!(r#"{{"type":"Audit.Exchange","created":"2026-01-13T{time}Z"}}"#));
     let content = format!(r#","content":{{"blobs":[{}]}}"#, blobs.join(","));
@@ -326,16 +325,12 @@ async fn a_span_begins_at_its_start_and_ends_before_its_end() {
         ["2026-01-13T11:00:00.000Z", "2026-01-13T11:59:59.999Z"]
     );
     let (pages, links) = bench.pages("contentType=Audit.Exchange").await;
-    assert_eq!(
-        entries(&pages).len(),
-        1,
-        "the last day begins at its first moment"
-    );
+    assert_eq!(entries(&pages).len(), 1, "the last day includes its start");
     assert_eq!(links, Vec::<String>::new());
 }
 
 #[tokio::test]
-async fn a_listing_names_what_was_written() {
+async fn literal_blobs_are_listed_as_written() {
     let content = r#","content":{"blobs":[{"type":"Audit.Exchange","id":"1$2$odd","listed":2,
         "created":"2026-01-14T09:31:12.345Z","expires":"2026-01-28T09:30:12.345Z",
         "uri":"{management}/elsewhere"}]}"#;
@@ -346,7 +341,7 @@ async fn a_listing_names_what_was_written() {
 }
 
 #[tokio::test]
-async fn a_listing_is_refused_with_its_code() {
+async fn invalid_listing_is_rejected_with_its_code() {
     let bench = Bench::subscribed("");
     for (query, wanted) in [
         ("Audit.Exchange&startTime=2026-01-14", "AF20030"),
@@ -370,7 +365,7 @@ async fn a_listing_is_refused_with_its_code() {
 }
 
 #[tokio::test]
-async fn a_next_page_is_bound_to_its_listing() {
+async fn next_page_is_valid_for_its_listing_only() {
     let bench = Bench::subscribed(r#","content_page_size":5"#);
     let (_, links) = bench.pages("contentType=Audit.Exchange").await;
     let link = links[0].split("/management").nth(1).unwrap();
@@ -387,7 +382,7 @@ async fn a_next_page_is_bound_to_its_listing() {
 }
 
 #[tokio::test]
-async fn a_world_can_lead_its_reader_astray() {
+async fn world_can_set_invalid_links() {
     let query = "contentType=Audit.Exchange&startTime=2026-01-14&endTime=2026-01-14T12:00";
     let rest = format!("subscriptions/content?{query}");
     for (text, wanted) in [
@@ -411,7 +406,7 @@ async fn a_world_can_lead_its_reader_astray() {
 }
 
 #[tokio::test]
-async fn blobs_are_refused_with_their_codes() {
+async fn unavailable_blobs_are_rejected_with_their_codes() {
     let bench = Bench::subscribed(
         r#","content":{"generated":[
             {"type":"Audit.Exchange","blobs":20,"records":2,"expired":3,"missing":2}],
@@ -448,7 +443,7 @@ async fn blobs_are_refused_with_their_codes() {
 }
 
 #[tokio::test]
-async fn literal_blobs_reach_the_wire_byte_for_byte() {
+async fn literal_blobs_are_returned_byte_for_byte() {
     let bench = Bench::subscribed(
         r#","content":{"blobs":[
             {"type":"Audit.Exchange","id":"a$","records":[{"Id":"b", "n":1.50e3,"n":"\u00e4"},{"Id":"a"}]},
@@ -468,7 +463,7 @@ async fn literal_blobs_reach_the_wire_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn matched_values_are_for_who_may_see_them() {
+async fn matched_values_need_their_permission() {
     let mut bench = Bench::subscribed("");
     let (pages, _) = bench.pages("contentType=DLP.All").await;
     let all = entries(&pages);
@@ -492,7 +487,7 @@ async fn matched_values_are_for_who_may_see_them() {
 }
 
 #[tokio::test]
-async fn the_same_world_gives_the_same_bytes() {
+async fn same_world_returns_the_same_bytes() {
     let (one, other) = (Bench::subscribed(""), Bench::subscribed(""));
     let (pages, _) = one.pages("contentType=Audit.Exchange").await;
     assert_eq!(pages, other.pages("contentType=Audit.Exchange").await.0);
@@ -503,7 +498,7 @@ async fn the_same_world_gives_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn a_large_world_is_made_as_it_is_read() {
+async fn large_world_is_generated_on_demand() {
     let bench = Bench::subscribed(
         r#","content":{"generated":[{"type":"Audit.Exchange","blobs":1000,"records":1,
             "hours":168,"record_bytes":1048576}]}"#,

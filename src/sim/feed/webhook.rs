@@ -1,7 +1,6 @@
-//! Webhooks: what a start request says of one, its validation, and the notification that follows.
-//!
-//! A webhook that refuses its notification is deliberately not disabled: how often it must fail
-//! for that is not published.
+//! Webhooks: parameters of a start request, validation and notification. A webhook that rejects its
+//! notification is not disabled, because the service does not document after how many failures it
+//! is.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
@@ -9,14 +8,14 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::content::Entry;
-use super::webhook_sender::Letter;
+use super::webhook_sender::Message;
 use super::{Feed, Refused, refused};
 use crate::sim::login::tokens::Claims;
 use crate::sim::server::call::Call;
 use crate::sim::world::{Status, Webhook};
 
-/// How many blobs the notification tells at most.
-const BATCH: usize = 100;
+/// The maximum number of blobs of a notification.
+const MAX_NOTIFIED: usize = 100;
 
 /// The body of a start request.
 #[derive(Deserialize)]
@@ -37,7 +36,7 @@ struct StartWebhook {
 }
 
 impl Feed {
-    /// The webhook of a start request, if its body has one.
+    /// The webhook of a start request, if it has one.
     pub(super) fn webhook(&self, call: &Call) -> Result<Option<Webhook>, Refused> {
         if call.body.trim().is_empty() {
             return Ok(None);
@@ -49,9 +48,9 @@ impl Feed {
         };
         let address = webhook.address.filter(|text| !text.is_empty());
         let address = address.ok_or_else(|| refused("AF20001", &["webhook.address"]))?;
-        addressed(&address)?;
+        check_webhook_address(&address)?;
         let expiration = webhook.expiration.filter(|text| !text.is_empty());
-        self.expires_later(expiration.as_deref())?;
+        self.check_expiration(expiration.as_deref())?;
         let auth_id = webhook.auth_id.unwrap_or_default();
         Ok(Some(Webhook {
             status: Status::Enabled,
@@ -61,57 +60,56 @@ impl Feed {
         }))
     }
 
-    fn expires_later(&self, expiration: Option<&str>) -> Result<(), Refused> {
+    fn check_expiration(&self, expiration: Option<&str>) -> Result<(), Refused> {
         let Some(text) = expiration else {
             return Ok(());
         };
         let wrong = || refused("AF20002", &["webhook.expiration", "datetime"]);
         let end: Result<DateTime<Utc>, _> = text.parse();
-        if end.map_err(|_| wrong())? > self.site.now() {
+        if end.map_err(|_| wrong())? > self.context.now() {
             return Ok(());
         }
         Err(refused("AF20003", &[text]))
     }
 
-    /// Asks a webhook whether it is one: only the answer 200 is.
+    /// Validates a webhook: it must answer 200.
     pub(super) async fn validate(&self, call: &Call, webhook: &Webhook) -> Result<(), Refused> {
-        let code = self.site.id_of("validation code", call);
-        let letter = Letter {
+        let code = self.context.id_of("validation code", call);
+        let message = Message {
             kind: "application/json; charset=utf-8",
             auth_id: &webhook.auth_id,
             validation_code: Some(&code),
             body: json!({ "validationCode": code }).to_string(),
         };
-        if self.messenger.post(&webhook.address, letter).await == Some(200) {
+        if self.webhook_sender.post(&webhook.address, message).await == Some(200) {
             return Ok(());
         }
         let why = " The endpoint did not return HTTP 200.";
         Err(invalid(&webhook.address, why))
     }
 
-    /// Tells a webhook of the blobs of the last day, the oldest first. How it takes that changes
-    /// nothing.
+    /// Notifies a webhook of the blobs of the last 24 hours, oldest first. Its answer is ignored.
     pub(super) async fn notify(&self, claims: &Claims, content_type: &str, webhook: &Webhook) {
-        let day = (self.site.now() - TimeDelta::days(1), self.site.now());
-        let blobs = self.shelf.between(content_type, day).take(BATCH);
-        let told: Vec<Value> = blobs
+        let day = (self.context.now() - TimeDelta::days(1), self.context.now());
+        let blobs = self.store.between(content_type, day).take(MAX_NOTIFIED);
+        let notified: Vec<Value> = blobs
             .map(|blob| notification(claims, &self.entry(claims, &blob)))
             .collect();
-        if told.is_empty() {
+        if notified.is_empty() {
             return;
         }
-        let letter = Letter {
-            // As documented, slip included.
+        let message = Message {
+            // The value in the documentation, which is not a valid content type.
             kind: "application/json; utf-8",
             auth_id: &webhook.auth_id,
             validation_code: None,
-            body: Value::from(told).to_string(),
+            body: Value::from(notified).to_string(),
         };
-        self.messenger.post(&webhook.address, letter).await;
+        self.webhook_sender.post(&webhook.address, message).await;
     }
 }
 
-fn addressed(address: &str) -> Result<(), Refused> {
+fn check_webhook_address(address: &str) -> Result<(), Refused> {
     let url = Url::parse(address).map_err(|_| invalid(address, ""))?;
     if url.scheme() == "https" {
         return Ok(());

@@ -1,11 +1,10 @@
-//! A receiver of webhook calls, so that demonstrations and tests need no second server.
-//!
-//! It takes what is posted and says 200; what came is in the log. It deliberately checks nothing.
+//! A webhook receiver for demonstrations and tests. It answers 200 to every POST; the requests are
+//! in the log.
 
 use crate::sim::server::call::{Answer, Call};
 use crate::sim::server::routes::Route;
 
-/// Answers a call.
+/// Processes a request.
 pub(crate) fn answer(call: &Call) -> Answer {
     match (call.route, call.method.as_str()) {
         (Route::HookReceive, "POST") => Answer::new(200, String::new()),

@@ -1,8 +1,6 @@
-//! Posts to webhooks on this machine, and to no other.
-//!
-//! It trusts the authority of its own simulator alone, follows nothing and tries nothing twice.
-//! An address elsewhere counts as one that does not answer; deliberately no name is looked up but
-//! `localhost`.
+//! Sends requests to webhooks on loopback. It trusts the certificate authority of its own simulator
+//! only, follows no redirects and does not retry. A webhook with another address counts as
+//! unreachable.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,43 +11,44 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use rustls::{ClientConfig, RootCertStore};
 use url::{Host, Url};
 
-/// How long a webhook may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time-out of a webhook.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Posts to webhooks.
-pub(super) struct Messenger {
+/// Sends requests to webhooks.
+pub(super) struct WebhookSender {
     authority: Option<String>,
 }
 
-/// One message to a webhook.
-pub(super) struct Letter<'a> {
+/// A request to a webhook.
+pub(super) struct Message<'a> {
     /// Its content type.
     pub(super) kind: &'a str,
-    /// What it carries as `Webhook-AuthID`, unless it is empty.
+    /// The value of `Webhook-AuthID`; none if it is empty.
     pub(super) auth_id: &'a str,
-    /// What it carries as `Webhook-ValidationCode`.
+    /// The value of `Webhook-ValidationCode`.
     pub(super) validation_code: Option<&'a str>,
     /// Its body.
     pub(super) body: String,
 }
 
-impl Messenger {
-    /// A messenger who trusts an authority given as PEM, or nobody.
+impl WebhookSender {
+    /// A sender that trusts the certificate authority that is given as PEM.
     pub(super) fn new(authority: Option<&str>) -> Self {
         Self {
             authority: authority.map(str::to_owned),
         }
     }
 
-    /// Posts a message; gives the status of the answer, if there was one.
-    pub(super) async fn post(&self, address: &str, letter: Letter<'_>) -> Option<u16> {
-        let url = Url::parse(address).ok().filter(is_here)?;
-        // Webhooks are rare: a client that is kept would cost every start of a simulator.
+    /// Sends a message; returns the status of the response, if there was one.
+    pub(super) async fn post(&self, address: &str, message: Message<'_>) -> Option<u16> {
+        let url = Url::parse(address).ok().filter(is_loopback)?;
+        // The client is not kept: webhooks are rare, and it would slow down each start of a
+        // simulator.
         let client = self.client()?;
-        let call = client.post(url).header("Content-Type", letter.kind);
-        let call = marked(call, "Webhook-AuthID", Some(letter.auth_id));
-        let call = marked(call, "Webhook-ValidationCode", letter.validation_code);
-        let answer = call.body(letter.body).send().await.ok()?;
+        let call = client.post(url).header("Content-Type", message.kind);
+        let call = with_header(call, "Webhook-AuthID", Some(message.auth_id));
+        let call = with_header(call, "Webhook-ValidationCode", message.validation_code);
+        let answer = call.body(message.body).send().await.ok()?;
         Some(answer.status().as_u16())
     }
 
@@ -68,20 +67,20 @@ impl Messenger {
         let client = Client::builder()
             .tls_backend_preconfigured(config)
             .redirect(Policy::none())
-            .timeout(PATIENCE)
+            .timeout(TIMEOUT)
             .no_proxy();
         client.build().ok()
     }
 }
 
-fn marked(call: RequestBuilder, name: &str, value: Option<&str>) -> RequestBuilder {
+fn with_header(call: RequestBuilder, name: &str, value: Option<&str>) -> RequestBuilder {
     match value {
         Some(value) if !value.is_empty() => call.header(name, value),
         _ => call,
     }
 }
 
-fn is_here(url: &Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
@@ -95,8 +94,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_machine_is_called() {
-        let here = |text: &str| is_here(&Url::parse(text).unwrap());
+    fn only_loopback_addresses_are_called() {
+        let here = |text: &str| is_loopback(&Url::parse(text).unwrap());
         for address in [
             "https://127.8.0.1/x",
             "https://[::1]:4/",

@@ -1,21 +1,21 @@
-//! Tests of the feed over real connections: webhooks, and a reader from sign-in to records.
+//! Tests of the feed over real connections: webhooks, and a client from sign-in to records.
 
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 use crate::sim::tests::{TENANT, client, start};
-use crate::sim::{Seen, Sim};
+use crate::sim::{LoggedRequest, Sim};
 
 const APP: &str = "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb";
 
-/// A client who is signed in to a simulator.
-struct Reader {
+/// A client that is signed in to a simulator.
+struct FeedClient {
     client: Client,
     token: String,
     management: String,
 }
 
-impl Reader {
+impl FeedClient {
     async fn of(sim: &Sim) -> Self {
         let endpoints = sim.endpoints();
         let text = |name: &str| endpoints[name].as_str().unwrap().to_owned();
@@ -57,24 +57,24 @@ impl Reader {
     }
 }
 
-fn header<'a>(seen: &'a Seen, name: &str) -> &'a str {
+fn header<'a>(seen: &'a LoggedRequest, name: &str) -> &'a str {
     let mut headers = seen.headers.iter();
     let found = headers.find(|(known, _)| known == name);
     found.map_or("", |(_, value)| value)
 }
 
-fn body(seen: &Seen) -> Value {
+fn body(seen: &LoggedRequest) -> Value {
     serde_json::from_str(seen.body.as_deref().unwrap()).unwrap()
 }
 
 #[tokio::test]
-async fn a_webhook_is_validated_and_notified_before_the_answer() {
+async fn webhook_is_validated_and_notified_before_the_response() {
     let sim = start("{}", true).await;
-    let reader = Reader::of(&sim).await;
-    let hook = sim.hook("feed");
-    let (status, body_of_start) = reader.start("Audit.Exchange", &hook).await;
+    let feed = FeedClient::of(&sim).await;
+    let address = sim.webhook_receiver("feed");
+    let (status, body_of_start) = feed.start("Audit.Exchange", &address).await;
     assert_eq!(status, 200);
-    assert_eq!(body_of_start["webhook"]["address"], hook.as_str());
+    assert_eq!(body_of_start["webhook"]["address"], address.as_str());
     let seen = sim.requests();
     let places: Vec<(&str, &str, u16)> = seen
         .iter()
@@ -104,39 +104,39 @@ async fn a_webhook_is_validated_and_notified_before_the_answer() {
     );
     assert_eq!(header(&seen[3], "content-type"), "application/json; utf-8");
     assert_eq!(header(&seen[3], "webhook-validationcode"), "");
-    let told = body(&seen[3]);
-    let listed = reader
+    let notified = body(&seen[3]);
+    let listed = feed
         .get("subscriptions/content?contentType=Audit.Exchange")
         .await;
-    assert_eq!(told.as_array().unwrap().len(), 6);
-    for (told, listed) in told
+    assert_eq!(notified.as_array().unwrap().len(), 6);
+    for (notified, listed) in notified
         .as_array()
         .unwrap()
         .iter()
         .zip(listed.as_array().unwrap())
     {
         assert_eq!(
-            (&told["tenantId"], &told["clientId"]),
+            (&notified["tenantId"], &notified["clientId"]),
             (&json!(TENANT), &json!(APP))
         );
         for (name, value) in listed.as_object().unwrap() {
-            assert_eq!(&told[name], value);
+            assert_eq!(&notified[name], value);
         }
     }
-    let again = reader.start("Audit.Exchange", &hook).await;
+    let again = feed.start("Audit.Exchange", &address).await;
     assert_eq!(again.1["error"]["code"], "AF20024");
 }
 
 #[tokio::test]
-async fn only_the_answer_200_makes_a_webhook() {
+async fn webhook_needs_status_200() {
     let world = r#"{"faults":[{"route":"hook.receive","nth":1,"status":204},
         {"route":"hook.receive","nth":2,"reset":true},
         {"route":"hook.receive","nth":4,"status":500}]}"#;
     let sim = start(world, true).await;
-    let reader = Reader::of(&sim).await;
-    let hook = sim.hook("feed");
+    let feed = FeedClient::of(&sim).await;
+    let address = sim.webhook_receiver("feed");
     for _ in 0..2 {
-        let (status, body) = reader.start("DLP.All", &hook).await;
+        let (status, body) = feed.start("DLP.All", &address).await;
         assert_eq!((status, &body["error"]["code"]), (400, &json!("AF20021")));
         let text = body["error"]["message"].as_str().unwrap();
         assert!(
@@ -144,20 +144,22 @@ async fn only_the_answer_200_makes_a_webhook() {
             "{text}"
         );
     }
-    assert_eq!(reader.get("subscriptions/list").await, json!([]));
+    assert_eq!(feed.get("subscriptions/list").await, json!([]));
     // The third call is the validation, the fourth a notification that fails and changes nothing.
-    assert_eq!(reader.start("DLP.All", &hook).await.0, 200);
-    let listed = reader.get("subscriptions/list").await;
+    assert_eq!(feed.start("DLP.All", &address).await.0, 200);
+    let listed = feed.get("subscriptions/list").await;
     assert_eq!(listed[0]["webhook"]["status"], "enabled");
 }
 
 #[tokio::test]
-async fn a_notification_names_a_hundred_blobs_at_most_and_none_is_not_sent() {
+async fn notification_has_100_blobs_at_most_and_is_not_sent_without_blobs() {
     let world = r#"{"content":{"generated":[{"type":"Audit.General","blobs":150}]}}"#;
     let sim = start(world, true).await;
-    let reader = Reader::of(&sim).await;
+    let feed = FeedClient::of(&sim).await;
     assert_eq!(
-        reader.start("Audit.General", &sim.hook("many")).await.0,
+        feed.start("Audit.General", &sim.webhook_receiver("many"))
+            .await
+            .0,
         200
     );
     assert_eq!(
@@ -167,26 +169,34 @@ async fn a_notification_names_a_hundred_blobs_at_most_and_none_is_not_sent() {
             .len(),
         100
     );
-    assert_eq!(reader.start("DLP.All", &sim.hook("none")).await.0, 200);
+    assert_eq!(
+        feed.start("DLP.All", &sim.webhook_receiver("none")).await.0,
+        200
+    );
     let seen = sim.requests();
     let hooked = seen.iter().filter(|one| one.path == "/none").count();
     assert_eq!(hooked, 1);
 }
 
 #[tokio::test]
-async fn another_authority_is_not_trusted() {
-    let (sim, stranger) = (start("{}", true).await, start("{}", true).await);
-    let reader = Reader::of(&sim).await;
-    let (status, _) = reader.start("DLP.All", &stranger.hook("feed")).await;
+async fn other_certificate_authority_is_not_trusted() {
+    let (sim, other) = (start("{}", true).await, start("{}", true).await);
+    let feed = FeedClient::of(&sim).await;
+    let (status, _) = feed.start("DLP.All", &other.webhook_receiver("feed")).await;
     assert_eq!(status, 400);
-    assert_eq!(stranger.requests(), []);
+    assert_eq!(other.requests(), []);
 }
 
 #[tokio::test]
-async fn a_receiver_takes_posts_only() {
+async fn webhook_receiver_accepts_post_only() {
     let sim = start("{}", true).await;
-    let reader = Reader::of(&sim).await;
-    let answer = reader.client.get(sim.hook("feed")).send().await.unwrap();
+    let feed = FeedClient::of(&sim).await;
+    let answer = feed
+        .client
+        .get(sim.webhook_receiver("feed"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(
         (
             answer.status().as_u16(),
@@ -194,9 +204,9 @@ async fn a_receiver_takes_posts_only() {
         ),
         (405, &b"POST"[..])
     );
-    let answer = reader
+    let answer = feed
         .client
-        .post(sim.hook("feed/more"))
+        .post(sim.webhook_receiver("feed/more"))
         .send()
         .await
         .unwrap();
@@ -204,7 +214,7 @@ async fn a_receiver_takes_posts_only() {
 }
 
 #[tokio::test]
-async fn a_reader_follows_links_to_every_record_and_faults_strike() {
+async fn client_reads_all_records_and_faults_apply() {
     let world = r#"{"subscriptions":[{"content_type":"Audit.SharePoint"}],"content_page_size":4,
         "content":{"generated":[{"type":"Audit.SharePoint","blobs":10,"records":3,
             "repeated_percent":10}]},
@@ -212,14 +222,14 @@ async fn a_reader_follows_links_to_every_record_and_faults_strike() {
                 "body":{"error":{"code":"AF429","message":"Too many requests."}}},
             {"route":"management.blob","nth":1,"truncate":10}]}"#;
     let sim = start(world, true).await;
-    let reader = Reader::of(&sim).await;
-    let base = &reader.management;
+    let feed = FeedClient::of(&sim).await;
+    let base = &feed.management;
     let mut next = Some(format!(
         "{base}/api/v1.0/{TENANT}/activity/feed/subscriptions/content?contentType=Audit.SharePoint"
     ));
     let (mut uris, mut refused) = (vec![], 0);
     while let Some(link) = next {
-        let answer = reader.client.get(&link).bearer_auth(&reader.token);
+        let answer = feed.client.get(&link).bearer_auth(&feed.token);
         let answer = answer.send().await.unwrap();
         if answer.status() == 403 {
             refused += 1;
@@ -235,7 +245,7 @@ async fn a_reader_follows_links_to_every_record_and_faults_strike() {
         );
     }
     assert_eq!((uris.len(), refused), (10, 1));
-    let get = |uri: &str| reader.client.get(uri).bearer_auth(&reader.token).send();
+    let get = |uri: &str| feed.client.get(uri).bearer_auth(&feed.token).send();
     assert!(get(&uris[0]).await.unwrap().bytes().await.is_err());
     let mut ids = vec![];
     for uri in &uris {

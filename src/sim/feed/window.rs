@@ -1,37 +1,35 @@
-//! The span of time that a listing is about: read, checked, and written for its next page.
-//!
-//! It deliberately accepts more forms than are documented, as the service does.
+//! The time range of a listing. Like the service, it accepts more formats than are documented.
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, Utc};
 
 use super::{Refused, refused};
 use crate::sim::server::call::Call;
 
-/// The longest span.
-const LONGEST: TimeDelta = TimeDelta::hours(24);
+/// The maximum length of a range.
+const MAX_LENGTH: TimeDelta = TimeDelta::hours(24);
 
-/// How far back it may begin.
-const FURTHEST: TimeDelta = TimeDelta::days(7);
+/// The maximum age of its start.
+const MAX_AGE: TimeDelta = TimeDelta::days(7);
 
-/// A checked span: from the start up to, not including, the end.
+/// A valid range: from the start to the end, not including the end.
 pub(super) struct Window {
-    /// Its bounds.
+    /// Start and end.
     pub(super) bounds: (DateTime<Utc>, DateTime<Utc>),
-    /// Its bounds as the caller wrote them, or as they are when the caller wrote none.
+    /// Start and end as in the request, or formatted if the request has none.
     pub(super) written: [String; 2],
 }
 
 impl Window {
-    /// The span that a call asks for; without bounds the 24 hours before now.
+    /// The range of a request; without times, the last 24 hours.
     pub(super) fn read(call: &Call, now: DateTime<Utc>) -> Result<Self, Refused> {
         let (start, end) = match (bound(call, "startTime")?, bound(call, "endTime")?) {
-            (None, None) => return Ok(Self::last(now)),
+            (None, None) => return Ok(Self::last_day(now)),
             (Some(start), Some(end)) => (start, end),
             _ => return Err(refused("AF20030", &[])),
         };
         let bounds = (start.0, end.0);
         let span = bounds.1 - bounds.0;
-        if span > LONGEST || span <= TimeDelta::zero() || bounds.0 < now - FURTHEST {
+        if span > MAX_LENGTH || span <= TimeDelta::zero() || bounds.0 < now - MAX_AGE {
             let (start, end) = (bounds.0.to_rfc3339(), bounds.1.to_rfc3339());
             return Err(refused("AF20055", &[&start, &end]));
         }
@@ -39,10 +37,10 @@ impl Window {
         Ok(Self { bounds, written })
     }
 
-    fn last(now: DateTime<Utc>) -> Self {
-        let bounds = (now - LONGEST, now);
-        let write = |moment: DateTime<Utc>| {
-            let text = moment.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    fn last_day(now: DateTime<Utc>) -> Self {
+        let bounds = (now - MAX_LENGTH, now);
+        let write = |parse_time: DateTime<Utc>| {
+            let text = parse_time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
             text.trim_end_matches('Z').to_owned()
         };
         Self {
@@ -57,12 +55,12 @@ fn bound<'a>(call: &'a Call, name: &str) -> Result<Option<(DateTime<Utc>, &'a st
         return Ok(None);
     };
     let wrong = || refused("AF20002", &[name, "datetime"]);
-    Ok(Some((moment(text).ok_or_else(wrong)?, text)))
+    Ok(Some((parse_time(text).ok_or_else(wrong)?, text)))
 }
 
-/// A moment in one of the documented forms (a day; with minutes; with seconds), all in UTC, or
-/// with a fraction or a zone designator besides.
-fn moment(text: &str) -> Option<DateTime<Utc>> {
+/// Parses a time in a documented format (day; with minutes; with seconds), in UTC, or with a
+/// fraction or a zone.
+fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     let day = text.get(..10)?;
     if !day
         .bytes()
@@ -77,8 +75,9 @@ fn moment(text: &str) -> Option<DateTime<Utc>> {
     if text.as_bytes().get(10) != Some(&b'T') {
         return None;
     }
-    let zoned = DateTime::parse_from_rfc3339(text).map(|moment| moment.to_utc());
-    let plain = |form| NaiveDateTime::parse_from_str(text, form).map(|moment| moment.and_utc());
+    let zoned = DateTime::parse_from_rfc3339(text).map(|parse_time| parse_time.to_utc());
+    let plain =
+        |form| NaiveDateTime::parse_from_str(text, form).map(|parse_time| parse_time.and_utc());
     zoned
         .or_else(|_| plain("%Y-%m-%dT%H:%M:%S%.f"))
         .or_else(|_| plain("%Y-%m-%dT%H:%M"))
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn all_forms_of_a_moment_are_read() {
+    fn all_formats_of_times_are_parsed() {
         for (text, wanted) in [
             ("2026-01-14", "2026-01-14T00:00:00Z"),
             ("2026-01-14T09:31", "2026-01-14T09:31:00Z"),
@@ -106,7 +105,7 @@ mod tests {
             ("2026-01-14T09:31:12.345Z", "2026-01-14T09:31:12.345Z"),
             ("2026-01-14T11:31:12+02:00", "2026-01-14T09:31:12Z"),
         ] {
-            assert_eq!(moment(text), wanted.parse().ok(), "{text}");
+            assert_eq!(parse_time(text), wanted.parse().ok(), "{text}");
         }
         for text in [
             "",
@@ -117,12 +116,12 @@ mod tests {
             "2026-01-14T09:31:12 00:00",
             "2026-01-32",
         ] {
-            assert_eq!(moment(text), None, "{text}");
+            assert_eq!(parse_time(text), None, "{text}");
         }
     }
 
     #[test]
-    fn bounds_are_judged() {
+    fn invalid_ranges_are_rejected() {
         let code = |query: &str| read(query).map(|_| ()).map_err(|error| error.0);
         let ok = Ok(());
         assert_eq!(
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn without_bounds_it_is_the_last_day() {
+    fn range_without_times_is_the_last_day() {
         let written = read("").ok().unwrap().written;
         assert_eq!(written, ["2026-01-13T12:00:00", "2026-01-14T12:00:00"]);
     }

@@ -1,7 +1,5 @@
-//! The alerts of each tenant, as texts with the few fields by which they are found.
-//!
-//! Texts are kept, not parsed values: what a world gives literally must reach the wire byte for
-//! byte. It deliberately knows no query options.
+//! The alerts of each tenant, as JSON texts with the properties by which they are filtered and
+//! ordered. They are not parsed, because literal alerts must be returned byte for byte.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,30 +11,30 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::sim::clock::Rate;
+use crate::sim::context::Context;
 use crate::sim::data::alerts::{Generator, Setting};
 use crate::sim::data::evidence::newer_members;
-use crate::sim::graph::filter::{Fields, Literal, Property, moment};
-use crate::sim::site::Site;
+use crate::sim::graph::filter::{Fields, Literal, Property, parse_time};
 
-/// Members that occur in generated alerts and may hold a newer member of these enumerations.
+/// Members of generated alerts that can have newer members of these enumerations.
 const NEWER: [(&str, &str); 3] = [
     ("serviceSource", "serviceSource"),
     ("detectionSource", "detectionSource"),
     ("remediationStatus", "evidenceRemediationStatus"),
 ];
 
-/// How many alerts a world has that says nothing about them.
-const USUAL: usize = 40;
+/// The default number of alerts.
+const DEFAULT_COUNT: usize = 40;
 
 /// One alert.
 #[derive(Clone)]
-pub(crate) struct Record {
+pub(crate) struct Alert {
     text: Arc<str>,
     literal: bool,
     fields: Arc<HashMap<String, String>>,
 }
 
-impl Record {
+impl Alert {
     fn new(text: String, literal: bool) -> Self {
         let wanted = |name: &str| name == "id" || NAMES.contains(&name);
         let fields: HashMap<_, _> = members(&text)
@@ -51,7 +49,7 @@ impl Record {
         }
     }
 
-    /// The same alert with that time of its last update; unchanged where it has none.
+    /// The alert with another time of its last update; unchanged if it has none.
     fn updated(&self, at: DateTime<Utc>) -> Self {
         let name = "lastUpdateDateTime";
         let found = members(&self.text);
@@ -65,27 +63,27 @@ impl Record {
         Self::new(text, self.literal)
     }
 
-    /// Its text as it is.
+    /// The JSON.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.text.as_bytes()
     }
 
-    /// Its id, empty when it has none.
+    /// The id; empty if it has none.
     pub(crate) fn id(&self) -> &str {
         self.fields.get("id").map_or("", String::as_str)
     }
 
-    /// One of its moments.
-    pub(crate) fn moment(&self, name: &str) -> Option<DateTime<Utc>> {
-        moment(self.fields.get(name)?)
+    /// The value of a time property.
+    pub(crate) fn time(&self, name: &str) -> Option<DateTime<Utc>> {
+        parse_time(self.fields.get(name)?)
     }
 
-    /// What is sent of it: all or the chosen members, newer members of enumerations shown or not.
-    pub(crate) fn sent(&self, select: Option<&[String]>, newer: bool) -> Cow<'_, str> {
+    /// The JSON of all or of the selected members, with or without newer members of enumerations.
+    pub(crate) fn json(&self, select: Option<&[String]>, newer: bool) -> Cow<'_, str> {
         let whole = if newer || self.literal {
             Cow::Borrowed(&*self.text)
         } else {
-            Cow::Owned(hidden(&self.text))
+            Cow::Owned(without_newer_members(&self.text))
         };
         match select {
             None => whole,
@@ -106,20 +104,19 @@ const NAMES: [&str; 8] = [
     "status",
 ];
 
-impl Fields for Record {
+impl Fields for Alert {
     fn field(&self, property: Property) -> Option<Literal> {
         let text = self.fields.get(property.name())?;
         Some(match property {
-            Property::Moment(_) => Literal::Moment(moment(text)?),
+            Property::Time(_) => Literal::Time(parse_time(text)?),
             Property::Text(_) | Property::Enum(_) => Literal::Text(text.clone()),
         })
     }
 }
 
-/// The text with every newer member of an enumeration written as `unknownFutureValue`.
-///
-/// A quotation mark inside a value is escaped, so what is looked for can only be a member.
-fn hidden(text: &str) -> String {
+/// Replaces newer members of enumerations by `unknownFutureValue`. Quotation marks inside values
+/// are escaped, so only whole members match.
+fn without_newer_members(text: &str) -> String {
     let mut text = text.to_owned();
     for (member, enumeration) in NEWER {
         for newer in newer_members(enumeration) {
@@ -139,7 +136,7 @@ fn selected(text: &str, names: &[String]) -> String {
     format!("{{{}}}", chosen.join(","))
 }
 
-/// The members of an object in their order, repeated ones too; none when it is no object.
+/// The members of an object in order, with repeated ones; none if it is not an object.
 fn members(text: &str) -> Vec<(String, &RawValue)> {
     serde_json::from_str::<Members<'_>>(text)
         .map(|members| members.0)
@@ -170,33 +167,33 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// The alerts of every tenant, made when first asked for.
+/// The alerts of all tenants, generated when they are first requested.
 #[derive(Default)]
-pub(crate) struct Records {
-    tenants: Mutex<HashMap<String, Known>>,
+pub(crate) struct AlertStore {
+    tenants: Mutex<HashMap<String, TenantAlerts>>,
 }
 
-/// The alerts of a tenant so far, and what makes more of them.
-struct Known {
-    records: Arc<Vec<Record>>,
+/// The alerts of a tenant, and the generator of new ones.
+struct TenantAlerts {
+    records: Arc<Vec<Alert>>,
     generator: Generator,
     arrived: usize,
 }
 
-impl Records {
+impl AlertStore {
     /// The alerts of a tenant.
-    pub(crate) fn of(&self, site: &Site, tenant: &str) -> Arc<Vec<Record>> {
+    pub(crate) fn of(&self, context: &Context, tenant: &str) -> Arc<Vec<Alert>> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let known = tenants.entry(tenant.to_owned());
-        let known = known.or_insert_with(|| make(site, tenant));
-        known.grow(site, tenant);
+        let known = known.or_insert_with(|| make(context, tenant));
+        known.grow(context, tenant);
         Arc::clone(&known.records)
     }
 
-    /// The alerts of a tenant as they are at that request for the list.
-    pub(crate) fn at(&self, site: &Site, tenant: &str, request: u64) -> Arc<Vec<Record>> {
-        let records = self.of(site, tenant);
-        let alerts = &site.world.alerts;
+    /// The alerts of a tenant at a listing request.
+    pub(crate) fn at(&self, context: &Context, tenant: &str, request: u64) -> Arc<Vec<Alert>> {
+        let records = self.of(context, tenant);
+        let alerts = &context.world.alerts;
         if alerts.updates.iter().all(|update| update.after >= request) {
             return records;
         }
@@ -208,46 +205,46 @@ impl Records {
     }
 }
 
-impl Known {
-    /// Adds the alerts that have come up since the last call.
-    fn grow(&mut self, site: &Site, tenant: &str) {
-        if site.world.alerts.literal.is_some() {
+impl TenantAlerts {
+    /// Adds the alerts that have arrived since the last request.
+    fn grow(&mut self, context: &Context, tenant: &str) {
+        if context.world.alerts.literal.is_some() {
             return;
         }
-        let rate = Rate::of(site.world.alerts.per_hour);
-        // Written times have a fraction of a second more.
-        let passed = site.now() - site.begin - TimeDelta::seconds(1);
+        let rate = Rate::of(context.world.alerts.per_hour);
+        // Written times have an added fraction of a second.
+        let passed = context.now() - context.begin - TimeDelta::seconds(1);
         for number in self.arrived..rate.arrived_before(passed) {
-            let at = site.begin + rate.arrival(number);
-            let text = self.generator.next(setting(site, tenant), Some(at));
-            Arc::make_mut(&mut self.records).push(Record::new(text, false));
+            let at = context.begin + rate.arrival(number);
+            let text = self.generator.next(setting(context, tenant), Some(at));
+            Arc::make_mut(&mut self.records).push(Alert::new(text, false));
             self.arrived = number + 1;
         }
     }
 }
 
-fn setting<'a>(site: &Site, tenant: &'a str) -> Setting<'a> {
+fn setting<'a>(context: &Context, tenant: &'a str) -> Setting<'a> {
     Setting {
-        seed: site.world.seed,
-        begin: site.begin,
+        seed: context.world.seed,
+        begin: context.begin,
         tenant,
     }
 }
 
-/// The alerts with which a tenant begins.
-fn make(site: &Site, tenant: &str) -> Known {
-    let alerts = &site.world.alerts;
+/// The alerts of a tenant at the start.
+fn make(context: &Context, tenant: &str) -> TenantAlerts {
+    let alerts = &context.world.alerts;
     let mut generator = Generator::new();
     let records = match &alerts.literal {
         Some(literal) => {
             let texts = literal.iter().map(|raw| raw.get().to_owned());
-            texts.map(|text| Record::new(text, true)).collect()
+            texts.map(|text| Alert::new(text, true)).collect()
         }
-        None => (0..alerts.count.unwrap_or(USUAL))
-            .map(|_| Record::new(generator.next(setting(site, tenant), None), false))
+        None => (0..alerts.count.unwrap_or(DEFAULT_COUNT))
+            .map(|_| Alert::new(generator.next(setting(context, tenant), None), false))
             .collect(),
     };
-    Known {
+    TenantAlerts {
         records: Arc::new(records),
         generator,
         arrived: 0,
@@ -259,42 +256,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn newer_members_are_hidden_unless_asked_for() {
+    fn newer_members_are_hidden_by_default() {
         let text = r#"{"serviceSource":"microsoftSentinel","title":"\"serviceSource\":\"microsoftSentinel\"","evidence":[{"remediationStatus":"active"}]}"#;
-        let record = Record::new(text.to_owned(), false);
-        assert_eq!(record.sent(None, true), text);
-        let sent = record.sent(None, false).into_owned();
-        assert!(sent.starts_with(r#"{"serviceSource":"unknownFutureValue","title":"\"ser"#));
-        assert!(sent.contains(r#"\":\"microsoftSentinel\""#), "{sent}");
+        let record = Alert::new(text.to_owned(), false);
+        assert_eq!(record.json(None, true), text);
+        let json = record.json(None, false).into_owned();
+        assert!(json.starts_with(r#"{"serviceSource":"unknownFutureValue","title":"\"ser"#));
+        assert!(json.contains(r#"\":\"microsoftSentinel\""#), "{json}");
         assert!(
-            sent.ends_with(r#"[{"remediationStatus":"unknownFutureValue"}]}"#),
-            "{sent}"
+            json.ends_with(r#"[{"remediationStatus":"unknownFutureValue"}]}"#),
+            "{json}"
         );
     }
 
     #[test]
-    fn updated_alert_differs_in_its_time_alone() {
+    fn updated_alert_differs_in_its_time_only() {
         let text = r#"{"id":"a", "lastUpdateDateTime" : "2026-01-14T10:00:00Z","n":1.50}"#;
-        let record = Record::new(text.to_owned(), true);
+        let record = Alert::new(text.to_owned(), true);
         let later = record.updated("2026-01-14T11:00:00.5Z".parse().unwrap());
         let wanted = text.replace("10:00:00", "11:00:00.500");
-        assert_eq!(later.sent(None, true), wanted);
+        assert_eq!(later.json(None, true), wanted);
         assert_eq!(
             record
-                .updated(record.moment("lastUpdateDateTime").unwrap())
-                .sent(None, true),
+                .updated(record.time("lastUpdateDateTime").unwrap())
+                .json(None, true),
             text
         );
     }
 
     #[test]
-    fn literal_alerts_pass_untouched_and_repeated_members_are_selected_twice() {
+    fn literal_alert_is_unchanged_and_repeated_members_are_all_selected() {
         let text = r#"{ "id":"a", "severity":"low","severity" : "high", "n":1.0e2 }"#;
-        let record = Record::new(text.to_owned(), true);
-        assert_eq!(record.sent(None, false), text);
+        let record = Alert::new(text.to_owned(), true);
+        assert_eq!(record.json(None, false), text);
         let select = ["severity".to_owned()];
         let both = r#"{"severity":"low","severity":"high"}"#;
-        assert_eq!(record.sent(Some(&select), false), both);
+        assert_eq!(record.json(Some(&select), false), both);
         assert_eq!(record.fields["severity"], "high");
     }
 }

@@ -1,8 +1,7 @@
-//! `$filter` of alerts: a lexer, a recursive-descent parser and an evaluator.
-//!
-//! It knows the eight properties that the documentation lists, `and`, `or`, `not`, parentheses,
-//! the six comparisons, `in (…)` and `null`. Functions (`contains`, …) are deliberately refused,
-//! because nothing documents them for alerts; so are order comparisons of enumerations.
+//! `$filter` of alerts: lexer, parser and evaluation. It supports the eight documented properties,
+//! `and`, `or`, `not`, parentheses, the six comparisons, `in (…)` and `null`. Functions
+//! (`contains`, …) and order comparisons of enumerations are rejected, because they are not
+//! documented for alerts.
 
 use std::cmp::Ordering;
 
@@ -11,46 +10,46 @@ use chrono::{DateTime, Utc};
 use crate::sim::data::alerts::properties;
 use crate::sim::graph::{Refused, refused};
 
-/// What a comparison reads from a record.
+/// The values of a record.
 pub(crate) trait Fields {
-    /// The value of a property; `None` stands for null.
+    /// The value of a property; `None` is null.
     fn field(&self, property: Property) -> Option<Literal>;
 }
 
-/// A property that can be filtered on, as its kind decides how it compares.
+/// A property that can be filtered, with its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Property {
-    /// Free text.
+    /// Text.
     Text(&'static str),
-    /// An enumeration; its members are written as quoted texts.
+    /// An enumeration; its members are written as quoted text.
     Enum(&'static str),
-    /// A moment, written without quotes.
-    Moment(&'static str),
+    /// A time, written without quotes.
+    Time(&'static str),
 }
 
 const PROPERTIES: [Property; 8] = [
     Property::Text("assignedTo"),
     Property::Enum("classification"),
     Property::Enum("determination"),
-    Property::Moment("createdDateTime"),
-    Property::Moment("lastUpdateDateTime"),
+    Property::Time("createdDateTime"),
+    Property::Time("lastUpdateDateTime"),
     Property::Enum("severity"),
     Property::Enum("serviceSource"),
     Property::Enum("status"),
 ];
 
 impl Property {
-    /// Its name on the wire.
+    /// The name of the property.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Text(name) | Self::Enum(name) | Self::Moment(name) => name,
+            Self::Text(name) | Self::Enum(name) | Self::Time(name) => name,
         }
     }
 
     fn type_name(self) -> &'static str {
         match self {
             Self::Text(_) | Self::Enum(_) => "Edm.String",
-            Self::Moment(_) => "Edm.DateTimeOffset",
+            Self::Time(_) => "Edm.DateTimeOffset",
         }
     }
 }
@@ -58,17 +57,17 @@ impl Property {
 /// A constant of a filter, or a value of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Literal {
-    /// A text.
+    /// Text.
     Text(String),
-    /// An exact moment.
-    Moment(DateTime<Utc>),
+    /// A time.
+    Time(DateTime<Utc>),
 }
 
 impl Literal {
     fn type_name(&self) -> &'static str {
         match self {
             Self::Text(_) => "Edm.String",
-            Self::Moment(_) => "Edm.DateTimeOffset",
+            Self::Time(_) => "Edm.DateTimeOffset",
         }
     }
 }
@@ -76,15 +75,15 @@ impl Literal {
 /// A parsed filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Filter {
-    /// Both hold.
+    /// Both filters.
     And(Box<Self>, Box<Self>),
-    /// At least one holds.
+    /// One of the filters.
     Or(Box<Self>, Box<Self>),
-    /// It does not hold.
+    /// Not the filter.
     Not(Box<Self>),
-    /// A property against a constant; `None` is null.
+    /// A property compared with a constant; `None` is null.
     Compare(Property, Operator, Option<Literal>),
-    /// A property equals one of the constants.
+    /// A property is one of the constants.
     In(Property, Vec<Option<Literal>>),
 }
 
@@ -118,7 +117,7 @@ impl Operator {
         })
     }
 
-    /// What the service's library calls it.
+    /// The name in error messages of the service.
     fn kind(self) -> &'static str {
         match self {
             Self::Eq => "Equal",
@@ -134,7 +133,7 @@ impl Operator {
         !matches!(self, Self::Eq | Self::Ne)
     }
 
-    /// Whether two values stand in this relation. Null equals null and is in no order.
+    /// Evaluates the comparison. Null equals null and has no order.
     fn holds(self, left: Option<&Literal>, right: Option<&Literal>) -> bool {
         match self {
             Self::Eq => left == right,
@@ -150,13 +149,13 @@ impl Operator {
 fn order(left: Option<&Literal>, right: Option<&Literal>) -> Option<Ordering> {
     match (left?, right?) {
         (Literal::Text(left), Literal::Text(right)) => Some(left.cmp(right)),
-        (Literal::Moment(left), Literal::Moment(right)) => Some(left.cmp(right)),
+        (Literal::Time(left), Literal::Time(right)) => Some(left.cmp(right)),
         _ => None,
     }
 }
 
 impl Filter {
-    /// Reads a filter.
+    /// Parses a filter.
     pub(crate) fn parse(text: &str) -> Result<Self, Refused> {
         let tokens = lex(text)?;
         let mut parser = Parser {
@@ -171,7 +170,7 @@ impl Filter {
         }
     }
 
-    /// Whether a record passes.
+    /// Whether a record passes the filter.
     pub(crate) fn passes(&self, record: &impl Fields) -> bool {
         match self {
             Self::And(left, right) => left.passes(record) && right.passes(record),
@@ -194,7 +193,7 @@ enum Token {
     Word(String),
 }
 
-/// Tokens with the position of their first character.
+/// Tokens with the positions of their first characters.
 fn lex(text: &str) -> Result<Vec<(usize, Token)>, Refused> {
     let mut tokens = vec![];
     let mut at = 0;
@@ -213,13 +212,13 @@ fn lex(text: &str) -> Result<Vec<(usize, Token)>, Refused> {
     Ok(tokens)
 }
 
-/// Length and content of the quoted text that begins here; a doubled quote stands for one.
+/// Length and content of the quoted text at a position; a doubled quote is one quote.
 fn quoted(text: &str, at: usize) -> Result<(usize, String), Refused> {
     let mut inner = String::new();
     let mut rest = text[at + 1..].char_indices().peekable();
-    while let Some((offset, letter)) = rest.next() {
-        if letter != '\'' {
-            inner.push(letter);
+    while let Some((offset, message)) = rest.next() {
+        if message != '\'' {
+            inner.push(message);
         } else if rest.next_if(|(_, next)| *next == '\'').is_some() {
             inner.push('\'');
         } else {
@@ -230,12 +229,12 @@ fn quoted(text: &str, at: usize) -> Result<(usize, String), Refused> {
 }
 
 fn word(text: &str, at: usize) -> Result<&str, Refused> {
-    let part = |letter: char| letter.is_alphanumeric() || "_@$./:+-".contains(letter);
+    let part = |message: char| message.is_alphanumeric() || "_@$./:+-".contains(message);
     let rest = &text[at..];
-    let end = rest.find(|letter| !part(letter)).unwrap_or(rest.len());
+    let end = rest.find(|message| !part(message)).unwrap_or(rest.len());
     if end == 0 {
-        let letter = rest.chars().next().unwrap_or_default();
-        let place = [&letter.to_string(), &at.to_string(), text];
+        let message = rest.chars().next().unwrap_or_default();
+        let place = [&message.to_string(), &at.to_string(), text];
         return Err(refused("filter_character", &place));
     }
     Ok(&rest[..end])
@@ -369,7 +368,7 @@ impl Parser<'_> {
         let literal = match self.next() {
             Some(Token::Text(text)) => Literal::Text(text),
             Some(Token::Word(word)) if word == "null" => return Ok(None),
-            Some(Token::Word(word)) => Literal::Moment(moment(&word).ok_or(wrong)?),
+            Some(Token::Word(word)) => Literal::Time(parse_time(&word).ok_or(wrong)?),
             _ => return Err(wrong),
         };
         if literal.type_name() != property.type_name() {
@@ -380,8 +379,8 @@ impl Parser<'_> {
     }
 }
 
-/// A moment as the protocol writes it: date, `T`, time with up to seven digits of fraction, zone.
-pub(crate) fn moment(word: &str) -> Option<DateTime<Utc>> {
+/// Parses a time of the protocol: date, `T`, time with up to seven digits of fraction, zone.
+pub(crate) fn parse_time(word: &str) -> Option<DateTime<Utc>> {
     let bytes = word.as_bytes();
     let fraction = word.split_once('.').map_or("", |(_, rest)| rest);
     let digits = fraction.bytes().take_while(u8::is_ascii_digit).count();
@@ -400,7 +399,7 @@ mod tests {
         fn field(&self, property: Property) -> Option<Literal> {
             let (_, text) = self.0.iter().find(|(name, _)| *name == property.name())?;
             Some(match property {
-                Property::Moment(_) => Literal::Moment(moment(text)?),
+                Property::Time(_) => Literal::Time(parse_time(text)?),
                 _ => Literal::Text((*text).to_owned()),
             })
         }
@@ -420,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn comparisons() {
+    fn comparison_selects_records() {
         assert!(passes("severity eq 'high'"));
         assert!(!passes("severity ne 'high'"));
         assert!(passes("severity in ('low', 'high')"));
@@ -441,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_compare_exactly() {
+    fn times_compare_exactly() {
         assert!(passes("createdDateTime ge 2026-01-14T09:12:03.48Z"));
         assert!(passes("createdDateTime gt 2026-01-14T09:12:03.48Z"));
         assert!(passes("createdDateTime eq 2026-01-14T09:12:03.4800001Z"));
@@ -453,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn and_binds_closer_than_or_and_not_closest() {
+    fn not_binds_closer_than_and_and_than_or() {
         assert!(passes(
             "severity eq 'high' or severity eq 'low' and status eq 'resolved'"
         ));
@@ -466,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn invalid_filter_is_rejected_with_its_fault() {
         let cases = [
             ("", "Syntax error at position 0"),
             ("severity", "Syntax error at position 8"),

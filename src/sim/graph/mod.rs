@@ -1,7 +1,5 @@
-//! Microsoft Graph: security alerts, the list and single ones.
-//!
-//! Checks go in this order: token, address, method, application role, query options. It
-//! deliberately serves reading only; there is no PATCH and there are no incidents.
+//! Microsoft Graph: the list of security alerts and single alerts, read-only. A request is checked
+//! in this order: token, path, method, application role, query options.
 
 pub(super) mod alerts;
 pub(super) mod filter;
@@ -12,13 +10,13 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::json;
 
+use crate::sim::context::Context;
 use crate::sim::error_table::{ErrorEntry as Refused, ErrorTable};
-use crate::sim::graph::alerts::{Record, Records};
-use crate::sim::graph::query::Options;
+use crate::sim::graph::alerts::{Alert, AlertStore};
+use crate::sim::graph::query::QueryOptions;
 use crate::sim::login::tokens::{Claims, Refusal, Resource, check};
 use crate::sim::server::call::{Answer, Call};
 use crate::sim::server::routes::{Route, Service};
-use crate::sim::site::Site;
 use crate::sim::world::alerts::ListOrder;
 
 const ROLES: [&str; 2] = ["SecurityAlert.Read.All", "SecurityAlert.ReadWrite.All"];
@@ -29,8 +27,8 @@ const DIAGNOSTIC: &str = r#"{"ServerInfo":{"DataCenter":"West Europe","Slice":"E
 
 /// The Graph service.
 pub(super) struct Graph {
-    site: Arc<Site>,
-    records: Records,
+    context: Arc<Context>,
+    records: AlertStore,
 }
 
 static ERRORS: LazyLock<ErrorTable> =
@@ -42,20 +40,20 @@ fn refused(id: &str, arguments: &[&str]) -> Refused {
 }
 
 impl Graph {
-    /// The service of a site.
-    pub(super) fn new(site: Arc<Site>) -> Self {
+    /// The service.
+    pub(super) fn new(context: Arc<Context>) -> Self {
         Self {
-            site,
-            records: Records::default(),
+            context,
+            records: AlertStore::default(),
         }
     }
 
-    /// Answers a call.
+    /// Processes a request.
     pub(super) fn answer(&self, call: &Call) -> Answer {
         let answer = self
             .serve(call)
             .unwrap_or_else(|refused| self.error(call, &refused));
-        let own = self.site.id_of("request", call);
+        let own = self.context.id_of("request", call);
         let echoed = call.header("client-request-id").unwrap_or(&own).to_owned();
         answer
             .with("Cache-Control", "no-cache")
@@ -66,7 +64,7 @@ impl Graph {
     }
 
     fn serve(&self, call: &Call) -> Result<Answer, Refused> {
-        let claims = check(&self.site, call, Resource::Graph).map_err(unauthorized)?;
+        let claims = check(&self.context, call, Resource::Graph).map_err(unauthorized)?;
         if call.route == Route::Unknown {
             return Err(refused("not_found", &[]));
         }
@@ -74,63 +72,63 @@ impl Graph {
             return Err(refused("method", &[]));
         }
         permitted(&claims)?;
-        let options = Options::read(&call.query)?;
+        let options = QueryOptions::read(&call.query)?;
         let body = if call.route == Route::GraphAlert {
-            let records = self.records.of(&self.site, &claims.tid);
+            let records = self.records.of(&self.context, &claims.tid);
             one(call, &options, &records)?
         } else {
             self.expired(&options)?;
-            let records = self.records.at(&self.site, &claims.tid, call.number);
+            let records = self.records.at(&self.context, &claims.tid, call.number);
             self.page(call, &options, &records)
         };
         Ok(Answer::new(200, body).with("Content-Type", JSON))
     }
 
-    /// Refuses a link to a next page if the world says that links expire.
-    fn expired(&self, options: &Options) -> Result<(), Refused> {
-        let status = self.site.world.alerts.expired_links;
+    /// Rejects links to next pages if the world says that they expire.
+    fn expired(&self, options: &QueryOptions) -> Result<(), Refused> {
+        let status = self.context.world.alerts.expired_links;
         match status.filter(|_| options.followed) {
             None => Ok(()),
             Some(status) => Err(refused(&format!("link_{status}"), &[])),
         }
     }
 
-    fn page(&self, call: &Call, options: &Options, records: &[Record]) -> String {
-        let found = ordered(options, records, self.site.world.alerts.order);
-        let size = options.page(self.site.world.page_size);
+    fn page(&self, call: &Call, options: &QueryOptions, records: &[Alert]) -> String {
+        let found = ordered(options, records, self.context.world.alerts.order);
+        let size = options.page_size(self.context.world.page_size);
         let end = options.start.saturating_add(size).min(found.len());
         let page = found.get(options.start..end).unwrap_or_default();
         let mut head = vec![context(call, options, "")];
         if options.count {
             head.push(format!("\"@odata.count\":{}", found.len()));
         }
-        // A page of no size would never come to an end.
+        // Pages of size 0 would never end.
         if end < found.len() && size > 0 {
             head.push(format!(
                 "\"@odata.nextLink\":{}",
                 json!(self.link(call, options, end))
             ));
         }
-        let sent: Vec<_> = page
+        let json: Vec<_> = page
             .iter()
-            .map(|record| record.sent(options.select.as_deref(), newer(call)))
+            .map(|record| record.json(options.select.as_deref(), newer(call)))
             .collect();
-        format!("{{{},\"value\":[{}]}}", head.join(","), sent.join(","))
+        format!("{{{},\"value\":[{}]}}", head.join(","), json.join(","))
     }
 
-    fn link(&self, call: &Call, options: &Options, end: usize) -> String {
-        let service = self.site.address(Service::Graph);
-        let paging = self.site.world.alerts.paging;
+    fn link(&self, call: &Call, options: &QueryOptions, end: usize) -> String {
+        let service = self.context.address(Service::Graph);
+        let paging = self.context.world.alerts.paging;
         format!("{service}{}?{}", call.path, options.next(end, paging))
     }
 
     fn error(&self, call: &Call, refused: &Refused) -> Answer {
-        let own = self.site.id_of("request", call);
+        let own = self.context.id_of("request", call);
         let body = json!({"error": {
             "code": refused.code,
             "message": refused.text,
             "innerError": {
-                "date": self.site.now().format("%Y-%m-%dT%H:%M:%S").to_string(),
+                "date": self.context.now().format("%Y-%m-%dT%H:%M:%S").to_string(),
                 "request-id": own,
                 "client-request-id": call.header("client-request-id").unwrap_or(&own),
             },
@@ -165,14 +163,14 @@ fn permitted(claims: &Claims) -> Result<(), Refused> {
     Err(refused("permission", &[&held]))
 }
 
-/// One alert, with the context put before its members.
-fn one(call: &Call, options: &Options, records: &[Record]) -> Result<String, Refused> {
+/// A single alert, with the context before its members.
+fn one(call: &Call, options: &QueryOptions, records: &[Alert]) -> Result<String, Refused> {
     let id = call.segment(3);
     let found = records.iter().find(|record| record.id() == id);
     let missing = || refused("alert_missing", &[&id]);
     let text = found
         .ok_or_else(missing)?
-        .sent(options.select.as_deref(), newer(call));
+        .json(options.select.as_deref(), newer(call));
     let rest = text.trim_start().strip_prefix('{').unwrap_or(&text);
     let gap = if rest.trim_start().starts_with('}') {
         ""
@@ -185,15 +183,15 @@ fn one(call: &Call, options: &Options, records: &[Record]) -> Result<String, Ref
     ))
 }
 
-/// What passes the filter, in the wanted order; newest created first without one.
-fn ordered<'a>(options: &Options, records: &'a [Record], order: ListOrder) -> Vec<&'a Record> {
-    let passes = |record: &&Record| {
+/// The alerts that pass the filter, in the requested order; by default the newest first.
+fn ordered<'a>(options: &QueryOptions, records: &'a [Alert], order: ListOrder) -> Vec<&'a Alert> {
+    let passes = |record: &&Alert| {
         options
             .filter
             .as_ref()
             .is_none_or(|filter| filter.passes(*record))
     };
-    let mut found: Vec<&Record> = records.iter().filter(passes).collect();
+    let mut found: Vec<&Alert> = records.iter().filter(passes).collect();
     if order == ListOrder::Shuffled {
         found.sort_by_key(|record| {
             ring::digest::digest(&ring::digest::SHA256, record.bytes())
@@ -202,23 +200,23 @@ fn ordered<'a>(options: &Options, records: &'a [Record], order: ListOrder) -> Ve
         });
         return found;
     }
-    if options.order.is_empty() || order == ListOrder::Ignored {
-        found.sort_by_key(|record| Reverse(record.moment("createdDateTime")));
+    if options.order_by.is_empty() || order == ListOrder::Ignored {
+        found.sort_by_key(|record| Reverse(record.time("createdDateTime")));
         return found;
     }
-    // A stable sort by the last key first gives the order by all keys.
-    for (name, down) in options.order.iter().rev() {
+    // Sorting is stable, so sorting by the last key first results in the order of all keys.
+    for (name, down) in options.order_by.iter().rev() {
         if *down {
-            found.sort_by_key(|record| Reverse(record.moment(name)));
+            found.sort_by_key(|record| Reverse(record.time(name)));
         } else {
-            found.sort_by_key(|record| record.moment(name));
+            found.sort_by_key(|record| record.time(name));
         }
     }
     found
 }
 
-/// The context names the service of the public cloud, so that bodies do not depend on a port.
-fn context(call: &Call, options: &Options, entity: &str) -> String {
+/// The context has the address of the public cloud, so that bodies do not depend on the port.
+fn context(call: &Call, options: &QueryOptions, entity: &str) -> String {
     let version = call.segment(0).to_ascii_lowercase();
     let chosen = options.select.as_ref();
     let chosen = chosen
@@ -230,7 +228,7 @@ fn context(call: &Call, options: &Options, entity: &str) -> String {
     )
 }
 
-/// Whether the caller knows the members of enumerations that came later.
+/// Whether the client accepts newer members of enumerations.
 fn newer(call: &Call) -> bool {
     let wishes = call
         .headers
@@ -251,8 +249,8 @@ mod tests {
 
     use super::*;
 
-    fn call(site: &Site, target: &str, roles: &[&str]) -> Call {
-        let token = site.tokens.issue(&json!({
+    fn call(context: &Context, target: &str, roles: &[&str]) -> Call {
+        let token = context.tokens.issue(&json!({
             "aud": "https://graph.microsoft.com", "appid": "a", "exp": i64::MAX, "roles": roles,
             "tid": "11111111-2222-3333-4444-555555555555",
         }));
@@ -260,8 +258,8 @@ mod tests {
     }
 
     fn ask(world: &str, target: &str) -> (u16, Value) {
-        let site = Site::sample(world);
-        let answer = Graph::new(Arc::clone(&site)).answer(&call(&site, target, &ROLES));
+        let context = Context::sample(world);
+        let answer = Graph::new(Arc::clone(&context)).answer(&call(&context, target, &ROLES));
         (answer.status, serde_json::from_str(&answer.body).unwrap())
     }
 
@@ -289,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pages_hold_every_alert_once_in_order() {
+    fn pages_have_each_alert_once_in_order() {
         let world = r#"{"alerts":{"count":45},"page_size":10}"#;
         let (pages, ids) = walk(world, "$filter=severity%20ne%20null");
         assert_eq!((pages, ids.len()), (5, 45));
@@ -317,14 +315,14 @@ mod tests {
                 .unwrap()
                 .ends_with("&$skip=2")
         );
-        let site = Site::sample(&world.to_string());
+        let context = Context::sample(&world.to_string());
         let mut second = call(
-            &site,
+            &context,
             &format!("{LIST}?$orderby=lastUpdateDateTime&$skip=2"),
             &ROLES,
         );
         second.number = 2;
-        let answer = Graph::new(Arc::clone(&site)).answer(&second);
+        let answer = Graph::new(Arc::clone(&context)).answer(&second);
         let body: Value = serde_json::from_str(&answer.body).unwrap();
         assert_eq!(
             body["value"][0]["id"], "a4",
@@ -333,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn links_expire_and_order_is_ignored_where_the_world_says_so() {
+    fn world_can_expire_links_and_ignore_order() {
         for status in [400, 404, 410] {
             let world = format!(r#"{{"alerts":{{"expired_links":{status}}}}}"#);
             assert_eq!(ask(&world, LIST).0, 200);
@@ -354,20 +352,20 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_comes_first_and_the_count_is_of_all() {
+    fn newest_alert_is_first_and_count_includes_all() {
         let (_, body) = ask("{}", &format!("{LIST}?$count=true&$top=5"));
         assert_eq!(body["@odata.count"], 40);
         let created: Vec<_> = body["value"].as_array().unwrap().iter().collect();
-        let moments: Vec<_> = created
+        let times: Vec<_> = created
             .iter()
-            .map(|alert| filter::moment(alert["createdDateTime"].as_str().unwrap()))
+            .map(|alert| filter::parse_time(alert["createdDateTime"].as_str().unwrap()))
             .collect();
-        assert!(moments.is_sorted_by(|a, b| a >= b), "{moments:?}");
-        assert_eq!(moments.len(), 5);
+        assert!(times.is_sorted_by(|a, b| a >= b), "{times:?}");
+        assert_eq!(times.len(), 5);
     }
 
     #[test]
-    fn a_filter_keeps_what_it_says() {
+    fn filter_and_select_are_applied() {
         let query = "$filter=serviceSource%20eq%20'dataLossPrevention'&$select=serviceSource,id";
         let (_, body) = ask("{}", &format!("{LIST}?{query}"));
         let found = body["value"].as_array().unwrap();
@@ -381,11 +379,14 @@ mod tests {
     }
 
     #[test]
-    fn single_alerts_and_missing_ones() {
+    fn single_alert_is_returned_or_missing() {
         let world = r#"{"alerts":{"literal":[{"id":"a b","x":1.50}]}}"#;
-        let site = Site::sample(world);
-        let answer =
-            Graph::new(Arc::clone(&site)).answer(&call(&site, &format!("{LIST}/a%20b"), &ROLES));
+        let context = Context::sample(world);
+        let answer = Graph::new(Arc::clone(&context)).answer(&call(
+            &context,
+            &format!("{LIST}/a%20b"),
+            &ROLES,
+        ));
         let wanted = r#"{"@odata.context":"https://graph.microsoft.com/v1.0/$metadata#security/alerts_v2/$entity","id":"a b","x":1.50}"#;
         assert_eq!(answer.body, wanted);
         let (status, body) = ask(world, &format!("{LIST}/c"));
@@ -396,25 +397,25 @@ mod tests {
     }
 
     #[test]
-    fn refusals() {
-        let site = Site::sample("{}");
-        let graph = Graph::new(Arc::clone(&site));
-        let without = graph.answer(&call(&site, LIST, &["User.Read.All"]));
+    fn invalid_requests_are_rejected() {
+        let context = Context::sample("{}");
+        let graph = Graph::new(Arc::clone(&context));
+        let without = graph.answer(&call(&context, LIST, &["User.Read.All"]));
         assert_eq!(without.status, 403);
         assert!(
             without.body.contains("application roles: User.Read.All.\""),
             "{}",
             without.body
         );
-        let nobody = graph.answer(&Call::get(Service::Graph, LIST));
-        assert_eq!(nobody.status, 401);
+        let anonymous = graph.answer(&Call::get(Service::Graph, LIST));
+        assert_eq!(anonymous.status, 401);
         assert!(
-            nobody
+            anonymous
                 .headers
                 .iter()
                 .any(|(name, _)| name == "WWW-Authenticate")
         );
-        let mut late = call(&site, LIST, &ROLES);
+        let mut late = call(&context, LIST, &ROLES);
         late.expired = true;
         assert!(
             graph
@@ -422,8 +423,8 @@ mod tests {
                 .body
                 .contains("Access token has expired.")
         );
-        let echo =
-            call(&site, "/v1.0/security/nothing", &ROLES).header_set("client-request-id", "mine");
+        let echo = call(&context, "/v1.0/security/nothing", &ROLES)
+            .header_set("client-request-id", "mine");
         let unknown = graph.answer(&echo);
         assert_eq!(unknown.status, 404);
         assert!(

@@ -1,7 +1,5 @@
-//! The query options of a list of alerts, read and checked, and the link to the next page.
-//!
-//! The link carries every option and a `$skiptoken` bound to them; a client follows it verbatim.
-//! It deliberately does not touch alerts.
+//! The query options of the list of alerts, and the link to the next page. The link has all options
+//! and a `$skiptoken` that is valid for them only.
 
 use url::form_urlencoded;
 
@@ -12,34 +10,34 @@ use crate::sim::graph::{Refused, refused};
 use crate::sim::ids::hex;
 use crate::sim::world::alerts::Paging;
 
-/// The largest page that can be had; a larger `$top` is lowered to it without a word.
-const LARGEST: usize = 1000;
+/// The maximum page size; a larger `$top` is reduced to it.
+const MAX_PAGE_SIZE: usize = 1000;
 
 /// The page size without `$top`.
-const USUAL: usize = 100;
+const DEFAULT_PAGE_SIZE: usize = 100;
 
-/// A checked query.
+/// The query options of a request.
 #[derive(Debug, Default)]
-pub(crate) struct Options {
+pub(crate) struct QueryOptions {
     /// `$filter`.
     pub(crate) filter: Option<Filter>,
-    /// `$orderby`: property, and whether downwards.
-    pub(crate) order: Vec<(String, bool)>,
+    /// `$orderby`: property, and whether the order is descending.
+    pub(crate) order_by: Vec<(String, bool)>,
     /// `$select`.
     pub(crate) select: Option<Vec<String>>,
     /// `$count`.
     pub(crate) count: bool,
-    /// Where the page begins: `$skip` and what earlier pages held.
+    /// The number of alerts before the page: `$skip` and earlier pages.
     pub(crate) start: usize,
-    /// Whether it is the query of a link to a next page.
+    /// Whether the request follows a link to a next page.
     pub(crate) followed: bool,
     top: Option<usize>,
     skip: usize,
-    plain: Vec<(String, String)>,
+    parameters: Vec<(String, String)>,
 }
 
-impl Options {
-    /// Reads a query.
+impl QueryOptions {
+    /// Parses a query.
     pub(crate) fn read(query: &[(String, String)]) -> Result<Self, Refused> {
         let mut options = Self::default();
         let mut token = None;
@@ -52,8 +50,8 @@ impl Options {
                 token = Some(value);
                 continue;
             }
-            options.take(name, value)?;
-            options.plain.push((name.to_owned(), value.clone()));
+            options.add(name, value)?;
+            options.parameters.push((name.to_owned(), value.clone()));
         }
         options.start = options.skip;
         options.followed = token.is_some() || options.skip > 0;
@@ -65,48 +63,58 @@ impl Options {
         Ok(options)
     }
 
-    fn take(&mut self, name: &str, value: &str) -> Result<(), Refused> {
+    fn add(&mut self, name: &str, value: &str) -> Result<(), Refused> {
         match name {
             "$filter" => {
                 self.filter = Some(Filter::parse(value)?);
             }
-            "$top" => self.top = Some(whole(name, value)?),
-            "$skip" => self.skip = whole(name, value)?,
+            "$top" => self.top = Some(number(name, value)?),
+            "$skip" => self.skip = number(name, value)?,
             "$count" => {
                 let wrong = |_| refused("option_boolean", &[value]);
                 self.count = value.parse().map_err(wrong)?;
             }
-            "$orderby" => self.order = value.split(',').map(order).collect::<Result<_, _>>()?,
+            "$orderby" => {
+                self.order_by = value.split(',').map(order_by).collect::<Result<_, _>>()?;
+            }
             "$select" => {
-                self.select = Some(value.split(',').map(member).collect::<Result<_, _>>()?);
+                self.select = Some(
+                    value
+                        .split(',')
+                        .map(selected_property)
+                        .collect::<Result<_, _>>()?,
+                );
             }
             name if name.starts_with('$') => {
                 return Err(refused("option_unknown", &[name]));
             }
-            // Options of a caller's own are ignored, as OData demands.
+            // Custom query options are ignored, as OData requires.
             _ => {}
         }
         Ok(())
     }
 
-    /// How many alerts a page holds at most; `cap` is the world's word.
-    pub(crate) fn page(&self, cap: Option<usize>) -> usize {
-        let most = cap.unwrap_or(LARGEST).min(LARGEST);
-        self.top.unwrap_or(cap.unwrap_or(USUAL)).min(most)
+    /// The page size; `cap` is the maximum of the world.
+    pub(crate) fn page_size(&self, cap: Option<usize>) -> usize {
+        let most = cap.unwrap_or(MAX_PAGE_SIZE).min(MAX_PAGE_SIZE);
+        self.top
+            .unwrap_or(cap.unwrap_or(DEFAULT_PAGE_SIZE))
+            .min(most)
     }
 
-    /// The query of the page that begins where this one ends.
+    /// The query of the next page.
     pub(crate) fn next(&self, end: usize, paging: Paging) -> String {
         let last = match paging {
             Paging::Skip => format!("$skip={end}"),
             Paging::Skiptoken => {
                 let offset = end - self.skip;
-                let token = base64::encode(format!("{offset}:{}", self.seal(offset)).as_bytes());
+                let token =
+                    base64::encode(format!("{offset}:{}", self.checksum(offset)).as_bytes());
                 format!("$skiptoken={token}")
             }
         };
         let kept = |name: &str| paging == Paging::Skiptoken || name != "$skip";
-        let options = self.plain.iter().filter(|(name, _)| kept(name));
+        let options = self.parameters.iter().filter(|(name, _)| kept(name));
         let options = options.map(|(name, value)| {
             let value: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
             format!("{name}={value}")
@@ -115,27 +123,27 @@ impl Options {
         all.join("&")
     }
 
-    /// What an opaque token says, if it was made for this very query.
+    /// The offset of a `$skiptoken`, if it is valid for this query.
     fn offset(&self, token: &str) -> Option<usize> {
         let text = String::from_utf8(base64::decode(token)?).ok()?;
-        let (offset, seal) = text.split_once(':')?;
+        let (offset, checksum) = text.split_once(':')?;
         let offset = offset.parse().ok()?;
-        (seal == self.seal(offset)).then_some(offset)
+        (checksum == self.checksum(offset)).then_some(offset)
     }
 
-    fn seal(&self, offset: usize) -> String {
-        let text = format!("{offset} {:?}", self.plain);
+    fn checksum(&self, offset: usize) -> String {
+        let text = format!("{offset} {:?}", self.parameters);
         let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
         hex(&digest.as_ref()[..6])
     }
 }
 
-fn whole(name: &str, value: &str) -> Result<usize, Refused> {
+fn number(name: &str, value: &str) -> Result<usize, Refused> {
     let wrong = |_| refused("option_number", &[value, name]);
     value.parse().map_err(wrong)
 }
 
-fn order(text: &str) -> Result<(String, bool), Refused> {
+fn order_by(text: &str) -> Result<(String, bool), Refused> {
     let mut words = text.split_whitespace();
     let property = words.next().unwrap_or_default();
     let down = match (words.next(), words.next()) {
@@ -149,7 +157,7 @@ fn order(text: &str) -> Result<(String, bool), Refused> {
     Ok((property.to_owned(), down))
 }
 
-fn member(text: &str) -> Result<String, Refused> {
+fn selected_property(text: &str) -> Result<String, Refused> {
     let name = text.trim();
     if properties().iter().any(|known| known == name) {
         return Ok(name.to_owned());
@@ -162,28 +170,28 @@ mod tests {
     use super::*;
     use crate::sim::server::call::pairs;
 
-    fn read(query: &str) -> Result<Options, String> {
-        Options::read(&pairs(query)).map_err(|refused| refused.text)
+    fn read(query: &str) -> Result<QueryOptions, String> {
+        QueryOptions::read(&pairs(query)).map_err(|refused| refused.text)
     }
 
     #[test]
-    fn top_is_lowered_and_the_world_may_lower_it_further() {
-        assert_eq!(read("").unwrap().page(None), 100);
-        assert_eq!(read("$top=2000").unwrap().page(None), 1000);
-        assert_eq!(read("$top=50").unwrap().page(Some(20)), 20);
-        assert_eq!(read("").unwrap().page(Some(500)), 500);
+    fn top_is_limited_by_service_and_world() {
+        assert_eq!(read("").unwrap().page_size(None), 100);
+        assert_eq!(read("$top=2000").unwrap().page_size(None), 1000);
+        assert_eq!(read("$top=50").unwrap().page_size(Some(20)), 20);
+        assert_eq!(read("").unwrap().page_size(Some(500)), 500);
     }
 
     #[test]
-    fn the_link_carries_the_query_and_is_good_for_no_other() {
+    fn link_is_valid_for_its_own_query_only() {
         let first = read("$filter=severity%20eq%20'high'&$top=10&$skip=5").unwrap();
         let link = first.next(15, Paging::Skiptoken);
         let second = read(&link).unwrap();
-        assert_eq!((second.start, second.page(None)), (15, 10));
+        assert_eq!((second.start, second.page_size(None)), (15, 10));
         assert!(second.filter.is_some());
         assert_eq!(read(&second.next(25, Paging::Skiptoken)).unwrap().start, 25);
-        let plain = second.next(25, Paging::Skip);
-        assert!(plain.ends_with("&$skip=25") && !plain.contains("$skip=5"));
+        let parameters = second.next(25, Paging::Skip);
+        assert!(parameters.ends_with("&$skip=25") && !parameters.contains("$skip=5"));
         assert!(
             read(&link.replace("$top=10", "$top=11"))
                 .unwrap_err()
@@ -197,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_options_are_refused() {
+    fn invalid_options_are_rejected() {
         let cases = [
             ("$top=-1", "non-negative integer"),
             ("$top=ten", "non-negative integer"),

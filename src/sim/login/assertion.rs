@@ -1,7 +1,6 @@
-//! Client assertions: a JSON Web Token that a client signs with the key of a certificate.
-//!
-//! The order of the checks: shape, algorithm, thumbprint, signature, client, audience, times. It
-//! deliberately checks no chain and no dates of the certificate: being registered is what counts.
+//! Client assertions: JSON Web Tokens that are signed with the key of a certificate. They are
+//! checked in this order: format, algorithm, thumbprint, signature, client, audience, times. The
+//! chain and the dates of the certificate are not checked; it must be registered.
 
 use ring::digest::{Digest, SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm};
@@ -15,25 +14,25 @@ use crate::sim::ids::hex;
 use crate::sim::login::errors::{Refused, refused, refused_as};
 use crate::sim::world::apps::der;
 
-/// How many seconds an assertion is still good after its end.
-const GRACE: f64 = 300.0;
+/// How long an assertion is accepted after its expiration, in seconds.
+const MAX_SECONDS_LATE: f64 = 300.0;
 
-/// How many seconds early it may come. Far more than the service's five minutes: the clock here
-/// stands still, and a simulator that has run for hours shall still know a client of today.
-const EARLY: f64 = 86_400.0;
+/// How long before its start an assertion is accepted, in seconds. The service allows five minutes;
+/// here it is a day, because the clock of a simulator can stand still for hours.
+const MAX_SECONDS_EARLY: f64 = 86_400.0;
 
-/// The length of the shortest signature that is one, of a key of 2048 bits.
+/// The length of a signature of a 2048-bit key, in bytes.
 const SHORTEST: usize = 256;
 
-/// What an assertion must fit.
+/// The expected values of an assertion.
 pub(super) struct Expected<'a> {
     /// The client id.
     pub(super) client: &'a str,
-    /// The address that is being called.
+    /// The address of the token endpoint.
     pub(super) endpoint: &'a str,
-    /// The second of the call.
+    /// The time of the request, in seconds.
     pub(super) now: f64,
-    /// Registered certificates as PEM; without, any key will do.
+    /// The registered certificates as PEM; `None` accepts any key.
     pub(super) certificates: Option<&'a [String]>,
 }
 
@@ -52,13 +51,13 @@ struct Claims {
     iss: String,
     sub: String,
     jti: String,
-    // Seconds, and libraries write fractions of them, too.
+    // Seconds; some libraries write fractions.
     exp: f64,
     #[serde(default)]
     nbf: Option<f64>,
 }
 
-/// Whether an assertion proves that its sender is the client.
+/// Checks that the client has signed the assertion.
 pub(super) fn check(assertion: &str, expected: &Expected<'_>) -> Result<(), Refused> {
     let malformed = || refused(50027, &[]);
     let parts: Vec<&str> = assertion.split('.').collect();
@@ -95,7 +94,7 @@ fn algorithm(name: &str) -> Result<&'static dyn SignatureVerificationAlgorithm, 
 }
 
 impl Header {
-    /// The certificate that the thumbprints name, both if there are two; nothing when any will do.
+    /// The registered certificate with the thumbprints; `None` if any key is accepted.
     fn certificate(
         &self,
         registered: Option<&[String]>,
@@ -109,8 +108,8 @@ impl Header {
             return Ok(None);
         };
         let fits = |der: &CertificateDer<'_>| {
-            let same = |given: &Option<Vec<u8>>, own: Digest| {
-                given.as_ref().is_none_or(|given| given == own.as_ref())
+            let same = |given: &Option<Vec<u8>>, is_own: Digest| {
+                given.as_ref().is_none_or(|given| given == is_own.as_ref())
             };
             same(&short, digest(&SHA1_FOR_LEGACY_USE_ONLY, der))
                 && same(&long, digest(&SHA256, der))
@@ -121,7 +120,8 @@ impl Header {
     }
 }
 
-/// The key is known, but did not sign this. The service says so with an older sentence.
+/// The certificate is registered, but the signature is invalid. The service has an older text for
+/// this case.
 fn unsigned(certificate: &CertificateDer<'_>) -> Refused {
     let print = digest(&SHA1_FOR_LEGACY_USE_ONLY, certificate);
     let print = hex(print.as_ref()).to_ascii_uppercase();
@@ -130,8 +130,8 @@ fn unsigned(certificate: &CertificateDer<'_>) -> Refused {
 
 impl Claims {
     fn fit(&self, expected: &Expected<'_>) -> Result<(), Refused> {
-        let own = |name: &str| name.eq_ignore_ascii_case(expected.client);
-        if !own(&self.iss) || !own(&self.sub) {
+        let is_own = |name: &str| name.eq_ignore_ascii_case(expected.client);
+        if !is_own(&self.iss) || !is_own(&self.sub) {
             return Err(refused(700_021, &[]));
         }
         if !self.aud.eq_ignore_ascii_case(expected.endpoint) {
@@ -140,8 +140,10 @@ impl Claims {
         if self.jti.is_empty() {
             return Err(refused(50027, &[]));
         }
-        let early = self.nbf.is_some_and(|nbf| nbf > expected.now + EARLY);
-        if early || self.exp + GRACE <= expected.now {
+        let early = self
+            .nbf
+            .is_some_and(|nbf| nbf > expected.now + MAX_SECONDS_EARLY);
+        if early || self.exp + MAX_SECONDS_LATE <= expected.now {
             return Err(refused(700_024, &[]));
         }
         Ok(())
@@ -158,10 +160,10 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// The certificate that worlds of tests register.
+    /// The certificate that tests register.
     pub(in crate::sim::login) const PEM: &str = include_str!("fixtures/registered.cert.pem");
     const KEY: &str = include_str!("fixtures/registered.key.pem");
-    const STRANGER: &str = include_str!("fixtures/stranger.key.pem");
+    const UNREGISTERED_KEY: &str = include_str!("fixtures/unregistered.key.pem");
     const CLIENT: &str = "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb";
     const ENDPOINT: &str = "https://127.0.0.1:1/login/t/oauth2/v2.0/token";
     const NOW: f64 = 1_768_392_000.0;
@@ -197,13 +199,13 @@ pub(super) mod tests {
                "nbf": NOW, "exp": NOW + 600.5})
     }
 
-    /// A good assertion of the registered certificate.
+    /// A valid assertion of the registered certificate.
     pub(in crate::sim::login) fn good(client: &str, endpoint: &str) -> String {
         let header = json!({"alg": "RS256", "x5t": prints().0});
         sign(KEY, &header, &claims(client, endpoint))
     }
 
-    fn judge(assertion: &str, registered: bool) -> Result<(), (u32, String)> {
+    fn checked(assertion: &str, registered: bool) -> Result<(), (u32, String)> {
         let certificates = [PEM.to_owned()];
         let expected = Expected {
             client: CLIENT,
@@ -215,11 +217,11 @@ pub(super) mod tests {
     }
 
     fn number(assertion: &str) -> u32 {
-        judge(assertion, true).unwrap_err().0
+        checked(assertion, true).unwrap_err().0
     }
 
     #[test]
-    fn both_algorithms_and_both_thumbprints_are_good() {
+    fn both_algorithms_and_both_thumbprints_are_accepted() {
         let (short, long) = prints();
         for header in [
             json!({"alg": "RS256", "typ": "JWT", "x5t": short}),
@@ -228,48 +230,52 @@ pub(super) mod tests {
             json!({"alg": "PS256", "x5t": short, "x5t#S256": long}),
         ] {
             let assertion = sign(KEY, &header, &claims(CLIENT, ENDPOINT));
-            assert_eq!(judge(&assertion, true), Ok(()), "{header}");
+            assert_eq!(checked(&assertion, true), Ok(()), "{header}");
         }
     }
 
     #[test]
-    fn a_foreign_certificate_is_not_registered() {
+    fn unregistered_certificate_is_rejected() {
         let mut print = [7; 20];
         let header = json!({"alg": "RS256", "x5t": base64::encode(&print)});
-        let assertion = sign(STRANGER, &header, &claims(CLIENT, ENDPOINT));
-        let (number, text) = judge(&assertion, true).unwrap_err();
+        let assertion = sign(UNREGISTERED_KEY, &header, &claims(CLIENT, ENDPOINT));
+        let (number, text) = checked(&assertion, true).unwrap_err();
         assert_eq!(number, 700_027);
         let end = "Thumbprint of key used by client: '0707070707070707070707070707070707070707']";
         assert!(text.contains("is not registered on application.") && text.ends_with(end));
         print[0] = 8;
         let mixed = json!({"alg": "RS256", "x5t": base64::encode(&print), "x5t#S256": prints().1});
         let assertion = sign(KEY, &mixed, &claims(CLIENT, ENDPOINT));
-        assert_eq!(judge(&assertion, true).unwrap_err().0, 700_027);
-        assert_eq!(judge(&assertion, false), Ok(()), "anyone is welcome there");
+        assert_eq!(checked(&assertion, true).unwrap_err().0, 700_027);
+        assert_eq!(
+            checked(&assertion, false),
+            Ok(()),
+            "anyone is welcome there"
+        );
     }
 
     #[test]
-    fn a_signature_is_really_verified() {
+    fn invalid_signature_is_rejected() {
         let header = json!({"alg": "RS256", "x5t": prints().0});
-        let forged = sign(STRANGER, &header, &claims(CLIENT, ENDPOINT));
-        let (number, text) = judge(&forged, true).unwrap_err();
+        let forged = sign(UNREGISTERED_KEY, &header, &claims(CLIENT, ENDPOINT));
+        let (number, text) = checked(&forged, true).unwrap_err();
         assert_eq!(number, 700_027);
         assert!(text.starts_with("Client assertion contains an invalid signature."));
-        let own = good(CLIENT, ENDPOINT);
-        let (_, signature) = own.rsplit_once('.').unwrap();
+        let is_own = good(CLIENT, ENDPOINT);
+        let (_, signature) = is_own.rsplit_once('.').unwrap();
         let changed = claims(CLIENT, &ENDPOINT.to_uppercase()).to_string();
-        let first = own.split('.').next().unwrap();
+        let first = is_own.split('.').next().unwrap();
         let changed = format!("{first}.{}.{signature}", base64::encode(changed.as_bytes()));
-        assert_eq!(judge(&changed, true).unwrap_err().0, 700_027);
-        // A signature of one algorithm is none of the other.
+        assert_eq!(checked(&changed, true).unwrap_err().0, 700_027);
+        // A signature with one algorithm is invalid for the other.
         let other = json!({"alg": "PS256", "x5t": prints().0}).to_string();
-        let (_, rest) = own.split_once('.').unwrap();
+        let (_, rest) = is_own.split_once('.').unwrap();
         let other = format!("{}.{rest}", base64::encode(other.as_bytes()));
-        assert_eq!(judge(&other, true).unwrap_err().0, 700_027);
+        assert_eq!(checked(&other, true).unwrap_err().0, 700_027);
     }
 
     #[test]
-    fn header_and_shape_have_their_numbers() {
+    fn invalid_header_or_format_is_rejected() {
         let with = |header: Value| sign(KEY, &header, &claims(CLIENT, ENDPOINT));
         assert_eq!(number(&with(json!({"alg": "ES256", "x5t": "AA"}))), 700_027);
         assert_eq!(
@@ -284,13 +290,13 @@ pub(super) mod tests {
         for wrong in ["a.b", "a.b.c", "e30.e30.e30", "", "...."] {
             assert_eq!(number(wrong), 50027, "{wrong}");
         }
-        let own = good(CLIENT, ENDPOINT);
-        let unsigned = format!("{}.AAAA", own.rsplit_once('.').unwrap().0);
-        assert_eq!(judge(&unsigned, false).unwrap_err().0, 50027);
+        let is_own = good(CLIENT, ENDPOINT);
+        let unsigned = format!("{}.AAAA", is_own.rsplit_once('.').unwrap().0);
+        assert_eq!(checked(&unsigned, false).unwrap_err().0, 50027);
     }
 
     #[test]
-    fn claims_fit_the_client_the_address_and_the_hour() {
+    fn invalid_claims_are_rejected() {
         let with = |name: &str, value: Value| {
             let mut claims = claims(CLIENT, ENDPOINT);
             claims[name] = value;
@@ -306,12 +312,16 @@ pub(super) mod tests {
             ("exp", json!(NOW - 301.0), 700_024),
             ("nbf", json!(NOW + 86_401.0), 700_024),
         ];
-        for (name, value, wanted) in cases {
+        for (name, value, requested) in cases {
             let assertion = with(name, value);
-            assert_eq!(number(&assertion), wanted, "{name}");
-            assert_eq!(judge(&assertion, false).unwrap_err().0, wanted, "{name}");
+            assert_eq!(number(&assertion), requested, "{name}");
+            assert_eq!(
+                checked(&assertion, false).unwrap_err().0,
+                requested,
+                "{name}"
+            );
         }
-        assert_eq!(judge(&with("exp", json!(NOW - 299.0)), true), Ok(()));
-        assert_eq!(judge(&with("nbf", json!(NOW + 3600.0)), true), Ok(()));
+        assert_eq!(checked(&with("exp", json!(NOW - 299.0)), true), Ok(()));
+        assert_eq!(checked(&with("nbf", json!(NOW + 3600.0)), true), Ok(()));
     }
 }

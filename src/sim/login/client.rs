@@ -1,6 +1,4 @@
-//! Who asks: the app that a request names, and the proof that it is that app.
-//!
-//! It deliberately does not look at what the app asks for.
+//! The client of a request: its app registration and its proof of identity.
 
 use crate::sim::ids::is_guid;
 use crate::sim::login::Login;
@@ -11,25 +9,25 @@ use crate::sim::server::call::Call;
 use crate::sim::world::World;
 use crate::sim::world::apps::App;
 
-/// The only kind of assertion by which a client can prove who it is.
+/// The only supported type of client assertion.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// A client that asks: its id, and its app if that is listed.
+/// A client: its id, and its app if it is listed.
 pub(super) struct Client<'a> {
-    /// The client id, as it was sent.
+    /// The client id as it was sent.
     pub(super) id: &'a str,
-    /// The listed app; none is a stranger who is welcome.
+    /// The listed app; `None` if unlisted clients are accepted.
     pub(super) app: Option<&'a App>,
 }
 
 impl<'a> Client<'a> {
-    /// The client of this id in a tenant.
+    /// Finds the client with this id in a tenant.
     pub(super) fn find(world: &'a World, id: &'a str, tenant: &str) -> Result<Self, Refused> {
         let home = |app: &&App| app.tenant.eq_ignore_ascii_case(tenant);
         let named = |app: &&App| app.id.eq_ignore_ascii_case(id);
         let Some(app) = world.apps.iter().filter(home).find(named) else {
-            let welcome = world.accepts_strangers() && is_guid(id);
-            return if welcome {
+            let accepted = world.accepts_unlisted() && is_guid(id);
+            return if accepted {
                 Ok(Self { id, app: None })
             } else {
                 Err(refused(700_016, &[id, tenant]))
@@ -41,19 +39,19 @@ impl<'a> Client<'a> {
         Ok(Self { id, app: Some(app) })
     }
 
-    /// Whether the tenant has accepted it.
+    /// Whether the tenant has consented to the app.
     pub(super) fn consented(&self) -> bool {
         self.app.is_none_or(|app| app.consented)
     }
 
-    /// Whether it may bring a person without a proof of its own.
+    /// Whether it is a public client.
     pub(super) fn public(&self) -> bool {
         self.app.is_some_and(|app| app.public)
     }
 }
 
 impl Login {
-    /// Checks the proof; gives what a token says of it.
+    /// Checks the secret or assertion; returns the `appidacr` claim.
     pub(super) fn proof(
         &self,
         call: &Call,
@@ -69,18 +67,18 @@ impl Login {
         if form.need("client_assertion_type")? != JWT_BEARER {
             return Err(refused(50012, &[]));
         }
-        let endpoint = format!("{}{}{}", self.site.base(), call.prefix, call.path);
+        let endpoint = format!("{}{}{}", self.context.base(), call.prefix, call.path);
         let expected = Expected {
             client: client.id,
             endpoint: &endpoint,
-            now: seconds(self.site.now().timestamp()),
+            now: seconds(self.context.now().timestamp()),
             certificates: client.app.map(|app| app.certificates.as_slice()),
         };
         assertion::check(given, &expected).map(|()| "2")
     }
 
-    /// The same for a client that brings a person: a public one has no proof and must send none.
-    pub(super) fn proof_beside_person(
+    /// The same for a client that signs in a user: a public client must send neither.
+    pub(super) fn user_client_proof(
         &self,
         call: &Call,
         form: &Form,
@@ -100,7 +98,7 @@ impl Login {
         let Some(app) = client.app else { return Ok(()) };
         match app.secrets.iter().find(|secret| secret.value == given) {
             None => Err(refused(7_000_215, &[client.id])),
-            Some(secret) if secret.expires.is_some_and(|end| end <= self.site.now()) => {
+            Some(secret) if secret.expires.is_some_and(|end| end <= self.context.now()) => {
                 Err(refused(7_000_222, &[client.id]))
             }
             Some(_) => Ok(()),
@@ -108,7 +106,7 @@ impl Login {
     }
 }
 
-/// Seconds as assertions count them. A whole number is exact until long after year 9999.
+/// Seconds as in assertions. Whole numbers are exact beyond the year 9999.
 #[expect(
     clippy::cast_precision_loss,
     reason = "the clock's seconds have 38 bits"

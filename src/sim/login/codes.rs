@@ -1,7 +1,6 @@
-//! Authorization codes: given out here, listed in the world, or a stranger's; each good once.
-//!
-//! The order of the checks: known, spent, age, client and tenant, redirect address, verifier. A
-//! code is deliberately spent by a token only, not by an attempt that fails.
+//! Authorization codes: issued by the simulator, listed in the world, or unlisted. Each is accepted
+//! once, and is used up only if a token is issued. They are checked in this order: known, used,
+//! age, client and tenant, redirect URI, code verifier.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -9,61 +8,61 @@ use std::sync::{Mutex, PoisonError};
 use ring::digest::{SHA256, digest};
 
 use crate::sim::base64::encode;
+use crate::sim::context::Context;
 use crate::sim::login::errors::{Refused, refused, refused_as};
 use crate::sim::login::form::Form;
-use crate::sim::login::sealed::{Code, Seal};
-use crate::sim::site::Site;
+use crate::sim::login::signed_text::{Code, Signer};
 use crate::sim::world::apps::{App, ReadyCode};
 
-/// How long a code is good.
+/// The lifetime of a code, in seconds.
 const LIFETIME: i64 = 600;
 
-/// The fewest characters of a stranger's code.
+/// The minimum length of an unlisted code.
 const SHORTEST: usize = 20;
 
 /// The codes of a world.
 pub(super) struct Codes {
-    /// Makes them.
-    pub(super) seal: Seal,
-    spent: Mutex<HashSet<String>>,
+    /// Signs and verifies issued codes.
+    pub(super) seal: Signer,
+    used: Mutex<HashSet<String>>,
 }
 
-/// Who brings a code: the client, its app if it is listed, and the tenant it is at home in.
-pub(super) struct Bearer<'a> {
+/// The client that redeems a code.
+pub(super) struct Redeemer<'a> {
     /// The client id.
     pub(super) id: &'a str,
     /// The listed app.
     pub(super) app: Option<&'a App>,
-    /// The tenant of the address, or the app's own.
+    /// The tenant of the path, or the tenant of the app.
     pub(super) tenant: &'a str,
-    /// The second of the call.
+    /// The time of the request, in seconds.
     pub(super) now: i64,
 }
 
 impl Codes {
-    /// The codes of a site's world.
-    pub(super) fn new(site: &Site) -> Self {
+    /// The codes of a world.
+    pub(super) fn new(context: &Context) -> Self {
         Self {
-            seal: Seal::new(&site.ids, "code"),
-            spent: Mutex::default(),
+            seal: Signer::new(&context.ids, "code"),
+            used: Mutex::default(),
         }
     }
 
-    /// What the code of a form is good for, if it is good.
-    pub(super) fn judge(&self, form: &Form, bearer: &Bearer<'_>) -> Result<Code, Refused> {
+    /// Checks the code of a form.
+    pub(super) fn check(&self, form: &Form, redeemer: &Redeemer<'_>) -> Result<Code, Refused> {
         let text = form.need("code")?;
         let redirect_uri = form.need("redirect_uri")?;
-        let code = self.find(text, redirect_uri, bearer)?;
-        if self.spent().contains(text) {
+        let code = self.find(text, redirect_uri, redeemer)?;
+        if self.used().contains(text) {
             return Err(refused(54005, &[]));
         }
-        if code.at + LIFETIME <= bearer.now {
+        if code.at + LIFETIME <= redeemer.now {
             return Err(refused(70008, &[]));
         }
-        if !code.app.eq_ignore_ascii_case(bearer.id) {
+        if !code.app.eq_ignore_ascii_case(redeemer.id) {
             return Err(refused(70000, &[]));
         }
-        if !code.tenant.eq_ignore_ascii_case(bearer.tenant) {
+        if !code.tenant.eq_ignore_ascii_case(redeemer.tenant) {
             return Err(refused(700_005, &[]));
         }
         if code.redirect_uri != redirect_uri {
@@ -72,77 +71,82 @@ impl Codes {
                 &[redirect_uri, &code.redirect_uri],
             ));
         }
-        if proven(&code, form.get("code_verifier")) {
+        if verifier_matches(&code, form.get("code_verifier")) {
             Ok(code)
         } else {
             Err(refused(501_481, &[]))
         }
     }
 
-    /// Makes sure that a code is never good again.
-    pub(super) fn spend(&self, form: &Form) -> Result<(), Refused> {
+    /// Marks a code as used.
+    pub(super) fn mark_used(&self, form: &Form) -> Result<(), Refused> {
         let text = form.need("code")?;
-        if self.spent().insert(text.to_owned()) {
+        if self.used().insert(text.to_owned()) {
             Ok(())
         } else {
-            // Another call was faster since it was judged.
+            // A concurrent request has used it since it was checked.
             Err(refused(54005, &[]))
         }
     }
 
-    fn find(&self, text: &str, redirect_uri: &str, bearer: &Bearer<'_>) -> Result<Code, Refused> {
-        if let Some(code) = self.seal.open(text) {
+    fn find(
+        &self,
+        text: &str,
+        redirect_uri: &str,
+        redeemer: &Redeemer<'_>,
+    ) -> Result<Code, Refused> {
+        if let Some(code) = self.seal.verify(text) {
             return Ok(code);
         }
-        let listed = bearer.app.map(|app| app.codes.as_slice());
+        let listed = redeemer.app.map(|app| app.codes.as_slice());
         let listed = listed.unwrap_or_default();
         if let Some(ready) = listed.iter().find(|ready| ready.code == text) {
-            return Ok(of_world(ready, bearer));
+            return Ok(of_world(ready, redeemer));
         }
         let formed = text.len() >= SHORTEST && text.bytes().all(|byte| byte.is_ascii_graphic());
-        if bearer.app.is_none() && formed {
-            // A stranger is welcome only where the world says so, and then with any code.
+        if redeemer.app.is_none() && formed {
+            // Unlisted codes are accepted only if the world accepts unlisted credentials.
             return Ok(Code {
                 redirect_uri: redirect_uri.to_owned(),
-                ..plainly(bearer)
+                ..unlisted(redeemer)
             });
         }
         Err(refused(70000, &[]))
     }
 
-    fn spent(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
-        self.spent.lock().unwrap_or_else(PoisonError::into_inner)
+    fn used(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn of_world(ready: &ReadyCode, bearer: &Bearer<'_>) -> Code {
-    let now = bearer.now;
+fn of_world(ready: &ReadyCode, redeemer: &Redeemer<'_>) -> Code {
+    let now = redeemer.now;
     Code {
         redirect_uri: ready.redirect_uri.clone(),
         challenge: ready.code_challenge.clone(),
         scope: ready.scope.clone(),
         at: if ready.expired { now - LIFETIME } else { now },
-        ..plainly(bearer)
+        ..unlisted(redeemer)
     }
 }
 
-/// A code of which nothing is known but who brings it.
-fn plainly(bearer: &Bearer<'_>) -> Code {
+/// An unlisted code.
+fn unlisted(redeemer: &Redeemer<'_>) -> Code {
     Code {
-        app: bearer.id.to_owned(),
-        tenant: bearer.tenant.to_owned(),
+        app: redeemer.id.to_owned(),
+        tenant: redeemer.tenant.to_owned(),
         redirect_uri: String::new(),
         challenge: None,
         plain: false,
         scope: String::new(),
         nonce: None,
-        at: bearer.now,
+        at: redeemer.now,
         number: 0,
     }
 }
 
-/// Whether a verifier is the one of the challenge.
-fn proven(code: &Code, verifier: Option<&str>) -> bool {
+/// Whether the code verifier matches the challenge.
+fn verifier_matches(code: &Code, verifier: Option<&str>) -> bool {
     match (&code.challenge, verifier) {
         (None, _) => true,
         (Some(_), None) => false,

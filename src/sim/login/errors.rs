@@ -6,9 +6,9 @@ use std::sync::LazyLock;
 
 use serde_json::json;
 
+use crate::sim::context::Context;
 use crate::sim::error_table::ErrorTable;
 use crate::sim::server::call::{Answer, Call};
-use crate::sim::site::Site;
 use crate::sim::world::Separator;
 
 static TABLE: LazyLock<ErrorTable> =
@@ -44,7 +44,7 @@ pub(super) fn refused_as(id: &str, arguments: &[&str]) -> Refused {
 }
 
 impl Refused {
-    /// The same error at the discovery endpoint, which calls a missing tenant by another name.
+    /// The error of the discovery endpoint, which has another name for a missing tenant.
     pub(super) fn at_discovery(mut self) -> Self {
         if self.number == 90002 {
             "invalid_tenant".clone_into(&mut self.error);
@@ -52,37 +52,37 @@ impl Refused {
         self
     }
 
-    /// The text with its number before it and the traces behind it.
-    pub(super) fn description(&self, site: &Site, call: &Call) -> String {
-        let gap = match site.world.error_separator {
+    /// The text with its number and the trace ids.
+    pub(super) fn description(&self, context: &Context, call: &Call) -> String {
+        let gap = match context.world.error_separator {
             Separator::Space => " ",
             Separator::Crlf => "\r\n",
         };
-        let (trace, correlation) = (site.id_of("request", call), correlation(site, call));
+        let (trace, correlation) = (context.id_of("request", call), correlation(context, call));
         format!(
             "AADSTS{}: {}{gap}Trace ID: {trace}{gap}Correlation ID: {correlation}{gap}Timestamp: {}",
             self.number,
             self.text,
-            stamp(site)
+            stamp(context)
         )
     }
 
-    /// The page that tells it to a person.
-    pub(super) fn page(&self, site: &Site, call: &Call) -> String {
-        let text = self.description(site, call);
+    /// The error page for a user.
+    pub(super) fn page(&self, context: &Context, call: &Call) -> String {
+        let text = self.description(context, call);
         let text = text.replace('&', "&amp;").replace('<', "&lt;");
         format!("<!DOCTYPE html><html><title>Sign in</title><body><p>{text}</p></body></html>")
     }
 
-    /// The answer that tells it. Its trace id is the `x-ms-request-id` of the headers.
-    pub(super) fn answer(&self, site: &Site, call: &Call) -> Answer {
+    /// The response. Its trace id is the `x-ms-request-id` header.
+    pub(super) fn answer(&self, context: &Context, call: &Call) -> Answer {
         let mut body = json!({
             "error": self.error,
-            "error_description": self.description(site, call),
+            "error_description": self.description(context, call),
             "error_codes": [self.number],
-            "timestamp": stamp(site),
-            "trace_id": site.id_of("request", call),
-            "correlation_id": correlation(site, call),
+            "timestamp": stamp(context),
+            "trace_id": context.id_of("request", call),
+            "correlation_id": correlation(context, call),
             "error_uri": format!("https://login.microsoftonline.com/error?code={}", self.number),
         });
         if self.number == 65001 {
@@ -92,13 +92,13 @@ impl Refused {
     }
 }
 
-fn stamp(site: &Site) -> String {
-    site.now().format("%Y-%m-%d %H:%M:%SZ").to_string()
+fn stamp(context: &Context) -> String {
+    context.now().format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
-/// What the service calls the exchange: the caller's `client-request-id`, or one of its own.
-fn correlation(site: &Site, call: &Call) -> String {
-    let own = || site.id_of("correlation", call);
+/// The correlation id: the caller's `client-request-id`, or a generated one.
+fn correlation(context: &Context, call: &Call) -> String {
+    let is_own = || context.id_of("correlation", call);
     call.header("client-request-id")
-        .map_or_else(own, str::to_owned)
+        .map_or_else(is_own, str::to_owned)
 }

@@ -1,6 +1,4 @@
-//! The form of a request for a token, with the credentials of HTTP Basic among its fields.
-//!
-//! It deliberately judges no value: only whether a field is there.
+//! The form of a token request, with the credentials of HTTP Basic. Values are not checked.
 
 use crate::sim::base64;
 use crate::sim::login::errors::{Refused, refused};
@@ -10,19 +8,19 @@ use crate::sim::server::call::{Call, pairs};
 pub(super) struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// The fields of a body, then those of HTTP Basic.
+    /// The fields of the body and of HTTP Basic.
     pub(super) fn read(call: &Call) -> Self {
         let mut fields = pairs(&call.body);
         fields.extend(basic(call).unwrap_or_default());
         Self(fields)
     }
 
-    /// The parameters of an address.
+    /// The query parameters.
     pub(super) fn of_query(call: &Call) -> Self {
         Self(call.query.clone())
     }
 
-    /// A field that is there and not empty.
+    /// A field that is present and not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let field = self
             .0
@@ -31,13 +29,13 @@ impl Form {
         field.map(|(_, value)| value.as_str())
     }
 
-    /// A field that must be there.
+    /// A required field.
     pub(super) fn need(&self, name: &str) -> Result<&str, Refused> {
         self.get(name).ok_or_else(|| refused(900_144, &[name]))
     }
 }
 
-/// Id and secret of an `Authorization: Basic` header, each form-encoded inside.
+/// Client id and secret of an `Authorization: Basic` header; each is form-encoded.
 fn basic(call: &Call) -> Option<Vec<(String, String)>> {
     let encoded = call.header("authorization")?.strip_prefix("Basic ")?;
     let text = String::from_utf8(base64::decode(encoded.trim())?).ok()?;

@@ -1,24 +1,21 @@
-//! Managed identities: the metadata service of a virtual machine, and the identity endpoint of an
-//! app service.
-//!
-//! Both give a token to whoever can reach them, so that their checks are of headers, not of
-//! secrets of a directory. They deliberately find an identity by `client_id` only: asked by object
-//! id or resource id they know none. The older endpoint of app services (`MSI_ENDPOINT`) is left
-//! out.
+//! Managed identities: the metadata service of a virtual machine and the identity endpoint of an
+//! app service. Requests are authenticated by a header, not by credentials. An identity is found by
+//! `client_id` only; object ids, resource ids and the older endpoint of app services
+//! (`MSI_ENDPOINT`) are not supported.
 
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::sim::context::Context;
 use crate::sim::ids::is_guid;
 use crate::sim::login::grant::{Grant, Rights, owned};
 use crate::sim::login::tokens::Resource;
 use crate::sim::server::call::{Answer, Call};
 use crate::sim::server::routes::Route;
-use crate::sim::site::Site;
 use crate::sim::world::apps::ManagedIdentity;
 
-/// The parameters by which a request may choose an identity.
+/// Parameters that select an identity.
 const SELECTORS: [&str; 5] = [
     "client_id",
     "object_id",
@@ -29,30 +26,30 @@ const SELECTORS: [&str; 5] = [
 
 /// The two services.
 pub(crate) struct Identity {
-    site: Arc<Site>,
+    context: Arc<Context>,
 }
 
-/// Why there is no token.
+/// Why no token is issued.
 enum Refused {
-    /// A header that must be there is not, or one is that must not.
+    /// A required header is missing, or a forbidden one was sent.
     Header(&'static str),
     /// The header of an app service is missing (401) or wrong (403).
     Secret(u16),
-    /// A parameter is missing or wrong.
+    /// A parameter is missing or invalid.
     Parameter(&'static str),
-    /// No identity is assigned, or not this one.
+    /// The identity does not exist.
     Nobody,
-    /// There is no such resource in the tenant.
+    /// The resource does not exist in the tenant.
     Resource(String, String),
 }
 
 impl Identity {
-    /// The services of a site.
-    pub(crate) fn new(site: Arc<Site>) -> Self {
-        Self { site }
+    /// The services.
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        Self { context }
     }
 
-    /// Answers a call.
+    /// Processes a request.
     pub(crate) fn answer(&self, call: &Call) -> Answer {
         let answer = match call.route {
             Route::IdentityVm => self.machine(call).with("Server", "IMDS/150.870.65.1854"),
@@ -66,7 +63,7 @@ impl Identity {
         let checked = if call.header("metadata") != Some("true") {
             Err(Refused::Header("Required metadata header not specified"))
         } else if call.header("x-forwarded-for").is_some() {
-            // A proxy that passes requests on must not become a way to a token.
+            // A forwarding proxy must not expose tokens.
             Err(Refused::Header("X-Forwarded-For header is not allowed"))
         } else {
             self.grant(call, &["2018-02-01", "2019-08-01", "2021-02-01"])
@@ -75,7 +72,7 @@ impl Identity {
             Ok(grant) => grant,
             Err(refused) => return refused.of_machine(),
         };
-        let (issued, begin) = (grant.issue(&self.site, call), self.begin());
+        let (issued, begin) = (grant.issue(&self.context, call), self.begin());
         let body = json!({
             "access_token": issued.token,
             "client_id": grant.app,
@@ -92,14 +89,14 @@ impl Identity {
     fn app_service(&self, call: &Call) -> Answer {
         let checked = match call.header("x-identity-header") {
             None => Err(Refused::Secret(401)),
-            Some(given) if given != self.site.world.identity_header => Err(Refused::Secret(403)),
+            Some(given) if given != self.context.world.identity_header => Err(Refused::Secret(403)),
             Some(_) => self.grant(call, &["2019-08-01"]),
         };
         let grant = match checked {
             Ok(grant) => grant,
-            Err(refused) => return refused.of_app_service(&self.site.id_of("request", call)),
+            Err(refused) => return refused.of_app_service(&self.context.id_of("request", call)),
         };
-        let (issued, begin) = (grant.issue(&self.site, call), self.begin());
+        let (issued, begin) = (grant.issue(&self.context, call), self.begin());
         let body = json!({
             "access_token": issued.token,
             "client_id": grant.app,
@@ -112,7 +109,7 @@ impl Identity {
     }
 
     fn begin(&self) -> String {
-        (self.site.now().timestamp() - 300).to_string()
+        (self.context.now().timestamp() - 300).to_string()
     }
 
     fn grant(&self, call: &Call, versions: &[&str]) -> Result<Grant, Refused> {
@@ -136,7 +133,7 @@ impl Identity {
         };
         let (app, tenant, listed) = found.ok_or(Refused::Nobody)?;
         let unknown = || Refused::Resource(audience.to_owned(), tenant.clone());
-        let resource = self.site.tokens.resource(audience).ok_or_else(unknown)?;
+        let resource = self.context.tokens.resource(audience).ok_or_else(unknown)?;
         Ok(Grant {
             tenant,
             app,
@@ -146,10 +143,10 @@ impl Identity {
         })
     }
 
-    /// The identity of a request that chooses none: the system's, or else the only one.
+    /// The identity of a request that selects none: the system-assigned one, or the only one.
     fn unnamed(&self) -> Option<(String, String, Option<&ManagedIdentity>)> {
-        let Some(listed) = &self.site.world.managed_identities else {
-            let id = self.site.ids.guid(&["system-assigned identity"]);
+        let Some(listed) = &self.context.world.managed_identities else {
+            let id = self.context.ids.guid(&["system-assigned identity"]);
             return Some((id, self.tenant(None), None));
         };
         let only = || listed.first().filter(|_| listed.len() == 1);
@@ -158,7 +155,7 @@ impl Identity {
     }
 
     fn named(&self, id: &str) -> Option<(String, String, Option<&ManagedIdentity>)> {
-        let Some(listed) = &self.site.world.managed_identities else {
+        let Some(listed) = &self.context.world.managed_identities else {
             return is_guid(id).then(|| (id.to_owned(), self.tenant(None), None));
         };
         let found = listed
@@ -173,12 +170,12 @@ impl Identity {
     }
 
     fn tenant(&self, named: Option<&str>) -> String {
-        let tenant = named.unwrap_or(self.site.world.home());
+        let tenant = named.unwrap_or(self.context.world.home());
         tenant.to_ascii_lowercase()
     }
 }
 
-/// The permissions in a token for a resource.
+/// The permissions of a token for a resource.
 fn roles(listed: Option<&ManagedIdentity>, resource: Resource) -> Vec<String> {
     let Some(granted) = listed.and_then(|one| one.roles.as_ref()) else {
         return owned(resource.all_roles());
@@ -194,7 +191,7 @@ fn roles(listed: Option<&ManagedIdentity>, resource: Resource) -> Vec<String> {
 }
 
 impl Refused {
-    /// As a machine's metadata service says it.
+    /// The response of the metadata service.
     fn of_machine(self) -> Answer {
         let (error, text) = match self {
             Self::Header(text) => ("bad_request_102", text.to_owned()),
@@ -206,7 +203,7 @@ impl Refused {
         Answer::new(400, body.to_string())
     }
 
-    /// As an app service's endpoint says it, which knows other words for the same.
+    /// The response of an app service's endpoint.
     fn of_app_service(self, correlation: &str) -> Answer {
         let (status, text): (u16, String) = match self {
             Self::Header(text) | Self::Parameter(text) => (400, text.to_owned()),
@@ -258,14 +255,14 @@ mod tests {
         )
     }
 
-    fn ask(world: &str, call: &Call) -> (u16, Value, Arc<Site>) {
-        let site = Site::sample(world);
-        let answer = Identity::new(Arc::clone(&site)).answer(call);
+    fn ask(world: &str, call: &Call) -> (u16, Value, Arc<Context>) {
+        let context = Context::sample(world);
+        let answer = Identity::new(Arc::clone(&context)).answer(call);
         let body = serde_json::from_str(&answer.body).unwrap();
-        (answer.status, body, site)
+        (answer.status, body, context)
     }
 
-    fn vm(world: &str, query: &str) -> (u16, Value, Arc<Site>) {
+    fn vm(world: &str, query: &str) -> (u16, Value, Arc<Context>) {
         let call = Call::get(Service::Metadata, &format!("{VM}{query}"));
         ask(world, &call.header_set("metadata", "true"))
     }
@@ -277,12 +274,12 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_gets_a_token_and_numbers_as_texts() {
-        let (status, body, site) = vm(&listed(), FEED);
+    fn virtual_machine_gets_a_token_with_numbers_as_text() {
+        let (status, body, context) = vm(&listed(), FEED);
         assert_eq!((status, &body["expires_in"]), (200, &json!("3599")));
         assert_eq!(body["refresh_token"], "");
         assert_eq!(body["resource"], "https://manage.office.com");
-        let claims = site.tokens.read(body["access_token"].as_str().unwrap());
+        let claims = context.tokens.read(body["access_token"].as_str().unwrap());
         let claims = claims.unwrap();
         assert_eq!(claims.appid, ONE);
         assert_eq!(
@@ -293,9 +290,9 @@ mod tests {
     }
 
     #[test]
-    fn a_client_id_chooses() {
-        let (_, body, site) = vm(&listed(), &format!("{FEED}&client_id={TWO}"));
-        let claims = site.tokens.read(body["access_token"].as_str().unwrap());
+    fn client_id_selects_the_identity() {
+        let (_, body, context) = vm(&listed(), &format!("{FEED}&client_id={TWO}"));
+        let claims = context.tokens.read(body["access_token"].as_str().unwrap());
         assert!(claims.unwrap().tid.starts_with("22222222"));
         for unknown in [
             format!("{FEED}&client_id=dddddddd-0000-1111-2222-bbbbbbbbbbbb"),
@@ -310,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_system_identity_the_only_one_is_meant() {
+    fn only_identity_is_the_default() {
         let only = format!(r#"{{"managed_identities":[{{"client_id":"{ONE}"}}]}}"#);
         assert_eq!(vm(&only, FEED).0, 200);
         let two = listed().replace(r#""system":true,"#, "");
@@ -319,11 +316,11 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_asks_with_its_header_and_without_a_proxy() {
+    fn virtual_machine_needs_its_header_and_no_proxy() {
         let bare = Call::get(Service::Metadata, &format!("{VM}{FEED}"));
-        let wanted = json!({"error": "bad_request_102",
+        let requested = json!({"error": "bad_request_102",
             "error_description": "Required metadata header not specified"});
-        assert_eq!(ask("{}", &bare).1, wanted);
+        assert_eq!(ask("{}", &bare).1, requested);
         let passed = bare
             .header_set("metadata", "true")
             .header_set("x-forwarded-for", "10.0.0.1");
@@ -339,13 +336,13 @@ mod tests {
     }
 
     #[test]
-    fn an_app_service_wants_its_own_header() {
+    fn app_service_needs_its_own_header() {
         let (status, body) = app("{}", FEED, "simulated-identity-header");
         assert_eq!(status, 200, "{body}");
         assert!(body["expires_on"].is_string() && body.get("expires_in").is_none());
         assert_eq!(app("{}", FEED, "other").0, 403);
-        let own = r#"{"identity_header":"other"}"#;
-        assert_eq!(app(own, FEED, "other").0, 200);
+        let is_own = r#"{"identity_header":"other"}"#;
+        assert_eq!(app(is_own, FEED, "other").0, 200);
         let bare = Call::get(Service::Metadata, &format!("{APP}{FEED}"));
         assert_eq!(ask("{}", &bare).0, 401);
         let unknown = format!("{FEED}&client_id=dddddddd-0000-1111-2222-bbbbbbbbbbbb");

@@ -1,9 +1,9 @@
-//! Sign-in: instance and `OpenID` discovery, the authorization endpoint and the token endpoints (v1 and v2).
+//! Sign-in: instance and `OpenID` discovery, the authorization endpoint and the token endpoints (v1
+//! and v2).
 //!
-//! The order of the checks for an app that signs in as itself: method, tenant, grant, app id,
-//! resource, app, secret or certificate, principals. The parts are in `login/`: who asks
-//! ([`client`], [`assertion`]), what a person's client asks for ([`scope`], [`user`]) and brings
-//! ([`authorize`], [`codes`], [`sealed`]). It deliberately knows no device codes and no passwords.
+//! A request for client credentials is checked in this order: method, tenant, grant type, client
+//! id, resource, app, secret or certificate, service principal. Device codes and passwords are not
+//! supported.
 
 mod assertion;
 mod authorize;
@@ -14,7 +14,7 @@ mod form;
 mod grant;
 pub(super) mod managed_identity;
 mod scope;
-mod sealed;
+mod signed_text;
 #[cfg(test)]
 mod tests;
 pub(super) mod tokens;
@@ -26,41 +26,41 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::sim::context::Context;
 use crate::sim::ids::is_guid;
 use crate::sim::login::errors::{Refused, refused};
 use crate::sim::login::grant::{Grant, Rights, owned};
 use crate::sim::login::tokens::Resource;
 use crate::sim::server::call::{Answer, Call};
 use crate::sim::server::routes::Route;
-use crate::sim::site::Site;
 use crate::sim::world::apps::App;
 
 use client::Client;
 use codes::Codes;
 use form::Form;
-use sealed::Seal;
+use signed_text::Signer;
 
-/// The addresses that belong to no single tenant.
-const EVERYONE: [&str; 3] = ["common", "organizations", "consumers"];
+/// Paths that name no single tenant.
+const SHARED_TENANTS: [&str; 3] = ["common", "organizations", "consumers"];
 
 /// The sign-in service.
 pub(super) struct Login {
-    site: Arc<Site>,
+    context: Arc<Context>,
     codes: Codes,
-    refreshes: Seal,
+    refresh_tokens: Signer,
 }
 
 impl Login {
-    /// The service of a site.
-    pub(super) fn new(site: Arc<Site>) -> Self {
+    /// The service.
+    pub(super) fn new(context: Arc<Context>) -> Self {
         Self {
-            codes: Codes::new(&site),
-            refreshes: Seal::new(&site.ids, "refresh token"),
-            site,
+            codes: Codes::new(&context),
+            refresh_tokens: Signer::new(&context.ids, "refresh token"),
+            context,
         }
     }
 
-    /// Answers a call.
+    /// Processes a request.
     pub(super) fn answer(&self, call: &Call) -> Answer {
         let json = |answer: Answer| answer.with("Content-Type", "application/json; charset=utf-8");
         let answer = match call.route {
@@ -70,11 +70,11 @@ impl Login {
             Route::LoginToken => json(self.token(call)),
             _ => return Answer::new(404, String::new()).with("Cache-Control", "private"),
         };
-        self.dressed(answer, call)
+        self.with_common_headers(answer, call)
     }
 
-    /// Adds the headers that every answer has.
-    fn dressed(&self, answer: Answer, call: &Call) -> Answer {
+    /// Adds the headers of all responses.
+    fn with_common_headers(&self, answer: Answer, call: &Call) -> Answer {
         let cookie =
             "fpc=simulated; expires=Fri, 01-Jan-2100 00:00:00 GMT; path=/; secure; HttpOnly";
         answer
@@ -87,7 +87,7 @@ impl Login {
             )
             .with("X-Content-Type-Options", "nosniff")
             .with("P3P", "CP=\"DSP CUR OTPi IND OTRi ONL FIN\"")
-            .with("x-ms-request-id", self.site.id_of("request", call))
+            .with("x-ms-request-id", self.context.id_of("request", call))
             .with("x-ms-ests-server", "2.1.0 - SIM ProdSlices")
             .with("Set-Cookie", cookie)
             .with(
@@ -102,38 +102,40 @@ impl Login {
 
     fn discovery(&self, call: &Call) -> Answer {
         let name = call.segment(0);
-        let tenant = if EVERYONE.contains(&name.as_str()) {
+        let tenant = if SHARED_TENANTS.contains(&name.as_str()) {
             Ok("{tenantid}".to_owned())
         } else {
             self.tenant(&name)
         };
         match tenant {
             Ok(tenant) => {
-                let root = format!("{}{}", self.site.base(), call.prefix);
+                let root = format!("{}{}", self.context.base(), call.prefix);
                 Answer::new(200, metadata(&root, &name, &tenant).to_string())
             }
-            Err(error) => error.at_discovery().answer(&self.site, call),
+            Err(error) => error.at_discovery().answer(&self.context, call),
         }
     }
 
-    /// Tells a client library that asks whether this is a login host. The only known one is here.
+    /// Instance discovery: the only known login host is the simulator.
     fn instance(&self, call: &Call) -> Answer {
-        let base = self.site.base();
+        let base = self.context.base();
         let (_, host) = base.split_once("://").unwrap_or_default();
-        let asked = call.parameter("authorization_endpoint").unwrap_or_default();
-        // MSAL leaves the port out.
+        let requested_scope = call.parameter("authorization_endpoint").unwrap_or_default();
+        // MSAL removes the port.
         let portless = base.trim_end_matches(|c: char| c.is_ascii_digit());
-        let known = asked
+        let known = requested_scope
             .strip_prefix(base)
-            .or_else(|| asked.strip_prefix(portless.trim_end_matches(':')))
+            .or_else(|| requested_scope.strip_prefix(portless.trim_end_matches(':')))
             .and_then(|path| path.strip_suffix("/oauth2/v2.0/authorize"))
             .filter(|path| path.starts_with('/'));
         let Some(path) = known else {
-            return refused(50049, &[]).at_discovery().answer(&self.site, call);
+            return refused(50049, &[])
+                .at_discovery()
+                .answer(&self.context, call);
         };
         let discovery = "v2.0/.well-known/openid-configuration";
         let body = json!({
-            "tenant_discovery_endpoint": format!("{}{path}/{discovery}", self.site.base()),
+            "tenant_discovery_endpoint": format!("{}{path}/{discovery}", self.context.base()),
             "api-version": "1.1",
             "metadata": [{"preferred_network": host, "preferred_cache": host, "aliases": [host]}],
         });
@@ -142,33 +144,33 @@ impl Login {
 
     fn token(&self, call: &Call) -> Answer {
         let form = Form::read(call);
-        match self.redeemed(call, &form) {
+        match self.token_body(call, &form) {
             Ok(body) => Answer::new(200, body.to_string()),
-            Err(error) => error.answer(&self.site, call),
+            Err(error) => error.answer(&self.context, call),
         }
     }
 
-    fn redeemed(&self, call: &Call, form: &Form) -> Result<Value, Refused> {
+    fn token_body(&self, call: &Call, form: &Form) -> Result<Value, Refused> {
         if call.method != "POST" {
             return Err(refused(900_561, &["POST", &call.method]));
         }
         match form.get("grant_type") {
             Some("authorization_code") => {
-                let admission = self.by_code(call, form)?;
-                Ok(self.admitted(call, form, &admission))
+                let approval = self.by_code(call, form)?;
+                Ok(self.user_token_body(call, form, &approval))
             }
             Some("refresh_token") => {
-                let admission = self.by_refresh(call, form)?;
-                Ok(self.admitted(call, form, &admission))
+                let approval = self.by_refresh(call, form)?;
+                Ok(self.user_token_body(call, form, &approval))
             }
-            _ => Ok(self.tokens(call, &self.itself(call, form)?)),
+            _ => Ok(self.tokens(call, &self.client_credentials(call, form)?)),
         }
     }
 
-    /// Judges an app that signs in as itself.
-    fn itself(&self, call: &Call, form: &Form) -> Result<Grant, Refused> {
+    /// Checks a request for client credentials.
+    fn client_credentials(&self, call: &Call, form: &Form) -> Result<Grant, Refused> {
         let name = call.segment(0);
-        if EVERYONE.contains(&name.as_str()) {
+        if SHARED_TENANTS.contains(&name.as_str()) {
             return Err(refused(50194, &[form.need("client_id")?]));
         }
         let tenant = self.tenant(&name)?;
@@ -178,12 +180,12 @@ impl Login {
         }
         let id = form.need("client_id")?;
         let audience = audience(call, form)?;
-        let client = Client::find(&self.site.world, id, &tenant)?;
+        let client = Client::find(&self.context.world, id, &tenant)?;
         if !client.consented() {
             return Err(refused(7_000_229, &[id, &tenant]));
         }
         let proof = self.proof(call, form, &client)?;
-        let resource = self.site.tokens.resource(audience);
+        let resource = self.context.tokens.resource(audience);
         let resource = resource.ok_or_else(|| refused(500_011, &[audience, &tenant]))?;
         Ok(Grant {
             tenant,
@@ -194,26 +196,26 @@ impl Login {
         })
     }
 
-    /// The GUID of the tenant that a path names by GUID or domain.
+    /// The GUID of the tenant with a GUID or domain.
     fn tenant(&self, name: &str) -> Result<String, Refused> {
         if !is_guid(name) && !is_domain(name) {
             return Err(refused(900_023, &[name]));
         }
-        if let Some(tenant) = self.site.world.tenant(name) {
+        if let Some(tenant) = self.context.world.tenant(name) {
             return Ok(tenant.id.to_ascii_lowercase());
         }
         let lower = name.to_ascii_lowercase();
-        match self.site.world.accepts_strangers() {
+        match self.context.world.accepts_unlisted() {
             true if is_guid(name) => Ok(lower),
-            true => Ok(self.site.ids.guid(&["tenant", &lower])),
+            true => Ok(self.context.ids.guid(&["tenant", &lower])),
             false => Err(refused(90002, &[name])),
         }
     }
 
     fn tokens(&self, call: &Call, grant: &Grant) -> Value {
-        let issued = grant.issue(&self.site, call);
-        let second = second_version(call);
-        let strings = !second || self.site.world.numbers_as_strings;
+        let issued = grant.issue(&self.context, call);
+        let second = is_version_2(call);
+        let strings = !second || self.context.world.numbers_as_strings;
         let number = |value: i64| {
             if strings {
                 json!(value.to_string())
@@ -228,7 +230,7 @@ impl Login {
         });
         if !second {
             body["expires_on"] = number(issued.exp);
-            body["not_before"] = number(self.site.now().timestamp() - 300);
+            body["not_before"] = number(self.context.now().timestamp() - 300);
             body["resource"] = json!(grant.audience);
         }
         body["access_token"] = json!(issued.token);
@@ -236,7 +238,7 @@ impl Login {
     }
 }
 
-/// The `OpenID` metadata of the tenant that a path names, below the address of sign-in.
+/// The `OpenID` metadata of a tenant, below the address of sign-in.
 fn metadata(address: &str, name: &str, tenant: &str) -> Value {
     let root = format!("{address}/{name}");
     json!({
@@ -258,14 +260,14 @@ fn metadata(address: &str, name: &str, tenant: &str) -> Value {
     })
 }
 
-/// Whether a call is to an endpoint of version 2.
-fn second_version(call: &Call) -> bool {
+/// Whether a request is for an endpoint of version 2.
+fn is_version_2(call: &Call) -> bool {
     call.path.to_ascii_lowercase().contains("/v2.0/")
 }
 
-/// The resource that a form asks a token for: by `scope` in v2, by `resource` in v1.
+/// The requested resource: `scope` in v2, `resource` in v1.
 fn audience<'a>(call: &Call, form: &'a Form) -> Result<&'a str, Refused> {
-    if !second_version(call) {
+    if !is_version_2(call) {
         return form.need("resource");
     }
     if form.get("resource").is_some() {

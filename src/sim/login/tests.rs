@@ -1,14 +1,12 @@
-//! The token endpoints and discovery, asked as a client asks them.
-//!
-//! Deliberately without a server: calls go straight to the service.
+//! Tests of the token endpoints and of discovery, without a server.
 
 use serde_json::{Value, json};
 
 use crate::sim::base64;
+use crate::sim::context::Context;
 use crate::sim::login::Login;
 use crate::sim::server::call::Call;
 use crate::sim::server::routes::Service;
-use crate::sim::site::Site;
 
 const TENANT: &str = "11111111-2222-3333-4444-555555555555";
 const APP: &str = "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb";
@@ -20,7 +18,7 @@ const WORLD: &str = r#"{"apps":[{"id":"aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb",
     "tenant":"11111111-2222-3333-4444-555555555555"}]}"#;
 
 fn ask(world: &str, path: &str, body: &str) -> (u16, Value) {
-    let login = Login::new(Site::sample(world));
+    let login = Login::new(Context::sample(world));
     let answer = login.answer(&Call::get(Service::Login, path).post(body));
     (answer.status, serde_json::from_str(&answer.body).unwrap())
 }
@@ -32,7 +30,7 @@ fn form(secret: &str, scope: &str) -> String {
 const GRAPH: &str = "https%3A%2F%2Fgraph.microsoft.com%2F.default";
 
 #[test]
-fn a_token_has_the_documented_claims() {
+fn token_has_the_documented_claims() {
     let path = format!("/{TENANT}/oauth2/v2.0/token");
     let (status, body) = ask(WORLD, &path, &form("good", GRAPH));
     assert_eq!((status, &body["expires_in"]), (200, &json!(3599)));
@@ -48,17 +46,17 @@ fn a_token_has_the_documented_claims() {
 }
 
 #[test]
-fn an_app_without_roles_gets_a_token_without_them() {
+fn app_without_roles_gets_a_token_without_them() {
     let path = format!("/{TENANT}/oauth2/v2.0/token");
     let scope = "https%3A%2F%2Fmanage.office.com%2F.default";
     let (_, body) = ask(WORLD, &path, &form("good", scope));
-    let site = Site::sample(WORLD);
+    let context = Context::sample(WORLD);
     let token = body["access_token"].as_str().unwrap();
-    assert!(site.tokens.read(token).unwrap().roles.is_empty());
+    assert!(context.tokens.read(token).unwrap().roles.is_empty());
 }
 
 #[test]
-fn version_one_writes_numbers_as_strings() {
+fn version_1_writes_numbers_as_strings() {
     let body = form("good", "").replace("&scope=", "&resource=https://manage.office.com");
     let (status, body) = ask(WORLD, "/contoso.onmicrosoft.com/oauth2/token", &body);
     assert_eq!(status, 200, "{body}");
@@ -67,7 +65,7 @@ fn version_one_writes_numbers_as_strings() {
 }
 
 #[test]
-fn each_fault_has_its_number_and_status() {
+fn each_error_has_its_number_and_status() {
     let good = form("good", GRAPH);
     let without = |field: &str| {
         let kept: Vec<&str> = good
@@ -119,16 +117,16 @@ fn each_fault_has_its_number_and_status() {
             400,
         ),
     ];
-    for (tenant, body, number, wanted) in cases {
+    for (tenant, body, number, requested) in cases {
         let path = format!("/{}/oauth2/v2.0/token", tenant.replace(' ', "%20"));
         let (status, answer) = ask(WORLD, &path, &body);
         assert_eq!(answer["error_codes"], json!([number]), "{answer}");
-        assert_eq!(status, wanted, "{answer}");
+        assert_eq!(status, requested, "{answer}");
     }
 }
 
 #[test]
-fn the_error_body_is_the_documented_one() {
+fn error_body_is_the_documented_one() {
     let world = WORLD.replacen('{', r#"{"error_separator":"crlf","#, 1);
     let path = format!("/{TENANT}/oauth2/v2.0/token");
     let (_, body) = ask(&world, &path, &form("bad", GRAPH));
@@ -149,7 +147,7 @@ fn the_error_body_is_the_documented_one() {
 }
 
 #[test]
-fn basic_credentials_count_as_form_fields() {
+fn basic_credentials_are_form_fields() {
     let body = format!("grant_type=client_credentials&scope={GRAPH}");
     let path = format!("/{TENANT}/oauth2/v2.0/token");
     let header = format!(
@@ -157,12 +155,13 @@ fn basic_credentials_count_as_form_fields() {
         base64::encode(format!("{APP}:go%6Fd").as_bytes())
     );
     let call = Call::get(Service::Login, &path).post(&body);
-    let answer = Login::new(Site::sample(WORLD)).answer(&call.header_set("authorization", &header));
+    let answer =
+        Login::new(Context::sample(WORLD)).answer(&call.header_set("authorization", &header));
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
 #[test]
-fn strangers_are_welcome_in_the_default_world() {
+fn default_world_accepts_any_credentials() {
     let path = "/22222222-2222-3333-4444-555555555555/oauth2/v2.0/token";
     assert_eq!(ask("{}", path, &form("anything", GRAPH)).0, 200);
     let nameless = form("anything", GRAPH).replace(APP, "my-app");
@@ -173,7 +172,7 @@ fn strangers_are_welcome_in_the_default_world() {
 }
 
 #[test]
-fn discovery_names_the_endpoints_of_this_server() {
+fn discovery_lists_the_endpoints_of_this_server() {
     let path = "/contoso.onmicrosoft.com/v2.0/.well-known/openid-configuration";
     let (status, body) = ask("{}", path, "");
     assert_eq!(status, 200);

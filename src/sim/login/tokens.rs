@@ -1,19 +1,17 @@
-//! Access tokens: issued by login, read by the resource services.
-//!
-//! They have the shape and the claims of real ones (a JSON Web Token of version 1.0 for an app),
-//! but are signed with a key derived from the seed, so that the same world issues the same tokens.
-//! They are good for nothing outside; deliberately no public keys are offered.
+//! Access tokens: issued by sign-in, verified by the services. They have the shape and the claims
+//! of real ones, but they are signed with a key that is derived from the seed. So the same world
+//! issues the same tokens, and they are of no use elsewhere.
 
 use ring::hmac;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::sim::base64::{decode, encode};
+use crate::sim::context::Context;
 use crate::sim::ids::Ids;
 use crate::sim::server::call::Call;
-use crate::sim::site::Site;
 
-/// What a token may be for.
+/// The resource of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resource {
     /// Microsoft Graph.
@@ -36,7 +34,7 @@ impl Resource {
         }
     }
 
-    /// All application permissions that exist here.
+    /// All application permissions that the simulator knows.
     pub(crate) fn all_roles(self) -> &'static [&'static str] {
         match self {
             Self::Graph => &["SecurityAlert.Read.All", "AuditLogsQuery.Read.All"],
@@ -45,7 +43,7 @@ impl Resource {
         }
     }
 
-    /// All delegated permissions that exist here.
+    /// All delegated permissions that the simulator knows.
     pub(crate) fn all_scopes(self) -> &'static [&'static str] {
         match self {
             Self::Exchange => &["Exchange.Manage"],
@@ -53,7 +51,7 @@ impl Resource {
         }
     }
 
-    /// The audiences of the service in every cloud, then its application id.
+    /// The audiences of the service in each cloud, and its application id.
     fn audiences(self) -> &'static [&'static str] {
         match self {
             Self::Graph => &[
@@ -79,41 +77,41 @@ impl Resource {
     }
 }
 
-/// The claims of a token that the services look at.
+/// The claims that the services use.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Claims {
-    /// The audience, as it was asked for.
+    /// The requested audience.
     pub(crate) aud: String,
     /// The tenant.
     pub(crate) tid: String,
     /// The app.
     pub(crate) appid: String,
-    /// The second from which it is no longer good.
+    /// The expiration time, in seconds.
     pub(crate) exp: i64,
-    /// Application permissions; absent when there are none.
+    /// Application permissions; absent if there are none.
     #[serde(default)]
     pub(crate) roles: Vec<String>,
-    /// Delegated permissions, between spaces; absent when no person signed in.
+    /// Delegated permissions, separated by spaces; absent without a user.
     #[serde(default)]
     pub(crate) scp: String,
 }
 
 impl Claims {
-    /// Every permission, of the app's own or lent by a person.
+    /// All permissions.
     pub(crate) fn permissions(&self) -> impl Iterator<Item = &str> {
         let own = self.roles.iter().map(String::as_str);
         own.chain(self.scp.split_whitespace())
     }
 }
 
-/// Why a bearer token is refused.
+/// Why a bearer token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// There is none.
+    /// It is missing.
     Empty,
-    /// It is not a token, or not one of ours.
+    /// It is not a token of this simulator.
     Malformed,
-    /// It is no longer good.
+    /// It has expired.
     Expired,
     /// It is for another service.
     Audience,
@@ -127,7 +125,7 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// With the key of a world, for services at a base address.
+    /// The tokens of a world, for services at a base address.
     pub(crate) fn new(ids: &Ids, base: &str) -> Self {
         let secret = ids.digest(&["token key"]);
         Self {
@@ -137,7 +135,7 @@ impl Tokens {
         }
     }
 
-    /// The service that an audience means, in any cloud or here.
+    /// The service of an audience, in any cloud or of this simulator.
     pub(crate) fn resource(&self, audience: &str) -> Option<Resource> {
         let audience = audience.trim_end_matches('/');
         Resource::ALL.into_iter().find(|resource| {
@@ -152,7 +150,7 @@ impl Tokens {
 
     /// A signed token with these claims.
     pub(crate) fn issue(&self, claims: &Value) -> String {
-        // What real ones say. The services here check the signature their own way.
+        // The header of real tokens; the services verify the signature with the HMAC key.
         let header = json!({
             "typ": "JWT", "alg": "RS256", "x5t": self.key_id, "kid": self.key_id,
         });
@@ -172,7 +170,7 @@ impl Tokens {
         serde_json::from_slice(&decode(payload)?).ok()
     }
 
-    /// What stands in the log for an `Authorization` header.
+    /// The logged form of an `Authorization` header.
     pub(crate) fn describe(&self, header: Option<&str>) -> String {
         let Some(header) = header else {
             return "none".to_owned();
@@ -190,8 +188,8 @@ impl Tokens {
     }
 }
 
-/// The claims of a call's token, if it is good for the resource at the site's hour.
-pub(crate) fn check(site: &Site, call: &Call, resource: Resource) -> Result<Claims, Refusal> {
+/// The claims of a request's token, if it is valid for the resource.
+pub(crate) fn check(context: &Context, call: &Call, resource: Resource) -> Result<Claims, Refusal> {
     let token = call
         .header("authorization")
         .and_then(bearer)
@@ -199,11 +197,11 @@ pub(crate) fn check(site: &Site, call: &Call, resource: Resource) -> Result<Clai
     if token.is_empty() {
         return Err(Refusal::Empty);
     }
-    let claims = site.tokens.read(token).ok_or(Refusal::Malformed)?;
-    if call.expired || claims.exp <= site.now().timestamp() {
+    let claims = context.tokens.read(token).ok_or(Refusal::Malformed)?;
+    if call.expired || claims.exp <= context.now().timestamp() {
         return Err(Refusal::Expired);
     }
-    if site.tokens.resource(&claims.aud) != Some(resource) {
+    if context.tokens.resource(&claims.aud) != Some(resource) {
         return Err(Refusal::Audience);
     }
     Ok(claims)
@@ -219,51 +217,55 @@ mod tests {
     use super::*;
     use crate::sim::server::routes::Service;
 
-    fn issue(site: &Site, audience: &str, exp: i64) -> String {
-        site.tokens
+    fn issue(context: &Context, audience: &str, exp: i64) -> String {
+        context
+            .tokens
             .issue(&json!({"aud": audience, "tid": "t", "appid": "a", "exp": exp}))
     }
 
-    fn judge(site: &Site, header: Option<&str>) -> Result<String, Refusal> {
+    fn checked(context: &Context, header: Option<&str>) -> Result<String, Refusal> {
         let mut call = Call::get(Service::Graph, "/v1.0/security/alerts_v2");
         if let Some(header) = header {
             call = call.header_set("authorization", header);
         }
-        check(site, &call, Resource::Graph).map(|claims| claims.aud)
+        check(context, &call, Resource::Graph).map(|claims| claims.aud)
     }
 
     #[test]
-    fn a_token_is_judged_by_signature_hour_and_audience() {
-        let site = Site::sample("{}");
-        let later = site.now().timestamp() + 1;
-        let with = |audience: &str, exp| format!("Bearer {}", issue(&site, audience, exp));
+    fn token_is_checked_for_signature_time_and_audience() {
+        let context = Context::sample("{}");
+        let later = context.now().timestamp() + 1;
+        let with = |audience: &str, exp| format!("Bearer {}", issue(&context, audience, exp));
         let graph = "https://graph.microsoft.us/";
         assert_eq!(
-            judge(&site, Some(&with(graph, later))),
+            checked(&context, Some(&with(graph, later))),
             Ok(graph.to_owned())
         );
         let own = "https://127.0.0.1:1/graph";
-        assert_eq!(judge(&site, Some(&with(own, later))), Ok(own.to_owned()));
         assert_eq!(
-            judge(&site, Some(&with(graph, later - 1))),
+            checked(&context, Some(&with(own, later))),
+            Ok(own.to_owned())
+        );
+        assert_eq!(
+            checked(&context, Some(&with(graph, later - 1))),
             Err(Refusal::Expired)
         );
         let other = with("https://manage.office.com", later);
-        assert_eq!(judge(&site, Some(&other)), Err(Refusal::Audience));
+        assert_eq!(checked(&context, Some(&other)), Err(Refusal::Audience));
         let changed = with(graph, later) + "A";
-        assert_eq!(judge(&site, Some(&changed)), Err(Refusal::Malformed));
+        assert_eq!(checked(&context, Some(&changed)), Err(Refusal::Malformed));
         assert_eq!(
-            judge(&site, Some("Bearer nonsense")),
+            checked(&context, Some("Bearer nonsense")),
             Err(Refusal::Malformed)
         );
-        assert_eq!(judge(&site, Some("Bearer ")), Err(Refusal::Empty));
-        assert_eq!(judge(&site, Some("Basic eDp5")), Err(Refusal::Empty));
-        assert_eq!(judge(&site, None), Err(Refusal::Empty));
+        assert_eq!(checked(&context, Some("Bearer ")), Err(Refusal::Empty));
+        assert_eq!(checked(&context, Some("Basic eDp5")), Err(Refusal::Empty));
+        assert_eq!(checked(&context, None), Err(Refusal::Empty));
     }
 
     #[test]
-    fn a_world_knows_its_own_tokens_only() {
-        let (one, other) = (Site::sample("{}"), Site::sample(r#"{"seed":2}"#));
+    fn world_accepts_its_own_tokens_only() {
+        let (one, other) = (Context::sample("{}"), Context::sample(r#"{"seed":2}"#));
         let token = issue(&one, "https://graph.microsoft.com", i64::MAX);
         assert_eq!(token, issue(&one, "https://graph.microsoft.com", i64::MAX));
         assert!(one.tokens.read(&token).is_some());
@@ -271,10 +273,10 @@ mod tests {
     }
 
     #[test]
-    fn the_log_names_the_audience_and_never_the_token() {
-        let site = Site::sample("{}");
-        let token = issue(&site, "https://graph.microsoft.com", 1);
-        let says = |header| site.tokens.describe(header);
+    fn log_has_the_audience_and_not_the_token() {
+        let context = Context::sample("{}");
+        let token = issue(&context, "https://graph.microsoft.com", 1);
+        let says = |header| context.tokens.describe(header);
         let header = format!("Bearer {token}");
         assert_eq!(says(Some(&header)), "Bearer https://graph.microsoft.com");
         assert_eq!(says(Some("Bearer abc")), "Bearer ?");

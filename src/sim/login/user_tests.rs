@@ -1,6 +1,4 @@
-//! A person signs in, and the client redeems what the person brings back.
-//!
-//! Deliberately without a server: calls go straight to the service.
+//! Tests of user sign-in: authorization, codes and refresh tokens, without a server.
 
 use std::sync::Arc;
 
@@ -9,12 +7,12 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::sim::base64;
+use crate::sim::context::Context;
 use crate::sim::login::Login;
 use crate::sim::login::assertion::tests::{PEM, good};
 use crate::sim::login::tokens::Claims;
 use crate::sim::server::call::Call;
 use crate::sim::server::routes::Service;
-use crate::sim::site::Site;
 
 const TENANT: &str = "11111111-2222-3333-4444-555555555555";
 const APP: &str = "aaaaaaaa-0000-1111-2222-bbbbbbbbbbbb";
@@ -23,7 +21,7 @@ const BACK: &str = "https%3A%2F%2Fsoar.test%2Fback%3Fa%3D1";
 const SCOPE: &str = "https%3A%2F%2Fmanage.office.com%2F.default+offline_access";
 
 struct Bench {
-    site: Arc<Site>,
+    context: Arc<Context>,
     login: Login,
     calls: u64,
 }
@@ -37,15 +35,15 @@ impl Bench {
     }
 
     fn of(world: &str) -> Self {
-        let site = Site::sample(world);
+        let context = Context::sample(world);
         Self {
-            login: Login::new(Arc::clone(&site)),
-            site,
+            login: Login::new(Arc::clone(&context)),
+            context,
             calls: 0,
         }
     }
 
-    /// The status and where a browser is sent, or the page that it gets.
+    /// The status, and the redirect address or the page.
     fn browse(&mut self, tenant: &str, query: &str) -> (u16, String) {
         let target = format!("/{tenant}/oauth2/v2.0/authorize?{query}");
         let mut call = Call::get(Service::Login, &target);
@@ -85,7 +83,7 @@ impl Bench {
     fn claims(&self, answer: &Value) -> Claims {
         let token = answer["access_token"].as_str();
         let token = token.unwrap_or_else(|| panic!("{answer}"));
-        self.site.tokens.read(token).unwrap()
+        self.context.tokens.read(token).unwrap()
     }
 }
 
@@ -119,7 +117,7 @@ fn refresh(token: &str) -> String {
 const SECRET: &str = "&client_secret=good";
 
 #[test]
-fn a_person_comes_back_with_code_and_state() {
+fn user_is_redirected_with_code_and_state() {
     let mut bench = Bench::new("");
     let (status, place) = bench.browse(TENANT, &query(""));
     assert_eq!(status, 302);
@@ -139,7 +137,7 @@ fn a_person_comes_back_with_code_and_state() {
 }
 
 #[test]
-fn what_is_wrong_before_the_way_back_is_known_is_a_page() {
+fn error_without_a_redirect_address_is_a_page() {
     let mut bench =
         Bench::new(r#","redirect_uris":["https://soar.test/back?a=1","http://localhost/x"]"#);
     assert_eq!(bench.browse(TENANT, &query("")).0, 302);
@@ -159,15 +157,15 @@ fn what_is_wrong_before_the_way_back_is_known_is_a_page() {
         (query("").replace("response_type", "x"), "AADSTS900144"),
         (query("").replace("scope", "x"), "AADSTS900144"),
     ];
-    for (query, wanted) in cases {
+    for (query, requested) in cases {
         let (status, page) = bench.browse(TENANT, &query);
         assert_eq!(status, 400, "{page}");
-        assert!(page.contains(wanted), "{page}");
+        assert!(page.contains(requested), "{page}");
     }
 }
 
 #[test]
-fn the_rest_is_told_to_the_client() {
+fn other_errors_are_returned_to_the_client() {
     let mut bench = Bench::new("");
     let cases = [
         (
@@ -189,22 +187,22 @@ fn the_rest_is_told_to_the_client() {
             "invalid_request",
         ),
     ];
-    for (query, wanted) in cases {
+    for (query, requested) in cases {
         let (status, place) = bench.browse(TENANT, &query);
         assert_eq!(
             (status, told(&place, "error").as_deref()),
-            (302, Some(wanted)),
+            (302, Some(requested)),
             "{place}"
         );
         assert_eq!(told(&place, "state").as_deref(), Some("s&t"));
     }
-    let mut nobody = Bench::new(r#","consented":false"#);
-    let (_, place) = nobody.browse(TENANT, &query(""));
+    let mut no_consent = Bench::new(r#","consented":false"#);
+    let (_, place) = no_consent.browse(TENANT, &query(""));
     assert_eq!(told(&place, "error").as_deref(), Some("access_denied"));
 }
 
 #[test]
-fn a_code_brings_lent_permissions() {
+fn code_has_delegated_permissions() {
     let mut bench = Bench::new("");
     let code = bench.code();
     let answer = bench.ask(TENANT, &redeem(&code, &format!("{SECRET}&scope=openid")));
@@ -226,7 +224,7 @@ fn a_code_brings_lent_permissions() {
 }
 
 #[test]
-fn a_code_is_good_once_for_one_client_and_address() {
+fn code_is_accepted_once_for_one_client_and_address() {
     let mut bench = Bench::new("");
     let code = bench.code();
     let good = redeem(&code, SECRET);
@@ -246,13 +244,13 @@ fn a_code_is_good_once_for_one_client_and_address() {
         70000
     );
     assert_eq!(bench.number(&good.replace("redirect_uri", "x")), 900_144);
-    // None of these attempts has spent it.
+    // None of these attempts has used it.
     assert!(bench.ask(TENANT, &good)["access_token"].is_string());
     assert_eq!(bench.number(&good), 54005);
 }
 
 #[test]
-fn a_listed_code_has_its_own_terms() {
+fn listed_code_has_its_own_conditions() {
     let challenge = base64::encode(digest(&SHA256, VERIFIER.as_bytes()).as_ref());
     let back = "https://soar.test/back?a=1";
     let codes = format!(
@@ -273,7 +271,7 @@ fn a_listed_code_has_its_own_terms() {
 }
 
 #[test]
-fn in_the_default_world_any_code_is_good_once() {
+fn default_world_accepts_any_code_once() {
     let mut bench = Bench::of("{}");
     let code = "0.AXoA-a_code.of-many~letters";
     let body = redeem(code, &format!("&client_secret=any&scope={SCOPE}"));
@@ -285,7 +283,7 @@ fn in_the_default_world_any_code_is_good_once() {
 }
 
 #[test]
-fn a_refresh_token_brings_the_next_and_stays_good() {
+fn refresh_token_is_renewed_and_stays_valid() {
     let mut bench = Bench::new("");
     let code = bench.code();
     let first = bench.ask(TENANT, &redeem(&code, SECRET));
@@ -313,7 +311,7 @@ fn a_refresh_token_brings_the_next_and_stays_good() {
 }
 
 #[test]
-fn without_offline_access_there_is_no_refresh_token() {
+fn no_refresh_token_without_offline_access() {
     let mut bench = Bench::new("");
     let online = query("").replace("+offline_access", "");
     let (_, place) = bench.browse(TENANT, &online);
@@ -323,7 +321,7 @@ fn without_offline_access_there_is_no_refresh_token() {
 }
 
 #[test]
-fn a_world_may_omit_or_end_refresh_tokens() {
+fn world_can_omit_or_expire_refresh_tokens() {
     let mut bench = Bench::new(r#","refresh_tokens":"omit""#);
     let code = bench.code();
     let first = bench.ask(TENANT, &redeem(&code, SECRET));
@@ -336,12 +334,12 @@ fn a_world_may_omit_or_end_refresh_tokens() {
     let answer = bench.ask(TENANT, &refresh(first["refresh_token"].as_str().unwrap()));
     assert_eq!(answer["error_codes"], json!([700_082]));
     let text = answer["error_description"].as_str().unwrap();
-    let wanted = "issued on 2026-01-14T12:00:00.0000000Z and was inactive for 0.00:00:00.";
-    assert!(text.contains(wanted), "{text}");
+    let requested = "issued on 2026-01-14T12:00:00.0000000Z and was inactive for 0.00:00:00.";
+    assert!(text.contains(requested), "{text}");
 }
 
 #[test]
-fn a_public_client_has_no_proof_and_others_need_one() {
+fn public_client_sends_no_proof_and_others_must() {
     let mut public = Bench::new(r#","public":true"#);
     let code = public.code();
     assert_eq!(public.number(&redeem(&code, SECRET)), 700_025);
@@ -368,7 +366,7 @@ fn a_public_client_has_no_proof_and_others_need_one() {
 }
 
 #[test]
-fn consent_and_tenant_are_looked_at() {
+fn consent_and_tenant_are_checked() {
     let mut bench = Bench::new(r#","scopes":{"management":["ServiceHealth.Read"]}"#);
     let code = bench.code();
     let other = redeem(&code, &format!("{SECRET}&scope=SecurityAlert.Read.All"));
@@ -387,7 +385,7 @@ fn consent_and_tenant_are_looked_at() {
 }
 
 #[test]
-fn version_one_names_a_resource() {
+fn version_1_has_a_resource() {
     let bench = Bench::of("{}");
     let target = format!(
         "/common/oauth2/authorize?client_id={APP}&response_type=code&redirect_uri={BACK}\

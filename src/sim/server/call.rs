@@ -1,7 +1,5 @@
-//! A call as the services see it, and their answer, apart from any server.
-//!
-//! It deliberately knows no axum types except the header map: services are functions from a call
-//! to an answer, and tests call them so.
+//! Requests and responses as the services see them. A service is a function from a [`Call`] to an
+//! [`Answer`], so tests need no HTTP server.
 
 use axum::http::HeaderMap;
 use url::form_urlencoded;
@@ -11,35 +9,35 @@ use crate::sim::server::routes::Route;
 /// A request to one of the services.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
-    /// Which kind of call it is.
+    /// The route of the request.
     pub(crate) route: Route,
-    /// Its number among the calls of the route, from 1.
+    /// Its number among the requests of the route, from 1.
     pub(crate) number: u64,
-    /// Whether a fault wants the token judged expired.
+    /// Whether a fault makes its token expired.
     pub(crate) expired: bool,
-    /// The method, upper case.
+    /// The method, in upper case.
     pub(crate) method: String,
-    /// The path of the service: empty for sign-in at the root.
+    /// The path of the service; empty for sign-in at the root.
     pub(crate) prefix: String,
     /// The path below the service.
     pub(crate) path: String,
-    /// The path below the service with the query, as they came.
+    /// The path below the service and the query, not decoded.
     pub(crate) target: String,
-    /// Decoded parameters, in order.
+    /// The query parameters, decoded and in order.
     pub(crate) query: Vec<(String, String)>,
-    /// All headers.
+    /// The headers.
     pub(crate) headers: HeaderMap,
     /// The body as text.
     pub(crate) body: String,
 }
 
 impl Call {
-    /// A header's text.
+    /// The value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The first parameter of this name, whatever its case.
+    /// The first query parameter with this name, in any case.
     pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
         let found = self
             .query
@@ -48,7 +46,7 @@ impl Call {
         Some(&found.1)
     }
 
-    /// A decoded segment of the path, from 0.
+    /// The decoded path segment with this index, from 0.
     pub(crate) fn segment(&self, at: usize) -> String {
         let raw = self
             .path
@@ -64,26 +62,26 @@ impl Call {
     }
 }
 
-/// Names and values of a form or of a query, decoded, in order.
+/// Names and values of a form or a query, decoded and in order.
 pub(crate) fn pairs(text: &str) -> Vec<(String, String)> {
     form_urlencoded::parse(text.as_bytes())
         .into_owned()
         .collect()
 }
 
-/// The answer to a call.
+/// The response to a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
-    /// HTTP status.
+    /// The HTTP status.
     pub(crate) status: u16,
-    /// Headers, in order.
+    /// The headers, in order.
     pub(crate) headers: Vec<(String, String)>,
-    /// Body, before any packing.
+    /// The body, before compression.
     pub(crate) body: String,
 }
 
 impl Answer {
-    /// An answer without headers.
+    /// A response without headers.
     pub(crate) fn new(status: u16, body: String) -> Self {
         Self {
             status,
@@ -101,7 +99,7 @@ impl Answer {
 
 #[cfg(test)]
 impl Call {
-    /// A GET of a path below a service, for tests.
+    /// A GET request to a path below a service.
     pub(crate) fn get(service: crate::sim::server::routes::Service, target: &str) -> Self {
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         Self {
@@ -118,14 +116,14 @@ impl Call {
         }
     }
 
-    /// The same call as a POST with this body.
+    /// The request as a POST with this body.
     pub(crate) fn post(mut self, body: &str) -> Self {
         self.method = "POST".to_owned();
         body.clone_into(&mut self.body);
         self
     }
 
-    /// The same call with a header.
+    /// The request with another header.
     pub(crate) fn header_set(mut self, name: &'static str, value: &str) -> Self {
         self.headers.insert(name, value.parse().unwrap());
         self

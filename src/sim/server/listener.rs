@@ -1,9 +1,7 @@
-//! The door: a listener on 127.0.0.1, TLS with an authority of its own, and a switch per
-//! connection.
+//! A listener on 127.0.0.1 with optional TLS, whose connections can be dropped at any time.
 //!
-//! The server writes header names in lower case. [`Wire`] restores the case of the one that the
-//! services are known for. There is deliberately no way to bind another address. Handshakes run on the side, so that a
-//! peer who says nothing keeps nobody waiting.
+//! The HTTP server writes header names in lower case; [`Connection`] restores the case of
+//! `NextPageUri`. TLS handshakes run concurrently, so a silent peer does not block others.
 
 use std::borrow::Cow;
 use std::io;
@@ -23,26 +21,26 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-/// How much of an answer is searched for a header: more than the services send.
+/// The number of bytes in which the header is searched; response heads are shorter.
 const LONGEST_HEAD: usize = 4096;
 
-/// How long a peer may take for its handshake.
+/// The maximum time of a handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// A connection's bytes, whatever lies below them.
+/// A TCP or TLS stream.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Cuts one connection.
+/// Drops one connection when it is sent.
 #[derive(Default)]
-struct Cut {
+struct DropSignal {
     done: AtomicBool,
     reader: AtomicWaker,
     writer: AtomicWaker,
 }
 
-impl Cut {
+impl DropSignal {
     fn check(&self, waker: &AtomicWaker, cx: &Context<'_>) -> io::Result<()> {
         waker.register(cx.waker());
         if self.done.load(Ordering::Acquire) {
@@ -51,63 +49,63 @@ impl Cut {
         Ok(())
     }
 
-    fn now(&self) {
+    fn send(&self) {
         self.done.store(true, Ordering::Release);
         self.reader.wake();
         self.writer.wake();
     }
 }
 
-/// The handle of a connection that a request came on.
+/// The handle with which a request handler can drop its connection.
 #[derive(Clone)]
-pub(crate) struct Line(Arc<Cut>);
+pub(crate) struct ConnectionHandle(Arc<DropSignal>);
 
-impl Line {
-    /// Drops the connection: nothing is read from it or written to it any more.
-    pub(crate) fn cut(&self) {
-        self.0.now();
+impl ConnectionHandle {
+    /// Drops the connection; it is neither read nor written any more.
+    pub(crate) fn drop_connection(&self) {
+        self.0.send();
     }
 }
 
-impl Connected<IncomingStream<'_, Loopback>> for Line {
+impl Connected<IncomingStream<'_, Loopback>> for ConnectionHandle {
     fn connect_info(stream: IncomingStream<'_, Loopback>) -> Self {
-        Self(Arc::clone(&stream.io().cut))
+        Self(Arc::clone(&stream.io().drop_signal))
     }
 }
 
-/// All connections of a server.
+/// All open connections of a server.
 #[derive(Clone, Default)]
-pub(crate) struct Lines(Arc<Mutex<Vec<Weak<Cut>>>>);
+pub(crate) struct Connections(Arc<Mutex<Vec<Weak<DropSignal>>>>);
 
-impl Lines {
-    fn add(&self) -> Arc<Cut> {
-        let cut = Arc::new(Cut::default());
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.retain(|line| line.strong_count() > 0);
-        lines.push(Arc::downgrade(&cut));
-        cut
+impl Connections {
+    fn add(&self) -> Arc<DropSignal> {
+        let drop_signal = Arc::new(DropSignal::default());
+        let mut connections = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        connections.retain(|connection| connection.strong_count() > 0);
+        connections.push(Arc::downgrade(&drop_signal));
+        drop_signal
     }
 
-    /// Drops every connection.
-    pub(crate) fn cut_all(&self) {
-        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lines
+    /// Drops all connections.
+    pub(crate) fn drop_all(&self) {
+        let connections = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        connections
             .iter()
             .filter_map(Weak::upgrade)
-            .for_each(|cut| cut.now());
+            .for_each(|drop_signal| drop_signal.send());
     }
 }
 
 /// An accepted connection.
-pub(crate) struct Wire {
+pub(crate) struct Connection {
     stream: Box<dyn Stream>,
-    cut: Arc<Cut>,
-    /// `NextPageUri`, as the world writes it.
+    drop_signal: Arc<DropSignal>,
+    /// `NextPageUri` in the case that the world sets.
     header: Arc<str>,
 }
 
-/// The bytes with a header's name in another case. Only the head of an answer of HTTP/1.1, which is
-/// written from its first byte on, contains the name in this form.
+/// The bytes with the name of a header in another case. In HTTP/1.1, a response head is written
+/// from its first byte on, so the name is in the first bytes.
 fn recased<'a>(bytes: &'a [u8], header: &str) -> Cow<'a, [u8]> {
     if !bytes.starts_with(b"HTTP/1.") {
         return Cow::Borrowed(bytes);
@@ -123,35 +121,35 @@ fn recased<'a>(bytes: &'a [u8], header: &str) -> Cow<'a, [u8]> {
     Cow::Owned(bytes)
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.cut.check(&self.cut.reader, cx)?;
+        self.drop_signal.check(&self.drop_signal.reader, cx)?;
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Connection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.cut.check(&self.cut.writer, cx)?;
+        self.drop_signal.check(&self.drop_signal.writer, cx)?;
         let bytes = recased(bytes, &self.header);
         Pin::new(&mut self.stream).poll_write(cx, &bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.cut.check(&self.cut.writer, cx)?;
+        self.drop_signal.check(&self.drop_signal.writer, cx)?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.cut.check(&self.cut.writer, cx)?;
+        self.drop_signal.check(&self.drop_signal.writer, cx)?;
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
@@ -159,29 +157,29 @@ impl AsyncWrite for Wire {
 /// The listener.
 pub(crate) struct Loopback {
     address: SocketAddr,
-    ready: mpsc::Receiver<(Wire, SocketAddr)>,
+    ready: mpsc::Receiver<(Connection, SocketAddr)>,
     acceptor: JoinHandle<()>,
 }
 
 impl Loopback {
-    /// Listens on a port of 127.0.0.1; 0 takes a free one. `header` is `NextPageUri` as it is to be
-    /// written.
+    /// Listens on a port of 127.0.0.1; 0 chooses a free one. `header` is `NextPageUri` in the case
+    /// that is sent.
     pub(crate) async fn bind(
         port: u16,
         tls: Option<TlsAcceptor>,
-        lines: Lines,
+        connections: Connections,
         header: &str,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
         let (sender, ready) = mpsc::channel(16);
-        let opener = Opener {
+        let acceptor = Acceptor {
             tls,
-            lines,
+            connections,
             header: header.into(),
             sender,
         };
-        let acceptor = tokio::spawn(accept_all(listener, opener));
+        let acceptor = tokio::spawn(accept_all(listener, acceptor));
         Ok(Self {
             address,
             ready,
@@ -189,7 +187,7 @@ impl Loopback {
         })
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -202,13 +200,13 @@ impl Drop for Loopback {
 }
 
 impl Listener for Loopback {
-    type Io = Wire;
+    type Io = Connection;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Wire, SocketAddr) {
+    async fn accept(&mut self) -> (Connection, SocketAddr) {
         match self.ready.recv().await {
             Some(opened) => opened,
-            // The acceptor has ended, so nobody will come any more.
+            // The acceptor has ended: there are no more connections.
             None => std::future::pending().await,
         }
     }
@@ -218,16 +216,16 @@ impl Listener for Loopback {
     }
 }
 
-/// Makes connections ready for the server.
+/// Completes the handshakes of new connections.
 #[derive(Clone)]
-struct Opener {
+struct Acceptor {
     tls: Option<TlsAcceptor>,
-    lines: Lines,
+    connections: Connections,
     header: Arc<str>,
-    sender: mpsc::Sender<(Wire, SocketAddr)>,
+    sender: mpsc::Sender<(Connection, SocketAddr)>,
 }
 
-impl Opener {
+impl Acceptor {
     async fn open(self, stream: TcpStream, peer: SocketAddr) {
         let stream: Option<Box<dyn Stream>> = match &self.tls {
             None => Some(Box::new(stream)),
@@ -237,28 +235,28 @@ impl Opener {
             },
         };
         if let Some(stream) = stream {
-            let wire = Wire {
+            let connection = Connection {
                 stream,
-                cut: self.lines.add(),
+                drop_signal: self.connections.add(),
                 header: self.header,
             };
-            // It fails only when the server is gone.
-            let _ = self.sender.send((wire, peer)).await;
+            // Sending fails only if the server has stopped.
+            let _ = self.sender.send((connection, peer)).await;
         }
     }
 }
 
-async fn accept_all(listener: TcpListener, opener: Opener) {
+async fn accept_all(listener: TcpListener, acceptor: Acceptor) {
     let mut handshakes = JoinSet::new();
     loop {
         while handshakes.try_join_next().is_some() {}
         let Ok((stream, peer)) = listener.accept().await else {
-            // Out of file handles, most likely: give others time to close theirs.
+            // Probably out of file handles: wait until others are closed.
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
-        // Without it small answers wait for the peer's delayed acknowledgement.
+        // Without this option, small responses wait for the delayed acknowledgement of the peer.
         let _ = stream.set_nodelay(true);
-        handshakes.spawn(opener.clone().open(stream, peer));
+        handshakes.spawn(acceptor.clone().open(stream, peer));
     }
 }

@@ -1,7 +1,5 @@
-//! The list of requests that were made, fit for a snapshot.
-//!
-//! Secrets never enter it: fields of forms that carry one are struck out, of a token only its
-//! audience is kept.
+//! The log of requests, for snapshots. It contains no secrets: secret form fields are redacted, and
+//! of a token only the audience is logged.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,8 +9,8 @@ use crate::sim::login::tokens::Tokens;
 use crate::sim::server::call::{Call, pairs};
 use crate::sim::server::routes::Service;
 
-/// The headers that are kept.
-const KEPT: [&str; 8] = [
+/// The headers that are logged.
+const LOGGED_HEADERS: [&str; 8] = [
     "accept",
     "accept-encoding",
     "prefer",
@@ -23,11 +21,11 @@ const KEPT: [&str; 8] = [
     "metadata",
 ];
 
-/// The header that is a secret: that it was sent is kept, not what it says.
-const SECRET: &str = "x-identity-header";
+/// The header whose value is a secret. Only its presence is logged.
+const SECRET_HEADER: &str = "x-identity-header";
 
-/// Form fields and parameters whose values are struck out.
-const STRUCK: [&str; 7] = [
+/// Form fields and parameters whose values are redacted.
+const REDACTED: [&str; 7] = [
     "assertion",
     "client_assertion",
     "client_secret",
@@ -37,42 +35,43 @@ const STRUCK: [&str; 7] = [
     "refresh_token",
 ];
 
-/// A request as it was seen.
+/// A logged request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Seen {
-    /// `login`, `graph`, `management`, `metadata`, `hook`; `unknown` for a path that belongs to none.
+pub struct LoggedRequest {
+    /// The service: `login`, `graph`, `management`, `metadata`, `hook`, or `unknown`.
     pub service: &'static str,
     /// The method.
     pub method: String,
     /// The path below the service.
     pub path: String,
-    /// The parameters, decoded, in order.
+    /// The query parameters, decoded and in order.
     pub query: Vec<(String, String)>,
-    /// Those of `accept`, `accept-encoding`, `prefer`, `client-request-id`, `content-type`,
-    /// `webhook-authid`, `webhook-validationcode` and `metadata` that were sent,
-    /// `x-identity-header` as `***`, and always `authorization`: `none`, `Bearer <audience>` or `Bearer ?`.
+    /// The headers `accept`, `accept-encoding`, `prefer`, `client-request-id`, `content-type`,
+    /// `webhook-authid`, `webhook-validationcode` and `metadata` if they were sent;
+    /// `x-identity-header` as `***`; and always `authorization`: `none`, `Bearer <audience>` or
+    /// `Bearer ?`.
     pub headers: Vec<(String, String)>,
-    /// The body; a form is written decoded, as `name=value&…`, with `***` for secrets.
+    /// The body. Forms are decoded, as `name=value&…`, with `***` for secrets.
     pub body: Option<String>,
-    /// The status that was answered; 0 when the connection was dropped instead.
+    /// The response status; 0 if the connection was dropped.
     pub status: u16,
 }
 
-impl Seen {
-    /// What is kept of a call.
+impl LoggedRequest {
+    /// The logged parts of a request.
     pub(crate) fn of(service: Option<Service>, call: &Call, tokens: &Tokens) -> Self {
-        let kept = KEPT
+        let logged = LOGGED_HEADERS
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), call.header(name)?.to_owned())));
-        let secret = call.header(SECRET);
-        let secret = secret.map(|_| (SECRET.to_owned(), "***".to_owned()));
+        let secret = call.header(SECRET_HEADER);
+        let secret = secret.map(|_| (SECRET_HEADER.to_owned(), "***".to_owned()));
         let authorization = tokens.describe(call.header("authorization"));
         Self {
             service: service.map_or("unknown", Service::name),
             method: call.method.clone(),
             path: call.path.clone(),
-            query: struck(call.query.clone()),
-            headers: kept
+            query: redacted(call.query.clone()),
+            headers: logged
                 .chain(secret)
                 .chain([("authorization".to_owned(), authorization)])
                 .collect(),
@@ -90,7 +89,7 @@ fn body(call: &Call) -> Option<String> {
     if !kind.starts_with("application/x-www-form-urlencoded") {
         return Some(call.body.clone());
     }
-    let fields = struck(pairs(&call.body));
+    let fields = redacted(pairs(&call.body));
     let written: Vec<String> = fields
         .iter()
         .map(|(name, value)| format!("{name}={value}"))
@@ -98,31 +97,31 @@ fn body(call: &Call) -> Option<String> {
     Some(written.join("&"))
 }
 
-fn struck(mut fields: Vec<(String, String)>) -> Vec<(String, String)> {
+fn redacted(mut fields: Vec<(String, String)>) -> Vec<(String, String)> {
     for (name, value) in &mut fields {
-        if STRUCK.contains(&name.to_ascii_lowercase().as_str()) {
+        if REDACTED.contains(&name.to_ascii_lowercase().as_str()) {
             "***".clone_into(value);
         }
     }
     fields
 }
 
-/// All requests in the order in which they arrived.
+/// All requests in the order of their arrival.
 #[derive(Default)]
 pub(crate) struct Log {
-    entries: Mutex<Vec<Seen>>,
+    entries: Mutex<Vec<LoggedRequest>>,
 }
 
 impl Log {
-    /// Notes an arrival; gives its place.
-    pub(crate) fn arrive(&self, seen: Seen) -> usize {
+    /// Adds a request; returns its index.
+    pub(crate) fn add(&self, logged: LoggedRequest) -> usize {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.push(seen);
+        entries.push(logged);
         entries.len() - 1
     }
 
-    /// Notes how the request at a place was answered.
-    pub(crate) fn answer(&self, place: usize, status: u16) {
+    /// Sets the response status of a request.
+    pub(crate) fn set_status(&self, place: usize, status: u16) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = entries.get_mut(place) {
             entry.status = status;
@@ -130,7 +129,7 @@ impl Log {
     }
 
     /// A copy of all entries.
-    pub(crate) fn entries(&self) -> Vec<Seen> {
+    pub(crate) fn entries(&self) -> Vec<LoggedRequest> {
         self.entries
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -141,36 +140,40 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sim::site::Site;
+    use crate::sim::context::Context;
 
     #[test]
-    fn secrets_are_struck_out() {
-        let site = Site::sample("{}");
+    fn secrets_are_redacted() {
+        let context = Context::sample("{}");
         let call = Call::get(Service::Login, "/t/oauth2/v2.0/token?code=c0de")
             .post("client_id=a&client_secret=s%26cret&refresh_token=r&scope=a%2Fb")
             .header_set("content-type", "application/x-www-form-urlencoded")
             .header_set("user-agent", "test");
-        let seen = Seen::of(Some(Service::Login), &call, &site.tokens);
+        let logged = LoggedRequest::of(Some(Service::Login), &call, &context.tokens);
         let body = "client_id=a&client_secret=***&refresh_token=***&scope=a/b";
-        assert_eq!(seen.body.as_deref(), Some(body));
-        assert_eq!(seen.query, [("code".to_owned(), "***".to_owned())]);
-        let names: Vec<&str> = seen.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(logged.body.as_deref(), Some(body));
+        assert_eq!(logged.query, [("code".to_owned(), "***".to_owned())]);
+        let names: Vec<&str> = logged
+            .headers
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
         assert_eq!(names, ["content-type", "authorization"]);
     }
 
     #[test]
-    fn of_the_identity_header_only_its_presence_is_kept() {
-        let site = Site::sample("{}");
+    fn identity_header_is_logged_without_its_value() {
+        let context = Context::sample("{}");
         let call = Call::get(Service::Metadata, "/msi/token?resource=r")
             .header_set("metadata", "true")
             .header_set("x-identity-header", "canary");
-        let seen = Seen::of(Some(Service::Metadata), &call, &site.tokens);
+        let logged = LoggedRequest::of(Some(Service::Metadata), &call, &context.tokens);
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let wanted = [
             header("metadata", "true"),
             header("x-identity-header", "***"),
             header("authorization", "none"),
         ];
-        assert_eq!(seen.headers, wanted);
+        assert_eq!(logged.headers, wanted);
     }
 }

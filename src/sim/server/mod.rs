@@ -1,7 +1,7 @@
-//! The way of a request: read it, count it, log it, let faults strike or a service answer, write
-//! the answer.
+//! Handles requests: parses, counts and logs them, applies faults or calls the service, and writes
+//! the response.
 //!
-//! It deliberately knows what no service is about. What a fault does to the wire is done here.
+//! The wire effects of faults are here; what a request means is decided by the services.
 
 pub(super) mod call;
 pub(super) mod listener;
@@ -22,83 +22,84 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::stream;
 
-use crate::sim::faults::{Fault, FaultBook};
+use crate::sim::context::Context;
+use crate::sim::faults::{Fault, FaultPlan};
 use crate::sim::feed::Feed;
 use crate::sim::feed::webhook_receiver;
 use crate::sim::graph::Graph;
 use crate::sim::login::Login;
 use crate::sim::login::managed_identity::Identity;
 use crate::sim::server::call::{Answer, Call, pairs};
-use crate::sim::server::listener::Line;
-use crate::sim::server::log::{Log, Seen};
+use crate::sim::server::listener::ConnectionHandle;
+use crate::sim::server::log::{Log, LoggedRequest};
 use crate::sim::server::routes::{Route, Service};
-use crate::sim::site::Site;
 
-/// The largest body that is read.
-const LARGEST: usize = 1 << 20;
+/// The maximum size of a request body.
+const MAX_BODY: usize = 1 << 20;
 
-/// How long a cut body waits before the cut, so that what was promised to arrive has arrived.
-const BEFORE_CUT: Duration = Duration::from_millis(20);
+/// The delay before a truncated response drops its connection, so that the bytes before have
+/// arrived.
+const DELAY_BEFORE_TRUNCATION: Duration = Duration::from_millis(20);
 
 /// The services, the faults and the log of one simulator.
 pub(super) struct Server {
-    site: Arc<Site>,
+    context: Arc<Context>,
     login: Login,
     graph: Graph,
     feed: Feed,
     identity: Identity,
-    faults: FaultBook,
-    /// Requests as they came.
+    faults: FaultPlan,
+    /// The logged requests.
     pub(super) log: Log,
 }
 
-/// How an exchange ends.
-enum Ending {
-    /// With the whole answer.
+/// How a request ends.
+enum Outcome {
+    /// With the complete response.
     Whole(Answer),
-    /// With so many bytes of the body.
-    Cut(Answer, usize),
-    /// With nothing.
+    /// With this many bytes of the body.
+    Truncated(Answer, usize),
+    /// Without a response.
     Reset,
 }
 
 impl Server {
-    /// The server of a site, whose certificate is from an authority given as PEM.
-    pub(super) fn new(site: Arc<Site>, authority: Option<&str>) -> Self {
+    /// A server for a context, whose certificate authority is given as PEM.
+    pub(super) fn new(context: Arc<Context>, authority: Option<&str>) -> Self {
         Self {
-            login: Login::new(Arc::clone(&site)),
-            graph: Graph::new(Arc::clone(&site)),
-            feed: Feed::new(Arc::clone(&site), authority),
-            identity: Identity::new(Arc::clone(&site)),
-            faults: FaultBook::new(site.world.faults.clone()),
+            login: Login::new(Arc::clone(&context)),
+            graph: Graph::new(Arc::clone(&context)),
+            feed: Feed::new(Arc::clone(&context), authority),
+            identity: Identity::new(Arc::clone(&context)),
+            faults: FaultPlan::new(context.world.faults.clone()),
             log: Log::default(),
-            site,
+            context,
         }
     }
 
-    /// Answers a call that is struck by these faults.
-    async fn respond(&self, service: Option<Service>, call: &Call, faults: &[&Fault]) -> Ending {
+    /// Processes a request to which these faults apply.
+    async fn respond(&self, service: Option<Service>, call: &Call, faults: &[&Fault]) -> Outcome {
         let pause = faults.iter().filter_map(|fault| fault.delay_ms).sum();
         if pause > 0 {
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
         if faults.iter().any(|fault| fault.reset) {
-            return Ending::Reset;
+            return Outcome::Reset;
         }
-        let struck = faults
+        let by_fault = faults
             .iter()
-            .find_map(|fault| Some(given(fault, fault.status?)));
-        let mut answer = match struck {
+            .find_map(|fault| Some(fault_answer(fault, fault.status?)));
+        let mut answer = match by_fault {
             Some(answer) => answer,
             None => self.serve(service, call).await,
         };
         for replace in faults.iter().filter_map(|fault| fault.replace.as_ref()) {
             answer.body = answer.body.replace(&replace.from, &replace.to);
         }
-        let cut = faults.iter().find_map(|fault| fault.truncate);
-        match cut {
-            Some(length) if length < answer.body.len() => Ending::Cut(answer, length),
-            _ => Ending::Whole(answer),
+        let truncated = faults.iter().find_map(|fault| fault.truncate);
+        match truncated {
+            Some(length) if length < answer.body.len() => Outcome::Truncated(answer, length),
+            _ => Outcome::Whole(answer),
         }
     }
 
@@ -113,21 +114,21 @@ impl Server {
         }
     }
 
-    /// The answer as the server writes it, dated by the world's clock.
+    /// The HTTP response, with the simulator's time as its date.
     fn write(&self, answer: &Answer, body: Body) -> Response {
         let mut response = Response::new(body);
         *response.status_mut() =
             StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         for (name, value) in &answer.headers {
             let name = HeaderName::try_from(name.as_str());
-            // A fault may ask for a header that HTTP cannot carry; it is left out.
+            // A fault can have a header that HTTP does not allow; it is left out.
             if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value.as_str())) {
                 response.headers_mut().append(name, value);
             }
         }
-        // Without one the server would write the system's date.
+        // Otherwise the server adds the date of the machine.
         let date = self
-            .site
+            .context
             .now()
             .format("%a, %d %b %Y %H:%M:%S GMT")
             .to_string();
@@ -137,20 +138,20 @@ impl Server {
         response
     }
 
-    fn whole(&self, answer: &Answer, packing: Packing) -> Response {
-        let packed = match packing {
-            Packing::Gzip if !answer.body.is_empty() => gzip(answer.body.as_bytes()).ok(),
+    fn whole(&self, answer: &Answer, encoding: Encoding) -> Response {
+        let compressed = match encoding {
+            Encoding::Gzip if !answer.body.is_empty() => gzip(answer.body.as_bytes()).ok(),
             _ => None,
         };
-        let encoded = packed.is_some();
-        let bytes = packed.unwrap_or_else(|| answer.body.clone().into_bytes());
+        let encoded = compressed.is_some();
+        let bytes = compressed.unwrap_or_else(|| answer.body.clone().into_bytes());
         let mut response = self.write(answer, Body::from(bytes));
         if encoded {
             response
                 .headers_mut()
                 .insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        if packing != Packing::Never {
+        if encoding != Encoding::Unsupported {
             response
                 .headers_mut()
                 .insert(VARY, HeaderValue::from_static("Accept-Encoding"));
@@ -158,11 +159,11 @@ impl Server {
         response
     }
 
-    /// Promises the whole body, sends its beginning and fails.
-    fn cut(&self, answer: &Answer, length: usize) -> Response {
+    /// Sends the length of the whole body and the start of the body, then fails.
+    fn truncated(&self, answer: &Answer, length: usize) -> Response {
         let begin = Bytes::copy_from_slice(&answer.body.as_bytes()[..length]);
         let failing = async {
-            tokio::time::sleep(BEFORE_CUT).await;
+            tokio::time::sleep(DELAY_BEFORE_TRUNCATION).await;
             Err(io::Error::from(io::ErrorKind::ConnectionReset))
         };
         let chunks = stream::once(async { Ok(begin) });
@@ -175,28 +176,30 @@ impl Server {
     }
 }
 
-/// Whether an answer is packed.
+/// Whether a response is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Packing {
-    /// The service does not pack.
-    Never,
-    /// The caller does not unpack.
+enum Encoding {
+    /// The service does not compress.
+    Unsupported,
+    /// The client does not accept gzip.
     Plain,
-    /// Both do.
+    /// Compressed with gzip.
     Gzip,
 }
 
-impl Packing {
+impl Encoding {
     fn of(service: Option<Service>, call: &Call) -> Self {
         match service {
-            None | Some(Service::Login | Service::Hook | Service::Metadata) => Self::Never,
-            Some(_) if takes_gzip(call.header("accept-encoding").unwrap_or_default()) => Self::Gzip,
+            None | Some(Service::Login | Service::Hook | Service::Metadata) => Self::Unsupported,
+            Some(_) if accepts_gzip(call.header("accept-encoding").unwrap_or_default()) => {
+                Self::Gzip
+            }
             Some(_) => Self::Plain,
         }
     }
 }
 
-fn takes_gzip(accepted: &str) -> bool {
+fn accepts_gzip(accepted: &str) -> bool {
     accepted.split(',').any(|coding| {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
         let refused = ["q=0", "q=0.0", "q=0.00", "q=0.000"].contains(&weight.trim());
@@ -210,8 +213,8 @@ fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// The answer that a fault gives instead of the service.
-fn given(fault: &Fault, status: u16) -> Answer {
+/// The response of a fault.
+fn fault_answer(fault: &Fault, status: u16) -> Answer {
     let (body, kind) = fault.content();
     let mut answer = Answer::new(status, body);
     let own = fault
@@ -230,10 +233,10 @@ fn given(fault: &Fault, status: u16) -> Answer {
     }
 }
 
-/// Takes any request; the router has no other route.
+/// Handles all requests; the router has no other route.
 pub(super) async fn handle(
     State(server): State<Arc<Server>>,
-    ConnectInfo(line): ConnectInfo<Line>,
+    ConnectInfo(connection): ConnectInfo<ConnectionHandle>,
     request: Request,
 ) -> Response {
     let (service, mut call) = read(request).await;
@@ -242,19 +245,19 @@ pub(super) async fn handle(
     call.expired = faults.iter().any(|fault| fault.expire_token);
     let place = server
         .log
-        .arrive(Seen::of(service, &call, &server.site.tokens));
-    let ending = server.respond(service, &call, &faults).await;
-    match ending {
-        Ending::Whole(answer) => {
-            server.log.answer(place, answer.status);
-            server.whole(&answer, Packing::of(service, &call))
+        .add(LoggedRequest::of(service, &call, &server.context.tokens));
+    let outcome = server.respond(service, &call, &faults).await;
+    match outcome {
+        Outcome::Whole(answer) => {
+            server.log.set_status(place, answer.status);
+            server.whole(&answer, Encoding::of(service, &call))
         }
-        Ending::Cut(answer, length) => {
-            server.log.answer(place, answer.status);
-            server.cut(&answer, length)
+        Outcome::Truncated(answer, length) => {
+            server.log.set_status(place, answer.status);
+            server.truncated(&answer, length)
         }
-        Ending::Reset => {
-            line.cut();
+        Outcome::Reset => {
+            connection.drop_connection();
             Response::new(Body::empty())
         }
     }
@@ -270,8 +273,8 @@ async fn read(request: Request) -> (Option<Service>, Call) {
     let found = Service::of(whole);
     let path = found.map_or(whole, |(_, path)| path).to_owned();
     let route = found.map_or(Route::Unknown, |(service, path)| Route::of(service, path));
-    // A body that cannot be read is as good as none: the service will miss something in it.
-    let bytes = to_bytes(body, LARGEST).await.unwrap_or_default();
+    // An unreadable body counts as empty: the service then reports what is missing.
+    let bytes = to_bytes(body, MAX_BODY).await.unwrap_or_default();
     let call = Call {
         route,
         number: 0,

@@ -1,9 +1,6 @@
-//! The addresses that are served, as the table of routes that faults and logs name.
-//!
-//! It deliberately looks at paths only: what a method, a header or a parameter means is the
-//! business of the service.
+//! The routes of the services, by which faults and logs name requests. Only paths are looked at.
 
-/// A simulated service, told by the first segment of the path.
+/// A simulated service, identified by the first path segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
     /// Sign-in.
@@ -12,9 +9,10 @@ pub(crate) enum Service {
     Graph,
     /// The Management Activity API.
     Management,
-    /// The receiver of webhook calls.
+    /// The webhook receiver.
     Hook,
-    /// Managed identities: a machine's metadata service and an app service's endpoint.
+    /// Managed identities: the metadata service of a virtual machine, and the endpoint of an app
+    /// service.
     Metadata,
 }
 
@@ -39,7 +37,7 @@ impl Service {
         }
     }
 
-    /// Splits the service's segment off a path.
+    /// Splits the service's segment from a path.
     fn split(path: &str) -> Option<(Self, &str)> {
         Self::ALL.into_iter().find_map(|service| {
             let rest = path.strip_prefix('/')?.strip_prefix(service.name())?;
@@ -47,8 +45,8 @@ impl Service {
         })
     }
 
-    /// The service of a path and the path below it. Sign-in answers at the root, too: many client
-    /// libraries take an authority without a path.
+    /// The service of a path, and the path below it. Sign-in is also served at the root, because
+    /// many client libraries use an authority without a path.
     pub(crate) fn of(path: &str) -> Option<(Self, &str)> {
         let at_root =
             || (Route::of(Self::Login, path) != Route::Unknown).then_some((Self::Login, path));
@@ -56,43 +54,43 @@ impl Service {
     }
 }
 
-/// A kind of call.
+/// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Route {
-    /// Which hosts are login hosts: what client libraries ask before they trust one.
+    /// Instance discovery: client libraries request the known login hosts.
     LoginInstance,
     /// The `OpenID` metadata of a tenant.
     LoginDiscovery,
-    /// The authorization endpoint, v1 and v2, where a person signs in.
+    /// The authorization endpoint, v1 and v2, where a user signs in.
     LoginAuthorize,
     /// The token endpoint, v1 and v2.
     LoginToken,
-    /// The list of alerts, every page of it.
+    /// A page of the list of alerts.
     GraphAlerts,
-    /// One alert.
+    /// A single alert.
     GraphAlert,
-    /// Starting a subscription.
+    /// Start of a subscription.
     FeedStart,
-    /// Stopping a subscription.
+    /// Stop of a subscription.
     FeedStop,
-    /// Listing subscriptions.
+    /// List of subscriptions.
     FeedList,
-    /// The list of content, every page of it.
+    /// A page of a content listing.
     FeedContent,
-    /// One blob.
+    /// A blob.
     FeedBlob,
-    /// A call of a webhook.
+    /// A request to the webhook receiver.
     HookReceive,
-    /// A machine asks its metadata service for a token.
+    /// A token request to the metadata service of a virtual machine.
     IdentityVm,
-    /// An app service asks its identity endpoint for a token.
+    /// A token request to the identity endpoint of an app service.
     IdentityAppService,
-    /// Anything else.
+    /// Any other path.
     Unknown,
 }
 
 impl Route {
-    /// The routes that a fault may name.
+    /// The routes that faults can name.
     pub(crate) const ALL: [Self; 14] = [
         Self::LoginInstance,
         Self::LoginDiscovery,
@@ -179,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_find_their_route() {
+    fn each_path_has_its_route() {
         let cases = [
             ("/login/t/oauth2/v2.0/token", Route::LoginToken),
             ("/login/t/oauth2/token", Route::LoginToken),

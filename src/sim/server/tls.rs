@@ -1,7 +1,5 @@
-//! The certificate authority of one start, and the certificate it gives the server.
-//!
-//! Keys are random and live in memory only: a client trusts them because the endpoints file says
-//! so, and no longer than this server runs. Deliberately nothing is written to disk.
+//! The certificate authority of one start, and the certificate of the server. Keys are random, are
+//! in memory only, and are trusted by clients through the endpoints file.
 
 use std::sync::Arc;
 
@@ -14,7 +12,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::TlsAcceptor;
 
-/// TLS for a server on 127.0.0.1, and the PEM text of the authority to trust.
+/// TLS for a server on 127.0.0.1, and the PEM of its certificate authority.
 pub(crate) fn establish(http2: bool) -> anyhow::Result<(TlsAcceptor, String)> {
     let mut params = CertificateParams::new(vec![])?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));

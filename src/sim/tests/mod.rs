@@ -1,8 +1,5 @@
-//! Tests of the simulator over real connections: TLS and HTTP/2 once, then faults on plain HTTP,
-//! where every byte can be looked at.
-//!
-//! What services answer is tested beside them, without connections; webhooks, which are
-//! connections, in `feed/live.rs`.
+//! Tests of the simulator over real connections: TLS, HTTP/2, and faults on plain HTTP. Services
+//! are tested without connections in their own modules.
 
 mod running_clock;
 
@@ -25,7 +22,7 @@ pub(super) async fn start(world: &str, tls: bool) -> Sim {
     Sim::start(world, Listen { tls, port: 0 }).await.unwrap()
 }
 
-/// All that a request on a connection of its own brings.
+/// The whole response to a request on its own connection.
 async fn raw(sim: &Sim, request: &str) -> String {
     let endpoints = sim.endpoints();
     let address = endpoints["login"].as_str().unwrap();
@@ -63,7 +60,7 @@ async fn list(sim: &Sim) -> String {
 }
 
 #[tokio::test]
-async fn an_ordinary_client_signs_in_and_reads_two_pages() {
+async fn http_client_signs_in_and_reads_two_pages() {
     let sim = start(r#"{"alerts":{"count":15},"page_size":10}"#, true).await;
     let endpoints = sim.endpoints();
     let ca = endpoints["ca"].as_str().unwrap().as_bytes();
@@ -125,7 +122,7 @@ pub(super) fn client(ca: &[u8]) -> reqwest::Client {
 }
 
 #[tokio::test]
-async fn two_starts_of_a_world_answer_the_same_bytes() {
+async fn two_simulators_of_a_world_return_the_same_bytes() {
     let (one, other) = (start("{}", false).await, start("{}", false).await);
     let port = |sim: &Sim| sim.endpoints()["login"].as_str().unwrap()[17..].replace("/login", "");
     let first = list(&one).await.replace(&port(&one), "PORT");
@@ -134,7 +131,7 @@ async fn two_starts_of_a_world_answer_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn a_status_strikes_the_nth_call() {
+async fn status_fault_applies_to_nth_request() {
     let fault = r#"{"route":"login.token","nth":1,"status":429,"body":{"error":"slow"},
         "headers":{"Retry-After":"2"}}"#;
     let sim = start(&format!(r#"{{"faults":[{fault}]}}"#), false).await;
@@ -148,7 +145,7 @@ async fn a_status_strikes_the_nth_call() {
 }
 
 #[tokio::test]
-async fn a_cut_body_promises_more_than_it_holds() {
+async fn truncated_body_has_the_whole_length() {
     let sim = start(
         r#"{"faults":[{"route":"graph.alerts","truncate":40}]}"#,
         false,
@@ -167,7 +164,7 @@ async fn a_cut_body_promises_more_than_it_holds() {
 }
 
 #[tokio::test]
-async fn faults_reach_a_client_of_http_2() {
+async fn faults_apply_to_http_2() {
     let world = r#"{"faults":[{"route":"login.discovery","nth":1,"reset":true},
         {"route":"login.discovery","nth":2,"truncate":30}]}"#;
     let sim = start(world, true).await;
@@ -184,7 +181,7 @@ async fn faults_reach_a_client_of_http_2() {
 }
 
 #[tokio::test]
-async fn json_is_packed_for_who_unpacks_it() {
+async fn json_is_compressed_if_the_client_accepts_it() {
     let sim = start("{}", false).await;
     let get = |accepted: &str| {
         format!(
@@ -200,7 +197,7 @@ async fn json_is_packed_for_who_unpacks_it() {
 }
 
 #[tokio::test]
-async fn a_reset_answers_nothing() {
+async fn reset_sends_no_response() {
     let sim = start(
         r#"{"faults":[{"route":"login.token","times":1,"reset":true}]}"#,
         false,
@@ -212,7 +209,7 @@ async fn a_reset_answers_nothing() {
 }
 
 #[tokio::test]
-async fn delays_replacements_and_expired_tokens() {
+async fn delay_replacement_and_expired_token_are_applied() {
     let sim = start(
         r#"{"faults":[{"route":"login.token","nth":1,"delay_ms":60},
             {"route":"graph.alerts","nth":1,"replace":{"from":"@odata.nextLink","to":"more"}},
@@ -233,7 +230,7 @@ async fn delays_replacements_and_expired_tokens() {
 }
 
 #[tokio::test]
-async fn a_silent_peer_keeps_nobody_waiting() {
+async fn silent_peer_does_not_block_others() {
     let sim = start("{}", true).await;
     let endpoints = sim.endpoints();
     let graph = endpoints["graph"].as_str().unwrap();
@@ -252,7 +249,7 @@ async fn a_silent_peer_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn a_taken_port_and_a_missing_clock_are_told() {
+async fn port_in_use_and_missing_time_are_reported() {
     let sim = start("{}", false).await;
     let endpoints = sim.endpoints();
     let address = endpoints["login"].as_str().unwrap().replace("/login", "");

@@ -1,4 +1,4 @@
-//! A clock that runs, driven by the test, and sign-in as client libraries use it.
+//! Tests with a clock that the test advances, and sign-in as client libraries do it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -99,7 +99,7 @@ async fn running_clock_brings_new_content_and_expires_tokens_and_content() {
 }
 
 #[tokio::test]
-async fn running_clock_brings_new_alerts_and_moves_the_date() {
+async fn running_clock_brings_new_alerts_and_advances_the_date() {
     let driven = Driven::start(WORLD).await;
     let first = list(&driven.sim).await;
     assert!(

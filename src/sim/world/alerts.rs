@@ -1,6 +1,4 @@
-//! What a world says about alerts, and how a list of them misbehaves.
-//!
-//! It deliberately answers nothing itself.
+//! The alerts of a world file, and faults of their listing. Requests are answered in `graph`.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -8,30 +6,31 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The alerts of every tenant.
+/// The alerts of each tenant.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Alerts {
-    /// So many generated alerts.
+    /// The number of generated alerts. Default 40. Not together with `literal`.
     pub count: Option<usize>,
-    /// How many further alerts are generated in an hour, evenly, while the clock runs (`soarhost
-    /// simulate`). 0 to 36,000, default 60. Literal alerts get no company.
+    /// The number of alerts that are added each hour while time passes (`simulate`), evenly. 0 to
+    /// 36,000, default 60. Not with `literal`.
     pub per_hour: Option<u32>,
-    /// Alert objects as the wire shall hold them, byte for byte. They are filtered, ordered and
-    /// paged like generated ones; `Prefer: include-unknown-enum-members` changes nothing in them.
+    /// Alerts as the service returns them, byte for byte. They are filtered, ordered and paged like
+    /// generated ones; `Prefer: include-unknown-enum-members` does not change them.
     #[schemars(with = "Option<Vec<Value>>")]
     pub literal: Option<Vec<Box<RawValue>>>,
-    /// What a link to the next page carries: `skiptoken` (default) or `skip`.
+    /// The parameter of links to the next page: `skiptoken` (default) or `skip`.
     pub paging: Paging,
-    /// The order of a list: `requested` (default), `ignored` or `shuffled`.
+    /// The order of listings: `requested` (default), `ignored` or `shuffled`.
     pub order: ListOrder,
-    /// Every link to a next page is refused with this status: 400, 404 or 410.
+    /// The status with which every link to a next page is rejected: 400, 404 or 410. Default: links
+    /// are valid.
     pub expired_links: Option<u16>,
-    /// Alerts that are updated while a client lists them.
+    /// Updates of alerts while a client lists them.
     pub updates: Vec<Update>,
 }
 
-/// What a link to the next page carries.
+/// The parameter of links to the next page.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Paging {
@@ -42,16 +41,16 @@ pub enum Paging {
     Skip,
 }
 
-/// The order of a list.
+/// The order of listings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ListOrder {
-    /// As `$orderby` says.
+    /// The order of `$orderby`.
     #[default]
     Requested,
-    /// As if `$orderby` had not been sent: last created first.
+    /// `$orderby` is ignored: last created first.
     Ignored,
-    /// None, but the same in every answer.
+    /// An order by hash, the same in every response.
     Shuffled,
 }
 
@@ -59,17 +58,17 @@ pub enum ListOrder {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Update {
-    /// It is updated after so many requests for the list.
+    /// The number of listing requests after which the alert is updated.
     pub after: u64,
-    /// Its place among the alerts, from 0.
+    /// The index of the alert, from 0.
     pub alert: usize,
-    /// Its new `lastUpdateDateTime`.
+    /// The new `lastUpdateDateTime`.
     #[schemars(with = "String")]
     pub at: DateTime<Utc>,
 }
 
 impl Alerts {
-    /// The time of the last update of an alert that is due at that request.
+    /// The time of the last update of an alert before a listing request.
     pub(crate) fn updated(&self, alert: usize, request: u64) -> Option<DateTime<Utc>> {
         let due = |update: &&Update| update.alert == alert && update.after < request;
         self.updates.iter().rfind(due).map(|update| update.at)

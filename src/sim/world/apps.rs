@@ -1,8 +1,5 @@
-//! Who is registered in a world's tenants: applications with what they may sign in by, and managed
-//! identities.
-//!
-//! It deliberately holds no rules of sign-in, which are in `login`: this is what
-//! a world file may say.
+//! The app registrations and managed identities of a world file. The rules of sign-in are in
+//! `login`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,61 +11,61 @@ use rustls::pki_types::pem::PemObject as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Ninety days, which is how long a refresh token usually lives.
+/// The usual lifetime of a refresh token.
 const NINETY_DAYS: u32 = 90 * 86_400;
 
-/// A registered application.
+/// An app registration.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct App {
-    /// Its GUID.
+    /// The client id, a GUID.
     pub id: String,
-    /// Its display name. Default `Lab App`.
+    /// The display name. Default `Lab App`.
     #[serde(default = "app_name")]
     pub name: String,
-    /// The GUID of the tenant that it is in.
+    /// The GUID of its tenant, which must be listed in `tenants`.
     pub tenant: String,
-    /// Its client secrets.
+    /// The client secrets.
     #[serde(default)]
     pub secrets: Vec<AppSecret>,
-    /// Its certificates, each as PEM text. An assertion must be signed with the key of one, so
-    /// that without any none is good.
+    /// The certificates, each as PEM text. Client assertions must be signed with the key of one of
+    /// them.
     #[serde(default)]
     pub certificates: Vec<String>,
-    /// Whether it is a public client: a person signs in with it, and it has neither secret nor
-    /// certificate.
+    /// Whether it is a public client, which has neither secret nor certificate and signs in users
+    /// only.
     #[serde(default)]
     pub public: bool,
-    /// Where a signed-in person may be sent back to. Default: any http or https address.
+    /// The redirect URIs. Default: any http or https address.
     #[serde(default)]
     pub redirect_uris: Vec<String>,
-    /// Codes that a person has brought back already, for clients that cannot click.
+    /// Authorization codes that exist at the start, for clients that cannot open a browser.
     #[serde(default)]
     pub codes: Vec<ReadyCode>,
-    /// Whether the answer to a refresh token brings a new one: `renew` (default) or `omit`.
+    /// Whether the response to a refresh token contains a new one: `renew` (default) or `omit`.
     #[serde(default)]
     pub refresh_tokens: RefreshTokens,
-    /// How long a refresh token lives. Default 7776000, ninety days. 0: expired when issued.
+    /// The lifetime of refresh tokens. Default 7776000 (90 days). 0: expired when issued.
     #[serde(default = "ninety_days")]
     pub refresh_lifetime_seconds: u32,
-    /// Whether it is disabled.
+    /// Whether the app is disabled.
     #[serde(default)]
     pub disabled: bool,
-    /// Granted application permissions by service (`graph`, `management`, `exchange`). Left out:
-    /// all that exist here. A service left out: none.
+    /// Granted application permissions by service (`graph`, `management`, `exchange`). Default: all
+    /// that the simulator knows. A service that is not listed has none.
     #[serde(default)]
     pub roles: Option<BTreeMap<String, Vec<String>>>,
-    /// Granted delegated permissions by service, which a signed-in person lends to it. Left out:
-    /// all that exist here. A service left out: none, so that nobody has consented (65001).
+    /// Granted delegated permissions by service. Default: all that the simulator knows. A service
+    /// that is not listed has none: nobody has consented (65001).
     #[serde(default)]
     pub scopes: Option<BTreeMap<String, Vec<String>>>,
-    /// Whether the tenant has a service principal for it, and its people consent to it. Default
+    /// Whether the tenant has a service principal for the app, and users consent to it. Default
     /// true.
     #[serde(default = "yes")]
     pub consented: bool,
 }
 
-/// The certificate that a PEM text holds.
+/// Parses a certificate in PEM.
 pub(crate) fn der(pem: &str) -> anyhow::Result<CertificateDer<'static>> {
     CertificateDer::from_pem_slice(pem.as_bytes()).context("this is not a certificate in PEM")
 }
@@ -77,9 +74,9 @@ pub(crate) fn der(pem: &str) -> anyhow::Result<CertificateDer<'static>> {
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AppSecret {
-    /// The secret itself.
+    /// The secret.
     pub value: String,
-    /// When it stops being good. Left out: never.
+    /// When it expires. Default: never.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub expires: Option<DateTime<Utc>>,
@@ -93,23 +90,23 @@ impl fmt::Debug for AppSecret {
     }
 }
 
-/// An authorization code that exists from the start. It is good once.
+/// An authorization code that exists at the start. It is accepted once.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReadyCode {
-    /// The code itself.
+    /// The code.
     pub code: String,
-    /// Where the person was sent back to.
+    /// The redirect URI of the sign-in request.
     pub redirect_uri: String,
-    /// The S256 challenge that the address for signing in had. Left out: none, and no verifier is
-    /// looked at.
+    /// The S256 code challenge of the sign-in request. Default: none, and the code verifier is not
+    /// checked.
     #[serde(default)]
     pub code_challenge: Option<String>,
-    /// The scopes that the address for signing in had. Default
-    /// `https://manage.office.com/.default offline_access`.
+    /// The scopes of the sign-in request. Default `https://manage.office.com/.default
+    /// offline_access`.
     #[serde(default = "feed_scope")]
     pub scope: String,
-    /// Whether its ten minutes are over.
+    /// Whether the code has expired.
     #[serde(default)]
     pub expired: bool,
 }
@@ -123,31 +120,31 @@ impl fmt::Debug for ReadyCode {
     }
 }
 
-/// Whether the answer to a refresh token brings a new one.
+/// Whether the response to a refresh token contains a new one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RefreshTokens {
-    /// It does, as the service does.
+    /// A new one, as from the service.
     #[default]
     Renew,
-    /// It does not: the client keeps the one that it has.
+    /// None: the client continues to use its own.
     Omit,
 }
 
-/// An identity that the machine or the app service has, without any secret.
+/// A managed identity.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ManagedIdentity {
-    /// Its client id, a GUID.
+    /// The client id, a GUID.
     pub client_id: String,
-    /// Whether it is the system-assigned one, which needs no `client_id` in a request.
+    /// Whether it is the system-assigned identity, the default of a request without `client_id`.
     #[serde(default)]
     pub system: bool,
     /// The GUID of its tenant. Default: the first tenant of the world.
     #[serde(default)]
     pub tenant: Option<String>,
-    /// Its application permissions. Left out: all that exist here. One that belongs to another
-    /// service than the token's is not in the token.
+    /// The application permissions. Default: all that the simulator knows. A token has those of its
+    /// own service only.
     #[serde(default)]
     pub roles: Option<Vec<String>>,
 }

@@ -1,8 +1,7 @@
-//! Which values a world file can hold, beyond their types.
-//!
-//! The rules look at the JSON and not at [`World`], so that all invalid values are found at once and
-//! each has its JSON Pointer. Types, missing members and unknown names are left to serde and to
-//! the schema: a rule skips what it does not understand.
+//! Rules for the values of a world file, beyond their types. They are applied to the JSON and not
+//! to [`World`], so that all invalid values are found at once, each with its JSON Pointer. Types,
+//! missing members and unknown names are checked by serde and the schema; a rule skips values of
+//! other types.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;

@@ -1,8 +1,8 @@
-//! The world that is simulated: tenants, apps, subscriptions, alerts, and what goes wrong.
+//! The world file: tenants, apps, subscriptions, alerts, content and faults of a simulator.
 //!
-//! A world is a JSON file that a case author writes by hand. Every member has a default, an
-//! unknown one is refused. It deliberately never asks for the time: whoever starts the simulator
-//! fills in [`World::now`] when the file leaves it out.
+//! Authors write it by hand as JSON. Every member has a default; an unknown one is rejected.
+//! Nothing here reads the clock: the caller sets [`World::now`] if the file has
+//! no time.
 //!
 //! ```json
 //! {
@@ -46,7 +46,7 @@ const CONTOSO: &str = "11111111-2222-3333-4444-555555555555";
 /// The header with the link to the next page of a listing, as the service writes it.
 const NEXT_PAGE: &str = "NextPageUri";
 
-/// What the default preset has subscribed to.
+/// The subscriptions of the default preset.
 const SUBSCRIBED: [&str; 4] = [
     "Audit.Exchange",
     "Audit.SharePoint",
@@ -54,129 +54,128 @@ const SUBSCRIBED: [&str; 4] = [
     "DLP.All",
 ];
 
-/// Everything that the simulated services know.
+/// The data and the behavior of the simulated services.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct World {
     /// The schema that an editor checks this file with.
     #[serde(rename = "$schema")]
     pub schema: Option<String>,
-    /// Version of this file format; 1, also where it is left out.
+    /// Version of this file format. Default and only value: 1.
     #[schemars(range(min = 1, max = 1))]
     pub world: u32,
-    /// Every made-up id, token and alert follows from it. Default 1.
+    /// Seed of all generated ids, tokens, alerts and records. Default 1.
     pub seed: u64,
-    /// The time of day when the simulator is started; it stands still or, in `soarhost simulate`,
-    /// runs from there. Left out or null: the starter of the simulator sets it.
+    /// The time at which the simulator starts. Default: the current time, or `--now`. With
+    /// `simulate`, time passes from there on.
     #[schemars(with = "Option<String>")]
     pub now: Option<DateTime<Utc>>,
-    /// Known tenants. Default: one, Contoso, with the domain `contoso.onmicrosoft.com`.
+    /// Tenants. Default: one, Contoso, with the domain `contoso.onmicrosoft.com`.
     pub tenants: Vec<Tenant>,
-    /// Registered apps. Default: none, which means that any credentials are accepted.
+    /// Registered apps. Default: none, and any credentials are accepted.
     pub apps: Vec<App>,
-    /// Whether any well-formed tenant, app, secret, client assertion and authorization code (20
-    /// visible characters at least, each good once) that is not listed is accepted, with all
-    /// permissions. Default: true while `apps` is empty.
+    /// Whether well-formed tenants, apps, secrets, client assertions and authorization codes (20
+    /// visible characters or more, each accepted once) that are not listed are accepted, with all
+    /// permissions. Default: true if `apps` is empty.
     pub any_credentials: Option<bool>,
-    /// Who signs in and consents when a client sends a person to the authorization endpoint.
-    /// Default: `analyst@` and the first domain of the tenant.
+    /// The user who signs in and consents at the authorization endpoint. Default: `analyst@` and
+    /// the first domain of the tenant.
     pub user: Option<String>,
-    /// The identities of the machine and of the app service that clients run on. Left out or null:
-    /// one system-assigned, and any client id that is a GUID. `[]`: none.
+    /// Managed identities of the virtual machine and of the app service. Default: one
+    /// system-assigned identity, and any client id that is a GUID. `[]`: none.
     pub managed_identities: Option<Vec<ManagedIdentity>>,
-    /// What the app service's endpoint wants in `X-IDENTITY-HEADER`. Default
+    /// The value that the app service's endpoint expects in `X-IDENTITY-HEADER`. Default
     /// `simulated-identity-header`.
     pub identity_header: String,
-    /// What `expires_in` says. Default 3599. 0: tokens have expired when they are issued.
+    /// The `expires_in` of access tokens. Default 3599. 0: tokens are expired when they are issued.
     pub token_lifetime_seconds: u32,
-    /// Whether the v2 token endpoint writes numbers as strings, as the v1 endpoint always does.
+    /// Whether the v2 token endpoint writes numbers as strings. The v1 endpoint always does.
     pub numbers_as_strings: bool,
-    /// What stands before `Trace ID` in a sign-in error: `space` (default) or `crlf`.
+    /// The separator before `Trace ID` in a sign-in error: `space` (default) or `crlf`.
     pub error_separator: Separator,
-    /// Subscriptions to content that exist from the start: a list (the same for every tenant) or
-    /// one list per tenant GUID. Default: none.
+    /// Subscriptions that exist at the start: a list for all tenants, or an object with a list for
+    /// each tenant GUID. Default: none.
     pub subscriptions: Subscriptions,
-    /// The alerts of every tenant: generated ones or literal ones. Default: 40 generated ones.
+    /// The alerts of each tenant, generated or literal. Default: 40 generated ones.
     pub alerts: Alerts,
-    /// The most alerts that a page may hold. Default: 100 without `$top`, up to 1000 with it.
+    /// The maximum number of alerts of a page. Default: 100 without `$top`, up to 1000 with it.
     pub page_size: Option<usize>,
-    /// How many starts of subscriptions a tenant has before it is told to wait (403). Default:
-    /// as many as it likes.
+    /// The number of subscription starts after which a tenant must wait (403). Default: no limit.
     pub starts_before_cooldown: Option<u64>,
-    /// The content of the feed. Left out or null: six blobs of five records of every content
-    /// type, spread over the last 24 hours, one record in thirty a repeat. `{}`: none.
+    /// The content of the activity feed. Default: six blobs of five records of each content type
+    /// within the last 24 hours; one record of thirty is a repeat. `{}`: none.
     pub content: Option<Content>,
-    /// The most blobs that a page of a listing names. Default 200.
+    /// The maximum number of blobs of a listing page. Default 200.
     pub content_page_size: usize,
-    /// Listings are out of order by up to so many seconds. Default 0.
+    /// Listings are out of order by up to this many seconds. Default 0.
     pub content_disorder_seconds: u32,
-    /// What every `NextPageUri` says instead of the right link, for links that lead astray.
-    /// `{management}` in it stands for the simulator's own address of the service, `{request}` for
-    /// the address just asked. A last page still has none.
+    /// A fixed `NextPageUri`, for tests of invalid links. `{management}` in it is replaced by the
+    /// simulator's address of the service, `{request}` by the address of the request. The last page
+    /// has none.
     pub next_page_uri: Option<String>,
-    /// How the name of the header `NextPageUri` is written, in HTTP/1.1: header names mean the
-    /// same in every case, and HTTP/2 sends all of them in lower case. Default `NextPageUri`.
+    /// The case of the header name `NextPageUri` in HTTP/1.1. HTTP/2 always sends lower case.
+    /// Default `NextPageUri`.
     pub next_page_header: String,
-    /// Whether HTTP/2 is offered. Default true. Without it every request under way has a
-    /// connection of its own, so that cutting one leaves the others alone.
+    /// Whether HTTP/2 is offered. Default true. Without it, each concurrent request has its own
+    /// connection, so a dropped connection affects one request only.
     pub http2: bool,
-    /// What goes wrong, and when.
+    /// Faults to inject.
     pub faults: Vec<Fault>,
 }
 
-/// A directory.
+/// A tenant.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tenant {
-    /// Its GUID.
+    /// The GUID of the tenant.
     pub id: String,
-    /// Its verified domains.
+    /// The verified domains.
     #[serde(default)]
     pub domains: Vec<String>,
     /// Whether unified auditing is on. Default true.
     #[serde(default = "yes")]
     pub audit_enabled: bool,
-    /// What the activity feed knows of it. Default `ready`.
+    /// Whether the activity feed serves the tenant. Default `ready`.
     #[serde(default)]
     pub feed: FeedState,
 }
 
-/// What the activity feed knows of a tenant.
+/// Whether the activity feed serves a tenant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FeedState {
-    /// It serves the tenant.
+    /// The tenant is served.
     #[default]
     Ready,
-    /// The tenant does not exist there (AF20011).
+    /// The tenant does not exist in the feed (AF20011).
     Missing,
-    /// The tenant is wrongly configured, say without a licence (AF20012).
+    /// The tenant is incorrectly configured, for example without a license (AF20012).
     Unlicensed,
 }
 
-/// What stands before `Trace ID`, `Correlation ID` and `Timestamp` in a sign-in error.
+/// The separator before `Trace ID`, `Correlation ID` and `Timestamp` in a sign-in error.
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Separator {
-    /// A space, as in newer answers.
+    /// A space, as in newer responses.
     #[default]
     Space,
-    /// Carriage return and line feed, as in older answers.
+    /// Carriage return and line feed, as in older responses.
     Crlf,
 }
 
-/// Subscriptions that exist from the start.
+/// Subscriptions that exist at the start.
 #[derive(Debug, Clone)]
 pub enum Subscriptions {
-    /// The same for every tenant.
-    Everywhere(Vec<Subscription>),
-    /// By tenant GUID.
+    /// A list for all tenants.
+    ForAll(Vec<Subscription>),
+    /// A list for each tenant GUID.
     ByTenant(BTreeMap<String, Vec<Subscription>>),
 }
 
 impl Default for Subscriptions {
     fn default() -> Self {
-        Self::Everywhere(vec![])
+        Self::ForAll(vec![])
     }
 }
 
@@ -188,7 +187,7 @@ impl JsonSchema for Subscriptions {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let list = generator.subschema_for::<Vec<Subscription>>();
         json_schema!({
-            "description": "The same for every tenant, or a list per tenant GUID.",
+            "description": "A list for all tenants, or an object with a list for each tenant GUID.",
             "anyOf": [list, { "type": "object", "additionalProperties": list }]
         })
     }
@@ -198,7 +197,7 @@ impl<'de> Deserialize<'de> for Subscriptions {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(from)?;
         let read = if value.is_array() {
-            serde_json::from_value(value).map(Self::Everywhere)
+            serde_json::from_value(value).map(Self::ForAll)
         } else {
             serde_json::from_value(value).map(Self::ByTenant)
         };
@@ -206,46 +205,46 @@ impl<'de> Deserialize<'de> for Subscriptions {
     }
 }
 
-/// One subscription to a content type.
+/// A subscription to a content type.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Subscription {
-    /// One of the five content types.
+    /// The content type.
     pub content_type: String,
-    /// `enabled` (default) or `disabled`. Null: it is enabled, but listed without a status.
+    /// `enabled` (default) or `disabled`. Null: enabled, but listed without a status.
     #[serde(default = "enabled")]
     pub status: Option<Status>,
-    /// Where notifications go, as the service would list it.
+    /// The webhook.
     #[serde(default)]
     pub webhook: Option<Webhook>,
 }
 
-/// Whether a subscription or a webhook is in use.
+/// The status of a subscription or a webhook.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// In use.
+    /// Enabled.
     #[default]
     Enabled,
     /// Stopped, or a webhook that failed too often.
     Disabled,
-    /// A webhook whose expiration has passed.
+    /// A webhook whose expiration is in the past.
     Expired,
 }
 
-/// A webhook, with the member names of the service.
+/// A webhook. The member names are those of the service.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Webhook {
-    /// Whether it is in use.
+    /// The status.
     #[serde(default)]
     pub status: Status,
-    /// Where notifications are posted.
+    /// The address to which notifications are posted.
     pub address: String,
-    /// What notifications carry as `Webhook-AuthID`.
+    /// The value of `Webhook-AuthID` in notifications.
     #[serde(default)]
     pub auth_id: String,
-    /// When it ends.
+    /// The expiration time.
     #[serde(default)]
     pub expiration: Option<String>,
 }
@@ -287,22 +286,19 @@ impl Default for World {
 }
 
 impl World {
-    /// A world by name. There is one, `default`: Contoso, any credentials, 40 alerts, a little
-    /// content of every type and subscriptions to three of them (`Audit.Exchange`,
-    /// `Audit.SharePoint`, `Audit.General`), no faults.
+    /// A world by name. The only one is `default`: Contoso, any credentials, 40 alerts, some
+    /// content of every type, subscriptions to four types, no faults.
     pub fn preset(name: &str) -> anyhow::Result<Self> {
         match name {
             "default" => Ok(Self {
-                subscriptions: Subscriptions::Everywhere(SUBSCRIBED.map(subscribed).to_vec()),
+                subscriptions: Subscriptions::ForAll(SUBSCRIBED.map(subscribed).to_vec()),
                 ..Self::default()
             }),
             other => bail!("there is no preset world named {other:?}; there is \"default\""),
         }
     }
 
-    /// Reads a world file.
-    ///
-    /// It takes text because literal alerts keep their bytes, which a parsed value has lost.
+    /// Parses a world file. The parameter is text, because literal alerts keep their bytes.
     pub fn from_json(text: &str) -> anyhow::Result<Self> {
         let not_a_world = "this is not a world file";
         let value = serde_json::from_str(text).context(not_a_world)?;
@@ -314,30 +310,30 @@ impl World {
         serde_json::from_str(text).context(not_a_world)
     }
 
-    /// Every value of a world file that is not allowed, whatever its types.
+    /// All invalid values of a world file, whatever its types.
     pub fn invalid_values(world: &Value) -> Vec<InvalidValue> {
         check::invalid_values(world)
     }
 
-    /// Whether credentials that are not listed are good.
-    pub(super) fn accepts_strangers(&self) -> bool {
+    /// Whether credentials that are not listed are accepted.
+    pub(super) fn accepts_unlisted(&self) -> bool {
         self.any_credentials.unwrap_or(self.apps.is_empty())
     }
 
-    /// The GUID of the tenant in which people and machines are at home.
+    /// The GUID of the home tenant of users and managed identities.
     pub(super) fn home(&self) -> &str {
         self.tenants.first().map_or(CONTOSO, |tenant| &tenant.id)
     }
 
-    /// Who signs in where a client sends a person.
-    pub(super) fn person(&self, tenant: &str) -> String {
+    /// The user who signs in at the authorization endpoint.
+    pub(super) fn sign_in_name(&self, tenant: &str) -> String {
         let domain = self.tenant(tenant).and_then(|known| known.domains.first());
         let domain = domain.map_or("contoso.onmicrosoft.com", String::as_str);
         let usual = || format!("analyst@{domain}");
         self.user.clone().unwrap_or_else(usual)
     }
 
-    /// A listed tenant by GUID or domain.
+    /// The listed tenant with this GUID or domain.
     pub(super) fn tenant(&self, name: &str) -> Option<&Tenant> {
         self.tenants.iter().find(|tenant| {
             tenant.id.eq_ignore_ascii_case(name)
@@ -348,10 +344,10 @@ impl World {
         })
     }
 
-    /// The subscriptions with which a tenant starts.
+    /// The subscriptions of a tenant at the start.
     pub(super) fn subscriptions_of(&self, tenant: &str) -> Vec<Subscription> {
         match &self.subscriptions {
-            Subscriptions::Everywhere(list) => list.clone(),
+            Subscriptions::ForAll(list) => list.clone(),
             Subscriptions::ByTenant(lists) => lists
                 .iter()
                 .find(|(id, _)| id.eq_ignore_ascii_case(tenant))
@@ -385,9 +381,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_file_is_the_default_world() {
+    fn empty_file_is_the_default_world() {
         let world = World::from_json("{}").unwrap();
-        assert!(world.accepts_strangers());
+        assert!(world.accepts_unlisted());
         assert_eq!(world.tenant("CONTOSO.onmicrosoft.com").unwrap().id, CONTOSO);
         assert_eq!(world.subscriptions_of(CONTOSO).len(), 0);
         let preset = World::preset("default").unwrap();
@@ -396,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_in_the_documentation_is_a_world() {
+    fn documentation_example_is_a_valid_world() {
         let lines = include_str!("mod.rs")
             .lines()
             .take_while(|line| line.starts_with("//!"));
@@ -421,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn subscriptions_are_a_list_or_lists_by_tenant() {
+    fn subscriptions_are_one_list_or_a_list_for_each_tenant() {
         let everywhere = r#"{"subscriptions":[{"content_type":"Audit.Exchange"}]}"#;
         let world = World::from_json(everywhere).unwrap();
         assert_eq!(world.subscriptions_of(CONTOSO).len(), 1);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
-use soarhost::sim::Seen;
+use soarhost::sim::LoggedRequest;
 
 use super::service::{Blob, DAY, MINUTE, Ms, Service, Version, ms, name, version};
 
@@ -189,7 +189,7 @@ impl Account {
 }
 
 /// Invariant 5: lists from the floor on, and one second for each blob of the retry queue.
-pub fn check_listings(before: &Value, date: Ms, seen: &[Seen]) -> Result<(), String> {
+pub fn check_listings(before: &Value, date: Ms, seen: &[LoggedRequest]) -> Result<(), String> {
     let Some(checkpoint) = Checkpoint::read(before) else {
         return Ok(());
     };

@@ -1,6 +1,5 @@
-//! What all services share: the world, its clock, its identifiers, the addresses, the tokens.
-//!
-//! Only the time of day changes, and only if the clock runs.
+//! What all services share: the world, the clock, generated ids, addresses and tokens. Only the
+//! time changes, and only if the clock runs.
 
 use chrono::{DateTime, Utc};
 
@@ -11,22 +10,22 @@ use crate::sim::server::call::Call;
 use crate::sim::server::routes::Service;
 use crate::sim::world::World;
 
-/// The ground that the services stand on.
-pub(super) struct Site {
+/// The shared state of the services.
+pub(super) struct Context {
     /// The world.
     pub(super) world: World,
-    /// The time of day when the simulator was started.
+    /// The time at which the simulator was started.
     pub(super) begin: DateTime<Utc>,
     clock: Clock,
-    /// Its identifiers.
+    /// Generates ids.
     pub(super) ids: Ids,
     /// Issues and reads tokens.
     pub(super) tokens: Tokens,
     base: String,
 }
 
-impl Site {
-    /// The site of a world, reachable at a base address such as `https://127.0.0.1:4711`.
+impl Context {
+    /// The context of a world whose simulator has a base address such as `https://127.0.0.1:4711`.
     pub(super) fn new(world: World, (begin, clock): (DateTime<Utc>, Clock), base: &str) -> Self {
         let ids = Ids::new(world.seed);
         let tokens = Tokens::new(&ids, base);
@@ -40,12 +39,12 @@ impl Site {
         }
     }
 
-    /// The time of day.
+    /// The current time of the simulator.
     pub(super) fn now(&self) -> DateTime<Utc> {
         self.clock.time(self.begin)
     }
 
-    /// The address of everything.
+    /// The base address.
     pub(super) fn base(&self) -> &str {
         &self.base
     }
@@ -55,15 +54,15 @@ impl Site {
         format!("{}/{}", self.base, service.name())
     }
 
-    /// An identifier made up for one call.
+    /// A generated id for one request.
     pub(super) fn id_of(&self, what: &str, call: &Call) -> String {
         self.ids.of_call(what, call.route.name(), call.number)
     }
 }
 
 #[cfg(test)]
-impl Site {
-    /// A site of a world given as JSON, at noon of a fixed day.
+impl Context {
+    /// The context of a world given as JSON, at noon of a fixed day.
     pub(super) fn sample(world: &str) -> std::sync::Arc<Self> {
         let world = World::from_json(world).unwrap();
         let begin = "2026-01-14T12:00:00Z".parse().unwrap();
