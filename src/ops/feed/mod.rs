@@ -335,8 +335,9 @@ impl<'a> ContentReader<'a> {
             self.window_coverage().add_listing_page();
             for blob in page.blobs {
                 let available = self.available(&blob, window);
-                let known = blobs::fingerprint(&blob);
-                self.progress.list_ahead(known, available, blob.name());
+                let fingerprint = blobs::fingerprint(&blob);
+                self.progress
+                    .list_ahead(fingerprint, available, blob.name());
             }
             next = page.next;
         }

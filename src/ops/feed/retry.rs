@@ -41,7 +41,7 @@ impl Queue<'_> {
     pub(super) async fn attempt(&self, due: RetryQueue) -> Vec<Second> {
         let mut due: Vec<(DateTime<Utc>, Fingerprint)> = due
             .into_iter()
-            .map(|(known, retry)| (retry.available.trunc_subsecs(0), known))
+            .map(|(fingerprint, retry)| (retry.available.trunc_subsecs(0), fingerprint))
             .collect();
         due.sort_unstable();
         let seconds = due.chunk_by(|a, b| a.0 == b.0);
@@ -55,7 +55,7 @@ impl Queue<'_> {
         Second {
             window,
             coverage: CoverageBuilder::new(self.content_type.name(), &window),
-            missing: alike.iter().map(|(_, known)| *known).collect(),
+            missing: alike.iter().map(|(_, fingerprint)| *fingerprint).collect(),
             received: Vec::new(),
             failure: None,
         }
@@ -79,8 +79,11 @@ impl Queue<'_> {
         loop {
             second.coverage.add_listing_page();
             for blob in page.blobs {
-                let known = fingerprint(&blob);
-                let place = second.missing.iter().position(|other| *other == known);
+                let fingerprint = fingerprint(&blob);
+                let place = second
+                    .missing
+                    .iter()
+                    .position(|other| *other == fingerprint);
                 let address = blob.content_uri.as_deref().map(|link| links.check(link));
                 let (Some(place), Some(address)) = (place, address) else {
                     second.coverage.add_duplicate();
@@ -137,11 +140,11 @@ impl ContentReader<'_> {
         blob: &Blob,
         received: Result<Kept, Failure>,
     ) -> Option<Failure> {
-        let known = fingerprint(blob);
+        let fingerprint = fingerprint(blob);
         let failure = match received {
             Ok(kept) => {
                 second.coverage.add_fetched_blob(self.delivered.add(kept));
-                self.progress.settle_retry(known);
+                self.progress.settle_retry(fingerprint);
                 return None;
             }
             Err(failure) => failure,
@@ -149,12 +152,12 @@ impl ContentReader<'_> {
         let code = failure.vendor_code().map(str::to_owned);
         let (why, failure, stopped) = match classify(blob, failure, self.now) {
             FailureClass::Lost(why, failure) => {
-                self.progress.settle_retry(known);
+                self.progress.settle_retry(fingerprint);
                 (why, failure, None)
             }
             FailureClass::NoMemory(failure) => (GapCause::Failed { again: true }, failure, None),
             FailureClass::Temporary(failure) => {
-                self.progress.fail_retry(known);
+                self.progress.fail_retry(fingerprint);
                 (GapCause::Failed { again: true }, failure, None)
             }
             FailureClass::Stop(failure) => {
@@ -177,8 +180,8 @@ impl ContentReader<'_> {
             return second.failure.take().and_then(|failure| self.note(failure));
         }
         let Some(failure) = second.failure.take() else {
-            for known in &second.missing {
-                self.progress.fail_retry(*known);
+            for fingerprint in &second.missing {
+                self.progress.fail_retry(*fingerprint);
             }
             second.coverage.add_unlisted_span(&second.window);
             self.faults.not_listed();

@@ -259,29 +259,31 @@ impl Progress {
     /// Adds a listed blob. Returns whether it must be downloaded.
     pub(in crate::ops) fn list(
         &mut self,
-        known: Fingerprint,
+        fingerprint: Fingerprint,
         available: DateTime<Utc>,
         name: &str,
     ) -> bool {
-        let is_new = self.is_new(known, available);
+        let is_new = self.is_new(fingerprint, available);
         if is_new {
             let name = name.to_owned();
-            self.unsettled.insert(known, Unsettled { available, name });
+            self.unsettled
+                .insert(fingerprint, Unsettled { available, name });
         }
         is_new
     }
 
-    fn is_new(&mut self, known: Fingerprint, available: DateTime<Utc>) -> bool {
+    fn is_new(&mut self, fingerprint: Fingerprint, available: DateTime<Utc>) -> bool {
         let is_earlier = available < self.listed_to;
         self.listed_to = self.listed_to.max(available);
         let checkpoint = &mut self.checkpoint;
         checkpoint.newest = checkpoint.newest.max(available);
-        if checkpoint.fingerprints.contains(known) {
+        if checkpoint.fingerprints.contains(fingerprint) {
             // A state of the first version does not know the time.
-            checkpoint.fingerprints.insert(known, available);
+            checkpoint.fingerprints.insert(fingerprint, available);
             return false;
         }
-        if checkpoint.retry.contains_key(&known) || self.unsettled.contains_key(&known) {
+        if checkpoint.retry.contains_key(&fingerprint) || self.unsettled.contains_key(&fingerprint)
+        {
             return false;
         }
         self.is_out_of_order |= is_earlier;
@@ -307,16 +309,17 @@ impl Progress {
     /// Adds a blob of a page that was listed to look ahead.
     pub(in crate::ops) fn list_ahead(
         &mut self,
-        known: Fingerprint,
+        fingerprint: Fingerprint,
         available: DateTime<Utc>,
         name: &str,
     ) {
-        if self.is_new(known, available)
+        if self.is_new(fingerprint, available)
             && self.ahead_of.is_some_and(|watermark| available < watermark)
-            && !self.enqueue(known, available, 0)
+            && !self.enqueue(fingerprint, available, 0)
         {
             let name = name.to_owned();
-            self.unsettled.insert(known, Unsettled { available, name });
+            self.unsettled
+                .insert(fingerprint, Unsettled { available, name });
         }
     }
 
@@ -337,27 +340,34 @@ impl Progress {
     }
 
     /// The blob was delivered, or is named as a gap.
-    pub(in crate::ops) fn settle(&mut self, known: Fingerprint) {
-        if let Some(blob) = self.unsettled.remove(&known) {
-            self.checkpoint.fingerprints.insert(known, blob.available);
+    pub(in crate::ops) fn settle(&mut self, fingerprint: Fingerprint) {
+        if let Some(blob) = self.unsettled.remove(&fingerprint) {
+            self.checkpoint
+                .fingerprints
+                .insert(fingerprint, blob.available);
             self.has_settled = true;
         }
     }
 
     /// The download failed for the moment.
-    pub(in crate::ops) fn fail(&mut self, known: Fingerprint) {
-        let Some(available) = self.unsettled.get(&known).map(|blob| blob.available) else {
+    pub(in crate::ops) fn fail(&mut self, fingerprint: Fingerprint) {
+        let Some(available) = self.unsettled.get(&fingerprint).map(|blob| blob.available) else {
             return;
         };
-        if self.enqueue(known, available, 1) {
-            self.settle(known);
+        if self.enqueue(fingerprint, available, 1) {
+            self.settle(fingerprint);
         } else {
             self.blocked_at = Some(self.blocked_at.map_or(available, |at| at.min(available)));
         }
     }
 
     /// Adds a blob to the retry queue if there is room.
-    fn enqueue(&mut self, known: Fingerprint, available: DateTime<Utc>, attempts: u8) -> bool {
+    fn enqueue(
+        &mut self,
+        fingerprint: Fingerprint,
+        available: DateTime<Utc>,
+        attempts: u8,
+    ) -> bool {
         let checkpoint = &mut self.checkpoint;
         let has_room = checkpoint.retry.len() < self.bounds.retry;
         if has_room {
@@ -365,20 +375,20 @@ impl Progress {
                 available,
                 attempts,
             };
-            checkpoint.retry.insert(known, retry);
-            checkpoint.fingerprints.insert(known, available);
+            checkpoint.retry.insert(fingerprint, retry);
+            checkpoint.fingerprints.insert(fingerprint, available);
         }
         has_room
     }
 
     /// A blob of the retry queue was delivered, or is named as a gap.
-    pub(in crate::ops) fn settle_retry(&mut self, known: Fingerprint) {
-        self.has_settled |= self.checkpoint.retry.remove(&known).is_some();
+    pub(in crate::ops) fn settle_retry(&mut self, fingerprint: Fingerprint) {
+        self.has_settled |= self.checkpoint.retry.remove(&fingerprint).is_some();
     }
 
     /// A blob of the retry queue failed once more.
-    pub(in crate::ops) fn fail_retry(&mut self, known: Fingerprint) {
-        if let Some(retry) = self.checkpoint.retry.get_mut(&known) {
+    pub(in crate::ops) fn fail_retry(&mut self, fingerprint: Fingerprint) {
+        if let Some(retry) = self.checkpoint.retry.get_mut(&fingerprint) {
             retry.attempts = retry.attempts.saturating_add(1);
         }
     }
@@ -416,11 +426,11 @@ impl Progress {
             .unsettled
             .extract_if(|_, blob| blob.available < watermark);
         let mut late: Vec<(Fingerprint, Unsettled)> = late.collect();
-        late.sort_unstable_by_key(|(known, blob)| (blob.available, *known));
+        late.sort_unstable_by_key(|(fingerprint, blob)| (blob.available, *fingerprint));
         let mut dropped = Vec::new();
-        for (known, Unsettled { available, name }) in late {
-            if !self.enqueue(known, available, 0) {
-                self.checkpoint.fingerprints.insert(known, available);
+        for (fingerprint, Unsettled { available, name }) in late {
+            if !self.enqueue(fingerprint, available, 0) {
+                self.checkpoint.fingerprints.insert(fingerprint, available);
                 self.has_settled = true;
                 dropped.push(name);
             }

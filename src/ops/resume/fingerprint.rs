@@ -59,7 +59,7 @@ impl FingerprintSet {
         &self,
     ) -> impl Iterator<Item = (Fingerprint, u32, DateTime<Utc>)> {
         let entries = self.0.iter();
-        entries.filter_map(|(known, second)| Some((*known, *second, time(*second)?)))
+        entries.filter_map(|(fingerprint, second)| Some((*fingerprint, *second, time(*second)?)))
     }
 
     /// Adds the entries of another set.
@@ -95,22 +95,22 @@ impl FingerprintSet {
         let mut entries: Vec<(u32, Fingerprint)> = self
             .0
             .iter()
-            .map(|(known, second)| (*second, *known))
+            .map(|(fingerprint, second)| (*second, *fingerprint))
             .collect();
         entries.sort_unstable();
-        let bytes = entries
-            .into_iter()
-            .flat_map(|(second, known)| second.to_be_bytes().into_iter().chain(known.0));
+        let bytes = entries.into_iter().flat_map(|(second, fingerprint)| {
+            second.to_be_bytes().into_iter().chain(fingerprint.0)
+        });
         pack(&bytes.collect::<Vec<u8>>())
     }
 
     /// Reads a packed set. `now` is the time that its times are compared with.
     pub(in crate::ops) fn unpack(text: &str, now: DateTime<Utc>) -> Result<Self, Failure> {
         let entries = unpack::<12>(text)?.into_iter().map(|entry| {
-            let [a, b, c, d, known @ ..] = entry;
+            let [a, b, c, d, fingerprint @ ..] = entry;
             let second = u32::from_be_bytes([a, b, c, d]);
             match time(second) {
-                Some(moment) if is_plausible(moment, now) => Ok((Fingerprint(known), second)),
+                Some(moment) if is_plausible(moment, now) => Ok((Fingerprint(fingerprint), second)),
                 _ => Err(invalid_state()),
             }
         });

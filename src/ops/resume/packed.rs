@@ -187,11 +187,11 @@ impl PackedState {
 impl PackedCheckpoint {
     fn of(resume: &Resume) -> Self {
         let checkpoint = &resume.checkpoint;
-        let retry = checkpoint.retry.iter().flat_map(|(known, retry)| {
+        let retry = checkpoint.retry.iter().flat_map(|(fingerprint, retry)| {
             let second = second(retry.available).to_be_bytes();
             second
                 .into_iter()
-                .chain(known.bytes())
+                .chain(fingerprint.bytes())
                 .chain([retry.attempts])
         });
         PackedCheckpoint {
@@ -208,12 +208,12 @@ impl PackedCheckpoint {
 
     fn open(self, now: DateTime<Utc>) -> Result<Checkpoint, Failure> {
         let mut retry = RetryQueue::new();
-        for [a, b, c, d, known @ .., attempts] in unpack::<13>(&self.retry)? {
+        for [a, b, c, d, fingerprint @ .., attempts] in unpack::<13>(&self.retry)? {
             let second = u32::from_be_bytes([a, b, c, d]);
             let available = time(second).ok_or_else(invalid_state)?;
-            let known = Fingerprint::from_bytes(known);
+            let fingerprint = Fingerprint::from_bytes(fingerprint);
             retry.insert(
-                known,
+                fingerprint,
                 Retry {
                     available,
                     attempts,
@@ -242,13 +242,13 @@ impl FirstVersion {
         let lowered = self.from.min(now) - TimeDelta::hours(24);
         let start = self.since.unwrap_or(lowered).min(self.from);
         let mut checkpoint = Checkpoint::first(lowered.max(start), self.to);
-        for known in unpack::<8>(&self.done)? {
-            let known = Fingerprint::from_bytes(known);
-            checkpoint.fingerprints.insert(known, self.from);
+        for fingerprint in unpack::<8>(&self.done)? {
+            let fingerprint = Fingerprint::from_bytes(fingerprint);
+            checkpoint.fingerprints.insert(fingerprint, self.from);
         }
         for packed in unpack::<17>(&self.failed)? {
             let [t @ .., _, _, _, _, _, _, _, _, _] = packed;
-            let [_, _, _, _, _, _, _, _, known @ .., attempts] = packed;
+            let [_, _, _, _, _, _, _, _, fingerprint @ .., attempts] = packed;
             let available = DateTime::from_timestamp_millis(i64::from_be_bytes(t));
             let retry = Retry {
                 available: available.ok_or_else(invalid_state)?,
@@ -256,7 +256,7 @@ impl FirstVersion {
             };
             checkpoint
                 .retry
-                .insert(Fingerprint::from_bytes(known), retry);
+                .insert(Fingerprint::from_bytes(fingerprint), retry);
         }
         checked(checkpoint, now)
     }
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn largest_state_stays_within_its_limit() {
         let sizes = [1, 5].map(|types| {
-            let each = |known| full(known, FINGERPRINTS / types, RETRIES / types);
+            let each = |fingerprint| full(fingerprint, FINGERPRINTS / types, RETRIES / types);
             let mut records = SeenRecords::default();
             for id in 0..5_000 {
                 let row = crate::microsoft::feed::content::Row {

@@ -37,12 +37,12 @@ impl SeenRecords {
     /// Adds a record. Returns whether it is new.
     pub(in crate::ops) fn see(&mut self, row: &Row) -> Seen {
         let Some(id) = row.id else { return Seen::New };
-        let known = Fingerprint::of(id.to_be_bytes());
+        let fingerprint = Fingerprint::of(id.to_be_bytes());
         let before = match self.run.insert(id, row.print) {
             Some(print) => Some(Some(print)),
-            None => self.earlier.get(&known).copied(),
+            None => self.earlier.get(&fingerprint).copied(),
         };
-        self.remember(known, row.print);
+        self.remember(fingerprint, row.print);
         match before {
             None => Seen::New,
             Some(None) => Seen::Duplicate,
@@ -51,8 +51,8 @@ impl SeenRecords {
         }
     }
 
-    fn remember(&mut self, known: Fingerprint, print: u32) {
-        self.latest.push_back((known, print));
+    fn remember(&mut self, fingerprint: Fingerprint, print: u32) {
+        self.latest.push_back((fingerprint, print));
         // A record that is seen again is remembered once, at its latest place.
         if self.latest.len() > 4 * CAPACITY {
             self.compact();
@@ -61,44 +61,48 @@ impl SeenRecords {
 
     fn compact(&mut self) {
         let mut latest = HashMap::new();
-        for (known, print) in self.latest.drain(..).rev() {
+        for (fingerprint, print) in self.latest.drain(..).rev() {
             let place = latest.len();
-            latest.entry(known).or_insert((place, print));
+            latest.entry(fingerprint).or_insert((place, print));
         }
         let mut kept: Vec<_> = latest.into_iter().collect();
         kept.sort_unstable_by_key(|(_, (place, _))| std::cmp::Reverse(*place));
         let excess = kept.len().saturating_sub(CAPACITY);
         let kept = kept.into_iter().skip(excess);
-        self.latest = kept.map(|(known, (_, print))| (known, print)).collect();
+        self.latest = kept
+            .map(|(fingerprint, (_, print))| (fingerprint, print))
+            .collect();
     }
 
     /// The latest records in Base64, twelve bytes each.
     pub(in crate::ops) fn pack(mut self) -> String {
         self.compact();
         let entries = self.latest.iter();
-        let bytes =
-            entries.flat_map(|(known, print)| known.bytes().into_iter().chain(print.to_be_bytes()));
+        let bytes = entries.flat_map(|(fingerprint, print)| {
+            fingerprint.bytes().into_iter().chain(print.to_be_bytes())
+        });
         pack(&bytes.collect::<Vec<u8>>())
     }
 
     /// Reads what a state holds.
     pub(in crate::ops) fn unpack(text: &str) -> Result<Self, Failure> {
         let mut seen = SeenRecords::default();
-        for [known @ .., a, b, c, d] in unpack::<12>(text)? {
-            let (known, print) = (
-                Fingerprint::from_bytes(known),
+        for [fingerprint @ .., a, b, c, d] in unpack::<12>(text)? {
+            let (fingerprint, print) = (
+                Fingerprint::from_bytes(fingerprint),
                 u32::from_be_bytes([a, b, c, d]),
             );
-            seen.earlier.insert(known, Some(print));
-            seen.latest.push_back((known, print));
+            seen.earlier.insert(fingerprint, Some(print));
+            seen.latest.push_back((fingerprint, print));
         }
         Ok(seen)
     }
 
     /// Adds ids that a state of the first version holds.
     pub(in crate::ops) fn add_first_version(&mut self, text: &str) -> Result<(), Failure> {
-        for known in unpack::<8>(text)? {
-            self.earlier.insert(Fingerprint::from_bytes(known), None);
+        for fingerprint in unpack::<8>(text)? {
+            self.earlier
+                .insert(Fingerprint::from_bytes(fingerprint), None);
         }
         Ok(())
     }
