@@ -6,7 +6,7 @@
 //! record is delivered once, or its absence is named.
 //!
 //! `SOARHOST_SEEDS` sets the number of histories, `SOARHOST_FIRST_SEED` the first one. The algorithm
-//! alone is tested over more histories in `src/ops/resume/checkpoint/tests.rs`.
+//! alone is tested over more histories in `src/ops/resume/progress/tests.rs`.
 
 mod account;
 mod service;

@@ -1,6 +1,6 @@
 //! Reading the content of one content type: windows and pages in sequence, blobs in parallel.
 //!
-//! [`read`] carries out one run of the algorithm in [`checkpoint`](crate::ops::resume::checkpoint).
+//! [`read`] carries out one run of the algorithm in [`progress`](crate::ops::resume::progress).
 //! New content comes first. A blob is requested once when it is listed; if that fails for the
 //! moment, it is requested again, with the usual patience, after the other new blobs of its window.
 //! Blobs of the retry queue are requested once, in a quarter of the slots, until no new content is
@@ -31,8 +31,9 @@ use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::memory::is_memory;
 use crate::net::retry::Repeat;
 use crate::net::{Held, Links};
-use crate::ops::resume::checkpoint::{Bounds, Checkpoint, Progress};
+use crate::ops::resume::checkpoint::Checkpoint;
 use crate::ops::resume::fingerprint::Fingerprint;
+use crate::ops::resume::progress::{Bounds, Progress};
 use crate::ops::resume::records::{Seen, SeenRecords};
 use crate::ops::resume::state::scope_of;
 use crate::ops::resume::time::service_time;

@@ -16,6 +16,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
+use crate::ops::resume::fingerprint::FingerprintSet;
 
 const MINUTE: i64 = 60_000;
 const OVERLAP: i64 = 10 * MINUTE;
