@@ -1,6 +1,4 @@
-//! Entry points: each turns something into a request, calls the host, and delivers the result.
-//!
-//! What a command does is decided below.
+//! Entry points: each creates a request, calls the host, and delivers the result.
 
 pub mod cli;
 pub mod poll;

@@ -1,10 +1,8 @@
-//! `poll`: runs a request until there is nothing more to fetch, and delivers what came to a sink.
+//! `poll`: runs a request until nothing is left to fetch, and delivers events or records to a sink.
 //!
-//! Each run delivers to the sink, waits until the sink has stored it, and only then commits the
-//! state: a crash in between repeats events and loses none. The host holds the state under a key
-//! that one poll at a time can use.
-//!
-//! Decides nothing about services, mappings or coverage.
+//! Each run delivers to the sink, waits until the sink has stored everything, and then commits the
+//! state. A crash in between repeats events but loses none. The host stores the state under a key that
+//! only one poll at a time can use.
 
 pub mod file;
 
@@ -21,14 +19,14 @@ use crate::json::document::{Member, elements, members};
 use crate::protocol::{Coverage, Failure, ResultEnvelope};
 use crate::when;
 
-/// The shortest wait after a failure that can pass.
+/// The shortest wait after a temporary failure.
 const MIN_WAIT: Duration = Duration::from_secs(1);
-/// The longest wait after a failure that can pass, unless the service asks for more.
+/// The longest wait after a temporary failure, unless the service requests a longer one.
 const MAX_WAIT: Duration = Duration::from_mins(5);
 
 /// Where a poll delivers lines.
 pub trait Sink: Write {
-    /// Returns when everything that was written is stored.
+    /// Waits until everything that was written is stored.
     fn acknowledge(&mut self) -> io::Result<()>;
 }
 
@@ -41,7 +39,7 @@ pub enum Emit {
     Records,
 }
 
-/// A checked request and the state it holds.
+/// A checked request and the lock on its state.
 #[derive(Debug)]
 pub struct Poll<'a> {
     host: &'a Host,
@@ -51,7 +49,7 @@ pub struct Poll<'a> {
     _held: StateLock,
 }
 
-/// How far a poll goes.
+/// The limits of a poll.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Stop after this many runs.
@@ -61,7 +59,7 @@ pub struct Limits {
 }
 
 impl<'a> Poll<'a> {
-    /// Checks the request and takes its state; the error is the exit code of a logged failure.
+    /// Checks the request and locks its state. Errors: the exit code of a logged failure.
     pub fn open(
         host: &'a Host,
         request: &[u8],
@@ -93,8 +91,8 @@ impl<'a> Poll<'a> {
         })
     }
 
-    /// Runs the request until there is nothing more to fetch, a person is needed or a signal comes;
-    /// returns the exit code. An error is the sink's: nothing of that run was committed.
+    /// Runs the request until nothing is left to fetch, a permanent failure or a signal; returns the exit
+    /// code. Errors: those of the sink; the state of that run was not committed.
     pub async fn run(&self, sink: &mut dyn Sink, limits: Limits) -> io::Result<u8> {
         let (mut runs, mut lost, mut waits) = (0, false, back_off());
         loop {
@@ -103,7 +101,7 @@ impl<'a> Poll<'a> {
             state.commit();
             runs += 1;
             log(runs, delivered, &result, limits.clock);
-            lost |= loses(&result);
+            lost |= has_losses(&result);
             if let Some(signal) = self.cancel.raised() {
                 return Ok(signal.exit_code());
             }
@@ -111,8 +109,8 @@ impl<'a> Poll<'a> {
                 0 if lost => 3,
                 code => code,
             };
-            let over = matches!(code, 0 | 3) && !result.more;
-            if over || !matches!(code, 0 | 3 | 75) || limits.max_runs == Some(runs) {
+            let is_over = matches!(code, 0 | 3) && !result.more;
+            if is_over || !matches!(code, 0 | 3 | 75) || limits.max_runs == Some(runs) {
                 return Ok(code);
             }
             if delivered > 0 || result.error.is_none() {
@@ -134,7 +132,7 @@ impl<'a> Poll<'a> {
         }
     }
 
-    /// Writes one line per event or record; returns how many, once the sink has stored them.
+    /// Writes one line per event or record, waits until they are stored, and returns their number.
     fn deliver(&self, result: &ResultEnvelope, sink: &mut dyn Sink) -> io::Result<usize> {
         let mut lines = 0;
         match self.emit {
@@ -175,7 +173,7 @@ fn with_options(request: &[u8], key: &str, emit: Emit) -> Vec<u8> {
     request.to_string().into_bytes()
 }
 
-/// The records of raw data: its elements, those of its first list, or the whole of it.
+/// The records of raw data: its elements, else those of its first list, else the raw data itself.
 fn records(raw: &str) -> Vec<&str> {
     let list = |text| elements(text).unwrap_or_default();
     match raw.as_bytes().first() {
@@ -199,24 +197,24 @@ fn back_off() -> ExponentialBackoff {
         .build()
 }
 
-/// How long to wait if the run failed for a reason that can pass: as long as the service asks, or
-/// longer after each failure that delivered nothing.
+/// The wait after a temporary failure: as long as the service requests, and longer after each failure
+/// without deliveries.
 fn wait_before_next(
     result: &ResultEnvelope,
     delivered: usize,
     waits: &mut ExponentialBackoff,
 ) -> Option<Duration> {
     let error = result.error.as_ref().filter(|error| error.retryable)?;
-    let asked = error.retry_after_ms.map(Duration::from_millis);
+    let requested = error.retry_after_ms.map(Duration::from_millis);
     if delivered > 0 {
-        return asked;
+        return requested;
     }
     let wait = waits.next().unwrap_or(MAX_WAIT);
-    Some(asked.map_or(wait, |asked| asked.max(wait)))
+    Some(requested.map_or(wait, |requested| requested.max(wait)))
 }
 
-/// True if something is missing for good.
-fn loses(result: &ResultEnvelope) -> bool {
+/// True if records are permanently missing.
+fn has_losses(result: &ResultEnvelope) -> bool {
     let coverage = result.coverage.as_ref();
     coverage.is_some_and(|coverage| coverage.gaps.iter().any(|gap| gap.lost))
 }
@@ -236,7 +234,7 @@ fn log(run: u64, delivered: usize, result: &ResultEnvelope, clock: Clock) {
     );
 }
 
-/// How many seconds ago the scope that is furthest behind was read to.
+/// The lag of the scope that is furthest behind, in seconds.
 fn lag(coverage: &Coverage, clock: Clock) -> Option<i64> {
     let mut read_to = BTreeMap::new();
     for window in &coverage.windows {

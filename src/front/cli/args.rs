@@ -1,4 +1,4 @@
-//! The flags. Help, and what is written about the flags elsewhere, comes from here.
+//! The flags of all sub-commands, with their help.
 #![allow(
     clippy::doc_markdown,
     reason = "these comments are the help texts, where backticks are noise"
@@ -28,13 +28,13 @@ pub(super) struct Cli {
     /// Operator settings.
     #[command(flatten)]
     pub(super) settings: SettingsArgs,
-    /// What `run` takes, for a call without a sub-command.
+    /// The flags of `run`, for a call without a sub-command.
     #[command(flatten)]
     pub(super) run: RunFlags,
 }
 
-/// What `run` takes, alone: it is parsed without building the other sub-commands, because a
-/// platform starts the process once per command.
+/// The command line of `run`. It is parsed without building the other sub-commands, because a platform
+/// starts the process once per command.
 #[derive(Debug, Parser)]
 #[command(name = "soarhost run", bin_name = "soarhost run", max_term_width = 100)]
 #[command(
@@ -86,7 +86,7 @@ pub(super) const SETTINGS: &str = "Operator settings";
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = SETTINGS)]
 pub(super) struct SettingsArgs {
-    /// What of the settings was given, as flags for a shell, to reproduce a run.
+    /// The settings that were set, as flags for a shell, to reproduce a run.
     #[arg(skip)]
     pub(super) given: String,
     /// Use the service addresses in this file instead of Microsoft's (`soarhost schema endpoints`)
@@ -189,7 +189,7 @@ pub(super) struct SettingsArgs {
     pub(super) log_format: LogFormat,
 }
 
-/// How much is logged on stderr.
+/// The log level on stderr.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogLevel {
     /// Nothing
@@ -201,13 +201,13 @@ pub(super) enum LogLevel {
     Warn,
     /// Errors, warnings, the outcome of each run, and each retry
     Info,
-    /// The same, and each request to a service
+    /// As `info`, and each request to a service
     Debug,
     /// Everything, with secrets redacted
     Trace,
 }
 
-/// The form of log lines.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
     /// Plain lines
@@ -283,7 +283,7 @@ pub(super) struct RunArgs {
     pub(super) flags: RunFlags,
 }
 
-/// An environment variable that no flag has. An empty one counts as not set.
+/// An environment variable without a flag. An empty one counts as not set.
 pub(super) fn text_variable(name: &str) -> Option<String> {
     let value = variable(OsStr::new(name))?.into_string().ok()?;
     (!value.is_empty()).then_some(value)
@@ -298,7 +298,7 @@ pub(super) fn variable(name: &OsStr) -> Option<OsString> {
 }
 
 impl RunArgs {
-    /// With the flags that stood before `run`.
+    /// With the flags before `run`.
     pub(super) fn after(self, before: RunFlags) -> Self {
         let own = self.flags;
         let flags = RunFlags {
@@ -422,12 +422,12 @@ pub(super) struct SimulateArgs {
     pub(super) clock: ClockMode,
 }
 
-/// Whether the simulator's time of day moves.
+/// Whether the simulator's clock moves.
 #[cfg(feature = "sim")]
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum ClockMode {
     /// Time passes, starting at `now` of the world, at `--now` or at the current time
     Running,
-    /// Time stands still: every answer can be repeated
+    /// Time does not pass: every answer can be repeated
     Still,
 }

@@ -1,10 +1,10 @@
-//! `list`, `describe`, `sample`: what there is, and everything a caller may ask.
+//! `list`, `describe` and `sample`: the integrations, their commands and parameters.
 
 use std::io::Write;
 
 use serde_json::{Value, json};
 
-use crate::front::cli::Ended;
+use crate::front::cli::ExitResult;
 use crate::front::cli::args::{DescribeArgs, ListArgs, SampleArgs};
 use crate::front::cli::out::Out;
 use crate::front::cli::reference::{also, marks, meaning};
@@ -15,7 +15,7 @@ use crate::manifest::schema::{request_schema, sample_request};
 use crate::manifest::{CommandSpec, Manifest, Param};
 use crate::protocol::{Failure, PROTOCOL};
 
-/// The integrations; those that only produce faults on purpose come last, and only with `--all`.
+/// The integrations. Those for tests come last, and only with `--all`.
 fn integrations(catalog: &Catalog, all: bool) -> Result<Vec<&Manifest>, Failure> {
     let is_test = |manifest: &&Manifest| {
         let mut commands = manifest.commands.iter();
@@ -27,7 +27,7 @@ fn integrations(catalog: &Catalog, all: bool) -> Result<Vec<&Manifest>, Failure>
 }
 
 /// One line per command.
-pub(super) fn list(args: &ListArgs, catalog: &Catalog, out: &mut Out) -> Ended {
+pub(super) fn list(args: &ListArgs, catalog: &Catalog, out: &mut Out) -> ExitResult {
     let shown = integrations(catalog, args.all)?;
     if args.json {
         let all: Vec<Value> = shown
@@ -61,8 +61,8 @@ pub(super) fn list(args: &ListArgs, catalog: &Catalog, out: &mut Out) -> Ended {
     Ok(0)
 }
 
-/// Everything a caller may ask of what is named.
-pub(super) fn describe(args: &DescribeArgs, catalog: &Catalog, out: &mut Out) -> Ended {
+/// Prints parameters, permissions and outputs.
+pub(super) fn describe(args: &DescribeArgs, catalog: &Catalog, out: &mut Out) -> ExitResult {
     let chosen = chosen(args, catalog)?;
 
     if args.json {
@@ -111,7 +111,7 @@ fn one(manifest: &Manifest, command: &CommandSpec, out: &mut Out) -> std::io::Re
     Ok(())
 }
 
-/// The names of the connection's parameters, and where they are described.
+/// The names of the connection parameters, and the command that describes them.
 fn connection_names(manifest: &Manifest, out: &mut Out) -> std::io::Result<()> {
     let (required, optional): (Vec<&Param>, Vec<&Param>) =
         manifest.connection.iter().partition(|param| param.required);
@@ -130,7 +130,7 @@ fn connection_names(manifest: &Manifest, out: &mut Out) -> std::io::Result<()> {
 
 type Chosen<'a> = Vec<(&'a Manifest, Commands<'a>)>;
 
-/// Which commands of an integration are described.
+/// The commands of an integration to describe.
 #[derive(Clone, Copy)]
 enum Commands<'a> {
     All,
@@ -182,24 +182,24 @@ fn params(heading: &str, params: &[Param], out: &mut Out) -> std::io::Result<()>
         let kind = String::from(param.kind.clone());
         let marks = marks(param);
         let separator = if marks.is_empty() { "" } else { ", " };
-        let told = meaning(param);
+        let meaning = meaning(param);
         writeln!(
             out,
-            "    {} ({kind}{separator}{marks})\n        {told}",
+            "    {} ({kind}{separator}{marks})\n        {meaning}",
             param.title
         )?;
     }
     Ok(())
 }
 
-/// A request that validates.
-pub(super) fn sample(args: &SampleArgs, catalog: &Catalog, out: &mut Out) -> Ended {
+/// Prints a valid request.
+pub(super) fn sample(args: &SampleArgs, catalog: &Catalog, out: &mut Out) -> ExitResult {
     let target = catalog.find_dotted(&args.command)?;
     print_json(&sample_request(target.manifest, target.command), out)
 }
 
 /// JSON, indented.
-pub(super) fn print_json(value: &Value, out: &mut Out) -> Ended {
+pub(super) fn print_json(value: &Value, out: &mut Out) -> ExitResult {
     writeln!(out, "{}", indented(&value.to_string()))?;
     Ok(0)
 }

@@ -1,4 +1,4 @@
-//! Talk on stderr, through the redactor. It never decides anything.
+//! The log on stderr, redacted. It has no effect on results.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -49,7 +49,7 @@ pub(super) fn start(level: Option<LogLevel>, format: LogFormat, redactor: Redact
     };
 }
 
-/// Events as people read them: `level: message`, then each field on a line of its own.
+/// Plain text: `level: message`, then one line per field.
 struct Lines;
 
 impl<S, N> FormatEvent<S, N> for Lines
@@ -109,7 +109,7 @@ impl Visit for Fields {
 #[derive(Clone, Debug)]
 struct Stderr(Redactor);
 
-/// One event's line: collected, then struck out and written whole.
+/// The text of one event, redacted and written as a whole.
 #[derive(Debug)]
 struct Line {
     redactor: Redactor,

@@ -1,4 +1,4 @@
-//! `map`: a mapping applied to saved raw data, offline.
+//! `map`: applies a mapping to saved raw data, offline.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,15 +10,15 @@ use serde_json::{Map, Value, json};
 
 use crate::front::cli::args::MapArgs;
 use crate::front::cli::out::Out;
-use crate::front::cli::{Ended, stdin};
+use crate::front::cli::{ExitResult, stdin};
 use crate::host::catalog::Catalog;
 use crate::json::Document;
 use crate::mapping::{Definition, Mapped, Mapping};
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{Event, Warning};
 
-/// One event a line; with `--json` one document.
-pub(super) fn map(args: &MapArgs, catalog: &Catalog, out: &mut Out) -> Ended {
+/// Prints one event per line, or one document with `--json`.
+pub(super) fn map(args: &MapArgs, catalog: &Catalog, out: &mut Out) -> ExitResult {
     let definition = definition(&args.mapping, catalog)?;
     let mapping = Mapping::compile(definition.clone(), &args.mapping)?;
     let raw = document(args.file.as_deref())?;
@@ -51,7 +51,7 @@ fn definition(name: &str, catalog: &Catalog) -> Result<Definition, Failure> {
     let file = Path::new(name);
     if !file.is_file() {
         return catalog.mapping(name).map_err(|failure| {
-            failure.advice("Give the name of a mapping of the catalog, or the path of a file.")
+            failure.advice("Use the name of a mapping of the catalog, or the path of a file.")
         });
     }
     let text = std::fs::read_to_string(file).map_err(|error| {
@@ -68,7 +68,7 @@ fn document(file: Option<&Path>) -> Result<Document, Failure> {
     let wrong = |why: String| {
         let message = format!("The raw data from {name} cannot be read: {why}.");
         Failure::new(ErrorKind::BadResponse, message)
-            .advice("Give one JSON document, such as a result's raw_data.")
+            .advice("Use one JSON document, such as the `raw_data` of a result.")
     };
     let mut bytes = Vec::new();
     let read = match file {
@@ -79,7 +79,7 @@ fn document(file: Option<&Path>) -> Result<Document, Failure> {
     Document::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))
 }
 
-/// The whole of a run, for `--json`. Events are written as they are: a tree would lose digits.
+/// The document of `--json`. Events stay bytes: parsing numbers would lose digits.
 #[derive(Serialize)]
 struct Whole<'a> {
     events: &'a [Event],

@@ -1,7 +1,7 @@
-//! The command line: the table of sub-commands, and what each of them is given.
+//! The command line: the table of sub-commands.
 //!
-//! stdout is data, stderr is talk. A sub-command only translates flags and prints; what is true is
-//! decided by `host`, `manifest` and `mapping`.
+//! Data goes to stdout, messages go to stderr. A sub-command only translates flags and prints: `host`,
+//! `manifest` and `mapping` do the work.
 
 mod args;
 mod describe;
@@ -20,52 +20,54 @@ mod settings;
 mod signals;
 #[cfg(feature = "sim")]
 mod simulate;
+#[cfg(feature = "sim")]
+mod try_command;
 mod validate;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use crate::host::Host;
-use crate::protocol::{Failure, Redactor};
+use crate::protocol::{ErrorKind, Failure, Redactor};
 pub use reference::page as reference_page;
 pub use schema::SCHEMAS;
 
 use args::{Cli, Command, RunArgs, SettingsArgs};
 use out::Out;
 
-/// The request or the files must be mended.
-const MEND: u8 = 2;
+/// The exit code for invalid arguments, requests and files.
+const INVALID: u8 = 2;
 
-/// Why a sub-command ended without success.
+/// The error of a sub-command.
 #[derive(Debug)]
-pub(super) enum Stop {
-    /// Said to a person on stderr; exit 2.
+pub(super) enum CliError {
+    /// Printed on stderr; exit 2.
     Failure(Failure),
     /// Stdout could not be written.
     Stdout(io::Error),
 }
 
-impl From<Failure> for Stop {
+impl From<Failure> for CliError {
     fn from(failure: Failure) -> Self {
-        Stop::Failure(failure)
+        CliError::Failure(failure)
     }
 }
 
-impl From<io::Error> for Stop {
+impl From<io::Error> for CliError {
     fn from(error: io::Error) -> Self {
-        Stop::Stdout(error)
+        CliError::Stdout(error)
     }
 }
 
-/// What a sub-command returns: the exit code.
-pub(super) type Ended = Result<u8, Stop>;
+/// The exit code of a sub-command.
+pub(super) type ExitResult = Result<u8, CliError>;
 
-/// The binary.
+/// Runs the command line of the process.
 pub fn main() -> ExitCode {
     #[cfg_attr(not(feature = "sim"), expect(unused_mut))]
     let mut cli = parse::read();
     let redactor = Redactor::default();
-    // `try` tells a person all of it itself.
+    // `try` prints failures and warnings itself.
     #[cfg(feature = "sim")]
     if matches!(cli.command, Some(Command::Try(_))) {
         cli.settings.log_level.get_or_insert(args::LogLevel::Off);
@@ -85,13 +87,13 @@ pub fn main() -> ExitCode {
     });
     match ended {
         Ok(code) => ExitCode::from(code),
-        Err(Stop::Stdout(error)) => out::unwritable(&error),
-        Err(Stop::Failure(failure)) => tell(failure),
+        Err(CliError::Stdout(error)) => out::unwritable(&error),
+        Err(CliError::Failure(failure)) => print_failure(failure),
     }
 }
 
 /// THE TABLE of sub-commands.
-fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> Ended {
+fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> ExitResult {
     let Cli {
         command,
         settings,
@@ -103,7 +105,7 @@ fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> Ended {
         Some(Command::Poll(args)) => poll::poll(&args, &settings, redactor, out),
         Some(Command::Run(args)) => run::run(&args.after(flags), &settings, redactor, out),
         #[cfg(feature = "sim")]
-        Some(Command::Try(args)) => sandbox::show(&args, &settings, redactor, out),
+        Some(Command::Try(args)) => try_command::run_sample(&args, &settings, redactor, out),
         Some(Command::List(args)) => describe::list(&args, open().catalog()?, out),
         Some(Command::Describe(args)) => describe::describe(&args, open().catalog()?, out),
         Some(Command::Sample(args)) => describe::sample(&args, open().catalog()?, out),
@@ -121,8 +123,8 @@ fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> Ended {
     }
 }
 
-/// Prints a failure on stderr, with its place, its advice and its single faults.
-fn tell(failure: Failure) -> ExitCode {
+/// Prints a failure on stderr, with its place, advice and single faults.
+fn print_failure(failure: Failure) -> ExitCode {
     let mut text = format!("error: {}\n", failure.message());
     let place = failure.place().map(|place| format!("  at: {place}\n"));
     let advice = failure
@@ -132,34 +134,44 @@ fn tell(failure: Failure) -> ExitCode {
     if let [_] = faults.as_slice() {
         text.extend(place);
     } else {
-        let told = |fault: &Failure| format!("  fault: {fault}\n");
-        text.extend(faults.iter().map(told));
+        text.extend(faults.iter().map(|fault| format!("  fault: {fault}\n")));
     }
     text.extend(advice);
     // Nothing can be done if stderr cannot be written either.
     let _ = io::stderr().write_all(text.as_bytes());
-    ExitCode::from(MEND)
+    ExitCode::from(INVALID)
 }
 
-/// Three lines for a person who started the binary by hand, and at once.
-fn greet() -> u8 {
+/// Prints how to start, for a user who started the program without a request.
+fn print_hint() -> u8 {
     let lines = "soarhost reads one JSON request on stdin and writes one JSON result on stdout.\n\
                  Try it without an account and without a network: soarhost try \"Fetch Event\"\n\
                  All sub-commands and flags: soarhost --help\n";
     let _ = io::stderr().write_all(lines.as_bytes());
-    MEND
+    INVALID
 }
 
-#[expect(clippy::disallowed_methods, reason = "stdin is asked for here only")]
+#[expect(clippy::disallowed_methods, reason = "the only access to stdin")]
 fn stdin() -> io::Stdin {
     io::stdin()
 }
 
-fn stdin_is_a_person() -> bool {
+fn stdin_is_a_terminal() -> bool {
     stdin().is_terminal()
 }
 
-/// Opens a host or says why not.
+/// A runtime on the current thread: a command mostly waits.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            let message = format!("The runtime could not be started: {error}.");
+            Failure::new(ErrorKind::Internal, message)
+        })
+}
+
+/// Opens a host with these settings.
 fn host(settings: &SettingsArgs, redactor: &Redactor) -> Host {
     settings::host(settings, redactor.clone())
 }

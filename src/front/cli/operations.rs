@@ -1,10 +1,10 @@
-//! `operations`: what an author of a manifest can call, and the slots of a connection.
+//! `operations`: the operations that a manifest can call, and the slots of a connection.
 
 use std::io::Write;
 
 use serde_json::{Map, Value, json};
 
-use crate::front::cli::Ended;
+use crate::front::cli::ExitResult;
 use crate::front::cli::args::OperationsArgs;
 use crate::front::cli::describe::print_json;
 use crate::front::cli::out::Out;
@@ -13,8 +13,8 @@ use crate::names::nearest;
 use crate::ops::{self, Operation};
 use crate::protocol::failure::{ErrorKind, Failure};
 
-/// All operations, or the one that is named.
-pub(super) fn print(args: &OperationsArgs, out: &mut Out) -> Ended {
+/// Prints all operations, or one.
+pub(super) fn print(args: &OperationsArgs, out: &mut Out) -> ExitResult {
     let chosen: Vec<&Operation> = match &args.name {
         None => ops::operations().iter().collect(),
         Some(name) => vec![ops::find(name).ok_or_else(|| unknown(name))?],
@@ -123,7 +123,7 @@ fn kind_of(schema: &Value, input: &Value) -> String {
     match (name, &input["items"]) {
         ("array", Value::Object(_)) => {
             let item = kind_of(schema, &input["items"]);
-            // The words of the items were just listed for a single value.
+            // The words were listed for a single value already.
             if item.contains(" | ") {
                 "array of them".to_owned()
             } else {

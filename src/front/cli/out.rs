@@ -1,7 +1,7 @@
-//! The one writer to stdout. What comes here holds no secrets any more: the host strikes them out of results.
+//! The only writer to stdout. The host has removed the secrets from results.
 //!
-//! It returns errors instead of panicking: a closed pipe ends the process silently with 141, a
-//! full disk with 74 and one line on stderr. Nothing else in the crate writes to stdout.
+//! Returns errors instead of panicking: a closed pipe ends the process silently with 141, a full disk
+//! with 74 and one line on stderr.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -9,9 +9,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
 
-/// The reader went away.
+/// The exit code if the reader closed stdout.
 const BROKEN_PIPE: u8 = 141;
-/// Stdout, or a poll's file, could not be written.
+/// The exit code if stdout, or a poll's file, cannot be written.
 pub(super) const UNWRITABLE: u8 = 74;
 
 /// Stdout.
@@ -19,22 +19,22 @@ pub(super) const UNWRITABLE: u8 = 74;
 pub(super) struct Out(BufWriter<File>);
 
 impl Out {
-    /// Opens stdout, unbuffered below our own buffer.
+    /// Opens stdout.
     ///
-    /// A stdout that was closed before the start counts as discarded: the standard library has
-    /// replaced it by `/dev/null`, opened as Python's `subprocess.DEVNULL` and Node's `'ignore'` are.
+    /// A stdout that was closed before the start counts as discarded: the standard library replaces it
+    /// with `/dev/null`, as Python's `subprocess.DEVNULL` and Node's `'ignore'` do.
     #[expect(clippy::disallowed_methods, reason = "the one writer to stdout")]
     pub(super) fn open() -> io::Result<Self> {
         let to = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         Ok(Out::over(to))
     }
 
-    /// The same for another file.
+    /// Opens another file for writing.
     pub(super) fn over(to: File) -> Self {
         Out(BufWriter::with_capacity(32 * 1024, to))
     }
 
-    /// Is stdout the null device, as it is if it was closed before the start?
+    /// True if stdout is the null device, also if it was closed before the start.
     pub(super) fn is_discarded(&self) -> bool {
         let device = |file: std::fs::Metadata| file.rdev();
         let null = std::fs::metadata("/dev/null").map(device);

@@ -1,7 +1,7 @@
-//! The command line becomes flags: parsing, environment variables, and which help shows what.
+//! Parses the command line and environment variables, and decides which settings each help shows.
 //!
-//! Operator settings are accepted by every sub-command, before and after its name. The help of a
-//! sub-command shows those that it uses; `soarhost help settings` shows them all.
+//! Every sub-command accepts the operator settings, before and after its name. Its help shows those that
+//! it uses; `soarhost help settings` shows all.
 
 use std::ffi::OsString;
 
@@ -9,7 +9,7 @@ use clap::{Arg, ArgMatches, Command as Clap, CommandFactory, Parser};
 
 use crate::front::cli::args::{Cli, Command, RunAlone, RunFlags, SETTINGS, variable};
 
-/// THE TABLE of the few settings that a sub-command's own help shows.
+/// THE TABLE of the settings that the help of each sub-command shows.
 const SHOWN: &[(&str, &[&str])] = &[
     #[cfg(feature = "sim")]
     ("try", &["catalog", "now"]),
@@ -34,7 +34,7 @@ pub(super) fn read() -> Cli {
         cli.settings.given = given;
         return cli;
     }
-    // `run` alone is parsed without building the other sub-commands: a platform starts the process
+    // `run` is parsed without building the other sub-commands, because a platform starts the process
     // once per command.
     let words = std::iter::once("soarhost run".into()).chain(words);
     let (alone, given): (RunAlone, String) = parse(usable(RunAlone::command()), words);

@@ -1,4 +1,4 @@
-//! `poll`: flags become a request's poll and its sink.
+//! The flags of `poll`, and its sinks.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use clap::Args;
 
 use crate::front::cli::args::{SettingsArgs, text_variable};
 use crate::front::cli::out::{Out, UNWRITABLE};
-use crate::front::cli::{Ended, host, run, settings, signals};
+use crate::front::cli::{ExitResult, host, run, runtime, settings, signals};
 use crate::front::poll::{self, Emit, Limits, Poll, Sink};
 use crate::host::Host;
 use crate::protocol::{Failure, Redactor};
@@ -48,14 +48,14 @@ fn target(text: &str) -> Result<Target, String> {
     }
 }
 
-/// Stdout: stored once it is written.
+/// Stdout: data is stored when it is written.
 impl Sink for Out {
     fn acknowledge(&mut self) -> io::Result<()> {
         self.finish()
     }
 }
 
-/// A file: stored once it is on the disk.
+/// A file: data is stored when it is on the disk.
 struct FileSink {
     out: Out,
     file: File,
@@ -81,13 +81,13 @@ impl Sink for FileSink {
     }
 }
 
-/// Runs the request until there is nothing more to fetch.
+/// Runs the request until nothing is left to fetch.
 pub(super) fn poll(
     args: &PollArgs,
     operator: &SettingsArgs,
     redactor: &Redactor,
     out: &mut Out,
-) -> Ended {
+) -> ExitResult {
     let mut operator = operator.clone();
     if operator.state.is_none() {
         operator.state = Some(state_folder()?);
@@ -101,7 +101,7 @@ pub(super) fn poll(
     with_host(args, &operator, &host, out)
 }
 
-fn with_host(args: &PollArgs, operator: &SettingsArgs, host: &Host, out: &mut Out) -> Ended {
+fn with_host(args: &PollArgs, operator: &SettingsArgs, host: &Host, out: &mut Out) -> ExitResult {
     let refuse = |failure| host.refuse(failure).exit_code();
     let cancel = signals::handle();
     let opened = run::request(Some(&args.file))
@@ -122,14 +122,14 @@ fn with_host(args: &PollArgs, operator: &SettingsArgs, host: &Host, out: &mut Ou
                 .advice("Redirect stdout to a file or a program. To discard the lines, use `--to file:/dev/null`.");
             return Ok(refuse(failure));
         }
-        return Ok(run::runtime()?.block_on(poll.run(out, limits))?);
+        return Ok(runtime()?.block_on(poll.run(out, limits))?);
     };
     let opened = poll::file::open(path).and_then(FileSink::new);
     let mut sink = match opened {
         Ok(sink) => sink,
         Err(failure) => return Ok(refuse(failure)),
     };
-    let ended = run::runtime()?.block_on(poll.run(&mut sink, limits));
+    let ended = runtime()?.block_on(poll.run(&mut sink, limits));
     ended.or_else(|error| {
         let path = path.display();
         tracing::error!(
@@ -161,6 +161,6 @@ fn state_folder() -> Result<PathBuf, Failure> {
         .or_else(|| below("HOME", ".local/state/soarhost"))
         .ok_or_else(|| {
             Failure::invalid_input("--state", "No state folder: HOME is not set.")
-                .advice("Name a folder with --state.")
+                .advice("Set a folder with --state.")
         })
 }

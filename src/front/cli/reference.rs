@@ -1,12 +1,12 @@
-//! `reference`: a Markdown page per integration, made from its manifest, its operations and their
-//! schemas. Nothing on the page is written twice.
+//! `reference`: a Markdown page for each integration, generated from its manifest, mappings and
+//! operations.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
 
 use serde_json::Value;
 
-use crate::front::cli::Ended;
+use crate::front::cli::ExitResult;
 use crate::front::cli::args::ReferenceArgs;
 use crate::front::cli::out::Out;
 use crate::host::catalog::Catalog;
@@ -19,7 +19,7 @@ use crate::ops;
 use crate::protocol::Failure;
 
 /// Prints one page, or all.
-pub(super) fn print(args: &ReferenceArgs, catalog: &Catalog, out: &mut Out) -> Ended {
+pub(super) fn print(args: &ReferenceArgs, catalog: &Catalog, out: &mut Out) -> ExitResult {
     let manifests: Vec<&Manifest> = match &args.integration {
         Some(id) => vec![catalog.integration(id)?],
         None => catalog.manifests()?,
@@ -121,18 +121,18 @@ fn params(page: &mut String, params: &[Param]) {
     }
 }
 
-/// Whether it must be given, and whether it is a secret.
+/// "required" and "secret", if they apply.
 pub(super) fn marks(param: &Param) -> String {
     let marks = [(param.required, "required"), (param.secret, "secret")];
-    let told: Vec<&str> = marks
+    let words: Vec<&str> = marks
         .iter()
         .filter(|(on, _)| *on)
         .map(|(_, word)| *word)
         .collect();
-    told.join(", ")
+    words.join(", ")
 }
 
-/// The names beside the title that fold otherwise, so that they are further ways to write it.
+/// The names that are not just other spellings of the title.
 pub(super) fn also<'a>(title: &str, names: impl Iterator<Item = &'a str>) -> String {
     let mut folded = vec![fold(title)];
     let mut further = Vec::new();
@@ -148,7 +148,7 @@ pub(super) fn also<'a>(title: &str, names: impl Iterator<Item = &'a str>) -> Str
     }
 }
 
-/// All that is to be said of a parameter, in sentences.
+/// The description of a parameter.
 pub(super) fn meaning(param: &Param) -> String {
     let mut meaning = param.summary.clone();
     if let Some(more) = &param.note {
@@ -176,7 +176,7 @@ fn plain(value: &Value) -> String {
         .map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// What the engine does for the command, and which of its inputs the face fixes.
+/// The operation of the command, and its fixed inputs.
 fn operation(page: &mut String, command: &CommandSpec) {
     let Some(operation) = ops::find(&command.operation) else {
         return;
@@ -230,7 +230,7 @@ fn outputs(
     Ok(())
 }
 
-/// The fields of the events that a mapping makes.
+/// The event fields of a mapping.
 fn events(page: &mut String, name: &str, catalog: &Catalog) -> Result<(), Failure> {
     let mapping = catalog.mapping(name)?;
     let _ = write!(
@@ -258,7 +258,7 @@ fn events(page: &mut String, name: &str, catalog: &Catalog) -> Result<(), Failur
     Ok(())
 }
 
-/// What is done to the value on its way, as far as it is to be said.
+/// The conversions of a value: type, format, uniqueness.
 fn steps(field: &Field) -> String {
     let kind = field
         .kind

@@ -1,6 +1,6 @@
-//! stdin → host → stdout: one request, or a batch; signals.
+//! `run`: reads one request or a batch, runs it, and writes the results.
 //!
-//! A refused request starts no runtime and no client.
+//! A rejected request starts no runtime and no client.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -13,7 +13,9 @@ use tokio::sync::mpsc;
 
 use crate::front::cli::args::{RunArgs, RunFlags, SettingsArgs};
 use crate::front::cli::out::Out;
-use crate::front::cli::{Ended, Stop, greet, host, signals, stdin, stdin_is_a_person};
+use crate::front::cli::{
+    CliError, ExitResult, host, print_hint, runtime, signals, stdin, stdin_is_a_terminal,
+};
 use crate::host::{Cancel, Host, RunOutcome};
 use crate::json::whitespace::indented;
 use crate::protocol::Redactor;
@@ -21,27 +23,27 @@ use crate::protocol::envelope::MAX_BYTES;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::result::{ResultEnvelope, more_serious};
 
-/// Carries out what stands in the file or comes on stdin.
+/// Runs the requests of the file or of stdin.
 pub(super) fn run(
     args: &RunArgs,
     settings: &SettingsArgs,
     redactor: &Redactor,
     out: &mut Out,
-) -> Ended {
-    if args.file.is_none() && stdin_is_a_person() {
-        return Ok(greet());
+) -> ExitResult {
+    if args.file.is_none() && stdin_is_a_terminal() {
+        return Ok(print_hint());
     }
     #[cfg(feature = "sim")]
     if args.flags.sandbox {
         let (_sandbox, host) = super::sandbox::host(settings, redactor)?;
         return with_host(args, &host, out);
     }
-    // The process ends with the run: taking the catalog apart first would only cost time.
+    // The process ends after the run, so freeing the host would only take time.
     let host = ManuallyDrop::new(host(settings, redactor));
     with_host(args, &host, out)
 }
 
-fn with_host(args: &RunArgs, host: &Host, out: &mut Out) -> Ended {
+fn with_host(args: &RunArgs, host: &Host, out: &mut Out) -> ExitResult {
     let (file, flags) = (args.file.as_deref(), args.flags);
     if flags.batch {
         return match input(file) {
@@ -79,18 +81,18 @@ fn input(file: Option<&Path>) -> Result<Box<dyn BufRead + Send>, Failure> {
     }
 }
 
-/// A line of a batch, or why there are no more.
+/// A line of a batch, or the error of the input.
 type Line = io::Result<Vec<u8>>;
 
-/// How long a batch that was told to stop waits for lines that were read already.
+/// How long a stopped batch waits for lines that were read already.
 const GRACE: Duration = Duration::from_millis(100);
 
 /// The size of a request, in bytes, from which its check takes more time than starting to handle
 /// signals, about 0.1 ms.
 const LARGE: usize = 64 * 1024;
 
-/// One request. Only one that passed every check starts a runtime.
-pub(super) fn single(request: &[u8], host: &Host) -> Result<RunOutcome, Stop> {
+/// Runs one request. A runtime starts only after all checks.
+pub(super) fn single(request: &[u8], host: &Host) -> Result<RunOutcome, CliError> {
     let cancel = Cancel::default();
     let is_large = request.len() > LARGE;
     if is_large {
@@ -108,25 +110,14 @@ pub(super) fn single(request: &[u8], host: &Host) -> Result<RunOutcome, Stop> {
     }
 }
 
-/// The one runtime: a current thread, because a command is mostly waiting.
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            let message = format!("The runtime could not be started: {error}.");
-            Failure::new(ErrorKind::Internal, message)
-        })
-}
-
-/// Writes a result out; what is to be kept of the run is kept when the last byte has gone.
-fn deliver(ran: RunOutcome, pretty: bool, out: &mut Out) -> Ended {
+/// Writes a result, and then commits its state.
+fn deliver(ran: RunOutcome, pretty: bool, out: &mut Out) -> ExitResult {
     write(&ran.result, pretty, out)?;
     ran.state.commit();
     Ok(ran.result.exit_code())
 }
 
-fn write(result: &ResultEnvelope, pretty: bool, out: &mut Out) -> Result<(), Stop> {
+fn write(result: &ResultEnvelope, pretty: bool, out: &mut Out) -> Result<(), CliError> {
     let written = if pretty {
         serde_json::to_string(result)
             .map(|text| indented(&text))
@@ -141,12 +132,17 @@ fn write(result: &ResultEnvelope, pretty: bool, out: &mut Out) -> Result<(), Sto
     Ok(())
 }
 
-/// One request a line in, one result a line out, in input order, flushed line by line.
-fn batch(input: Box<dyn BufRead + Send>, flags: RunFlags, host: &Host, out: &mut Out) -> Ended {
+/// Runs one request per line. Writes one result per line in the order of the input, and flushes each.
+fn batch(
+    input: Box<dyn BufRead + Send>,
+    flags: RunFlags,
+    host: &Host,
+    out: &mut Out,
+) -> ExitResult {
     runtime()?.block_on(async {
         let cancel = signals::handle();
         let (sender, receiver) = mpsc::channel(usize::from(flags.jobs));
-        // Reading blocks, so it has a thread of its own; it ends with the input or the process.
+        // Reading blocks, so it has its own thread. The thread ends with the input or the process.
         std::thread::spawn(move || lines(input, &sender));
         let results = futures_util::stream::unfold(receiver, |mut receiver| {
             let cancel = cancel.clone();
@@ -154,7 +150,7 @@ fn batch(input: Box<dyn BufRead + Send>, flags: RunFlags, host: &Host, out: &mut
                 let line = tokio::select! {
                     biased;
                     line = receiver.recv() => line,
-                    // What was read by then is still answered; nothing more is waited for.
+                    // Requests that were read already still get a result.
                     _ = cancel.wait() => tokio::time::timeout(GRACE, receiver.recv()).await.ok()?,
                 };
                 line.map(|line| (line, receiver))
@@ -197,8 +193,8 @@ async fn line_result(number: u64, line: Line, host: &Host, cancel: &Cancel) -> R
     }
 }
 
-/// Every line with its number; blank ones are counted and skipped, of a long one only as much is
-/// kept as shows that it is too long.
+/// Sends every line with its number. Blank lines are counted and skipped. A line that is too long is
+/// truncated just above the limit.
 fn lines(mut input: Box<dyn BufRead + Send>, sender: &mpsc::Sender<(u64, Line)>) {
     let mut number = 0;
     loop {
@@ -208,7 +204,7 @@ fn lines(mut input: Box<dyn BufRead + Send>, sender: &mpsc::Sender<(u64, Line)>)
             Ok(0) => return,
             Ok(_) => {}
             Err(error) => {
-                // The other side is gone only when the process ends.
+                // The receiver is dropped only when the process ends.
                 let _ = sender.blocking_send((number, Err(error)));
                 return;
             }
@@ -226,7 +222,7 @@ fn lines(mut input: Box<dyn BufRead + Send>, sender: &mpsc::Sender<(u64, Line)>)
     }
 }
 
-/// Reads to the end of the line; bytes beyond the limit are passed over, not kept.
+/// Reads to the end of the line and drops the bytes above the limit.
 fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
     let mut seen = 0;
     loop {

@@ -1,4 +1,4 @@
-//! `schema`: the contract as JSON Schema 2020-12, derived from the types.
+//! `schema`: JSON Schemas (2020-12) of requests, results and files, derived from the types.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,7 +7,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
-use crate::front::cli::Ended;
+use crate::front::cli::ExitResult;
 use crate::front::cli::args::SchemaArgs;
 use crate::front::cli::describe::print_json;
 use crate::front::cli::out::Out;
@@ -20,10 +20,10 @@ use crate::mapping::{Definition, MappingPatch, StandardFields};
 use crate::microsoft::cloud::EndpointsFile;
 use crate::protocol::{Envelope, ErrorKind, Failure, ResultEnvelope};
 
-/// Makes a schema.
+/// Generates a schema.
 type Make = fn() -> Schema;
 
-/// THE TABLE of schemas that are not a command's: name and how it is made.
+/// THE TABLE of schemas, except those of commands.
 pub const SCHEMAS: &[(&str, Make)] = &[
     ("request", read::<Envelope>),
     ("result", written::<ResultEnvelope>),
@@ -37,14 +37,14 @@ pub const SCHEMAS: &[(&str, Make)] = &[
     ("world", super::simulate::world_schema),
 ];
 
-/// What may be sent to us.
+/// The schema of an input.
 fn read<T: JsonSchema>() -> Schema {
     SchemaSettings::draft2020_12()
         .into_generator()
         .into_root_schema_for::<T>()
 }
 
-/// What we send: keys that are always there are required.
+/// The schema of an output: keys that are always present are required.
 fn written<T: JsonSchema>() -> Schema {
     SchemaSettings::draft2020_12()
         .for_serialize()
@@ -53,7 +53,7 @@ fn written<T: JsonSchema>() -> Schema {
 }
 
 /// Prints one schema.
-pub(super) fn print(args: &SchemaArgs, host: &Host, out: &mut Out) -> Ended {
+pub(super) fn print(args: &SchemaArgs, host: &Host, out: &mut Out) -> ExitResult {
     if let Some(folder) = &args.write {
         return write(folder, out);
     }
@@ -72,12 +72,12 @@ pub(super) fn print(args: &SchemaArgs, host: &Host, out: &mut Out) -> Ended {
     print_json(&request_schema(target.manifest, target.command), out)
 }
 
-/// Writes the schemas where the relative `$schema` of a copied manifest or mapping leads.
+/// Writes the schemas to the place of the relative `$schema` in copied manifests and mappings.
 #[expect(
     clippy::disallowed_methods,
     reason = "an author's tool that writes files on request"
 )]
-fn write(folder: &Path, out: &mut Out) -> Ended {
+fn write(folder: &Path, out: &mut Out) -> ExitResult {
     let below = folder.join("snapshots").join("schema");
     let failed = |error: std::io::Error| {
         let message = format!("{} cannot be written: {error}.", below.display());

@@ -1,7 +1,6 @@
-//! Operator settings: flags and files become a host.
+//! Operator settings: creates a host from flags, variables and files.
 //!
-//! A file that cannot be read is a fault of the host's settings; a run then answers with it, at the
-//! flag, instead of failing without a result.
+//! A file that cannot be read is a failure of the settings. A run returns it in its result.
 
 use crate::clock::Clock;
 use crate::front::cli::args::{SettingsArgs, text_variable};
@@ -19,7 +18,7 @@ pub(super) fn host(args: &SettingsArgs, redactor: Redactor) -> Host {
     }
 }
 
-/// The settings as the host takes them, files read.
+/// The host's settings, with the content of the files.
 pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
     Ok(Settings {
         endpoints: args
@@ -54,8 +53,8 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
     })
 }
 
-/// What an application platform says of its endpoint for identities. An address that is none says
-/// nothing: the variables belong to the platform, and a run that needs no identity is not refused.
+/// The managed identity endpoint of an application platform. An invalid address is ignored: the
+/// variables belong to the platform, and most runs need no managed identity.
 fn identity_endpoint() -> Option<IdentityEndpoint> {
     let address = text_variable("IDENTITY_ENDPOINT")?;
     let header = text_variable("IDENTITY_HEADER")?;
@@ -65,7 +64,7 @@ fn identity_endpoint() -> Option<IdentityEndpoint> {
     })
 }
 
-/// The memory that the operator allows for what the service sends in one run.
+/// The memory limit of one run for data of services.
 fn memory(size: Option<&str>) -> Result<MemoryBudget, Failure> {
     let Some(text) = size else {
         return Ok(MemoryBudget::default());
@@ -73,17 +72,17 @@ fn memory(size: Option<&str>) -> Result<MemoryBudget, Failure> {
     MemoryBudget::parse(text).ok_or_else(|| {
         let message = format!("`--max-memory` must be a size of at least 1MiB; got \"{text}\".");
         Failure::invalid_input("--max-memory", message)
-            .advice("Give a whole number and KiB, MiB or GiB, such as 512MiB.")
+            .advice("Use a whole number and KiB, MiB or GiB, such as 512MiB.")
     })
 }
 
-/// The machine's clock, or a still one.
+/// The system clock, or a fixed time.
 pub(super) fn clock(now: Option<&str>) -> Result<Clock, Failure> {
     let Some(text) = now else {
         return Ok(Clock::System);
     };
     when::instant(text, &[]).map(Clock::Fixed).ok_or_else(|| {
-        Failure::invalid_input("--now", format!("\"{text}\" is not a time."))
-            .advice("Give it as RFC 3339, such as 2026-09-20T01:00:00Z.")
+        Failure::invalid_input("--now", format!("`--now` must be a time; got \"{text}\"."))
+            .advice("Use RFC 3339, such as 2026-09-20T01:00:00Z.")
     })
 }

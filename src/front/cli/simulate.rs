@@ -1,4 +1,4 @@
-//! `simulate`: the simulator as a server on loopback; prints an endpoints file for it.
+//! `simulate`: runs the simulator as a server on 127.0.0.1, and prints an endpoints file for it.
 
 use std::io::Write;
 use std::path::Path;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::front::cli::args::{ClockMode, SettingsArgs, SimulateArgs};
 use crate::front::cli::out::Out;
-use crate::front::cli::{Ended, run, settings, signals};
+use crate::front::cli::{ExitResult, runtime, settings, signals};
 use crate::json::document::position_of;
 use crate::json::whitespace::indented;
 use crate::protocol::failure::{ErrorKind, Failure};
@@ -77,7 +77,7 @@ fn world(file: &Path) -> Result<World, Failure> {
 }
 
 /// Serves until SIGINT or SIGTERM.
-pub(super) fn simulate(args: &SimulateArgs, operator: &SettingsArgs, out: &mut Out) -> Ended {
+pub(super) fn simulate(args: &SimulateArgs, operator: &SettingsArgs, out: &mut Out) -> ExitResult {
     let now = settings::clock(operator.now.as_deref())?.now();
     let mut world = match &args.world {
         None => {
@@ -86,7 +86,7 @@ pub(super) fn simulate(args: &SimulateArgs, operator: &SettingsArgs, out: &mut O
         Some(file) => world(file)?,
     };
     world.now = world.now.or(Some(now));
-    run::runtime()?.block_on(async {
+    runtime()?.block_on(async {
         let listen = Listen {
             tls: !args.plain,
             port: args.port,
@@ -111,7 +111,7 @@ fn clock(mode: ClockMode) -> Clock {
         ClockMode::Still => Clock::Still,
         ClockMode::Running => {
             let start = Instant::now();
-            // More than a duration can hold does not pass.
+            // A longer time than a `TimeDelta` can represent never passes.
             Clock::running(move || TimeDelta::from_std(start.elapsed()).unwrap_or(TimeDelta::MAX))
         }
     }

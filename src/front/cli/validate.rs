@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::front::cli::args::{SettingsArgs, ValidateArgs};
 use crate::front::cli::describe::print_json;
 use crate::front::cli::out::Out;
-use crate::front::cli::{Ended, settings};
+use crate::front::cli::{ExitResult, settings};
 use crate::host::catalog::Catalog;
 use crate::host::profiles::Profiles;
 use crate::host::{Cancel, Host};
@@ -22,7 +22,7 @@ use crate::microsoft::Cloud;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{Redactor, Secret, strict_object, unreadable_at};
 
-/// One fault, with where.
+/// One fault with its place.
 struct Finding {
     file: String,
     place: Option<(usize, usize)>,
@@ -32,7 +32,7 @@ struct Finding {
 }
 
 /// Checks files and folders, or the catalog in use.
-pub(super) fn validate(args: &ValidateArgs, settings: &SettingsArgs, out: &mut Out) -> Ended {
+pub(super) fn validate(args: &ValidateArgs, settings: &SettingsArgs, out: &mut Out) -> ExitResult {
     let (mut findings, mut checked) = (Vec::new(), 0);
     let in_use: Vec<PathBuf> = settings.catalog.iter().cloned().collect();
     let paths = if args.paths.is_empty() {
@@ -65,7 +65,7 @@ pub(super) fn validate(args: &ValidateArgs, settings: &SettingsArgs, out: &mut O
     report(&findings, checked, args.json, out)
 }
 
-/// What a file is.
+/// The kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Manifest,
@@ -77,7 +77,7 @@ enum Kind {
     World,
 }
 
-/// The kinds by the name of their schema and by the member that they begin with.
+/// The kinds, each with the name of its schema and the member that identifies it.
 const KINDS: [(&str, &str, Kind); 7] = [
     ("manifest", "manifest", Kind::Manifest),
     ("mapping", "mapping", Kind::Mapping),
@@ -88,7 +88,7 @@ const KINDS: [(&str, &str, Kind); 7] = [
     ("world", "world", Kind::World),
 ];
 
-/// By `$schema`, else by the first member, else by any member that a kind begins with.
+/// The kind by `$schema`, else by an identifying member.
 fn kind_of(object: &Map<String, Value>) -> Option<Kind> {
     let schema = object
         .get("$schema")
@@ -99,7 +99,7 @@ fn kind_of(object: &Map<String, Value>) -> Option<Kind> {
     let by_schema = KINDS.iter().find(|(name, _, _)| *name == stem);
     let members = object.keys().filter(|name| *name != "$schema");
     let by_member = |name: &String| KINDS.iter().find(|(_, member, _)| member == name);
-    // A request may hold a mapping.
+    // A request can contain a mapping.
     let request = KINDS
         .iter()
         .find(|(_, member, _)| *member == "command" && object.contains_key(*member));
@@ -177,7 +177,7 @@ fn faults_of(
     })
 }
 
-/// What a run would refuse, but for what depends on where it runs: secrets, and kept states.
+/// The faults of a request that do not depend on the host, unlike secrets and stored states.
 fn request_faults(
     text: &str,
     catalog: Option<PathBuf>,
@@ -254,7 +254,7 @@ fn finding(folder: &Path, fault: &Failure) -> Finding {
     }
 }
 
-fn report(findings: &[Finding], checked: usize, json: bool, out: &mut Out) -> Ended {
+fn report(findings: &[Finding], checked: usize, json: bool, out: &mut Out) -> ExitResult {
     let code = if findings.is_empty() { 0 } else { 2 };
     if json {
         let all: Vec<_> = findings

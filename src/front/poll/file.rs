@@ -1,4 +1,4 @@
-//! The file sink: appends, for one process at a time, and removes what a crash left half written.
+//! The file sink: appends, for one process at a time, and removes an incomplete last line after a crash.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -7,10 +7,10 @@ use std::path::Path;
 
 use crate::protocol::{ErrorKind, Failure};
 
-/// How much of the end of the file is read at once, in search of its last line.
+/// The number of bytes that are read at once to find the last line.
 const CHUNK: u64 = 64 * 1024;
 
-/// Opens the file to append to it, for its owner alone if it is new.
+/// Opens the file for appending. A new file is private (mode 0600).
 ///
 /// Errors: `busy` if another process appends to it; `invalid_input` at `--to`.
 pub fn open(path: &Path) -> Result<File, Failure> {
@@ -40,7 +40,7 @@ pub fn open(path: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
-/// Cuts off what follows the last line end.
+/// Removes the bytes after the last line end.
 fn remove_incomplete_line(file: &mut File) -> io::Result<()> {
     let length = file.metadata()?.len();
     let mut end = length;
@@ -66,7 +66,7 @@ fn remove_incomplete_line(file: &mut File) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the name of a new file survive a loss of power.
+/// Syncs the folder, so that a new file survives a power failure.
 fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path
         .parent()

@@ -1,0 +1,120 @@
+//! `try`: runs the sample request of a command in the simulator, for a terminal.
+
+use std::io::Write;
+
+use comfy_table::{Table, presets};
+use serde_json::json;
+
+use crate::front::cli::args::{SettingsArgs, TryArgs};
+use crate::front::cli::out::Out;
+use crate::front::cli::{ExitResult, run, sandbox};
+use crate::json::whitespace::indented;
+use crate::manifest::schema::sample_request;
+use crate::protocol::Redactor;
+use crate::when;
+
+/// Prints the readable result and the outcome, or the request and the result as JSON.
+pub(super) fn run_sample(
+    args: &TryArgs,
+    settings: &SettingsArgs,
+    redactor: &Redactor,
+    out: &mut Out,
+) -> ExitResult {
+    let (_sandbox, host) = sandbox::demo(settings, redactor)?;
+    let target = host.catalog()?.find_dotted(&args.command)?;
+    let mut request = sample_request(target.manifest, target.command);
+    // The raw data is omitted: it is long, and the other sections show its content.
+    let section = match target.command.mapping {
+        Some(_) => "events",
+        None => "context_data",
+    };
+    request["options"] = json!({ "include": [section, "key_fields", "readable"] });
+    // The sample names no state, so there is nothing to commit.
+    let result = run::single(request.to_string().as_bytes(), &host)?.result;
+    if args.json {
+        let code = result.exit_code();
+        let result = serde_json::to_string(&result).unwrap_or_default();
+        let whole = format!("{{\"request\":{request},\"result\":{result}}}");
+        writeln!(out, "{}", indented(&whole))?;
+        return Ok(code);
+    }
+    if let Some(text) = &result.readable {
+        writeln!(out, "{}\n", table(text))?;
+    }
+    let complete = match &result.coverage {
+        Some(coverage) if coverage.complete => " Complete: nothing is missing.",
+        Some(_) => " Incomplete: see `coverage` with --json.",
+        None => "",
+    };
+    writeln!(out, "{}{complete} (Simulated data.)", result.result)?;
+    for warning in &result.warnings {
+        writeln!(out, "warning: {}", warning.message)?;
+    }
+    Ok(result.exit_code())
+}
+
+/// The Markdown text for a terminal: rows sorted by the first column with times, latest first; times
+/// to the minute; no escapes.
+fn table(text: &str) -> String {
+    let is_row = |line: &&str| line.starts_with("| ");
+    let above = text.lines().take_while(|line| !is_row(line));
+    let above: Vec<&str> = above.map(|line| line.trim_start_matches("### ")).collect();
+    let mut rows = text.lines().filter(is_row).map(cells);
+    let Some(headings) = rows.next() else {
+        return above.join("\n");
+    };
+    let mut rows: Vec<Vec<String>> = rows.collect();
+    let is_time = |cell: &String| when::instant(cell, &[]).is_some();
+    let column = rows.first().and_then(|row| row.iter().position(is_time));
+    if let Some(column) = column {
+        rows.sort_by(|one, other| other.get(column).cmp(&one.get(column)));
+    }
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(headings);
+    table.add_rows(rows);
+    format!("{}\n{}", above.join("\n"), table.trim_fmt())
+}
+
+/// The cells of a row of a Markdown table.
+fn cells(row: &str) -> Vec<String> {
+    let (mut cells, mut cell) = (Vec::new(), String::new());
+    let mut characters = row.chars().skip(1);
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => cell.extend(characters.next()),
+            '|' => cells.push(short(std::mem::take(&mut cell).trim())),
+            other => cell.push(other),
+        }
+    }
+    cells
+}
+
+/// A time to the minute; any other text unchanged.
+fn short(cell: &str) -> String {
+    let time = when::instant(cell, &[]).filter(|_| cell.len() > 10);
+    time.map_or_else(
+        || cell.to_owned(),
+        |time| time.format("%Y-%m-%d %H:%M").to_string(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn table_for_a_terminal_is_sorted_by_time_and_has_no_escapes() {
+        let text = "### A\\_b: 2 results\n\n| Name | Time |\n|---|---|\n\
+                    | x \\| y | 2026-01-14T09:30:59.5Z |\n| \\[z\\] | 2026-01-14T10:00:00Z |";
+        assert_eq!(
+            table(text),
+            "A\\_b: 2 results\n\n\
+             | Name  | Time             |\n\
+             |-------|------------------|\n\
+             | [z]   | 2026-01-14 10:00 |\n\
+             | x | y | 2026-01-14 09:30 |"
+        );
+        assert_eq!(table("Started."), "Started.");
+    }
+}
