@@ -1,6 +1,7 @@
-//! Every file of `tests/samples`: a raw payload and the events that its mapping makes of it.
+//! Every file of `tests/samples`: raw data. The snapshot shows the events that the mapping makes.
 //!
-//! No network, no host: what a mapping author edits and reviews. The folder names the mapping.
+//! The folder names the mapping, and every compiled-in mapping has a sample. No host and no network
+//! are involved.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use soarhost::host::catalog::Catalog;
 use soarhost::json::Document;
 use soarhost::json::whitespace::indented;
-use soarhost::mapping::Mapping;
+use soarhost::mapping::{Mapped, Mapping};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples")
@@ -21,49 +22,50 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The names of the mappings, from the files of `mappings/`: `integration/purpose`.
+fn mappings() -> impl Iterator<Item = String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
+    let integrations = entries(&folder).into_iter().filter(|path| path.is_dir());
+    let files: Vec<PathBuf> = integrations.flat_map(|path| entries(&path)).collect();
+    files.into_iter().map(move |file| {
+        let below = file.strip_prefix(&folder).expect("below the mappings");
+        below.with_extension("").display().to_string()
+    })
+}
+
 #[test]
-fn every_sample_gives_the_events_of_its_snapshot() {
+fn sample_of_every_mapping_gives_the_events_of_its_snapshot() {
     let catalog = Catalog::builtin().expect("the catalog");
-    let mut looked_at = 0;
-    for mapping in entries(&root())
-        .iter()
-        .flat_map(|integration| entries(integration))
-    {
-        let name = mapping
-            .strip_prefix(root())
-            .expect("below")
-            .display()
-            .to_string();
-        let definition = catalog
-            .mapping(&name)
-            .expect("a mapping of the folder's name");
+    for name in mappings() {
+        let definition = catalog.mapping(&name).expect("a compiled-in mapping");
         let compiled = Mapping::compile(definition, &name).expect("it compiles");
-        for sample in entries(&mapping) {
-            looked_at += 1;
+        let folder = root().join(&name);
+        assert!(folder.is_dir(), "the mapping {name} has no sample");
+        for sample in entries(&folder) {
             let text = std::fs::read_to_string(&sample).expect("a sample");
             let raw = Document::parse(&text).expect("a sample is JSON");
-            let mapped = compiled.apply(&raw).expect("it maps");
-            let mut page = String::new();
-            for event in &mapped.events {
-                let line = serde_json::to_string(event).expect("an event serializes");
-                page.push_str(&indented(&line));
-                page.push('\n');
-            }
-            for warning in &mapped.warnings {
-                let _ = writeln!(page, "warning {}: {}", warning.code, warning.message);
-            }
-            for fault in &mapped.faults {
-                let _ = writeln!(page, "record {}: {}", fault.index, fault.message);
-            }
-            let stem = sample
-                .file_stem()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned();
-            settings(&name, &sample).bind(|| insta::assert_snapshot!(stem, page));
+            let page = page(&compiled.apply(&raw).expect("it maps"));
+            let stem = sample.file_stem().expect("a name").to_string_lossy();
+            settings(&name, &sample).bind(|| insta::assert_snapshot!(&*stem, page));
         }
     }
-    assert!(looked_at > 0, "there are samples");
+}
+
+/// The events with warnings and faults.
+fn page(mapped: &Mapped) -> String {
+    let mut page = String::new();
+    for event in &mapped.events {
+        let line = serde_json::to_string(event).expect("an event serializes");
+        page.push_str(&indented(&line));
+        page.push('\n');
+    }
+    for warning in &mapped.warnings {
+        let _ = writeln!(page, "warning {}: {}", warning.code, warning.message);
+    }
+    for fault in &mapped.faults {
+        let _ = writeln!(page, "record {}: {}", fault.index, fault.message);
+    }
+    page
 }
 
 fn settings(mapping: &str, sample: &Path) -> insta::Settings {
