@@ -6,8 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, Ran, connection};
-use crate::rolling::{read, wait};
+use crate::bench::{Bench, Ran, connection, read, wait};
 
 const NOW: &str = "2026-01-14T12:00:00Z";
 

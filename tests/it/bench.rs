@@ -48,6 +48,19 @@ pub struct Ran {
     pub text: String,
 }
 
+/// The result as it is printed.
+pub fn read(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.text).expect("a result")
+}
+
+/// Runs the future to its end.
+pub fn wait<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(work)
+}
+
 /// A simulator and a host that talks to it.
 pub struct Bench {
     pub sim: Sim,

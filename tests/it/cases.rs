@@ -1,14 +1,16 @@
-//! Every file of `tests/cases`: envelopes, a world, faults; the snapshot shows the requests that
-//! the services saw and the result.
+//! Every file of `tests/cases`: a world and requests. The snapshot shows the calls that the services
+//! received, and the results.
 //!
-//! `CASE=substring cargo test` narrows the loop. All failures are gathered before the test fails.
+//! `CASE=substring cargo test` runs only the cases whose path contains the text. All cases run
+//! before the test fails.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use soarhost::host::catalog::Catalog;
 use soarhost::json::whitespace::indented;
@@ -21,23 +23,71 @@ use crate::bench::{Bench, NOW, Ran, connection_of, replays};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
-    /// What it shows, in one sentence.
+    /// What the case shows, in one sentence.
     title: String,
-    /// The time of day; default: that of the bench.
-    #[serde(default)]
-    now: Option<String>,
+    /// The time of the first run; default: that of the bench.
+    #[serde(default = "default_now")]
+    now: String,
     /// The simulator's world; default: the default world.
     #[serde(default)]
-    world: Option<Box<RawValue>>,
-    /// The envelopes, in order. Without `connection` they get one that the default world accepts.
-    runs: Vec<Value>,
-    /// Each run gets the state that the run before returned.
+    world: World,
+    /// Members of each request that does not set them itself.
+    #[serde(default)]
+    request: Map<String, Value>,
+    /// The runs, in order: a request, or a [`Run`] with changes. Requests without `connection` get
+    /// one that the default world accepts.
+    runs: Vec<Box<RawValue>>,
+    /// If true, each request gets the state that the run before returned.
     #[serde(default)]
     pass_state: bool,
-    /// The host has a state folder, empty at first, and keeps tokens there; after each run the
-    /// process ends, so that only the folder remembers.
+    /// If true, the host has a state folder, empty at first. Each run is a new process: only the
+    /// folder is left of the runs before.
     #[serde(default)]
     keeps: bool,
+}
+
+/// A world's members as text: records keep their bytes.
+type World = BTreeMap<String, Box<RawValue>>;
+
+/// A run with changes of time and world, which also apply to the runs that follow.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Run {
+    /// The new time.
+    #[serde(default)]
+    now: Option<String>,
+    /// Members of the world that are replaced.
+    #[serde(default)]
+    world: World,
+    /// Members of the request.
+    #[serde(default)]
+    request: Map<String, Value>,
+}
+
+impl Run {
+    fn parse(text: &str) -> Self {
+        let request: Map<String, Value> = serde_json::from_str(text).expect("an object");
+        let has_changes = ["now", "world", "request"]
+            .iter()
+            .any(|name| request.contains_key(*name));
+        if has_changes {
+            serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+        } else {
+            Run {
+                request,
+                ..Run::default()
+            }
+        }
+    }
+}
+
+async fn bench_of(case: &Case) -> Bench {
+    let world = serde_json::to_string(&case.world).expect("a world serializes");
+    Bench::new(&world, &case.now).await
+}
+
+fn default_now() -> String {
+    NOW.to_owned()
 }
 
 fn folder() -> PathBuf {
@@ -58,42 +108,50 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-async fn play(case: &Case, face: &str) -> String {
-    let world = case.world.as_ref().map_or("{}", |world| world.get());
+async fn play(mut case: Case, integration: &str) -> String {
     let folder = case.keeps.then(|| tempfile::tempdir().expect("a folder"));
-    let mut bench = Bench::new(world, case.now.as_deref().unwrap_or(NOW)).await;
+    let mut bench = bench_of(&case).await;
     let mut page = format!("{}\n", case.title);
     let mut state = Value::Null;
-    for (n, envelope) in case.runs.iter().enumerate() {
-        let mut envelope = envelope.clone();
-        envelope["id"] = json!(format!("run-{}", n + 1));
-        if envelope.get("connection").is_none() {
-            envelope["connection"] = connection_of(face);
+    for (n, run) in (1..).zip(std::mem::take(&mut case.runs)) {
+        let run = Run::parse(run.get());
+        let _ = write!(page, "\n── run {n}");
+        if run.now.is_some() || !run.world.is_empty() {
+            case.now = run.now.unwrap_or(case.now);
+            case.world.extend(run.world);
+            bench = bench_of(&case).await;
+            let _ = write!(page, " at {}", case.now);
         }
+        let mut request = case.request.clone();
+        request.extend(run.request);
+        request.insert("id".to_owned(), json!(format!("run-{n}")));
+        let connection = request.entry("connection");
+        connection.or_insert_with(|| connection_of(integration));
         if let Some(folder) = &folder {
             bench.restart_keeping(folder.path());
         }
-        if case.pass_state && n > 0 {
-            envelope["state"] = state.clone();
+        if case.pass_state && n > 1 {
+            request.insert("state".to_owned(), state);
         }
-        let ran = bench.run(&envelope.to_string()).await;
-        replay(&ran, &envelope);
+        let request = Value::from(request);
+        let ran = bench.run(&request.to_string()).await;
+        replay(&ran, &request);
         state = serde_json::to_value(&ran.result.state).expect("a state serializes");
-        show(&mut page, n + 1, &ran, &bench);
+        show(&mut page, n, &ran, &bench);
     }
     page
 }
 
-/// Law 3, where the request used the command's own mapping.
-fn replay(ran: &Ran, envelope: &Value) {
+/// The events are mapped again from the raw data, if the request used the command's own mapping.
+fn replay(ran: &Ran, request: &Value) {
     let catalog = Catalog::builtin().expect("the catalog");
     let (Some(integration), Some(command)) = (&ran.result.integration, &ran.result.command) else {
         return;
     };
     let target = catalog
         .find(Some(integration), command)
-        .expect("what was run is there");
-    if let (Some(name), None) = (&target.command.mapping, envelope.get("mapping")) {
+        .expect("the command of the run");
+    if let (Some(name), None) = (&target.command.mapping, request.get("mapping")) {
         let definition = catalog.mapping(name).expect("the mapping");
         replays(
             &ran.result,
@@ -102,8 +160,8 @@ fn replay(ran: &Ran, envelope: &Value) {
     }
 }
 
-/// A request as the services saw it, and the status they answered.
-fn asked(seen: &LoggedRequest, bench: &Bench) -> String {
+/// A call that a service received, with the status of its response.
+fn received(seen: &LoggedRequest, bench: &Bench) -> String {
     let query = seen.query.iter().map(|(k, v)| format!("    {k} = {v}\n"));
     let headers = seen
         .headers
@@ -126,9 +184,9 @@ fn asked(seen: &LoggedRequest, bench: &Bench) -> String {
 }
 
 fn show(page: &mut String, number: usize, ran: &Ran, bench: &Bench) {
-    let _ = write!(page, "\n── run {number}: requests\n");
-    let requests: Vec<String> = ran.seen.iter().map(|seen| asked(seen, bench)).collect();
-    // Attempts that are alike stand once, with their number.
+    page.push_str(": requests\n");
+    let requests: Vec<String> = ran.seen.iter().map(|seen| received(seen, bench)).collect();
+    // Equal attempts are shown once, with their number.
     for alike in requests.chunk_by(|a, b| a == b) {
         page.push_str(&alike[0]);
         if alike.len() > 1 {
@@ -143,8 +201,8 @@ fn show(page: &mut String, number: usize, ran: &Ran, bench: &Bench) {
     );
 }
 
-/// The result indented, tokens unchanged; raw data on one line, as it was passed through; what may
-/// differ between two runs left out.
+/// The result, indented; raw data on one line, unchanged. Members that differ between two runs of
+/// the same case are left out.
 fn shown(text: &str) -> String {
     let moving = regex::Regex::new(r#""(host_version|duration_ms|bytes_received)":[^,]+,"#);
     let text = moving
@@ -177,7 +235,7 @@ fn settings(path: &Path) -> insta::Settings {
 }
 
 #[test]
-fn every_case_shows_what_its_snapshot_holds() {
+fn every_case_gives_the_calls_and_results_of_its_snapshot() {
     let wanted = std::env::var("CASE").unwrap_or_default();
     let mut failed = Vec::new();
     let mut played = 0;
@@ -195,11 +253,13 @@ fn every_case_shows_what_its_snapshot_holds() {
             let text = std::fs::read_to_string(&path).expect("a case file");
             let case: Case =
                 serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-            let face = name.split('/').next().expect("a folder");
+            let integration = name.split('/').next().expect("a folder");
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build();
-            let page = runtime.expect("a runtime").block_on(play(&case, face));
+            let page = runtime
+                .expect("a runtime")
+                .block_on(play(case, integration));
             let stem = path
                 .file_stem()
                 .expect("a name")

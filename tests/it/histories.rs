@@ -20,8 +20,7 @@ use serde_json::{Value, json};
 use soarhost::host::Cancel;
 use soarhost::protocol::Signal;
 
-use crate::bench::{Bench, connection};
-use crate::rolling::wait;
+use crate::bench::{Bench, connection, wait};
 use account::{Account, Conditions, check_listings, keys};
 use service::{Dice, MINUTE, Ms, Service, text};
 

@@ -253,13 +253,13 @@ fn refusal(own: &str, other: &str, file: &str) -> Option<String> {
     }
 }
 
-/// Circles that are still there. Remove a line with its circle; add none.
-const KNOWN_CIRCLES: [&str; 5] = [
-    "src/front/cli/args.rs src/front/cli/poll.rs src/front/cli/run.rs src/front/cli/sandbox.rs src/front/cli/settings.rs",
-    "src/identity/cache.rs src/identity/store.rs",
-    "src/json/document.rs src/json/whitespace.rs",
-    "src/protocol/failure.rs src/protocol/shape.rs src/protocol/strict.rs",
-    "src/sim/login/tokens.rs src/sim/site.rs",
+/// Circles that are still there, by two of their files. Remove a line with its circle; add none.
+const KNOWN_CIRCLES: [[&str; 2]; 5] = [
+    ["src/front/cli/args.rs", "src/front/cli/poll.rs"],
+    ["src/identity/cache.rs", "src/identity/store.rs"],
+    ["src/json/document.rs", "src/json/whitespace.rs"],
+    ["src/protocol/failure.rs", "src/protocol/strict.rs"],
+    ["src/sim/login/tokens.rs", "src/sim/site.rs"],
 ];
 
 #[test]
@@ -309,17 +309,18 @@ fn files_that_import_each_other_are_reported() {
         .map(|module| (module, reachable(module, &next)))
         .collect();
     let mut circles = BTreeSet::new();
-    for (module, found) in reached
-        .iter()
-        .filter(|(module, found)| found.contains(**module))
-    {
-        let circle = found
-            .iter()
-            .filter(|other| reached[*other].contains(*module));
+    for (module, found) in &reached {
+        let circle = found.iter().filter(|other| {
+            reached
+                .get(other)
+                .is_some_and(|back| back.contains(*module))
+        });
         let files: BTreeSet<&str> = circle.map(|module| all.file(module)).collect();
-        circles.insert(files.into_iter().collect::<Vec<_>>().join(" "));
+        let is_known = |pair: &[&str; 2]| pair.iter().all(|file| files.contains(file));
+        if !files.is_empty() && !KNOWN_CIRCLES.iter().any(is_known) {
+            circles.insert(files.into_iter().collect::<Vec<_>>().join(" "));
+        }
     }
-    circles.retain(|circle| !KNOWN_CIRCLES.contains(&circle.as_str()));
     assert_none(
         circles
             .iter()

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, connection};
-use crate::rolling::{read, wait};
+use crate::bench::{Bench, connection, read, wait};
 
 fn blob(number: usize, created: &str) -> Value {
     json!({ "type": "Audit.Exchange", "created": created, "id": format!("blob{number}$x$y$na0001"),
