@@ -1,16 +1,16 @@
 //! Lists the alerts of a round, part by part.
 //!
-//! Only an answer without a next link is taken as complete: it holds every alert of its span at one
-//! moment, in any order. If an answer has a next link, its alerts only show where to split the
-//! span, and the nearer part is requested by its times. So the result depends neither on the order
-//! of an answer nor on a link, and an alert that is updated while the run is listing hides no other
-//! alert. One exception saves a request: if the first page is in order and holds as many alerts as
-//! are wanted, it is the result, and what it leaves out is reported as left out by the limit.
+//! Only an answer without a next link is complete: it holds every alert of its span at one moment,
+//! in any order. If an answer has a next link, its alerts only show where to split the span. Then
+//! the nearer part is requested by its times. So the result depends neither on the order of an
+//! answer nor on a link, and an alert that is updated during the listing hides no other alert.
 //!
-//! Links are followed only where times cannot split the span: within one instant. Each alert that
-//! leaves the instant moves the following ones up, past the next link. So the instant is listed
-//! again until everything of the listing before is still there: then nothing moved while that one
-//! was read. A link that cannot be followed is never fatal; what it hides is named as a gap.
+//! One exception saves a request: if the first page is in order and holds as many alerts as are
+//! wanted, it is the result. The alerts that it leaves out are reported as left out by the limit.
+//!
+//! Within one instant, times cannot split the span. There, [`instant`] follows links.
+
+mod instant;
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -33,7 +33,6 @@ use crate::ops::Call;
 use crate::ops::resume::fingerprint::Fingerprint;
 use crate::ops::resume::time::service_time;
 use crate::protocol::{ErrorKind, Failure};
-use crate::when::rfc3339;
 
 /// The start of a first run is corrected if the host's clock is further off than this.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
@@ -400,69 +399,6 @@ impl<'a> Listing<'a> {
         max.is_some_and(|max| self.kept() >= max)
     }
 
-    /// Lists a span that times do not split, from its first page on, by the service's links.
-    async fn read_by_links(&mut self, span: Span, link: String) -> Result<(), Failure> {
-        let Err(failure) = self.repeat_until_stable(span, link).await else {
-            return Ok(());
-        };
-        let instant = span.to.is_some_and(|to| to <= span.from + TICK);
-        if !instant || !is_expired(&failure) {
-            return Err(failure);
-        }
-        let at = rfc3339(span.from);
-        let cause = format!(
-            "More alerts have the time {at} than fit on a page, and the link to the next page could \
-             not be followed."
-        );
-        if let Some(coverage) = &mut self.coverage {
-            let instant = TimeWindow {
-                start: span.from,
-                end: span.from,
-            };
-            coverage.add_interrupted_span(&instant, failure.vendor_code(), true);
-        }
-        let failure = failure
-            .cause(cause)
-            .advice("Request this time again with a search condition that selects fewer alerts.");
-        self.skipped.get_or_insert(failure);
-        Ok(())
-    }
-
-    async fn repeat_until_stable(&mut self, span: Span, link: String) -> Result<(), Failure> {
-        let mut before = self.received.known.clone();
-        self.follow(&mut before, Some(link)).await?;
-        loop {
-            let page = self.request(span, self.largest_page).await?;
-            self.count_page();
-            let mut listed = fingerprints(&page.rows);
-            let next = page.next;
-            self.receive(page.rows)?;
-            let at_once = next.is_none();
-            self.follow(&mut listed, next).await?;
-            if at_once || before.is_subset(&listed) {
-                return Ok(());
-            }
-            before = listed;
-        }
-    }
-
-    /// Follows the links to the end of a listing and adds its alerts to `listed`.
-    async fn follow(
-        &mut self,
-        listed: &mut HashSet<Fingerprint>,
-        mut next: Option<String>,
-    ) -> Result<(), Failure> {
-        while let Some(link) = next {
-            let url = self.links.follow(&link)?;
-            let page = self.get(url).await?;
-            self.count_page();
-            listed.extend(fingerprints(&page.rows));
-            self.receive(page.rows)?;
-            next = page.next;
-        }
-        Ok(())
-    }
-
     /// Whether the round began in an earlier run, so that what came since then is not listed.
     pub(super) fn is_behind(&self) -> bool {
         let now = service_time(self.call);
@@ -561,12 +497,4 @@ fn fingerprint(known: &Identity, record: &str) -> Fingerprint {
         Some(name) => Fingerprint::of(name),
         None => Fingerprint::of(record),
     }
-}
-
-/// Whether only the link failed: it has expired, or its address is not allowed.
-fn is_expired(failure: &Failure) -> bool {
-    matches!(failure.http_status(), Some(400 | 404 | 410))
-        || (failure.kind() == ErrorKind::BadResponse
-            && failure.http_status().is_none()
-            && !is_memory(failure))
 }
