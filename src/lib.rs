@@ -46,7 +46,7 @@
 //!   content), `src/ops/alerts` (reading alerts).
 //! * Continuous collection: `src/front/poll.rs`, a loop over the same host with a sink.
 //! * Failures: [`protocol::failure`]. Each service's codes are one `match` beside its client.
-//! * Limits on work and memory: `net::memory`, `protocol::watch`, `host::stop`.
+//! * Limits on work and memory: `net::deadline`, `net::memory`, `protocol::watch`, `host::limits`.
 //! * What an operator can forbid: `host::policy`.
 //!
 //! # Ranks

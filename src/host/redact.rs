@@ -2,7 +2,7 @@
 //!
 //! Secrets are removed from free text and from what a service sent. The state, times, verdicts and
 //! counts are the host's own and do not change. Names, keys and codes change only where a secret can
-//! be one ([`crate::json::redact`]). Control characters in sentences are escaped.
+//! be one (`json::search`). Control characters in sentences are escaped.
 
 use std::time::Duration;
 
