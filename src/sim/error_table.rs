@@ -88,6 +88,7 @@ mod tests {
             include_str!("feed/errors.json"),
             include_str!("graph/errors.json"),
             include_str!("login/errors.json"),
+            include_str!("login/managed_identity_errors.json"),
         ] {
             let table: ErrorTable = serde_json::from_str(json).unwrap();
             for entry in &table.errors {

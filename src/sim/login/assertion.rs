@@ -22,7 +22,7 @@ const MAX_SECONDS_LATE: f64 = 300.0;
 const MAX_SECONDS_EARLY: f64 = 86_400.0;
 
 /// The length of a signature of a 2048-bit key, in bytes.
-const SHORTEST: usize = 256;
+const SIGNATURE_LENGTH: usize = 256;
 
 /// The expected values of an assertion.
 pub(super) struct Expected<'a> {
@@ -74,7 +74,7 @@ pub(super) fn check(assertion: &str, expected: &Expected<'_>) -> Result<(), Refu
         let good = EndEntityCert::try_from(&certificate)
             .and_then(|known| known.verify_signature(algorithm, signed.as_bytes(), &signature));
         good.map_err(|_| unsigned(&certificate))?;
-    } else if signature.len() < SHORTEST {
+    } else if signature.len() < SIGNATURE_LENGTH {
         return Err(malformed());
     }
     claims.fit(expected)

@@ -111,7 +111,7 @@ impl Login {
         if !request.client.consented() {
             return Err(refused(65004, &[]));
         }
-        Ok(self.codes.seal.sign(&Code {
+        Ok(self.codes.signer.sign(&Code {
             app: request.client.id.to_owned(),
             tenant: request.tenant.clone(),
             redirect_uri: form.need("redirect_uri")?.to_owned(),

@@ -18,12 +18,12 @@ use crate::sim::world::apps::{App, ReadyCode};
 const LIFETIME: i64 = 600;
 
 /// The minimum length of an unlisted code.
-const SHORTEST: usize = 20;
+const MIN_UNLISTED_LENGTH: usize = 20;
 
 /// The codes of a world.
 pub(super) struct Codes {
     /// Signs and verifies issued codes.
-    pub(super) seal: Signer,
+    pub(super) signer: Signer,
     used: Mutex<HashSet<String>>,
 }
 
@@ -43,7 +43,7 @@ impl Codes {
     /// The codes of a world.
     pub(super) fn new(context: &Context) -> Self {
         Self {
-            seal: Signer::new(&context.ids, "code"),
+            signer: Signer::new(&context.ids, "code"),
             used: Mutex::default(),
         }
     }
@@ -95,7 +95,7 @@ impl Codes {
         redirect_uri: &str,
         redeemer: &Redeemer<'_>,
     ) -> Result<Code, Refused> {
-        if let Some(code) = self.seal.verify(text) {
+        if let Some(code) = self.signer.verify(text) {
             return Ok(code);
         }
         let listed = redeemer.app.map(|app| app.codes.as_slice());
@@ -103,7 +103,8 @@ impl Codes {
         if let Some(ready) = listed.iter().find(|ready| ready.code == text) {
             return Ok(of_world(ready, redeemer));
         }
-        let formed = text.len() >= SHORTEST && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let formed =
+            text.len() >= MIN_UNLISTED_LENGTH && text.bytes().all(|byte| byte.is_ascii_graphic());
         if redeemer.app.is_none() && formed {
             // Unlisted codes are accepted only if the world accepts unlisted credentials.
             return Ok(Code {

@@ -3,11 +3,12 @@
 //! `client_id` only; object ids, resource ids and the older endpoint of app services
 //! (`MSI_ENDPOINT`) are not supported.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::sim::context::Context;
+use crate::sim::error_table::{ErrorEntry, ErrorTable};
 use crate::sim::ids::is_guid;
 use crate::sim::login::grant::{Grant, Rights, owned};
 use crate::sim::login::tokens::Resource;
@@ -29,18 +30,14 @@ pub(crate) struct Identity {
     context: Arc<Context>,
 }
 
-/// Why no token is issued.
-enum Refused {
-    /// A required header is missing, or a forbidden one was sent.
-    Header(&'static str),
-    /// The header of an app service is missing (401) or wrong (403).
-    Secret(u16),
-    /// A parameter is missing or invalid.
-    Parameter(&'static str),
-    /// The identity does not exist.
-    Nobody,
-    /// The resource does not exist in the tenant.
-    Resource(String, String),
+static ERRORS: LazyLock<ErrorTable> =
+    LazyLock::new(|| ErrorTable::parse(include_str!("managed_identity_errors.json")));
+
+/// Why no token is issued: the id of the error, without its service, and its arguments.
+struct Refused(&'static str, [String; 2]);
+
+fn refused(id: &'static str) -> Refused {
+    Refused(id, [String::new(), String::new()])
 }
 
 impl Identity {
@@ -61,10 +58,10 @@ impl Identity {
 
     fn machine(&self, call: &Call) -> Answer {
         let checked = if call.header("metadata") != Some("true") {
-            Err(Refused::Header("Required metadata header not specified"))
+            Err(refused("header"))
         } else if call.header("x-forwarded-for").is_some() {
             // A forwarding proxy must not expose tokens.
-            Err(Refused::Header("X-Forwarded-For header is not allowed"))
+            Err(refused("forwarded"))
         } else {
             self.grant(call, &["2018-02-01", "2019-08-01", "2021-02-01"])
         };
@@ -88,8 +85,10 @@ impl Identity {
 
     fn app_service(&self, call: &Call) -> Answer {
         let checked = match call.header("x-identity-header") {
-            None => Err(Refused::Secret(401)),
-            Some(given) if given != self.context.world.identity_header => Err(Refused::Secret(403)),
+            None => Err(refused("header_missing")),
+            Some(given) if given != self.context.world.identity_header => {
+                Err(refused("header_wrong"))
+            }
             Some(_) => self.grant(call, &["2019-08-01"]),
         };
         let grant = match checked {
@@ -115,24 +114,21 @@ impl Identity {
     fn grant(&self, call: &Call, versions: &[&str]) -> Result<Grant, Refused> {
         let given = |name: &str| call.parameter(name).filter(|text| !text.is_empty());
         if call.method != "GET" {
-            return Err(Refused::Parameter("Only GET is allowed"));
+            return Err(refused("method"));
         }
         let version = given("api-version").unwrap_or_default();
         if !versions.contains(&version) {
-            return Err(Refused::Parameter(
-                "api-version is invalid or was not specified in the request",
-            ));
+            return Err(refused("version"));
         }
-        let missing = Refused::Parameter("Required query variable 'resource' is missing");
-        let audience = given("resource").ok_or(missing)?;
+        let audience = given("resource").ok_or_else(|| refused("resource_missing"))?;
         let chosen = SELECTORS.iter().find(|name| given(name).is_some());
         let found = match chosen {
             None => self.unnamed(),
             Some(&"client_id") => self.named(given("client_id").unwrap_or_default()),
             Some(_) => None,
         };
-        let (app, tenant, listed) = found.ok_or(Refused::Nobody)?;
-        let unknown = || Refused::Resource(audience.to_owned(), tenant.clone());
+        let (app, tenant, listed) = found.ok_or_else(|| refused("identity"))?;
+        let unknown = || Refused("resource", [audience.to_owned(), tenant.clone()]);
         let resource = self.context.tokens.resource(audience).ok_or_else(unknown)?;
         Ok(Grant {
             tenant,
@@ -191,52 +187,35 @@ fn roles(listed: Option<&ManagedIdentity>, resource: Resource) -> Vec<String> {
 }
 
 impl Refused {
+    fn entry(&self, service: &str) -> ErrorEntry {
+        let Self(id, arguments) = self;
+        ERRORS.entry(
+            &format!("{service}.{id}"),
+            &arguments.each_ref().map(String::as_str),
+        )
+    }
+
     /// The response of the metadata service.
-    fn of_machine(self) -> Answer {
-        let (error, text) = match self {
-            Self::Header(text) => ("bad_request_102", text.to_owned()),
-            Self::Parameter(text) => ("invalid_request", text.to_owned()),
-            Self::Nobody | Self::Secret(_) => ("invalid_request", "Identity not found".to_owned()),
-            Self::Resource(name, tenant) => ("invalid_resource", not_found(&name, &tenant)),
-        };
-        let body = json!({"error": error, "error_description": text});
-        Answer::new(400, body.to_string())
+    fn of_machine(&self) -> Answer {
+        let entry = self.entry("vm");
+        let body = json!({"error": entry.code, "error_description": entry.text});
+        Answer::new(entry.status, body.to_string())
     }
 
     /// The response of an app service's endpoint.
-    fn of_app_service(self, correlation: &str) -> Answer {
-        let (status, text): (u16, String) = match self {
-            Self::Header(text) | Self::Parameter(text) => (400, text.to_owned()),
-            Self::Secret(status) => (
-                status,
-                "The X-IDENTITY-HEADER is missing or is not the one of this app.".to_owned(),
-            ),
-            Self::Nobody => (
-                400,
-                "No User Assigned or Delegated Managed Identity found for specified \
-                 ClientId/ResourceId/PrincipalId."
-                    .to_owned(),
-            ),
-            Self::Resource(name, tenant) => (400, not_found(&name, &tenant)),
-        };
-        let body: Value = json!({
-            "statusCode": status, "message": text, "correlationId": correlation,
+    fn of_app_service(&self, correlation: &str) -> Answer {
+        let entry = self.entry("app");
+        let body = json!({
+            "statusCode": entry.status, "message": entry.text, "correlationId": correlation,
         });
-        Answer::new(status, body.to_string())
+        Answer::new(entry.status, body.to_string())
     }
-}
-
-fn not_found(name: &str, tenant: &str) -> String {
-    format!(
-        "AADSTS50001: The application named {name} was not found in the tenant named {tenant}. \
-         This can happen if the application has not been installed by the administrator of the \
-         tenant or consented to by any user in the tenant. You might have sent your authentication \
-         request to the wrong tenant."
-    )
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::sim::server::routes::Service;
 

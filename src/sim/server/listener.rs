@@ -22,10 +22,10 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 /// The number of bytes in which the header is searched; response heads are shorter.
-const LONGEST_HEAD: usize = 4096;
+const MAX_HEAD: usize = 4096;
 
 /// The maximum time of a handshake.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A TCP or TLS stream.
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -111,7 +111,7 @@ fn recased<'a>(bytes: &'a [u8], header: &str) -> Cow<'a, [u8]> {
         return Cow::Borrowed(bytes);
     }
     let sent = format!("\r\n{}: ", header.to_ascii_lowercase());
-    let head = &bytes[..bytes.len().min(LONGEST_HEAD)];
+    let head = &bytes[..bytes.len().min(MAX_HEAD)];
     let mut places = head.windows(sent.len());
     let Some(at) = places.position(|part| part == sent.as_bytes()) else {
         return Cow::Borrowed(bytes);
@@ -229,7 +229,7 @@ impl Acceptor {
     async fn open(self, stream: TcpStream, peer: SocketAddr) {
         let stream: Option<Box<dyn Stream>> = match &self.tls {
             None => Some(Box::new(stream)),
-            Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+            Some(tls) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
                 Ok(Ok(stream)) => Some(Box::new(stream)),
                 _ => None,
             },

@@ -12,7 +12,7 @@ use crate::sim::world::apps::der;
 use crate::sim::world::content::CONTENT_TYPES;
 use crate::sim::world::{NEXT_PAGE, World};
 
-/// Numbers: where they stand, the least and the largest that is allowed. `*` in a path stands for
+/// Numbers: path, minimum and maximum. `*` in a path stands for
 /// every element of an array and for every member of an object.
 const RANGES: [(&str, u64, u64); 11] = [
     ("/world", 1, 1),
