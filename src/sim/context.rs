@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use crate::sim::clock::Clock;
 use crate::sim::ids::Ids;
-use crate::sim::login::tokens::Tokens;
+use crate::sim::login::tokens::{Claims, Refusal, Resource, Tokens};
 use crate::sim::server::call::Call;
 use crate::sim::server::routes::Service;
 use crate::sim::world::World;
@@ -42,6 +42,11 @@ impl Context {
     /// The current time of the simulator.
     pub(super) fn now(&self) -> DateTime<Utc> {
         self.clock.time(self.begin)
+    }
+
+    /// The claims of a request's token, if it is valid for the resource now.
+    pub(super) fn claims(&self, call: &Call, resource: Resource) -> Result<Claims, Refusal> {
+        self.tokens.check(call, resource, self.now().timestamp())
     }
 
     /// The base address.

@@ -24,7 +24,7 @@ use crate::sim::context::Context;
 use crate::sim::data::content_store::ContentStore;
 use crate::sim::error_table::{ErrorEntry as Refused, ErrorTable};
 use crate::sim::ids::is_guid;
-use crate::sim::login::tokens::{Claims, Resource, check};
+use crate::sim::login::tokens::{Claims, Resource};
 use crate::sim::server::call::{Answer, Call};
 use crate::sim::server::routes::Route;
 use crate::sim::world::FeedState;
@@ -87,7 +87,7 @@ impl Feed {
     }
 
     async fn serve(&self, call: &Call) -> Result<Answer, Refused> {
-        let Ok(claims) = check(&self.context, call, Resource::Management) else {
+        let Ok(claims) = self.context.claims(call, Resource::Management) else {
             let body = json!({"Message": "Authorization has been denied for this request."});
             return Ok(Answer::new(401, body.to_string()).with("WWW-Authenticate", "Bearer"));
         };

@@ -14,7 +14,7 @@ use crate::sim::context::Context;
 use crate::sim::error_table::{ErrorEntry as Refused, ErrorTable};
 use crate::sim::graph::alerts::{Alert, AlertStore};
 use crate::sim::graph::query::QueryOptions;
-use crate::sim::login::tokens::{Claims, Refusal, Resource, check};
+use crate::sim::login::tokens::{Claims, Refusal, Resource};
 use crate::sim::server::call::{Answer, Call};
 use crate::sim::server::routes::{Route, Service};
 use crate::sim::world::alerts::ListOrder;
@@ -64,7 +64,10 @@ impl Graph {
     }
 
     fn serve(&self, call: &Call) -> Result<Answer, Refused> {
-        let claims = check(&self.context, call, Resource::Graph).map_err(unauthorized)?;
+        let claims = self
+            .context
+            .claims(call, Resource::Graph)
+            .map_err(unauthorized)?;
         if call.route == Route::Unknown {
             return Err(refused("not_found", &[]));
         }

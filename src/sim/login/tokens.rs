@@ -7,7 +7,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::sim::base64::{decode, encode};
-use crate::sim::context::Context;
 use crate::sim::ids::Ids;
 use crate::sim::server::call::Call;
 
@@ -170,6 +169,30 @@ impl Tokens {
         serde_json::from_slice(&decode(payload)?).ok()
     }
 
+    /// The claims of a request's token, if it is valid for the resource at a time in seconds.
+    pub(crate) fn check(
+        &self,
+        call: &Call,
+        resource: Resource,
+        now: i64,
+    ) -> Result<Claims, Refusal> {
+        let token = call
+            .header("authorization")
+            .and_then(bearer)
+            .unwrap_or_default();
+        if token.is_empty() {
+            return Err(Refusal::Empty);
+        }
+        let claims = self.read(token).ok_or(Refusal::Malformed)?;
+        if call.expired || claims.exp <= now {
+            return Err(Refusal::Expired);
+        }
+        if self.resource(&claims.aud) != Some(resource) {
+            return Err(Refusal::Audience);
+        }
+        Ok(claims)
+    }
+
     /// The logged form of an `Authorization` header.
     pub(crate) fn describe(&self, header: Option<&str>) -> String {
         let Some(header) = header else {
@@ -188,25 +211,6 @@ impl Tokens {
     }
 }
 
-/// The claims of a request's token, if it is valid for the resource.
-pub(crate) fn check(context: &Context, call: &Call, resource: Resource) -> Result<Claims, Refusal> {
-    let token = call
-        .header("authorization")
-        .and_then(bearer)
-        .unwrap_or_default();
-    if token.is_empty() {
-        return Err(Refusal::Empty);
-    }
-    let claims = context.tokens.read(token).ok_or(Refusal::Malformed)?;
-    if call.expired || claims.exp <= context.now().timestamp() {
-        return Err(Refusal::Expired);
-    }
-    if context.tokens.resource(&claims.aud) != Some(resource) {
-        return Err(Refusal::Audience);
-    }
-    Ok(claims)
-}
-
 fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ').unwrap_or((header, ""));
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
@@ -215,6 +219,7 @@ fn bearer(header: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::context::Context;
     use crate::sim::server::routes::Service;
 
     fn issue(context: &Context, audience: &str, exp: i64) -> String {
@@ -228,7 +233,9 @@ mod tests {
         if let Some(header) = header {
             call = call.header_set("authorization", header);
         }
-        check(context, &call, Resource::Graph).map(|claims| claims.aud)
+        context
+            .claims(&call, Resource::Graph)
+            .map(|claims| claims.aud)
     }
 
     #[test]
