@@ -80,7 +80,7 @@ fn inline(
     };
     let vocabulary = catalog.vocabulary()?;
     let names: Vec<&str> = vocabulary.iter().map(String::as_str).collect();
-    let faults = mapping::lint_within(&definition, (&names, "/mapping"), watch);
+    let faults = mapping::lint_within(&definition, &names, "/mapping", watch);
     match Failure::join(
         faults
             .into_iter()

@@ -14,13 +14,14 @@ use crate::protocol::{Failure, Watch};
 /// A `take` under a path that gives at most one value is a fault: it reads as if there could be
 /// more.
 pub fn lint(definition: &Definition, vocabulary: &[&str], origin: &str) -> Vec<Failure> {
-    lint_within(definition, (vocabulary, origin), Watch::unlimited())
+    lint_within(definition, vocabulary, origin, Watch::unlimited())
 }
 
 /// The same, unless `watch` ends it; that is then the only fault.
 pub fn lint_within(
     definition: &Definition,
-    (vocabulary, origin): (&[&str], &str),
+    vocabulary: &[&str],
+    origin: &str,
     watch: Watch<'_>,
 ) -> Vec<Failure> {
     let mut faults = match compile::compile(definition, origin, watch) {

@@ -134,7 +134,7 @@ impl Mapping {
 
     /// Maps a document; fails as well when `watch` ends it.
     pub fn apply_within(&self, raw: &Document, watch: Watch<'_>) -> Result<Mapped, Failure> {
-        run::apply(&self.compiled, self.definition.nest, (raw.text(), watch))
+        run::apply(&self.compiled, self.definition.nest, raw.text(), watch)
     }
 }
 

@@ -240,6 +240,15 @@ impl Step {
     }
 }
 
+/// An object or an array that is being read.
+#[derive(Clone, Copy)]
+struct Container {
+    /// Its position in the text.
+    start: usize,
+    /// The index of the first step that is reached at it.
+    from: usize,
+}
+
 /// One run. What is reached at a value is the end of `reached`, from a position on.
 struct Run<'r> {
     steps: &'r [Step],
@@ -263,8 +272,8 @@ impl Run<'_> {
         let enters = self.arrive(at, from);
         let last = self.matches.len();
         let end = match bytes.get(at) {
-            Some(b'{') if enters => self.object(at, from),
-            Some(b'[') if enters => self.array(at, from),
+            Some(b'{') if enters => self.object(Container { start: at, from }),
+            Some(b'[') if enters => self.array(Container { start: at, from }),
             _ => scan::value_end(bytes, at),
         };
         for found in &mut self.matches[first..last] {
@@ -295,50 +304,49 @@ impl Run<'_> {
         enters
     }
 
-    fn object(&mut self, start: usize, from: usize) -> usize {
-        let (text, mut at) = (self.text, start + 1);
+    fn object(&mut self, parent: Container) -> usize {
+        let (text, mut at) = (self.text, parent.start + 1);
         let bytes = text.as_bytes();
         while let Some(item) = scan::next_item(bytes, at) {
             let (end, escaped) = scan::string_end_and_escapes(bytes, item);
             let value = scan::member_value(bytes, end);
             at = if escaped {
                 let name = scan::unescape(text.get(item..end).unwrap_or(""));
-                self.child(|step| step.named(name.as_bytes()), value, (start, from))
+                self.child(|step| step.named(name.as_bytes()), value, parent)
             } else {
                 let bare = bytes.get(item + 1..end - 1).unwrap_or_default();
-                self.child(|step| step.named(bare), value, (start, from))
+                self.child(|step| step.named(bare), value, parent)
             };
         }
         scan::skip_bracket(bytes, at)
     }
 
-    fn array(&mut self, start: usize, from: usize) -> usize {
+    fn array(&mut self, parent: Container) -> usize {
         let bytes = self.text.as_bytes();
-        let (mut at, mut index) = (start + 1, 0);
+        let (mut at, mut index) = (parent.start + 1, 0);
         while let Some(item) = scan::next_item(bytes, at) {
-            at = self.child(|step| step.indexed(index), item, (start, from));
+            at = self.child(|step| step.indexed(index), item, parent);
             index += 1;
         }
         scan::skip_bracket(bytes, at)
     }
 
-    /// Reads a child of the container that begins at `start` and reached the steps from `from` on;
-    /// `lookup` finds the step that the child's own name or index leads to.
+    /// Reads a child of a container. `lookup` finds the step for the child's name or index.
     #[inline]
     fn child(
         &mut self,
         lookup: impl Fn(&Step) -> Option<usize>,
         at: usize,
-        (start, from): (usize, usize),
+        parent: Container,
     ) -> usize {
         let bytes = self.text.as_bytes();
         let here = self.reached.len();
-        for n in from..here {
+        for n in parent.from..here {
             let reached = self.reached[n];
             let step = &self.steps[reached.step];
             let mut anchor = reached.anchor;
             if step.stays {
-                anchor = start;
+                anchor = parent.start;
                 if matches!(bytes.get(at), Some(b'{' | b'[')) {
                     self.reached.push(reached);
                 }

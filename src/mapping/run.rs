@@ -33,7 +33,8 @@ const LARGE: usize = 1 << 20;
 pub(crate) fn apply(
     compiled: &Compiled,
     nest: bool,
-    (text, watch): (&str, Watch<'_>),
+    text: &str,
+    watch: Watch<'_>,
 ) -> Result<Mapped, Failure> {
     let mut document = Found::default();
     if compiled.absolute {

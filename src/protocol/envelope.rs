@@ -113,8 +113,8 @@ pub struct Options {
     /// Check the request and resolve its secrets, but send nothing.
     #[serde(default)]
     pub dry_run: bool,
-    /// The name under which the host stores the state: 1 to 128 visible ASCII characters. Requires a
-    /// state folder. While a run uses the name, other runs with this name fail with `busy`.
+    /// The name under which the host stores the state: 1 to 128 visible ASCII characters. Requires
+    /// a state folder. While a run uses the name, other runs with this name fail with `busy`.
     #[serde(default)]
     #[schemars(length(min = 1, max = 128), regex(pattern = "^[!-~]+$"))]
     pub state_key: Option<String>,
@@ -232,8 +232,8 @@ impl Envelope {
     }
 
     /// Parses the members that do not exceed their maximum size: a tree of values takes far more
-    /// memory than its text. With the faults, returns the envelope without its faulty members, if it
-    /// can still be checked.
+    /// memory than its text. With the faults, returns the envelope without its faulty members, if
+    /// it can still be checked.
     fn of(members: &[Member<'_>]) -> Result<Self, (Failure, Option<Box<Self>>)> {
         let known = field_names::<Envelope>();
         let (mut object, mut unknown, mut sizes) = (Map::new(), Vec::new(), Vec::new());
@@ -249,7 +249,7 @@ impl Envelope {
         }
         check_protocol(&object).map_err(|failure| (failure, None))?;
         let unknown: Vec<&str> = unknown.iter().map(|name| &**name).collect();
-        let mut faults = unknown_keys(&unknown, (ErrorKind::MalformedRequest, ""), known);
+        let mut faults = unknown_keys(&unknown, ErrorKind::MalformedRequest, "", known);
         faults.append(&mut sizes);
         let rest = match decode_object::<Envelope>(&object, "", ErrorKind::MalformedRequest) {
             Ok(envelope) if faults.is_empty() => {

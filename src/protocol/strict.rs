@@ -1,7 +1,7 @@
 //! Strict parsing: refuses repeated and unknown keys, and reports every fault with its place.
 //!
-//! The known keys come from the type's `Deserialize`, so no list of fields is written twice. What is
-//! allowed comes from the type's schema (`shape`).
+//! The known keys come from the type's `Deserialize`, so no list of fields is written twice. What
+//! is allowed comes from the type's schema (`shape`).
 
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
@@ -55,8 +55,8 @@ pub(crate) fn check(text: &str) -> Result<(), Failure> {
 
 /// Checks a value. Fails if an object has a repeated key.
 ///
-/// Keys are compared by a 64-bit hash with a random key, so an object with two million members takes
-/// 40 MB instead of 200 MB. The probability of a false repetition is one in ten million.
+/// Keys are compared by a 64-bit hash with a random key, so an object with two million members
+/// takes 40 MB instead of 200 MB. The probability of a false repetition is one in ten million.
 #[derive(Clone, Copy)]
 struct Checked<'h>(&'h RandomState);
 
@@ -244,7 +244,7 @@ pub fn decode_object<T: DeserializeOwned + JsonSchema>(
     let is_known = |key: &str| known.contains(&key);
     let unknown = object.keys().map(String::as_str);
     let unknown: Vec<&str> = unknown.filter(|key| !is_known(key)).collect();
-    let mut faults = unknown_keys(&unknown, (kind, pointer), known);
+    let mut faults = unknown_keys(&unknown, kind, pointer, known);
     let understood: Map<String, Value> = object
         .iter()
         .filter(|(key, _)| is_known(key))
@@ -311,7 +311,8 @@ fn inside(place: &str) -> &str {
 /// so faults that a failure would not list are only counted.
 pub(crate) fn unknown_keys(
     unknown: &[&str],
-    (kind, pointer): (ErrorKind, &str),
+    kind: ErrorKind,
+    pointer: &str,
     known: &[&str],
 ) -> Vec<Failure> {
     let fault = |key: &&str| {
