@@ -1,16 +1,16 @@
-//! The clock: the only reader of the time of day.
+//! The time of day. No other module reads it.
 //!
-//! `--now` fixes it, and cases run with it still. It measures no durations: how long a run took
-//! is a matter of monotonic time and of `metrics` alone.
+//! `--now` and the test cases use a fixed time. Durations are measured with monotonic time, not
+//! with this clock.
 
 use chrono::{DateTime, Utc};
 
-/// Where the host takes the time of day from.
+/// The source of the time of day.
 #[derive(Clone, Copy, Debug)]
 pub enum Clock {
-    /// The machine's clock.
+    /// The system clock.
     System,
-    /// A still clock, from `--now`.
+    /// A fixed time, from `--now`.
     Fixed(DateTime<Utc>),
 }
 
@@ -18,7 +18,7 @@ impl Clock {
     /// The time of day, UTC.
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the one place that may ask"
+        reason = "the only place that reads the time of day"
     )]
     pub fn now(&self) -> DateTime<Utc> {
         match self {

@@ -1,19 +1,19 @@
-//! Names as people write them: folding, and "did you mean …?".
+//! Compares names as people write them, and suggests the most similar one.
 //!
-//! Only names that authors type fold (commands, parameters, inputs). The envelope's own keys do
-//! not: for them there is only the nearest name, offered in the refusal.
+//! Commands, parameters and inputs are compared folded. Keys of the envelope must match exactly.
 
-/// A name as it is compared: ASCII lower case, letters and digits only.
+/// Folds a name: letters and digits only, ASCII letters in lower case.
 ///
-/// `Fetch Event`, `fetch_event` and `fetchEvent` fold alike. Letters beyond ASCII are kept as they
-/// are, so that two different names never fold alike by losing them.
+/// `Fetch Event`, `fetch_event` and `fetchEvent` are equal when folded. Other letters are
+/// unchanged, so that names that differ in them stay different.
 pub fn fold(name: &str) -> String {
     let mut folded = String::with_capacity(name.len());
     folded.extend(letters(name));
     folded
 }
 
-/// Do two names fold alike? Every start compares hundreds of them, so none is made for it.
+/// Are two names equal when folded? Each start compares hundreds of names, so no string is
+/// allocated.
 pub fn alike(one: &str, other: &str) -> bool {
     letters(one).eq(letters(other))
 }
@@ -24,12 +24,12 @@ fn letters(name: &str) -> impl Iterator<Item = char> + '_ {
         .map(|c| c.to_ascii_lowercase())
 }
 
-/// The known name nearest to `given`, if one is near enough to be what was meant.
+/// The known name that is most similar to `given`, if it is similar enough to be a typing error.
 pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(given);
     let likeness = |name: &str| {
         let name = fold(name);
-        // A name that begins alike is meant rather than one that ends alike: the verb comes first.
+        // Equal starts count more: names of commands start with the verb.
         let begin = folded.bytes().zip(name.bytes()).take(4);
         let alike = begin.take_while(|(a, b)| a == b).count() == 4;
         strsim::jaro_winkler(&folded, &name) + if alike { 0.1 } else { 0.0 }
@@ -45,7 +45,7 @@ pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, name)| name)
 }
 
-/// A sentence that offers the nearest name, or lists what is known when none is near.
+/// A sentence that suggests the most similar name, or lists all names if none is similar.
 pub fn suggestion<'a>(given: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     if let Some(name) = nearest(given, known.clone()) {
         return format!("Did you mean \"{name}\"?");
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_one_name_fold_alike() {
+    fn spellings_of_a_name_are_equal_when_folded() {
         for spelling in ["Fetch Event", "fetch_event", "fetchEvent", "FETCH-EVENT"] {
             assert_eq!(fold(spelling), "fetchevent");
         }
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_name_is_offered_and_a_far_one_is_not() {
+    fn similar_name_is_suggested() {
         let known = [
             "timeout_ms",
             "max_events",

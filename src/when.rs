@@ -1,9 +1,8 @@
-//! Times as playbook authors write them, and as they go on the wire.
+//! Parses times as playbook authors write them, and formats them for results and services.
 //!
-//! Accepted: RFC 3339, `YYYY-MM-DD[ T]HH:MM[:SS[.fraction]]` and `YYYY-MM-DD`, both UTC; where a
-//! parameter declares it, spans back from now such as `3 days`, and further formats. A leap second
-//! (`23:59:60`) is the first second of the next minute. This module
-//! knows no rule about ranges; those belong to the services.
+//! Accepts RFC 3339, and `YYYY-MM-DD[ T]HH:MM[:SS[.fraction]]` and `YYYY-MM-DD` as UTC. If a
+//! parameter declares it, also time spans before now such as `3 days`, and further formats. A leap
+//! second (`23:59:60`) becomes the first second of the next minute. The services check time ranges.
 
 use chrono::{
     DateTime, Days, Months, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Timelike, Utc,
@@ -16,7 +15,7 @@ const ZONELESS: [&str; 4] = [
     "%Y-%m-%dT%H:%M:%S%.f",
 ];
 
-/// Reads a point in time; without a zone it is UTC. `formats` are further ones, as of `strftime`.
+/// Parses a point in time, UTC if it has no time zone. `formats` are further formats of `strftime`.
 pub fn instant(text: &str, formats: &[String]) -> Option<DateTime<Utc>> {
     let text = text.trim();
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
@@ -36,7 +35,7 @@ pub fn instant(text: &str, formats: &[String]) -> Option<DateTime<Utc>> {
         .and_then(|naive| rolled_over(naive.and_utc()))
 }
 
-/// A leap second has more than a second's nanoseconds; services know none.
+/// Moves a leap second, which chrono stores as 10⁹ or more nanoseconds, to the next minute.
 fn rolled_over(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
     match time.nanosecond().checked_sub(1_000_000_000) {
         None => Some(time),
@@ -46,7 +45,7 @@ fn rolled_over(time: DateTime<Utc>) -> Option<DateTime<Utc>> {
     }
 }
 
-/// Reads a span back from `now`, such as `3 days` or `1 month`, as the point in time it reaches.
+/// The point in time that a span such as `3 days` or `1 month` is before `now`.
 pub fn ago(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let (number, unit) = text.trim().split_once(char::is_whitespace)?;
     let count: u32 = number.parse().ok()?;
@@ -61,14 +60,12 @@ pub fn ago(text: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     }
 }
 
-/// A point in time for the wire: RFC 3339, UTC, `Z`, as many digits of a second as are needed.
+/// Formats a point in time as RFC 3339 in UTC with `Z`, with a fraction only if it has one.
 pub fn rfc3339(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-/// The text of a datetime normalised to RFC 3339, UTC and `Z`, with the fraction as received.
-///
-/// Fractions of any length survive, which no fixed-width type could promise.
+/// Formats a time as RFC 3339 in UTC with `Z`, with all digits of its fraction.
 pub fn normalise(text: &str) -> Option<String> {
     let text = text.trim();
     let time = instant(text, &[])?;
@@ -93,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn every_documented_spelling_is_read_as_utc() {
+    fn every_documented_format_is_parsed_as_utc() {
         let midnight = Some("2022-03-15T00:00:00Z".to_owned());
         assert_eq!(shown("2022-03-15 00:00"), midnight);
         assert_eq!(shown("2022-03-15T00:00"), midnight);
@@ -106,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn leap_second_rolls_over() {
+    fn leap_second_becomes_the_next_minute() {
         let midnight = Some("2023-01-01T00:00:00Z".to_owned());
         assert_eq!(shown("2022-12-31T23:59:60Z"), midnight);
         assert_eq!(shown("2022-12-31 23:59:60"), midnight);
@@ -119,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn a_face_may_declare_further_formats() {
+    fn further_formats_are_parsed() {
         let formats = vec!["%m/%d/%y".to_owned()];
         assert_eq!(
             instant("03/15/22", &formats).map(rfc3339),
@@ -128,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_reach_back_from_now() {
+    fn span_is_subtracted_from_now() {
         let now = instant("2026-03-31T10:00:00Z", &[]).expect("a valid time");
         let back = |span| ago(span, now).map(rfc3339);
         assert_eq!(back("3 days"), Some("2026-03-28T10:00:00Z".into()));
@@ -140,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn normalising_keeps_the_fraction_as_received() {
+    fn normalise_does_not_change_the_fraction() {
         let same = |text| normalise(text).as_deref().map(str::to_owned);
         assert_eq!(
             same("2026-01-14T09:12:03.6066667Z").as_deref(),

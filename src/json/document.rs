@@ -1,8 +1,8 @@
 //! JSON documents as text, unchanged from what a service sent.
 //!
-//! Digits, escapes, member order and repeated members are preserved; only white space between tokens
-//! is removed. No module builds a tree of a whole response: a tree takes ten times as long as
-//! checking the text, and loses digits. Paths into documents belong to `mapping`.
+//! Digits, escapes, member order and repeated members are preserved; only white space between
+//! tokens is removed. No module builds a tree of a whole response: a tree takes ten times as long
+//! as checking the text, and loses digits. Paths into documents belong to `mapping`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -58,8 +58,8 @@ impl Document {
         Ok(Document(Arc::new(raw)))
     }
 
-    /// Replaces the elements of the array that is the object's member `name`, and removes the member
-    /// `removed`. Of several members with that name, only the last one is replaced.
+    /// Replaces the elements of the array that is the object's member `name`, and removes the
+    /// member `removed`. Of several members with that name, only the last one is replaced.
     pub fn with_elements<'a>(
         &self,
         name: &str,

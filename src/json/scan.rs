@@ -1,7 +1,7 @@
 //! Finds positions in JSON text: the end of a string, of a value, the next member.
 //!
-//! The text must be valid: it was checked when it was received, and nothing here checks it again. On
-//! other text the results are meaningless, but no function panics.
+//! The text must be valid: it was checked when it was received, and nothing here checks it again.
+//! On other text the results are meaningless, but no function panics.
 
 use std::borrow::Cow;
 
@@ -73,8 +73,8 @@ fn quote_or_escape(bytes: &[u8], from: usize) -> usize {
     at + memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len())
 }
 
-/// Sets the high bit of each byte of `word` that is a quote or a backslash. Only the lowest bit that
-/// is set is reliable.
+/// Sets the high bit of each byte of `word` that is a quote or a backslash. Only the lowest bit
+/// that is set is reliable.
 #[inline]
 fn quotes_and_escapes(word: u64) -> u64 {
     bytes_equal_to(b'"', word) | bytes_equal_to(b'\\', word)
@@ -125,8 +125,8 @@ fn container_end(bytes: &[u8], start: usize) -> usize {
     bytes.len()
 }
 
-/// The position of the next member or element: after white space and at most one comma. `None` if the
-/// container ends.
+/// The position of the next member or element: after white space and at most one comma. `None` if
+/// the container ends.
 #[inline]
 pub(crate) fn next_item(bytes: &[u8], at: usize) -> Option<usize> {
     let at = skip_whitespace(bytes, at);

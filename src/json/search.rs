@@ -156,7 +156,8 @@ impl Pass<'_> {
                 matcher.at = start;
             }
             from = candidate + 1;
-            // A matcher can read past the others; they must follow, or they would miss a match there.
+            // A matcher can read past the others; they must follow, or they would miss a match
+            // there.
             while let Some(behind) = matchers.iter_mut().find(|matcher| matcher.at < from) {
                 behind.run(self, from, &mut found)?;
                 from = from.max(behind.at);
@@ -357,7 +358,8 @@ struct Strings {
 }
 
 impl Strings {
-    /// The role of the string at a position; `None` outside of strings. Positions must not decrease.
+    /// The role of the string at a position; `None` outside of strings. Positions must not
+    /// decrease.
     fn role_at(&mut self, text: &[u8], position: usize) -> Option<Role> {
         while self.end <= position {
             self.quote = self.end + memchr::memchr(b'"', text.get(self.end..)?)?;

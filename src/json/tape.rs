@@ -1,7 +1,7 @@
 //! A record as a flat list of its nodes in document order (a tape, as simdjson calls it).
 //!
-//! The general evaluator of JSONPath reads it. A node is a range of the text, not a value, so digits,
-//! escapes and repeated members are preserved, and every valid text can be represented.
+//! The general evaluator of JSONPath reads it. A node is a range of the text, not a value, so
+//! digits, escapes and repeated members are preserved, and every valid text can be represented.
 
 use std::borrow::Cow;
 

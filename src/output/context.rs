@@ -1,14 +1,13 @@
-//! The context: what playbooks address by path, as a part of the raw data or as a product's rows.
+//! The context: data that playbooks address by path, either a part of the raw data or mapped rows.
 //!
-//! It says where rows stand and which values they leave out; what is in them is a mapping's
-//! business, and who merges them where is the platform's.
+//! Decides where the rows are and which values they omit. A mapping decides their content.
 
 use crate::json::Document;
 use crate::mapping::{Extractor, FieldPath, Mapped, Mapping};
 use crate::protocol::failure::ErrorKind;
 use crate::protocol::{Event, Failure, Watch};
 
-/// The value at an absolute path; of several, an array; none if nothing is there.
+/// The value at an absolute path: for a path that can match several values, an array of them.
 pub(super) fn at_path(raw: &Document, path: &str) -> Result<Option<Document>, Failure> {
     let extractor = Extractor::compile([("context", path)], "outputs")?;
     let found = extractor.run(raw)?;
@@ -18,7 +17,7 @@ pub(super) fn at_path(raw: &Document, path: &str) -> Result<Option<Document>, Fa
         .unwrap_or_default();
     let singular = FieldPath::parse(path).is_ok_and(|path| path.singular());
     let text = match values {
-        // The document itself, however large it is, need not be copied.
+        // The whole document can be large and is not copied.
         [whole] if singular && whole.len() == raw.text().len() => return Ok(Some(raw.clone())),
         [.., last] if singular => (*last).to_owned(),
         several => format!("[{}]", several.join(",")),
@@ -26,11 +25,12 @@ pub(super) fn at_path(raw: &Document, path: &str) -> Result<Option<Document>, Fa
     read(text).map(Some)
 }
 
-/// The rows that a mapping makes: one for a root that is one object, else a list. Beside them what
-/// the mapping had to say.
+/// The rows of a mapping: one object if its root is an object, otherwise an array. Also returns the
+/// mapping's warnings and faults.
 pub(super) fn rows(
     source: &Document,
-    (mapping, watch): (&Mapping, Watch<'_>),
+    mapping: &Mapping,
+    watch: Watch<'_>,
 ) -> Result<(Document, Mapped), Failure> {
     let mut mapped = mapping.apply_within(source, watch)?;
     let single = mapped.events.len() == 1 && is_object(source, &mapping.definition().root)?;
@@ -47,8 +47,8 @@ pub(super) fn rows(
     Ok((read(text)?, mapped))
 }
 
-/// The rows as a member of objects in each other, named with dots between.
-pub(super) fn standing_at(names: &str, rows: &Document) -> Result<Document, Failure> {
+/// Puts the rows into nested objects: `a.b` gives `{"a":{"b":rows}}`.
+pub(super) fn nested_at(names: &str, rows: &Document) -> Result<Document, Failure> {
     let mut whole = String::with_capacity(rows.text().len() + 2 * names.len());
     for name in names.split('.') {
         whole.extend(["{", &serde_json::Value::from(name).to_string(), ":"]);
@@ -58,7 +58,7 @@ pub(super) fn standing_at(names: &str, rows: &Document) -> Result<Document, Fail
     read(whole)
 }
 
-/// Appends the fields as one object, without what is empty.
+/// Appends the fields as one object, without empty values.
 fn push_row(event: &Event, text: &mut String) {
     let is_empty = |value: &str| matches!(value, "null" | "\"\"" | "[]" | "{}");
     text.push('{');
@@ -103,13 +103,13 @@ mod tests {
     fn shown(source: &str) -> String {
         let source = Document::parse(source).expect("valid JSON");
         let mapping = Mapping::parse(MAPPING, "m.json").expect("a mapping");
-        let (rows, _) = rows(&source, (&mapping, Watch::unlimited())).expect("rows");
-        let whole = standing_at("A.B", &rows).expect("a context");
+        let (rows, _) = rows(&source, &mapping, Watch::unlimited()).expect("rows");
+        let whole = nested_at("A.B", &rows).expect("a context");
         whole.text().to_owned()
     }
 
     #[test]
-    fn a_list_gives_rows_without_what_is_empty() {
+    fn array_gives_rows_without_empty_values() {
         assert_eq!(
             shown(r#"[{"Scope":null,"Id":"","UserType":0,"Old":false,"List":[]},{"Id":"x"}]"#),
             r#"{"A":{"B":[{"UserType":0,"Old":false},{"ID":"x"}]}}"#
@@ -119,12 +119,12 @@ mod tests {
     }
 
     #[test]
-    fn one_object_gives_one_row() {
+    fn object_gives_one_row() {
         assert_eq!(shown(r#"{"Id":"x"}"#), r#"{"A":{"B":{"ID":"x"}}}"#);
     }
 
     #[test]
-    fn a_path_gives_the_value_or_a_list_of_them() {
+    fn path_gives_the_value_or_an_array() {
         let raw = Document::parse(r#"{"value":[{"id":1},{"id":2}]}"#).expect("valid JSON");
         let at = |path| at_path(&raw, path).expect("a path").expect("a document");
         assert_eq!(at("$.value[0]").text(), r#"{"id":1}"#);

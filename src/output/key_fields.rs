@@ -1,6 +1,6 @@
 //! Indicators: the distinct values of declared paths, in document order.
 //!
-//! Null and empty text are no indicators. Values keep the text they were received with.
+//! Null and empty strings are not indicators. Values are unchanged JSON text.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::protocol::Failure;
 use crate::protocol::failure::ErrorKind;
 use crate::protocol::result::KeyFields;
 
-/// Extracts every declared indicator; always arrays, also empty ones.
+/// Extracts every declared indicator. Each is an array, which can be empty.
 pub(super) fn extract(raw: &Document, declared: &[KeyField]) -> Result<KeyFields, Failure> {
     let paths = declared.iter().flat_map(|field| {
         field

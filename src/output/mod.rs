@@ -1,7 +1,7 @@
-//! Presenting a reply: events, key fields, context, readable, in this order.
+//! Presents a reply: events, key fields, context and readable text, in this order.
 //!
-//! Pure: the same raw data always gives the same result, which is why saved raw data can be mapped
-//! again. It knows no clock, no network, and not where the data came from.
+//! The same raw data always gives the same result, so saved raw data can be mapped again. Uses no
+//! clock and no network, and does not know where the data came from.
 
 mod context;
 mod key_fields;
@@ -10,7 +10,7 @@ mod readable;
 use std::collections::BTreeMap;
 
 use crate::json::Document;
-use crate::manifest::outputs::{Context, ContextRows};
+use crate::manifest::outputs::Context;
 use crate::manifest::{CommandKind, CommandSpec, Readable};
 use crate::mapping::{Mapping, RecordFault};
 use crate::protocol::envelope::{Options, Section};
@@ -18,20 +18,20 @@ use crate::protocol::failure::ErrorKind;
 use crate::protocol::result::KeyFields;
 use crate::protocol::{Event, Failure, Warning, Watch};
 
-/// How one command's answer is shown.
+/// How to present the reply of one command.
 #[derive(Debug)]
 pub struct Presentation<'a> {
     /// The command.
     pub command: &'a CommandSpec,
-    /// The mapping that makes events.
+    /// The mapping of the events.
     pub mapping: Option<&'a Mapping>,
-    /// The mapping that makes the context's rows.
+    /// The mapping of the context's rows.
     pub context: Option<&'a Mapping>,
-    /// What a command that changes something has changed.
+    /// What a command of kind `write` changed.
     pub changed: Option<&'a Document>,
-    /// The inputs as the author wrote them, for sentences.
+    /// The inputs as the request spells them, for the readable text.
     pub written: &'a BTreeMap<String, String>,
-    /// What ends the work early.
+    /// Stops the work early.
     pub watch: Watch<'a>,
 }
 
@@ -41,26 +41,26 @@ impl Presentation<'_> {
     }
 }
 
-/// What is shown.
+/// A presented reply.
 #[derive(Debug, Default)]
 pub struct Presented {
     /// Mapped events.
     pub events: Option<Vec<Event>>,
-    /// How many events were made, whether they are shown or not.
+    /// The number of mapped events, also if they are not requested.
     pub made: usize,
     /// Indicators.
     pub key_fields: Option<KeyFields>,
-    /// What playbooks address by path.
+    /// Data that playbooks address by path.
     pub context: Option<Document>,
-    /// Markdown.
+    /// Markdown for people.
     pub readable: Option<String>,
-    /// What a person should know.
+    /// Problems that did not make the command fail.
     pub warnings: Vec<Warning>,
     /// Records that could not be mapped.
     pub incomplete: Option<Failure>,
 }
 
-/// Presents a document as the command declares and the options ask.
+/// Presents a document as the manifest declares and the options request.
 pub fn present(
     raw: &Document,
     how: &Presentation<'_>,
@@ -69,10 +69,10 @@ pub fn present(
     let mut shown = Presented::default();
     let outputs = &how.command.outputs;
     let has_table = |readable: &Readable| !readable.table.is_empty();
-    let tabulated =
+    let needs_table =
         options.includes(Section::Readable) && outputs.readable.as_ref().is_some_and(has_table);
     if let Some(mapping) = how.mapping
-        && (options.includes(Section::Events) || tabulated)
+        && (options.includes(Section::Events) || needs_table)
     {
         let mapped = mapping.apply_within(raw, how.watch)?;
         shown.made = mapped.events.len();
@@ -83,16 +83,21 @@ pub fn present(
     if options.includes(Section::KeyFields) && !outputs.key_fields.is_empty() {
         shown.key_fields = Some(key_fields::extract(raw, &outputs.key_fields)?);
     }
-    // A table without events is made of the context's rows.
+    // Without events, the table shows the context's rows.
     let mut rows = None;
-    if options.includes(Section::ContextData) || (tabulated && how.mapping.is_none()) {
+    if options.includes(Section::ContextData) || (needs_table && how.mapping.is_none()) {
         rows = shown.take_context(raw, how)?;
     }
     if options.includes(Section::Readable)
         && let Some(readable) = &outputs.readable
     {
-        let rows = rows.as_ref().or(shown.context.as_ref());
-        shown.readable = told(readable, raw, (shown.events.as_deref(), rows), how)?;
+        let context = rows.as_ref().or(shown.context.as_ref());
+        let rows = match (&shown.events, context) {
+            (Some(events), _) => Some(Rows::Events(events)),
+            (None, Some(context)) => Some(Rows::Context(context)),
+            (None, None) => None,
+        };
+        shown.readable = readable_text(readable, raw, rows, how)?;
     }
     if !options.includes(Section::ContextData) {
         shown.context = None;
@@ -104,14 +109,14 @@ pub fn present(
 }
 
 impl Presented {
-    /// Fills in the context; gives its rows where a mapping makes them.
+    /// Sets the context. Returns its rows if it is mapped.
     fn take_context(
         &mut self,
         raw: &Document,
         how: &Presentation<'_>,
     ) -> Result<Option<Document>, Failure> {
-        let (mapping, rows) = match (&how.command.outputs.context, how.context) {
-            (Some(Context::Rows(rows)), Some(mapping)) => (mapping, rows),
+        let (mapping, declared) = match (&how.command.outputs.context, how.context) {
+            (Some(Context::Rows(declared)), Some(mapping)) => (mapping, declared),
             (Some(Context::Path(path)), _) => {
                 self.context = context::at_path(raw, path)?;
                 return Ok(None);
@@ -126,28 +131,25 @@ impl Presented {
         let Some(source) = source else {
             return Ok(None);
         };
-        self.take_rows(source, (mapping, how.watch), rows).map(Some)
-    }
-
-    fn take_rows(
-        &mut self,
-        source: &Document,
-        mapping: (&Mapping, Watch<'_>),
-        declared: &ContextRows,
-    ) -> Result<Document, Failure> {
-        let (rows, mapped) = context::rows(source, mapping)?;
-        self.context = Some(context::standing_at(&declared.at, &rows)?);
+        let (rows, mapped) = context::rows(source, mapping, how.watch)?;
+        self.context = Some(context::nested_at(&declared.at, &rows)?);
         self.warnings.extend(mapped.warnings);
         let faults = unmapped(&mapped.faults);
         self.incomplete = self.incomplete.take().or(faults);
-        Ok(rows)
+        Ok(Some(rows))
     }
 }
 
-fn told(
+/// The rows of a table.
+enum Rows<'a> {
+    Events(&'a [Event]),
+    Context(&'a Document),
+}
+
+fn readable_text(
     readable: &Readable,
     raw: &Document,
-    (events, rows): (Option<&[Event]>, Option<&Document>),
+    rows: Option<Rows<'_>>,
     how: &Presentation<'_>,
 ) -> Result<Option<String>, Failure> {
     let fill = |template: &str| readable::filled(template, how.written, raw);
@@ -163,14 +165,13 @@ fn told(
         own: readable.title.as_deref().map(fill).transpose()?,
     };
     let columns = &readable.table;
-    Ok(match (events, rows) {
-        (Some(events), _) => Some(readable::events_table(&heading, columns, events)),
-        (None, Some(rows)) => Some(readable::rows_table(&heading, columns, rows)),
-        (None, None) => None,
-    })
+    Ok(rows.map(|rows| match rows {
+        Rows::Events(events) => readable::events_table(&heading, columns, events),
+        Rows::Context(context) => readable::rows_table(&heading, columns, context),
+    }))
 }
 
-/// Records that could not be mapped are reported, the rest is delivered.
+/// The failure for records that could not be mapped. Other records are delivered.
 fn unmapped(faults: &[RecordFault]) -> Option<Failure> {
     let first = faults.first()?;
     let message = match faults.len() {

@@ -1,6 +1,6 @@
-//! Markdown for a person: a table or a sentence.
+//! Markdown for people: a table or a sentence.
 //!
-//! What a service sent is data: it cannot break out of its cell.
+//! Text from a service is escaped, so it cannot change the table or add markup.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +15,16 @@ use crate::manifest::template::fill;
 use crate::output::context;
 use crate::protocol::{Event, Failure};
 
-/// Rows that are shown; the rest is counted.
+/// The maximum number of rows. Further rows are counted.
 const ROWS: usize = 50;
-/// Characters of a cell that are shown.
+/// The maximum number of characters of a cell.
 const WIDTH: usize = 80;
 
-/// What stands above a table.
+/// The heading of a table.
 pub(super) struct Heading<'a> {
-    /// The command's title, shown with the number of rows.
+    /// The command's title, which is shown with the number of rows.
     pub(super) usual: &'a str,
-    /// The product's own words instead.
+    /// The integration's heading, which is shown instead.
     pub(super) own: Option<String>,
 }
 
@@ -37,7 +37,7 @@ impl Heading<'_> {
         }
     }
 
-    /// What stands below it where there are no rows.
+    /// The text that replaces a table without rows.
     fn none(&self) -> &'static str {
         match self.own {
             Some(_) => "**No entries.**",
@@ -58,7 +58,7 @@ pub(super) fn events_table(heading: &Heading<'_>, columns: &[Column], events: &[
     )
 }
 
-/// A table of the context's rows: members of its objects, or `member.member` of objects in them.
+/// A table of the context's rows. A column names a member, or `member.member` of a nested object.
 pub(super) fn rows_table(heading: &Heading<'_>, columns: &[Column], context: &Document) -> String {
     let rows = elements(context.text()).unwrap_or_else(|_| vec![context.text()]);
     let cells = |row: &str| {
@@ -73,7 +73,7 @@ pub(super) fn rows_table(heading: &Heading<'_>, columns: &[Column], context: &Do
     )
 }
 
-/// The text of a row's member of that name, or where the name's dots lead.
+/// The JSON text of a row's member. If no member has the name, its dots are followed.
 fn inner(row: &str, name: &str) -> Option<String> {
     let members = members(row).ok()?;
     let member = |name: &str| members.iter().rev().find(|member| member.name() == name);
@@ -84,8 +84,8 @@ fn inner(row: &str, name: &str) -> Option<String> {
     }
 }
 
-/// A text with its places filled: `{input}` with what the author gave, `{$.path}` with what stands
-/// there in the raw data.
+/// Replaces `{input}` in a template by the input as the request spells it, and `{$.path}` by the
+/// value at that path of the raw data.
 pub(super) fn filled(
     template: &str,
     written: &BTreeMap<String, String>,
@@ -104,8 +104,7 @@ fn from_raw(raw: &Document, path: &str) -> Result<String, Failure> {
     let text = found
         .and_then(|value| text_of(value.text()))
         .unwrap_or_default();
-    // Percent-encoded as it is, an address has nothing that could end a link; an escape would be
-    // part of it.
+    // A percent-encoded address cannot end a link, and an escape would become part of the address.
     let is_address = Url::parse(&text).is_ok_and(|url| url.as_str() == text)
         && !text.contains(['(', ')', '<', '>', '|', '`']);
     Ok(if is_address { text } else { escaped(&text) })
@@ -122,7 +121,7 @@ fn table(
         return format!("{above}\n\n{}", heading.none());
     }
     let rows: Vec<Vec<Option<String>>> = rows.collect();
-    // A column that no row fills tells a person nothing.
+    // Columns without data are omitted.
     let used: Vec<usize> = (0..columns.len())
         .filter(|n| rows.iter().any(|row| row[*n].is_some()))
         .collect();
@@ -145,8 +144,8 @@ fn table(
     format!("{above}\n\n{}{rest}", table.trim_fmt())
 }
 
-/// A JSON value as a person reads it: text without quotes, lists joined by commas; none for
-/// nothing.
+/// A JSON value for people: strings without quotes, arrays joined by commas. `None` for an empty
+/// value.
 fn shown(json: &str) -> Option<String> {
     let text = text_of(json)?;
     if text.chars().count() > WIDTH {
@@ -176,7 +175,7 @@ fn text_of(json: &str) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
-/// Text that cannot end a cell, a line or the table, and cannot become markup.
+/// Escapes text so that it cannot end a cell, a line or the table, and cannot become markup.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -198,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_service_sent_cannot_break_out_of_its_cell() {
+    fn text_of_a_service_cannot_change_the_table() {
         let context = r#"[{"a":"x | y\n# no heading <b>","b":[1,"z",1],"c":null},{"a":"ä"}]"#;
         let context = Document::parse(context).expect("valid JSON");
         let columns = ["a", "b", "c", "d"].map(|name| Column::Named(name.to_owned()));
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sentence_repeats_what_the_author_wrote() {
+    fn sentence_has_the_input_as_the_request_spells_it() {
         let written = [("content_type".to_owned(), "audit.general".to_owned())].into();
         let raw = Document::parse(r#"{"url":"https://a.test/b_c?d=*","text":"a_b"}"#);
         let raw = raw.expect("valid JSON");

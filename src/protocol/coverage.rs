@@ -10,7 +10,8 @@ use serde::Serialize;
 /// Whether the run is complete.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Coverage {
-    /// `true` if every record that matched the request and that the service still had was delivered.
+    /// `true` if every record that matched the request and that the service still had was
+    /// delivered.
     pub complete: bool,
     /// What was listed: one entry for each scope and time window.
     pub windows: Vec<Window>,

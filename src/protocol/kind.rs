@@ -29,7 +29,8 @@ pub enum ErrorKind {
     Forbidden,
     /// The service refused the request for another reason.
     Rejected,
-    /// The response is not JSON, is too large, has nothing at the root path, or links to another host.
+    /// The response is not JSON, is too large, has nothing at the root path, or links to another
+    /// host.
     BadResponse,
     /// The service limits the rate of requests.
     Throttled,

@@ -1,9 +1,9 @@
 //! The types of requests and results. No input or output, no service.
 //!
-//! A request is one JSON object, a result is one line of JSON. Every request gets exactly one result.
-//! The exit code depends only on the result. `events` can be created again from `raw_data`. A request
-//! with an unknown key is refused. Callers must ignore unknown keys of a result: a minor version can
-//! add keys after `meta`.
+//! A request is one JSON object, a result is one line of JSON. Every request gets exactly one
+//! result. The exit code depends only on the result. `events` can be created again from `raw_data`.
+//! A request with an unknown key is refused. Callers must ignore unknown keys of a result: a minor
+//! version can add keys after `meta`.
 
 pub mod coverage;
 pub mod detail;

@@ -1,13 +1,13 @@
 //! The redactor: replaces secrets in everything that leaves the process, and escapes control
 //! characters.
 //!
-//! Each request has its own redactor, so a secret of one request never changes the result of another,
-//! and nobody can find out another request's secret by guessing it. The log replaces the secrets of
-//! all requests that are running.
+//! Each request has its own redactor, so a secret of one request never changes the result of
+//! another, and nobody can find out another request's secret by guessing it. The log replaces the
+//! secrets of all requests that are running.
 //!
-//! A secret is found in plain text, with JSON escapes (also in JSON inside JSON), in percent-encoding,
-//! and in Base64 with any prefix (`id:secret`). In documents only the content of strings is replaced,
-//! so they stay valid JSON.
+//! A secret is found in plain text, with JSON escapes (also in JSON inside JSON), in
+//! percent-encoding, and in Base64 with any prefix (`id:secret`). In documents only the content of
+//! strings is replaced, so they stay valid JSON.
 //!
 //! Secrets shorter than 4 characters are not replaced. Those shorter than 6 are replaced only where
 //! they are a whole word. A secret that could itself be a name (letters, digits, spaces and
@@ -66,8 +66,8 @@ impl Inner {
 }
 
 impl Redactor {
-    /// Creates the redactor of one request, with the secrets known so far. Log lines are searched for
-    /// its secrets until it is dropped.
+    /// Creates the redactor of one request, with the secrets known so far. Log lines are searched
+    /// for its secrets until it is dropped.
     #[must_use]
     pub fn for_request(&self) -> Redactor {
         let patterns = self.0.known().patterns.clone();
@@ -163,8 +163,8 @@ pub fn is_short(secret: &Secret) -> bool {
     secret.expose().chars().count() < pattern::SHORT
 }
 
-/// Escapes control characters, and those that change the direction of text, because a terminal obeys
-/// them. Line breaks and tabs are unchanged.
+/// Escapes control characters, and those that change the direction of text, because a terminal
+/// obeys them. Line breaks and tabs are unchanged.
 pub fn escape_control_characters(text: &str) -> String {
     let is_control = |letter: char| match letter {
         '\n' | '\t' => false,

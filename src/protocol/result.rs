@@ -117,8 +117,8 @@ pub struct Metrics {
     pub retries: u64,
     /// Bytes received, after decompression.
     pub bytes_received: u64,
-    /// Where the tokens came from: `none`, `memory`, `vault` (stored by an earlier run) or `sign_in`.
-    /// If there were several, the one that is last in this list.
+    /// Where the tokens came from: `none`, `memory`, `vault` (stored by an earlier run) or
+    /// `sign_in`. If there were several, the one that is last in this list.
     pub token_source: &'static str,
     /// Records received.
     pub records: u64,

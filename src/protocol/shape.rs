@@ -1,10 +1,10 @@
 //! Finds all differences between a document and the schema of its type.
 //!
-//! serde stops at the first fault. This module compares the document with the derived schema, so the
-//! author sees all faults. It supports only the part of JSON Schema that `schemars` generates.
+//! serde stops at the first fault. This module compares the document with the derived schema, so
+//! the author sees all faults. It supports only the part of JSON Schema that `schemars` generates.
 //!
-//! A message quotes the value if a string, a number or a boolean was expected. Otherwise it names only
-//! the type: the value could be a whole document with secrets.
+//! A message quotes the value if a string, a number or a boolean was expected. Otherwise it names
+//! only the type: the value could be a whole document with secrets.
 
 use serde_json::{Map, Value};
 
@@ -14,8 +14,8 @@ use crate::protocol::failure::ErrorKind;
 /// The maximum length of a quoted string, in characters.
 const QUOTED: usize = 60;
 
-/// The maximum length of a quoted string of the request's envelope: a longer one could be a secret in
-/// the wrong place.
+/// The maximum length of a quoted string of the request's envelope: a longer one could be a secret
+/// in the wrong place.
 const QUOTED_OF_REQUEST: usize = 12;
 
 /// A difference between a document and a schema.
@@ -29,8 +29,8 @@ pub(super) struct Difference {
     pub(super) message: String,
 }
 
-/// The differences between a document and a schema. `base` is the JSON Pointer of the document in the
-/// author's file; messages name places from the root of that file.
+/// The differences between a document and a schema. `base` is the JSON Pointer of the document in
+/// the author's file; messages name places from the root of that file.
 pub(super) fn differences(
     schema: &Value,
     document: &Value,
@@ -136,7 +136,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The alternatives of a schema, references resolved; for a schema without alternatives, itself.
+    /// The alternatives of a schema, references resolved; for a schema without alternatives,
+    /// itself.
     fn branches(&self, schema: &'a Value) -> Vec<&'a Value> {
         if let Some(name) = schema["$ref"].as_str() {
             let name = name.rsplit('/').next().unwrap_or_default();

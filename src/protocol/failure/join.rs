@@ -13,8 +13,8 @@ pub const MAX_ITEMS: usize = 100;
 pub(super) const MAX_ITEM: usize = 1024;
 
 impl Failure {
-    /// Joins the faults that were found together into one failure with every fault in `items`. It has
-    /// the kind of the first. A single fault stays as it is. Returns `None` without faults.
+    /// Joins the faults that were found together into one failure with every fault in `items`. It
+    /// has the kind of the first. A single fault stays as it is. Returns `None` without faults.
     pub fn join(faults: Vec<Failure>) -> Option<Self> {
         let mut faults: Vec<Failure> = faults.into_iter().flat_map(Failure::split).collect();
         if faults.len() <= 1 {
@@ -79,8 +79,9 @@ impl Failure {
         self
     }
 
-    /// Replaces the places of inputs and connection slots by those in the request. `places` maps the
-    /// name of an input or a slot to its place. Where a message names the place, it is replaced too.
+    /// Replaces the places of inputs and connection slots by those in the request. `places` maps
+    /// the name of an input or a slot to its place. Where a message names the place, it is replaced
+    /// too.
     #[must_use]
     pub fn relocated(mut self, places: &BTreeMap<String, String>) -> Failure {
         self.relocate(places);
