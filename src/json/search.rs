@@ -1,10 +1,10 @@
 //! Finds secrets in a text and replaces them, in one pass.
 //!
-//! A secret can be written with escapes, so the text is decoded in three ways at once: JSON escapes
-//! resolved; percent-encoding and the escapes of JSON inside JSON resolved too; one level of JSON
-//! deeper. Decoding is slow, so it is done only around candidates: places where a pattern occurs
-//! undecoded, and escapes that stand for a character of a pattern. Both are found by searches that
-//! read many bytes at a time. Each decoder reads each byte once.
+//! A secret can be written with escapes, so three decoders read the text in parallel. In a document,
+//! the first resolves JSON escapes, the second also percent-encoding and the escapes of JSON inside
+//! JSON, the third one more level of JSON. Decoding is slow, so it is done only around candidates:
+//! places where a pattern occurs undecoded, and escapes whose character can be part of a pattern.
+//! Candidates are found by searches that read many bytes at a time. Each decoder reads each byte once.
 
 pub(crate) mod pattern;
 
@@ -27,7 +27,7 @@ pub const REDACTED: &str = "***";
 #[derive(Debug, PartialEq, Eq)]
 pub struct Stopped;
 
-/// The caller is asked whether to stop each time so many characters were decoded.
+/// `stop` is called each time this number of characters was decoded.
 const STOP_INTERVAL: usize = 64 * 1024;
 
 /// The kind of text to search.
@@ -49,7 +49,7 @@ pub(crate) struct SecretSearch {
     /// Follows decoded text byte by byte.
     automaton: NFA,
     longest: usize,
-    /// Pairs of bytes that are adjacent in a pattern. The last byte of a pattern pairs with all.
+    /// The pairs of bytes that are adjacent in a pattern, and each last byte with any byte after it.
     pairs: Box<[bool]>,
     /// Does a pattern have a space, which an address can write as `+`?
     has_space: bool,

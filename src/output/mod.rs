@@ -118,7 +118,7 @@ impl Presented {
         let (mapping, declared) = match (&how.command.outputs.context, how.context) {
             (Some(Context::Rows(declared)), Some(mapping)) => (mapping, declared),
             (Some(Context::Path(path)), _) => {
-                self.context = context::at_path(raw, path)?;
+                self.context = Some(context::at_path(raw, path)?);
                 return Ok(None);
             }
             _ => return Ok(None),

@@ -101,9 +101,7 @@ pub(super) fn filled(
 
 fn from_raw(raw: &Document, path: &str) -> Result<String, Failure> {
     let found = context::at_path(raw, path)?;
-    let text = found
-        .and_then(|value| text_of(value.text()))
-        .unwrap_or_default();
+    let text = text_of(found.text()).unwrap_or_default();
     // A percent-encoded address cannot end a link, and an escape would become part of the address.
     let is_address = Url::parse(&text).is_ok_and(|url| url.as_str() == text)
         && !text.contains(['(', ')', '<', '>', '|', '`']);

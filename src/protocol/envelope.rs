@@ -155,8 +155,8 @@ impl Meta {
         self.0.as_mut()
     }
 
-    fn sent(members: &[Member<'_>]) -> Self {
-        let object = sent(members, "meta").filter(|value| value.starts_with('{'));
+    fn of(members: &[Member<'_>]) -> Self {
+        let object = member_text(members, "meta").filter(|value| value.starts_with('{'));
         Meta(object.and_then(|value| Document::parse(value).ok()))
     }
 
@@ -167,7 +167,7 @@ impl Meta {
 }
 
 /// The JSON text of a member of the request.
-fn sent<'a>(members: &[Member<'a>], name: &str) -> Option<&'a str> {
+fn member_text<'a>(members: &[Member<'a>], name: &str) -> Option<&'a str> {
     let found = members.iter().find(|member| member.name() == name);
     found.map(Member::value)
 }
@@ -215,15 +215,15 @@ impl Envelope {
         let text = text_of(bytes).map_err(unreadable)?;
         check(text).map_err(unreadable)?;
         let members = object(text.trim()).map_err(unreadable)?;
-        let meta = Meta::sent(&members);
+        let meta = Meta::of(&members);
         match Envelope::of(&members) {
             Ok(envelope) => Ok(Envelope { meta, ..envelope }),
             Err((failure, rest)) => {
-                let id = sent(&members, "id").filter(|text| text.len() < 1024);
+                let id = member_text(&members, "id").filter(|text| text.len() < 1024);
                 let id: Option<String> = id.and_then(|text| serde_json::from_str(text).ok());
                 Err(Box::new(Refused {
                     failure,
-                    id: id.filter(|id| visible(id)),
+                    id: id.filter(|id| is_visible_ascii(id)),
                     meta,
                     rest,
                 }))
@@ -243,7 +243,7 @@ impl Envelope {
                 unknown.push(name);
                 continue;
             }
-            let (value, fault) = bounded(&name, member.value());
+            let (value, fault) = parse_member(&name, member.value());
             sizes.extend(fault);
             object.insert(name.into_owned(), value);
         }
@@ -258,7 +258,7 @@ impl Envelope {
             }
             read => {
                 faults.extend(read.err().into_iter().flatten());
-                readable_rest(&object, &faults)
+                without_faulty_members(&object, &faults)
             }
         };
         faults.extend(rest.iter().flat_map(Envelope::faults));
@@ -275,7 +275,7 @@ impl Envelope {
     /// The faults that the types cannot express.
     fn faults(&self) -> Vec<Failure> {
         let mut faults = Vec::new();
-        if let Some(id) = self.id.as_deref().filter(|id| !visible(id)) {
+        if let Some(id) = self.id.as_deref().filter(|id| !is_visible_ascii(id)) {
             let message = name_fault("id", id);
             faults.push(Failure::new(ErrorKind::MalformedRequest, message).at("/id"));
         }
@@ -289,7 +289,7 @@ impl Envelope {
             }
         }
         let key = self.options.state_key.as_deref();
-        if let Some(key) = key.filter(|key| !visible(key)) {
+        if let Some(key) = key.filter(|key| !is_visible_ascii(key)) {
             let message = name_fault("options.state_key", key);
             faults.push(Failure::invalid_input("/options/state_key", message));
         }
@@ -315,14 +315,14 @@ impl Envelope {
 /// The members of the request.
 fn object(text: &str) -> Result<Vec<Member<'_>>, Failure> {
     members(text).map_err(|_| {
-        let kind = type_name(&outline(text));
+        let kind = type_name(&empty_like(text));
         let message = format!("The request must be one JSON object; got {kind}.");
         Failure::new(ErrorKind::MalformedRequest, message)
     })
 }
 
 /// The maximum size of a member of the envelope, in bytes of JSON.
-fn limit(key: &str) -> usize {
+fn max_size(key: &str) -> usize {
     match key {
         "connection" => 256 * 1024,
         "inputs" | "mapping" => 512 * 1024,
@@ -333,11 +333,11 @@ fn limit(key: &str) -> usize {
 
 /// Parses a member of the envelope. A value that is too large is replaced by an empty one and a
 /// fault. The content of `meta` is not parsed.
-fn bounded(key: &str, text: &str) -> (Value, Option<Failure>) {
+fn parse_member(key: &str, text: &str) -> (Value, Option<Failure>) {
     if key == "meta" {
-        return (outline(text), None);
+        return (empty_like(text), None);
     }
-    let limit = limit(key);
+    let limit = max_size(key);
     let bytes = match text.len() {
         len if len <= limit => len,
         _ => strip_whitespace(text).map_or(text.len(), |text| text.len()),
@@ -347,11 +347,11 @@ fn bounded(key: &str, text: &str) -> (Value, Option<Failure>) {
     }
     let message = format!("`{key}` has {bytes} bytes; the maximum is {limit}.");
     let fault = Failure::invalid_input(format!("/{key}"), message);
-    (outline(text), Some(fault))
+    (empty_like(text), Some(fault))
 }
 
 /// An empty value of the same type.
-fn outline(text: &str) -> Value {
+fn empty_like(text: &str) -> Value {
     match text.as_bytes().first() {
         Some(b'{') => Value::Object(Map::new()),
         Some(b'[') => Value::Array(Vec::new()),
@@ -373,7 +373,7 @@ fn options_fault(object: &Map<String, Value>) -> Vec<Failure> {
 }
 
 /// The envelope without its faulty members, if those do not change which command runs.
-fn readable_rest(object: &Map<String, Value>, faults: &[Failure]) -> Option<Envelope> {
+fn without_faulty_members(object: &Map<String, Value>, faults: &[Failure]) -> Option<Envelope> {
     let mut rest = object.clone();
     for fault in faults {
         let member = fault.place()?.split('/').nth(1)?;
@@ -396,7 +396,7 @@ fn name_fault(name: &str, given: &str) -> String {
     format!("`{name}` must be 1 to 128 visible ASCII characters; got {given}.")
 }
 
-fn visible(name: &str) -> bool {
+fn is_visible_ascii(name: &str) -> bool {
     (1..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 

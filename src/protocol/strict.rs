@@ -245,18 +245,18 @@ pub fn decode_object<T: DeserializeOwned + JsonSchema>(
     let unknown = object.keys().map(String::as_str);
     let unknown: Vec<&str> = unknown.filter(|key| !is_known(key)).collect();
     let mut faults = unknown_keys(&unknown, kind, pointer, known);
-    let understood: Map<String, Value> = object
+    let known_members: Map<String, Value> = object
         .iter()
         .filter(|(key, _)| is_known(key))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let understood = Value::Object(understood);
-    match serde_path_to_error::deserialize(&understood) {
+    let known_members = Value::Object(known_members);
+    match serde_path_to_error::deserialize(&known_members) {
         Ok(read) if faults.is_empty() => Ok(read),
         Ok(_) => Err(faults),
         Err(error) => {
-            let base = inside(pointer);
-            let mut found = differences(&Value::from(schema_for!(T)), &understood, base, kind);
+            let base = pointer_in(pointer);
+            let mut found = differences(&Value::from(schema_for!(T)), &known_members, base, kind);
             if found.is_empty() {
                 let inner = pointer_of(error.path());
                 let name = name_of(&format!("{base}{inner}"));
@@ -297,7 +297,7 @@ pub fn member_faults<T: DeserializeOwned + JsonSchema>(
 }
 
 /// The JSON Pointer of a place, without the file or flag before it.
-fn inside(place: &str) -> &str {
+fn pointer_in(place: &str) -> &str {
     match place.find('/') {
         Some(0) => place,
         _ => match place.rsplit_once(":/") {
