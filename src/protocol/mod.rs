@@ -17,6 +17,7 @@ pub mod state;
 pub mod watch;
 
 mod kind;
+mod pointer;
 mod shape;
 mod strict;
 
@@ -25,13 +26,13 @@ pub use detail::{Detail, Signal};
 pub use envelope::Envelope;
 pub use event::Event;
 pub use failure::{ErrorKind, Failure};
+pub(crate) use pointer::escape;
+pub use pointer::name_of;
 pub use redact::Redactor;
 pub use result::{ResultEnvelope, Warning};
 pub use secret::Secret;
-pub use shape::name_of;
 pub(crate) use shape::{quoted, type_name};
 pub use state::State;
-pub(crate) use strict::escape;
 pub use strict::{decode_object, field_names, member_faults, strict_object, unreadable_at};
 pub use watch::Watch;
 

@@ -9,7 +9,8 @@
 use serde_json::{Map, Value};
 
 use crate::names::{alike, suggestion};
-use crate::protocol::failure::ErrorKind;
+use crate::protocol::kind::ErrorKind;
+use crate::protocol::pointer::{escape, name_of};
 
 /// The maximum length of a quoted string, in characters.
 const QUOTED: usize = 60;
@@ -45,22 +46,6 @@ pub(super) fn differences(
     };
     walk.value(schema, document, "");
     walk.found
-}
-
-/// A JSON Pointer as messages show it: `sources[0].fields[2].path`.
-pub fn name_of(pointer: &str) -> String {
-    let mut name = String::new();
-    for step in pointer.split('/').skip(1) {
-        let step = step.replace("~1", "/").replace("~0", "~");
-        if !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit()) {
-            name = format!("{name}[{step}]");
-        } else if name.is_empty() {
-            name = step;
-        } else {
-            name = format!("{name}.{step}");
-        }
-    }
-    name
 }
 
 /// A value as a message quotes it.
@@ -166,7 +151,7 @@ impl<'a> Walk<'a> {
             }
         }
         for (key, value) in object {
-            let below = format!("{at}/{}", super::escape(key));
+            let below = format!("{at}/{}", escape(key));
             match (
                 schema["properties"].get(key),
                 &schema["additionalProperties"],

@@ -17,7 +17,8 @@ use serde_json::{Map, Number, Value};
 
 use crate::names;
 use crate::protocol::failure::{ErrorKind, Failure, MAX_ITEMS};
-use crate::protocol::shape::{Difference, differences, name_of, type_name};
+use crate::protocol::pointer::{escape, name_of};
+use crate::protocol::shape::{Difference, differences, type_name};
 
 /// Parses one JSON object. Fails if any object has a repeated key.
 pub fn strict_object(text: &str) -> Result<Map<String, Value>, Failure> {
@@ -327,11 +328,6 @@ pub(crate) fn unknown_keys(
         faults.push(Failure::new(kind, message).at(pointer));
     }
     faults
-}
-
-/// Escapes a name as a step of a JSON Pointer.
-pub(crate) fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }
 
 fn pointer_of(path: &serde_path_to_error::Path) -> String {

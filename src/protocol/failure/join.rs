@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Failure, Inner, shortened};
 use crate::protocol::kind::ErrorKind;
-use crate::protocol::shape::name_of;
+use crate::protocol::pointer::name_of;
 
 /// The maximum number of faults that a failure lists. Further faults are counted.
 pub const MAX_ITEMS: usize = 100;
