@@ -1,15 +1,16 @@
 //! Prepares the built-in manifests and, with the feature `fast-start`, the linking on Linux.
 //!
 //! A host is started once per command, so start-up time matters. Relocating a position-independent
-//! binary of this size takes a quarter of the run time of an empty program; loading shared libraries
-//! takes a fifth. `fast-start` therefore links the binary at a fixed address and, on glibc, links the
-//! C library statically. Heap and stack keep random addresses.
+//! binary of this size takes a quarter of the run time of an empty program; loading shared
+//! libraries takes a fifth. `fast-start` therefore links the binary at a fixed address and, on
+//! glibc, links the C library statically. Heap and stack keep random addresses.
 //!
 //! Rust's own switch `crt-static` cannot be used: without `--target`, cargo also applies it to
-//! procedural macros, which then do not build. Instead, the linker searches a folder that contains the
-//! C library as archives only. A statically linked glibc cannot safely load the system's resolver
-//! modules, so the host resolves names in Rust (hickory) in all builds. Without the archives the C
-//! library is linked dynamically, with a warning. Tests and other targets are not affected.
+//! procedural macros, which then do not build. Instead, the linker searches a folder that contains
+//! the C library as archives only. A statically linked glibc cannot safely load the system's
+//! resolver modules, so the host resolves names in Rust (hickory) in all builds. Without the
+//! archives the C library is linked dynamically, with a warning. Tests and other targets are not
+//! affected.
 
 #![allow(
     clippy::print_stdout,

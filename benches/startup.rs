@@ -1,8 +1,8 @@
 //! Whole-process start-up: a refused request and `list`, against an empty Rust program.
 //!
-//! Run it as the delivery build: `cargo bench --bench startup --features fast-start`. The programs run
-//! in turn, so that a change of the machine's speed affects all of them. Prints medians, and the median
-//! of the ratios of each round. Has no limit that fails.
+//! Run it as the delivery build: `cargo bench --bench startup --features fast-start`. The programs
+//! run in turn, so that a change of the machine's speed affects all of them. Prints medians, and
+//! the median of the ratios of each round. Has no limit that fails.
 
 #![allow(
     clippy::expect_used,

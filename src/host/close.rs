@@ -11,7 +11,7 @@ use crate::host::report::{self, Reproduction};
 use crate::host::{Checked, redact};
 use crate::json::Document;
 use crate::manifest::{CommandSpec, Permission, Platform};
-use crate::net::transcript::Rehearsed;
+use crate::net::transcript::DryRunRequest;
 use crate::ops::Reply;
 use crate::output::{self, Presentation, Presented};
 use crate::protocol::envelope::{Envelope, Meta, Section};
@@ -168,7 +168,7 @@ impl Head {
     }
 
     /// The result of a dry run: its context is the requests that were not sent.
-    pub(super) fn dry_run(&self, requests: &[Rehearsed], counts: Counts) -> ResultEnvelope {
+    pub(super) fn dry_run(&self, requests: &[DryRunRequest], counts: Counts) -> ResultEnvelope {
         let sentence = format!("{}: dry run, nothing was sent.", self.title);
         let mut result = self.empty(ReturnData::Successful, sentence, counts);
         result.context_data = Document::from_value(&requests).ok();

@@ -15,7 +15,7 @@ use crate::identity::certificate::{Algorithm, CertificateParameters, Thumbprint}
 use crate::identity::{Certificate, auth_code};
 use crate::manifest::{Bound, Slot};
 use crate::microsoft::connection::{
-    AuthorizationCode, Credential, ManagedIdentity, Proof, is_guid, is_tenant,
+    AuthorizationCode, ClientCredential, Credential, ManagedIdentity, is_guid, is_tenant,
 };
 use crate::microsoft::{Cloud, Connection};
 use crate::ops::Needs;
@@ -119,7 +119,7 @@ impl Slots<'_> {
             self.ok(Cloud::at(url).ok_or_else(invalid))
         });
         let cloud = match (named, at) {
-            (None, None) => self.ok(Cloud::named("commercial"))?,
+            (None, None) => self.ok(Cloud::named(Cloud::DEFAULT))?,
             (Some(cloud), None) | (None, Some(cloud)) => cloud?,
             (Some(named), Some(at)) => {
                 let (named, at) = (named?, at?);
@@ -159,7 +159,7 @@ impl Slots<'_> {
             }));
         }
         if needs == Needs::Account {
-            return Some(Proof::Secret(Secret::new("")).alone());
+            return Some(ClientCredential::Secret(Secret::new("")).into_credential());
         }
         for value in &self.bound.unsupported {
             self.add(value.fault());
@@ -185,7 +185,7 @@ impl Slots<'_> {
         }
         let client = self.proof()?;
         if !redirects {
-            return Some(client.alone());
+            return Some(client.into_credential());
         }
         let code = code.map_or(String::new(), |code| code.expose().trim().to_owned());
         Some(Credential::AuthorizationCode(Box::new(AuthorizationCode {
@@ -196,7 +196,7 @@ impl Slots<'_> {
     }
 
     /// The application's own credential. A certificate is preferred to a client secret.
-    fn proof(&self) -> Option<Proof> {
+    fn proof(&self) -> Option<ClientCredential> {
         let certificate = self.secret(Slot::Certificate);
         let private_key = self.secret(Slot::PrivateKey);
         let thumbprint = self.text(Slot::CertificateThumbprint);
@@ -205,7 +205,9 @@ impl Slots<'_> {
             self.ok(Algorithm::named(name).ok_or_else(invalid))
         });
         if certificate.is_none() && private_key.is_none() && thumbprint.is_none() {
-            let secret = self.secret(Slot::ClientSecret).map(Proof::Secret);
+            let secret = self
+                .secret(Slot::ClientSecret)
+                .map(ClientCredential::Secret);
             if secret.is_none() {
                 self.add(self.no_credential());
             }
@@ -230,7 +232,7 @@ impl Slots<'_> {
             algorithm: algorithm.flatten().unwrap_or_default(),
         });
         match certificate {
-            Ok(certificate) => Some(Proof::Certificate(certificate)),
+            Ok(certificate) => Some(ClientCredential::Certificate(certificate)),
             Err(faults) => {
                 for fault in faults {
                     self.add(fault);

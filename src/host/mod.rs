@@ -35,7 +35,7 @@ use crate::identity::IdentityEndpoint;
 use crate::manifest::Bound;
 use crate::mapping::Mapping;
 use crate::microsoft::{Cloud, Connection};
-use crate::net::transcript::is_rehearsal;
+use crate::net::transcript::is_dry_run;
 use crate::protocol::envelope;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{Envelope, Redactor, ResultEnvelope, Secret, State, Warning};
@@ -49,7 +49,7 @@ use state_store::StateStore;
 use vault::Vault;
 
 use crate::net::Deadline;
-pub use crate::net::{Cancel, MemoryBudget, Pace};
+pub use crate::net::{Cancel, MemoryBudget, RetryPolicy};
 pub use operator_file::OperatorFile;
 pub use policy::Forbidden;
 pub use state_store::{PendingState, StateLock};
@@ -87,7 +87,7 @@ pub struct Settings {
     /// Ignore the proxy of the environment.
     pub direct: bool,
     /// How often and when requests are retried.
-    pub pace: Pace,
+    pub retry_policy: RetryPolicy,
     /// The memory limit of each run for data of services.
     pub memory: MemoryBudget,
     /// The settings as flags for a shell, each after a blank, to reproduce a run.
@@ -110,7 +110,7 @@ impl Default for Settings {
             forbidden: Forbidden::default(),
             clock: Clock::System,
             direct: false,
-            pace: Pace::default(),
+            retry_policy: RetryPolicy::default(),
             memory: MemoryBudget::default(),
             flags: String::new(),
         }
@@ -321,7 +321,7 @@ impl Host {
         let counts = session.counts();
         if checked.envelope.options.dry_run {
             if let Err(failure) = reply
-                && !is_rehearsal(&failure)
+                && !is_dry_run(&failure)
             {
                 return Err(Box::new((failure, counts)));
             }
@@ -339,7 +339,7 @@ impl Opened {
             None => None,
             // The request's cloud only changes audiences, so any cloud shows whether the file is valid.
             Some(file) => {
-                let cloud = Cloud::from_operator(&file.text, &Cloud::named("commercial")?);
+                let cloud = Cloud::from_operator(&file.text, &Cloud::named(Cloud::DEFAULT)?);
                 cloud
                     .map_err(|failure| file.fault("--endpoints", failure))?
                     .ca

@@ -11,11 +11,11 @@ use crate::host::operator_file::read;
 use crate::host::vault::Vault;
 use crate::host::{Checked, Opened, TIMEOUT};
 use crate::identity::cache::TokenCache;
-use crate::identity::{Means, SignIn, TokenStore};
+use crate::identity::{SignIn, SignInContext, TokenStore};
 use crate::manifest::{CommandSpec, Slot};
-use crate::net::throttle::Throttle;
+use crate::net::rate_limit::RateLimiter;
 use crate::net::tls::{ExtraRoots, Trust};
-use crate::net::transcript::Rehearsed;
+use crate::net::transcript::DryRunRequest;
 use crate::net::{Caller, HttpClient, HttpSettings, Proxy, Transcript};
 use crate::ops::{Call, Limits, Needs, Reply};
 use crate::protocol::envelope::Options;
@@ -25,7 +25,7 @@ use crate::protocol::{Failure, Warning};
 #[derive(Debug, Default)]
 pub(super) struct Net {
     clients: Mutex<HashMap<Variant, HttpClient>>,
-    throttle: Throttle,
+    rate_limiter: RateLimiter,
     tokens: TokenCache,
 }
 
@@ -69,7 +69,7 @@ pub(super) fn insecure_tls(checked: &Checked<'_>) -> Option<Warning> {
 /// One run's session.
 pub(super) struct Session {
     caller: Caller,
-    means: Means,
+    context: SignInContext,
 }
 
 impl Opened {
@@ -90,7 +90,7 @@ impl Opened {
         .with_memory(self.settings.memory.renewed());
         Ok(Session {
             caller,
-            means: Means {
+            context: SignInContext {
                 cache: self.net.tokens.clone(),
                 redactor: checked.redactor.clone(),
                 clock: self.settings.clock,
@@ -147,8 +147,8 @@ impl Opened {
             } else {
                 Proxy::Off
             },
-            pace: settings.pace,
-            throttle: self.net.throttle.clone(),
+            retry_policy: settings.retry_policy,
+            rate_limiter: self.net.rate_limiter.clone(),
             read_timeout: variant
                 .read_timeout
                 .map_or(usual.read_timeout, Duration::from_secs),
@@ -158,7 +158,7 @@ impl Opened {
 
     fn trust(&self, variant: Variant) -> Result<Trust, Failure> {
         if variant.insecure_tls {
-            return Ok(Trust::Any);
+            return Ok(Trust::Insecure);
         }
         let settings = &self.settings;
         let mut extra = Vec::new();
@@ -192,7 +192,7 @@ impl Session {
         let connection = &checked.connection;
         let account = connection.account();
         let store = vault.map(|vault| vault as &dyn TokenStore);
-        let sign_in = SignIn::new(&self.caller, account, self.means.clone()).keeping(store);
+        let sign_in = SignIn::new(&self.caller, account, self.context.clone()).with_store(store);
         let options = &checked.envelope.options;
         let call = Call {
             connection,
@@ -227,7 +227,7 @@ impl Session {
     }
 
     /// The requests of a dry run, sorted: parallel requests have no fixed order.
-    pub(super) fn requests(&self) -> Vec<Rehearsed> {
+    pub(super) fn requests(&self) -> Vec<DryRunRequest> {
         let mut requests = self.caller.transcript().requests();
         requests
             .sort_by(|a, b| (a.service != "login", &a.url).cmp(&(b.service != "login", &b.url)));

@@ -28,9 +28,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::clock::Clock;
 use crate::host::private_file::{self, Lock};
-use crate::identity::cache::{Granted, Owner};
 use crate::identity::sha256;
-use crate::identity::store::{Entering, Entry, Kept, Place, TokenStore};
+use crate::identity::store::{Entry, EntryLock, LockFuture, StoredToken, TokenStore};
+use crate::identity::store::{Owner, TokenGrant};
 use crate::net::Token;
 use crate::protocol::{Failure, Secret, Warning};
 
@@ -218,7 +218,7 @@ impl Vault {
     }
 
     /// The token in the entry's file, if it is valid.
-    fn open(&self, file: &Path, sealing: &Sealing) -> Option<(Granted, DateTime<Utc>)> {
+    fn open(&self, file: &Path, sealing: &Sealing) -> Option<(TokenGrant, DateTime<Utc>)> {
         let bytes = match private_file::read(file) {
             Ok(bytes) => bytes?,
             Err(error) => {
@@ -250,7 +250,7 @@ impl Vault {
                     return private_file::remove(&file);
                 };
                 // The refresh token stays.
-                let without_token = Granted {
+                let without_token = TokenGrant {
                     token: Token {
                         value: Secret::new(""),
                         ..kept.token
@@ -266,17 +266,17 @@ impl Vault {
 }
 
 impl TokenStore for Vault {
-    fn enter<'a>(&'a self, entry: &'a Entry) -> Entering<'a> {
+    fn lock<'a>(&'a self, entry: &'a Entry) -> LockFuture<'a> {
         Box::pin(async move {
             let (what, why) = match self.place(entry).await {
-                Ok(Some(place)) => return Some(Box::new(place) as Box<dyn Place>),
+                Ok(Some(place)) => return Some(Box::new(place) as Box<dyn EntryLock>),
                 Ok(None) => (
                     "A stored token could not be locked",
                     io::Error::other("another process has locked it for 30 seconds"),
                 ),
                 Err(error) => ("Tokens cannot be stored in the state folder", error),
             };
-            if entry.once {
+            if entry.single_use {
                 self.with_warnings(|warnings| warnings.push(unusable(format!("{what}: {why}."))));
             } else {
                 self.unusable(what, &why);
@@ -308,8 +308,8 @@ struct Locked<'a> {
     lock: Lock,
 }
 
-impl Place for Locked<'_> {
-    fn read(&self) -> Option<Kept> {
+impl EntryLock for Locked<'_> {
+    fn read(&self) -> Option<StoredToken> {
         let (granted, at) = self.vault.open(&self.file, &self.sealing)?;
         let age = self.vault.clock.now() - at;
         let mut granted = granted;
@@ -318,10 +318,10 @@ impl Place for Locked<'_> {
             granted.lifetime = Duration::ZERO;
         }
         let age = age.to_std().unwrap_or_default();
-        Some(Kept { granted, age })
+        Some(StoredToken { granted, age })
     }
 
-    fn write(&self, granted: &Granted) {
+    fn write(&self, granted: &TokenGrant) {
         let written = sealed(granted, self.vault.clock.now(), &self.sealing)
             .and_then(|bytes| private_file::replace(&self.file, &bytes, &self.lock));
         if let Err(error) = written {
@@ -365,7 +365,7 @@ fn key(sealing: &Sealing, salt: &[u8]) -> Option<LessSafeKey> {
     Some(LessSafeKey::new(UnboundKey::from(key)))
 }
 
-fn sealed(granted: &Granted, at: DateTime<Utc>, sealing: &Sealing) -> io::Result<Vec<u8>> {
+fn sealed(granted: &TokenGrant, at: DateTime<Utc>, sealing: &Sealing) -> io::Result<Vec<u8>> {
     // Encrypted in place, so that no plain copy stays in memory.
     let mut bytes = serde_json::to_vec(&Content {
         token: Cow::Borrowed(granted.token.value.expose()),
@@ -402,7 +402,7 @@ fn sealed(granted: &Granted, at: DateTime<Utc>, sealing: &Sealing) -> io::Result
 }
 
 /// The content, if the file is intact and was encrypted for this entry with its credential.
-fn unsealed(bytes: &[u8], sealing: &Sealing) -> Option<(Granted, DateTime<Utc>)> {
+fn unsealed(bytes: &[u8], sealing: &Sealing) -> Option<(TokenGrant, DateTime<Utc>)> {
     let envelope: Envelope = serde_json::from_slice(bytes).ok()?;
     if !(1..=VERSION).contains(&envelope.vault) {
         return None;
@@ -416,7 +416,7 @@ fn unsealed(bytes: &[u8], sealing: &Sealing) -> Option<(Granted, DateTime<Utc>)>
     let bound_to = Aad::from(&sealing.text);
     let opened = key.open_in_place(nonce, bound_to, &mut bytes).ok()?;
     let content: Content<'_> = serde_json::from_slice(opened).ok()?;
-    let granted = Granted {
+    let granted = TokenGrant {
         token: Token {
             value: Secret::new(content.token),
             tenant: content.tenant,

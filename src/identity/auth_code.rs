@@ -1,23 +1,24 @@
-//! A person's consent: the login URL, the code that comes back, and the tokens it is worth.
+//! Sign-in of a person: the login URL, and the form that redeems an authorization code.
 //!
-//! Nothing random crosses the two runs: the PKCE verifier is made from the application's proof, so
-//! whoever redeems the code can make it again. Nothing here is kept; that is the store's part.
+//! One run generates the login URL and another one redeems the code. The PKCE verifier is therefore
+//! not random but derived from the application's credential. Stores nothing: the token store does.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::{digest, hmac};
 use url::Url;
 
-use crate::identity::{Account, AuthorizationCode};
+use crate::identity::account::Account;
+use crate::identity::credential::AuthorizationCode;
 use crate::net::Audience;
-use crate::net::message::{Text, below, with_query};
+use crate::net::message::{Text, append_path, with_query};
 use crate::protocol::{Failure, Secret};
 
-/// Where faults of a code stand.
+/// The place of a failure of the code.
 const CODE: &str = "/connection/authorization_code";
 
-/// Codes of the login service that mean: the person has to sign in again.
-const USED_UP: &[&str] = &[
+/// Codes of the login service after which the person must sign in again.
+const SIGN_IN_AGAIN: &[&str] = &[
     "AADSTS70008",
     "AADSTS700082",
     "AADSTS700084",
@@ -28,10 +29,10 @@ const USED_UP: &[&str] = &[
     "AADSTS7000222",
 ];
 
-/// Refuses what is not a bare code. Errors: `invalid_input` that does not quote it.
+/// Checks that the value is only the code. Errors: `invalid_input`, without the value.
 pub fn check(code: &str) -> Result<(), Failure> {
-    let more = ["session_state", "code=", "://", "&"];
-    if !more.iter().any(|mark| code.contains(mark)) {
+    let other = ["session_state", "code=", "://", "&"];
+    if !other.iter().any(|mark| code.contains(mark)) {
         return Ok(());
     }
     Err(Failure::invalid_input(
@@ -42,14 +43,14 @@ pub fn check(code: &str) -> Result<(), Failure> {
 }
 
 impl AuthorizationCode {
-    /// The address where a person signs in and consents.
+    /// The URL where a person signs in and consents.
     pub fn login_url(&self, account: &Account, audience: &Audience) -> Url {
         let page = [account.tenant.as_str(), "oauth2", "v2.0", "authorize"];
         let verifier = self.verifier(account);
         let challenge = digest::digest(&digest::SHA256, verifier.expose().as_bytes());
         let challenge = URL_SAFE_NO_PAD.encode(challenge);
         with_query(
-            below(&account.login, page),
+            append_path(&account.login, page),
             &[
                 ("response_type", "code"),
                 ("client_id", &account.client_id),
@@ -63,8 +64,8 @@ impl AuthorizationCode {
         )
     }
 
-    /// The form that gets tokens: for the refresh token that was kept, else for the code; without
-    /// the application's proof.
+    /// The form that requests tokens, with the refresh token if there is one and with the code
+    /// otherwise. The fields that authenticate the application are not included.
     pub fn form(
         &self,
         account: &Account,
@@ -87,8 +88,7 @@ impl AuthorizationCode {
         form
     }
 
-    /// What only the one who made the login URL can tell. The parts stand in JSON, so that no two
-    /// triples give one text.
+    /// The PKCE verifier. JSON separates its parts, so that different parts have different texts.
     fn verifier(&self, account: &Account) -> Secret {
         let parts = [&account.tenant, &account.client_id, &self.redirect_uri];
         let parts = serde_json::Value::from_iter(parts.map(String::as_str)).to_string();
@@ -99,32 +99,32 @@ impl AuthorizationCode {
     }
 }
 
-/// Everything that was granted for the one audience, and to come again.
+/// All permissions granted for the audience, and a refresh token.
 fn scope(audience: &Audience) -> String {
     format!("offline_access {}/.default", audience.0)
 }
 
-/// A refused code or refresh token is mended by a person.
-pub fn advised(failure: Failure) -> Failure {
+/// Adds the advice to sign in again to the failure of a refused code or refresh token.
+pub fn with_advice(failure: Failure) -> Failure {
     let code = failure.vendor_code().unwrap_or_default();
-    if !USED_UP.contains(&code) {
+    if !SIGN_IN_AGAIN.contains(&code) {
         return failure;
     }
     let first = match code {
         "AADSTS7000222" => {
-            "Create a new client secret for the app registration and give its value. Then generate"
+            "Create a new client secret for the app registration and set its value. Then generate"
         }
         _ => "Generate",
     };
     failure.advice(format!(
-        "{first} a new login URL, sign in with it and give the new authorization code; if that is refused too, reset the sign-in first."
+        "{first} a new login URL, sign in with it and set the new authorization code. If it is refused too, reset the sign-in first."
     ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::{Credential, Proof};
+    use crate::identity::{ClientCredential, Credential};
     use crate::protocol::ErrorKind;
     use crate::protocol::failure::Upstream;
 
@@ -136,7 +136,7 @@ mod tests {
         AuthorizationCode {
             redirect_uri: "https://localhost/my app?x=1&y=2".to_owned(),
             code: Secret::new("canary-code"),
-            client: Proof::Secret(Secret::new(secret)),
+            client: ClientCredential::Secret(Secret::new(secret)),
         }
     }
 
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_login_url_is_encoded_and_its_challenge_fits_the_verifier() {
+    fn login_url_is_encoded_and_has_the_challenge_of_the_verifier() {
         let (code, account) = (code("canary-secret"), account("t", "c"));
         let url = code.login_url(&account, &audience());
         let shown = url.as_str();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_verifier_belongs_to_one_account_and_secret() {
+    fn verifier_differs_for_other_accounts_and_secrets() {
         let of = |tenant: &str, client: &str, secret: &str| {
             code(secret)
                 .verifier(&account(tenant, client))
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_redeems_the_code_or_the_refresh_token() {
+    fn form_redeems_the_code_or_the_refresh_token() {
         let shown = |refresh: Option<&Secret>| {
             let form = code("s").form(&account("t", "c"), &audience(), refresh);
             let pairs = form
@@ -209,15 +209,15 @@ mod tests {
                 "{scope} grant_type=authorization_code code=*** redirect_uri=https://localhost/my app?x=1&y=2 code_verifier=***"
             )
         );
-        let kept = Secret::new("r");
+        let stored = Secret::new("r");
         assert_eq!(
-            shown(Some(&kept)),
+            shown(Some(&stored)),
             format!("{scope} grant_type=refresh_token refresh_token=***")
         );
     }
 
     #[test]
-    fn more_than_the_code_is_refused_and_not_quoted() {
+    fn value_with_more_than_the_code_is_refused_and_not_quoted() {
         assert!(check("0.AXoA-canary_code.x~y").is_ok());
         for pasted in [
             "code=canary",
@@ -231,14 +231,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_up_is_mended_by_signing_in_again() {
+    fn refused_code_or_refresh_token_has_advice_to_sign_in_again() {
         let refused = |code: &str| {
             let call = Upstream {
                 code: Some(code.to_owned()),
                 ..Upstream::default()
             };
             let failure = Failure::new(ErrorKind::AuthFailed, "x").upstream(call);
-            let advice = advised(failure).assistance().unwrap_or_default().to_owned();
+            let advice = with_advice(failure)
+                .assistance()
+                .unwrap_or_default()
+                .to_owned();
             advice.contains("new login URL")
         };
         for code in [

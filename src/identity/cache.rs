@@ -1,99 +1,39 @@
-//! Tokens in memory: renewed early, forgotten on request, signed in for once at a time.
+//! Tokens in memory: renewed early, and requested once when several callers need one.
 //!
-//! Lifetimes are measured on the monotonic clock, so a still time of day does not keep a token
-//! alive. Nothing is written here; what outlives the process is a [`TokenStore`]'s business, which
-//! is asked before anybody signs in.
+//! Lifetimes are measured on the monotonic clock, so that a fixed time of day does not extend them.
+//! Writes nothing: a [`TokenStore`] keeps tokens beyond the process.
 
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::identity::store::{Entry, TokenStore};
-use crate::net::{Audience, Token, TokenSource};
+use crate::identity::store::{Entry, Key, Owner, TokenGrant, TokenStore};
+use crate::net::{Token, TokenSource};
 use crate::protocol::{Failure, Secret};
 
-/// A token is renewed this long before its end, and at most a tenth of its lifetime before.
+/// A token is renewed this long before its end, but at most a tenth of its lifetime before.
 const RENEW_EARLY: Duration = Duration::from_mins(5);
 
-/// Whom a token belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Owner {
-    /// The cloud's id.
-    pub cloud: String,
-    /// The login service's address.
-    pub login: String,
-    /// The tenant, lower case.
-    pub tenant: String,
-    /// The application, lower case.
-    pub client_id: String,
-}
-
-/// What a token belongs to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    /// Whose it is.
-    pub owner: Owner,
-    /// The service.
-    pub audience: Audience,
-    /// The credential's kind and fingerprint.
-    pub credential: String,
-}
-
-impl Owner {
-    /// The owner as text, which no other owner gives.
-    pub fn text(&self) -> String {
-        let parts = [&self.cloud, &self.login, &self.tenant, &self.client_id];
-        serde_json::Value::from_iter(parts.map(String::as_str)).to_string()
-    }
-}
-
-impl Key {
-    /// The whole key as text, which no other key gives.
-    pub fn text(&self) -> String {
-        let owner = &self.owner;
-        let parts = [
-            &owner.cloud,
-            &owner.login,
-            &owner.tenant,
-            &owner.client_id,
-            &self.audience.0,
-            &self.credential,
-        ];
-        serde_json::Value::from_iter(parts.map(String::as_str)).to_string()
-    }
-}
-
-/// A token as the login service granted it.
-#[derive(Debug)]
-pub struct Granted {
-    /// The token.
-    pub token: Token,
-    /// How long it is good for, from now.
-    pub lifetime: Duration,
-    /// What gets the next one, where the sign-in gives that.
-    pub refresh: Option<Secret>,
-}
-
-/// The room for one key.
+/// The token of one key.
 #[derive(Debug, Default)]
-struct Slot {
-    /// Whoever holds it signs in, everybody else waits for that.
-    held: tokio::sync::Mutex<Option<Held>>,
-    /// The token that a service refused last; it is not used again, wherever it turns up.
+struct CacheEntry {
+    /// Locked during a sign-in; other callers wait for its result.
+    cached: tokio::sync::Mutex<Option<CachedToken>>,
+    /// The token that a service refused last. It is not used again, from memory or from the store.
     refused: Mutex<Option<Secret>>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct CachedToken {
     token: Token,
     renew_at: Option<Instant>,
     refresh: Option<Secret>,
 }
 
-impl Held {
-    fn new(granted: &Granted, left: Duration) -> Self {
-        Held {
+impl CachedToken {
+    fn new(granted: &TokenGrant, left: Duration) -> Self {
+        CachedToken {
             token: granted.token.clone(),
             renew_at: Instant::now().checked_add(left),
             refresh: granted.refresh.clone(),
@@ -101,10 +41,10 @@ impl Held {
     }
 }
 
-impl Slot {
-    fn refuses(&self, token: &Token) -> bool {
-        let is_it = |refused: &Secret| refused.expose() == token.value.expose();
-        self.refused(|refused| refused.as_ref().is_some_and(is_it))
+impl CacheEntry {
+    fn is_refused(&self, token: &Token) -> bool {
+        let same = |refused: &Secret| refused.expose() == token.value.expose();
+        self.refused(|refused| refused.as_ref().is_some_and(same))
     }
 
     fn refused<T>(&self, work: impl FnOnce(&mut Option<Secret>) -> T) -> T {
@@ -114,12 +54,12 @@ impl Slot {
 
 /// The tokens of the process. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct TokenCache(Arc<Mutex<HashMap<Key, Arc<Slot>>>>);
+pub struct TokenCache(Arc<Mutex<HashMap<Key, Arc<CacheEntry>>>>);
 
 impl TokenCache {
-    /// The token of that entry: from memory, from the store, or what `sign_in` gives, which is
-    /// handed the refresh token of the last sign-in. Several callers at once sign in once, and with
-    /// a store so do several processes; when that fails, the next of them tries by itself.
+    /// Returns the token of the entry from memory, from the store, or from `sign_in`, which
+    /// receives the last refresh token. Concurrent callers sign in once; with a store, so do
+    /// concurrent processes. If that sign-in fails, the next caller tries again.
     pub async fn get_or<F>(
         &self,
         entry: &Entry,
@@ -127,80 +67,81 @@ impl TokenCache {
         sign_in: impl FnOnce(Option<Secret>) -> F,
     ) -> Result<(Token, TokenSource), Failure>
     where
-        F: Future<Output = Result<Granted, Failure>>,
+        F: Future<Output = Result<TokenGrant, Failure>>,
     {
-        let slot = self.slot(&entry.key);
-        let mut held = slot.held.lock().await;
-        if let Some(held) = held.as_ref()
-            && held.renew_at.is_some_and(|at| Instant::now() < at)
-            && !slot.refuses(&held.token)
+        let known = self.entry(&entry.key);
+        let mut cached = known.cached.lock().await;
+        if let Some(cached) = cached.as_ref()
+            && cached.renew_at.is_some_and(|at| Instant::now() < at)
+            && !known.is_refused(&cached.token)
         {
-            return Ok((held.token.clone(), TokenSource::Memory));
+            return Ok((cached.token.clone(), TokenSource::Memory));
         }
-        let place = match store {
-            Some(store) => store.enter(entry).await,
+        let lock = match store {
+            Some(store) => store.lock(entry).await,
             None => None,
         };
-        let remembers = held.as_ref().is_some_and(|held| held.refresh.is_some());
-        if entry.once && store.is_some() && place.is_none() && !remembers {
-            return Err(nowhere());
+        let has_refresh = cached.as_ref().is_some_and(|token| token.refresh.is_some());
+        if entry.single_use && store.is_some() && lock.is_none() && !has_refresh {
+            return Err(not_redeemed());
         }
-        let kept = place.as_ref().and_then(|place| place.read());
-        if let Some(kept) = &kept
-            && let Some(left) = left(kept.granted.lifetime, kept.age)
-            && !slot.refuses(&kept.granted.token)
+        let stored = lock.as_ref().and_then(|lock| lock.read());
+        if let Some(stored) = &stored
+            && let Some(left) = time_left(stored.granted.lifetime, stored.age)
+            && !known.is_refused(&stored.granted.token)
         {
-            *held = Some(Held::new(&kept.granted, left));
-            return Ok((kept.granted.token.clone(), TokenSource::Vault));
+            *cached = Some(CachedToken::new(&stored.granted, left));
+            return Ok((stored.granted.token.clone(), TokenSource::Vault));
         }
-        // Another process may have renewed it since, so what is in the store is the younger one.
-        let refresh = kept.and_then(|kept| kept.granted.refresh);
-        let refresh = refresh.or_else(|| held.as_ref()?.refresh.clone());
+        // Another process can have renewed the refresh token, so the stored one comes first.
+        let refresh = stored.and_then(|stored| stored.granted.refresh);
+        let refresh = refresh.or_else(|| cached.as_ref()?.refresh.clone());
         let mut granted = sign_in(refresh.clone()).await?;
-        // An answer without one does not take the old one back.
+        // A response without a refresh token leaves the old one valid.
         granted.refresh = granted.refresh.or(refresh);
-        slot.refused(Option::take);
-        let left = left(granted.lifetime, Duration::ZERO);
-        // What is good for one call only is nothing to keep.
-        let keeps = left.is_some() || granted.refresh.is_some();
-        // Written at once, so that a command that fails afterwards loses nothing.
-        if let Some(place) = place.filter(|_| keeps) {
-            place.write(&granted);
+        known.refused(Option::take);
+        let left = time_left(granted.lifetime, Duration::ZERO);
+        // A token without a lifetime is valid for this call only.
+        let reusable = left.is_some() || granted.refresh.is_some();
+        // Stored at once, so that a failure later in the command does not lose it.
+        if let Some(lock) = lock.filter(|_| reusable) {
+            lock.write(&granted);
         }
-        *held = keeps.then(|| Held::new(&granted, left.unwrap_or_default()));
+        *cached = reusable.then(|| CachedToken::new(&granted, left.unwrap_or_default()));
         Ok((granted.token, TokenSource::SignIn))
     }
 
-    /// Throws away everything of that owner; tells how many tokens that were.
+    /// Deletes all tokens of this owner and returns their number.
     pub fn reset(&self, owner: &Owner) -> usize {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = slots.len();
-        slots.retain(|key, _| key.owner != *owner);
-        before - slots.len()
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = entries.len();
+        entries.retain(|key, _| key.owner != *owner);
+        before - entries.len()
     }
 
-    /// Uses that token of the key no more.
+    /// Does not use this token for the key again.
     pub fn forget(&self, key: &Key, refused: &Token) {
-        let slot = self.slot(key);
-        slot.refused(|known| *known = Some(refused.value.clone()));
+        let entry = self.entry(key);
+        entry.refused(|last| *last = Some(refused.value.clone()));
     }
 
-    fn slot(&self, key: &Key) -> Arc<Slot> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.entry(key.clone()).or_default().clone()
+    fn entry(&self, key: &Key) -> Arc<CacheEntry> {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.entry(key.clone()).or_default().clone()
     }
 }
 
-/// What is good once is not spent on nothing.
-fn nowhere() -> Failure {
-    let words = "The authorization code was not redeemed: what it gives could not be kept.";
-    Failure::invalid_input("--state", words)
-        .cause("The state folder could not be used; the warning says why.")
-        .advice("Mend the state folder, then send the same request: the code is still good for some minutes.")
+/// An authorization code can be redeemed once, so it is not redeemed when its tokens would be lost.
+fn not_redeemed() -> Failure {
+    let message =
+        "The authorization code was not redeemed, because its tokens could not be stored.";
+    Failure::invalid_input("--state", message)
+        .cause("The state folder cannot be used. The warning has the reason.")
+        .advice("Repair the state folder, then send the same request. The code is still valid for some minutes.")
 }
 
-/// How long a token of that lifetime and age is used before it is renewed; none: not at all.
-fn left(lifetime: Duration, age: Duration) -> Option<Duration> {
+/// How long a token of this lifetime and age can be used before it is renewed. `None` if it cannot.
+fn time_left(lifetime: Duration, age: Duration) -> Option<Duration> {
     let early = RENEW_EARLY.min(lifetime / 10);
     let left = lifetime.checked_sub(early)?.checked_sub(age)?;
     (!left.is_zero()).then_some(left)
@@ -209,7 +150,8 @@ fn left(lifetime: Duration, age: Duration) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::store::{Entering, Kept, Place};
+    use crate::identity::store::{EntryLock, LockFuture, StoredToken};
+    use crate::net::Audience;
     use crate::protocol::ErrorKind;
     use std::cell::Cell;
 
@@ -226,7 +168,7 @@ mod tests {
             credential: "f".into(),
         };
         Entry {
-            once: false,
+            single_use: false,
             key,
             material: Some(Secret::new("s")),
         }
@@ -236,8 +178,8 @@ mod tests {
         granted(value, 0).token
     }
 
-    fn granted(value: &str, lifetime: u64) -> Granted {
-        Granted {
+    fn granted(value: &str, lifetime: u64) -> TokenGrant {
+        TokenGrant {
             token: Token {
                 value: Secret::new(value),
                 tenant: None,
@@ -255,12 +197,12 @@ mod tests {
             .block_on(work)
     }
 
-    /// A store that is of no use.
+    /// A store that cannot be used.
     #[derive(Debug)]
     struct Broken;
 
     impl TokenStore for Broken {
-        fn enter<'a>(&'a self, _: &'a Entry) -> Entering<'a> {
+        fn lock<'a>(&'a self, _: &'a Entry) -> LockFuture<'a> {
             Box::pin(async { None })
         }
 
@@ -272,12 +214,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_good_once_is_not_spent_where_nothing_can_be_kept() {
+    fn single_use_credential_is_not_used_if_its_tokens_cannot_be_stored() {
         let cache = TokenCache::default();
         let asked = Cell::new(0);
-        let ask = |once| {
+        let request = |single_use| {
             let entry = Entry {
-                once,
+                single_use,
                 ..entry("management")
             };
             let sign_in = |_| async {
@@ -286,15 +228,15 @@ mod tests {
             };
             run(cache.get_or(&entry, Some(&Broken), sign_in)).map(drop)
         };
-        let refused = ask(true).expect_err("nothing is sent");
+        let refused = request(true).expect_err("nothing is sent");
         assert_eq!(refused.place(), Some("--state"));
         assert_eq!(asked.get(), 0);
-        assert!(ask(false).is_ok());
+        assert!(request(false).is_ok());
         assert_eq!(asked.get(), 1);
     }
 
     #[test]
-    fn callers_at_once_sign_in_once_per_audience() {
+    fn concurrent_callers_sign_in_once_for_each_audience() {
         let (cache, calls) = (TokenCache::default(), Cell::new(0));
         let sign_in = |_| async {
             calls.set(calls.get() + 1);
@@ -321,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn short_lives_failures_and_forgotten_tokens_lead_to_a_new_sign_in() {
+    fn expired_failed_and_forgotten_tokens_are_requested_again() {
         let cache = TokenCache::default();
         let ask = |outcome| {
             let token = run(cache.get_or(&entry("graph"), None, |_| async { outcome }));
@@ -336,19 +278,19 @@ mod tests {
         assert_eq!(ask(Ok(granted("four", 3599))).expect("a token"), "two");
         cache.forget(&entry("graph").key, &token("two"));
         assert_eq!(ask(Ok(granted("four", 3599))).expect("a token"), "four");
-        // A service that gives the refused token again stands by it.
+        // The login service can grant the refused token again.
         cache.forget(&entry("graph").key, &token("four"));
         assert_eq!(ask(Ok(granted("four", 3599))).expect("a token"), "four");
         assert_eq!(ask(Ok(granted("five", 3599))).expect("a token"), "four");
     }
 
-    /// A store with one token in it, of that age.
+    /// A store with one token of this age.
     #[derive(Debug, Default)]
-    struct Shelf(Mutex<Option<(&'static str, u64)>>);
+    struct OneTokenStore(Mutex<Option<(&'static str, u64)>>);
 
-    impl TokenStore for Shelf {
-        fn enter<'a>(&'a self, _: &'a Entry) -> Entering<'a> {
-            Box::pin(async move { Some(Box::new(self) as Box<dyn Place>) })
+    impl TokenStore for OneTokenStore {
+        fn lock<'a>(&'a self, _: &'a Entry) -> LockFuture<'a> {
+            Box::pin(async move { Some(Box::new(self) as Box<dyn EntryLock>) })
         }
 
         fn forget(&self, _: &Entry, _: &Token) {}
@@ -358,29 +300,29 @@ mod tests {
         }
     }
 
-    impl Place for &Shelf {
-        fn read(&self) -> Option<Kept> {
+    impl EntryLock for &OneTokenStore {
+        fn read(&self) -> Option<StoredToken> {
             let kept = *self.0.lock().expect("no panic");
-            kept.map(|(value, age)| Kept {
+            kept.map(|(value, age)| StoredToken {
                 granted: granted(value, 1_000),
                 age: Duration::from_secs(age),
             })
         }
 
-        fn write(&self, _: &Granted) {
+        fn write(&self, _: &TokenGrant) {
             *self.0.lock().expect("no panic") = Some(("new", 0));
         }
     }
 
     #[test]
-    fn what_is_kept_is_used_while_it_is_fresh_and_not_refused() {
-        let ask = |cache: &TokenCache, shelf: &Shelf, lifetime| {
+    fn stored_token_is_used_until_it_ends_or_is_refused() {
+        let ask = |cache: &TokenCache, stored: &OneTokenStore, lifetime| {
             let sign_in = |_| async move { Ok(granted("new", lifetime)) };
-            let asked = run(cache.get_or(&entry("graph"), Some(shelf), sign_in));
+            let asked = run(cache.get_or(&entry("graph"), Some(stored), sign_in));
             let (token, source) = asked.expect("a token");
             (token.value.expose().to_owned(), source)
         };
-        let kept = |age| Shelf(Mutex::new(Some(("old", age))));
+        let kept = |age| OneTokenStore(Mutex::new(Some(("old", age))));
         for (age, expected) in [
             (0, ("old".to_owned(), TokenSource::Vault)),
             (899, ("old".to_owned(), TokenSource::Vault)),
@@ -390,81 +332,66 @@ mod tests {
         ] {
             assert_eq!(ask(&TokenCache::default(), &kept(age), 3_599), expected);
         }
-        let (cache, shelf) = (TokenCache::default(), kept(0));
-        assert_eq!(ask(&cache, &shelf, 3_599).1, TokenSource::Vault);
-        assert_eq!(ask(&cache, &shelf, 3_599).1, TokenSource::Memory);
+        let (cache, stored) = (TokenCache::default(), kept(0));
+        assert_eq!(ask(&cache, &stored, 3_599).1, TokenSource::Vault);
+        assert_eq!(ask(&cache, &stored, 3_599).1, TokenSource::Memory);
         cache.forget(&entry("graph").key, &token("old"));
-        assert_eq!(ask(&cache, &shelf, 3_599).1, TokenSource::SignIn);
+        assert_eq!(ask(&cache, &stored, 3_599).1, TokenSource::SignIn);
         assert!(
-            shelf
+            stored
                 .0
                 .lock()
                 .expect("no panic")
                 .is_some_and(|(kept, _)| kept == "new")
         );
-        let empty = Shelf::default();
+        let empty = OneTokenStore::default();
         ask(&TokenCache::default(), &empty, 0);
         assert!(
             empty.0.lock().expect("no panic").is_none(),
-            "good for one call only"
+            "valid for one call only"
         );
     }
 
     #[test]
-    fn the_last_refresh_token_is_handed_on_until_another_comes() {
+    fn last_refresh_token_is_used_until_it_is_replaced() {
         let cache = TokenCache::default();
-        let ask = |store: Option<&Shelf>, next: Option<&str>| {
+        let ask = |store: Option<&OneTokenStore>, next: Option<&str>| {
             let handed = std::cell::RefCell::new(None);
             let sign_in = |refresh: Option<Secret>| {
                 *handed.borrow_mut() = refresh.map(|token| token.expose().to_owned());
                 let refresh = next.map(Secret::new);
                 let granted = granted("t", 0);
-                async move { Ok(Granted { refresh, ..granted }) }
+                async move { Ok(TokenGrant { refresh, ..granted }) }
             };
-            let store = store.map(|shelf| shelf as &dyn TokenStore);
+            let store = store.map(|stored| stored as &dyn TokenStore);
             run(cache.get_or(&entry("graph"), store, sign_in)).expect("a token");
             handed.into_inner()
         };
         assert_eq!(ask(None, Some("one")), None);
         assert_eq!(ask(None, None).as_deref(), Some("one"));
-        // An answer without one keeps the old one.
+        // A response without a refresh token leaves the old one valid.
         assert_eq!(ask(None, Some("two")).as_deref(), Some("one"));
         assert_eq!(ask(None, None).as_deref(), Some("two"));
-        // Worth keeping, though the token itself is not.
-        let shelf = Shelf::default();
-        ask(Some(&shelf), None);
-        assert!(shelf.0.lock().expect("no panic").is_some());
+        // The refresh token is stored although the token itself has ended.
+        let stored = OneTokenStore::default();
+        ask(Some(&stored), None);
+        assert!(stored.0.lock().expect("no panic").is_some());
         assert_eq!(cache.reset(&entry("graph").key.owner), 1);
         assert_eq!(ask(None, None), None);
     }
 
     #[test]
-    fn no_two_keys_have_one_text() {
-        let text = |tenant: &str, client: &str| {
-            let mut key = entry("graph").key;
-            key.owner.tenant = tenant.to_owned();
-            key.owner.client_id = client.to_owned();
-            key.text()
-        };
-        assert_ne!(text("a\",\"b", "c"), text("a", "b\",\"c"));
-        assert!(text("t", "c").starts_with(r#"["commercial","https://login.test","t","c","#));
-    }
-
-    #[test]
-    fn a_token_is_renewed_five_minutes_or_a_tenth_early() {
+    fn token_is_renewed_five_minutes_or_a_tenth_early() {
         let left = |lifetime, age| {
             let seconds = Duration::from_secs;
-            left(seconds(lifetime), seconds(age)).map(|left| left.as_secs())
+            time_left(seconds(lifetime), seconds(age)).map(|left| left.as_secs())
         };
         assert_eq!(left(86_399, 0), Some(86_099));
         assert_eq!(left(1_000, 0), Some(900));
         assert_eq!(left(1_000, 899), Some(1));
         assert_eq!(left(1_000, 900), None);
         assert_eq!(left(0, 0), None);
-        let forever = Held::new(&granted("t", 0), Duration::MAX);
-        assert!(
-            forever.renew_at.is_none(),
-            "further away than the clock reaches"
-        );
+        let forever = CachedToken::new(&granted("t", 0), Duration::MAX);
+        assert!(forever.renew_at.is_none(), "beyond the range of the clock");
     }
 }

@@ -16,8 +16,8 @@ use ring::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256};
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use crate::identity::digest::sha256;
 use crate::identity::key_file::{self, CERTIFICATE, PRIVATE_KEY};
-use crate::identity::sha256;
 use crate::protocol::{ErrorKind, Failure, Secret};
 
 /// The place of a failure of the thumbprint.

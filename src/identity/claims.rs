@@ -1,14 +1,14 @@
-//! Reading a token's claims: tenant, permissions, audience and authority, **unverified**.
+//! Reads a token's claims: tenant, permissions, audience and issuer, **unverified**.
 //!
-//! The signature is not checked: the token came from the login service over TLS, and only the
-//! service it is for judges it. Nothing here decides whether somebody may do something; it is used
-//! for addresses and for advice. A token of another form has no claims for us, which is no failure.
+//! Does not check the signature: the token comes from the login service over TLS, and the service
+//! that it is for verifies it. The claims are used for addresses and advice only. A token of
+//! another format has no claims, which is not a failure.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
-/// The claims that are of use.
+/// The claims that are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Claims {
     /// The tenant's GUID.
@@ -17,19 +17,19 @@ pub struct Claims {
     /// Application permissions; absent when none were granted.
     #[serde(default)]
     pub roles: Vec<String>,
-    /// Permissions that a person delegated, separated by blanks.
+    /// Delegated permissions, separated by spaces.
     #[serde(default)]
     pub scp: Option<String>,
-    /// The service it is for: its address or its application's id.
+    /// The service that the token is for: its address or application id.
     #[serde(default)]
     pub aud: Option<String>,
-    /// The authority that issued it, an address.
+    /// The address of the issuer.
     #[serde(default)]
     pub iss: Option<String>,
 }
 
 impl Claims {
-    /// Every permission, an application's own and those delegated to it.
+    /// All permissions, application and delegated.
     pub fn permissions(&self) -> Vec<String> {
         let delegated = self.scp.iter().flat_map(|scp| scp.split_whitespace());
         let delegated = delegated.map(str::to_owned);
@@ -37,7 +37,7 @@ impl Claims {
     }
 }
 
-/// The claims of a token, or none.
+/// The claims of a token; none if it has another format.
 pub fn read(token: &str) -> Claims {
     token
         .split('.')
@@ -68,14 +68,14 @@ mod tests {
     }
 
     #[test]
-    fn delegated_permissions_count_too() {
+    fn delegated_permissions_are_included() {
         let claims: Claims =
             serde_json::from_str(r#"{"roles":["A"],"scp":"B.Read C"}"#).expect("claims");
         assert_eq!(claims.permissions(), ["A", "B.Read", "C"]);
     }
 
     #[test]
-    fn a_token_of_another_form_has_no_claims() {
+    fn token_of_another_format_has_no_claims() {
         for token in ["", "opaque", "a.b.c", "a.!!.c", "a.e30.c"] {
             assert_eq!(read(token), Claims::default(), "{token}");
         }

@@ -1,67 +1,67 @@
-//! What an account proves itself with: four ways to sign in, and the two proofs of an application.
+//! The credentials of the four sign-in methods.
 //!
-//! A credential is only held here. How it is used stands in a file of its own for each way; which
-//! one a connection means is decided where its parameters are read.
+//! Each sign-in method has its own file. `host::connect` selects the credential from a connection's
+//! parameters.
 
 use url::Url;
 
 use crate::identity::certificate::Certificate;
-use crate::identity::sha256;
+use crate::identity::digest::sha256;
 use crate::protocol::Secret;
 
-/// What an account proves itself with.
+/// The credential of an account. It selects the sign-in method.
 #[derive(Clone, Debug)]
 pub enum Credential {
     /// The application's secret.
     ClientSecret(Secret),
     /// The application's certificate.
     Certificate(Certificate),
-    /// A person's consent, given in a browser, and the application's proof.
+    /// A person's authorization code, with the application's credential.
     AuthorizationCode(Box<AuthorizationCode>),
-    /// The machine that this runs on.
+    /// The managed identity of this machine.
     ManagedIdentity(ManagedIdentity),
 }
 
-/// What an application proves itself with.
+/// The credential of an application.
 #[derive(Clone, Debug)]
-pub enum Proof {
-    /// Its secret.
+pub enum ClientCredential {
+    /// A client secret.
     Secret(Secret),
-    /// A signature with its certificate's key.
+    /// A certificate, whose private key signs an assertion.
     Certificate(Certificate),
 }
 
-/// A person's consent.
+/// The authorization code of a person who signed in.
 #[derive(Clone, Debug)]
 pub struct AuthorizationCode {
-    /// Where the login service sends the person to, as registered for the application.
+    /// The redirect URI, as registered for the application.
     pub redirect_uri: String,
-    /// The code that it gives them; empty before anybody has signed in.
+    /// The code; empty before the first sign-in.
     pub code: Secret,
-    /// The application's own proof.
-    pub client: Proof,
+    /// The application's credential.
+    pub client: ClientCredential,
 }
 
-/// The identity of a machine.
+/// The managed identity of a machine.
 #[derive(Clone, Debug)]
 pub struct ManagedIdentity {
-    /// Which of the machine's identities; none: the one of its own.
+    /// The client id of a user-assigned identity. `None`: the system-assigned identity.
     pub client_id: Option<String>,
-    /// The endpoint of an application platform; none: a virtual machine's metadata service.
+    /// The endpoint of an application platform. `None`: the metadata service of a virtual machine.
     pub platform: Option<IdentityEndpoint>,
 }
 
-/// Where an application platform answers for the identity of what runs on it.
+/// The identity endpoint of an application platform.
 #[derive(Clone, Debug)]
 pub struct IdentityEndpoint {
     /// Its address.
     pub address: Url,
-    /// What shows that it is asked from there.
+    /// The value of the header that authenticates the request.
     pub header: Secret,
 }
 
 impl Credential {
-    /// What kind it is, in one word.
+    /// The name of the sign-in method.
     pub fn kind(&self) -> &'static str {
         match self {
             Credential::ClientSecret(_) => "client_secret",
@@ -71,8 +71,7 @@ impl Credential {
         }
     }
 
-    /// What tokens got with it are sealed with: known to whoever has the credential, and to nobody
-    /// else. A machine has no such thing.
+    /// The secret that stored tokens are encrypted with. A managed identity has none.
     pub fn key_material(&self) -> Option<Secret> {
         match self {
             Credential::ClientSecret(secret) => Some(secret.clone()),
@@ -82,7 +81,7 @@ impl Credential {
         }
     }
 
-    /// A fingerprint (SHA-256, hexadecimal), so that a changed credential never meets an old token.
+    /// A fingerprint (SHA-256, hexadecimal). A changed credential has other stored tokens.
     pub fn fingerprint(&self) -> String {
         match self {
             Credential::ClientSecret(secret) => sha256(secret.expose().as_bytes()),
@@ -100,20 +99,20 @@ impl Credential {
     }
 }
 
-impl Proof {
-    /// As a credential of its own.
-    pub fn alone(self) -> Credential {
+impl ClientCredential {
+    /// The credential of the application without a person.
+    pub fn into_credential(self) -> Credential {
         match self {
-            Proof::Secret(secret) => Credential::ClientSecret(secret),
-            Proof::Certificate(certificate) => Credential::Certificate(certificate),
+            ClientCredential::Secret(secret) => Credential::ClientSecret(secret),
+            ClientCredential::Certificate(certificate) => Credential::Certificate(certificate),
         }
     }
 
-    /// Known to whoever has the proof, and to nobody else.
+    /// The secret that stored tokens are encrypted with.
     pub fn key_material(&self) -> Secret {
         match self {
-            Proof::Secret(secret) => secret.clone(),
-            Proof::Certificate(certificate) => certificate.key_material(),
+            ClientCredential::Secret(secret) => secret.clone(),
+            ClientCredential::Certificate(certificate) => certificate.key_material(),
         }
     }
 }
@@ -123,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_fingerprint_is_the_digest_and_not_the_secret() {
+    fn fingerprint_is_a_digest() {
         let credential = Credential::ClientSecret(Secret::new("abc"));
         assert_eq!(
             credential.fingerprint(),
@@ -136,12 +135,12 @@ mod tests {
     }
 
     #[test]
-    fn another_code_or_another_secret_is_another_credential() {
+    fn other_code_or_secret_has_another_fingerprint() {
         let code = |code: &str, secret: &str| {
             Credential::AuthorizationCode(Box::new(AuthorizationCode {
                 redirect_uri: "https://localhost/r".to_owned(),
                 code: Secret::new(code),
-                client: Proof::Secret(Secret::new(secret)),
+                client: ClientCredential::Secret(Secret::new(secret)),
             }))
         };
         let one = code("canary-code", "canary-secret");

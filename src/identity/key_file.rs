@@ -1,7 +1,7 @@
 //! Reads a certificate and its private key: PEM text, or a PFX (PKCS#12) file as Base64.
 //!
-//! Accepts PEM text without line breaks, and RSA keys only: the login service accepts no others. Does
-//! not check whether a certificate is trusted or expired. Failures never quote the input.
+//! Accepts PEM text without line breaks, and RSA keys only: the login service accepts no others.
+//! Does not check whether a certificate is trusted or expired. Failures never quote the input.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,25 +1,16 @@
-//! Why a service refused a token, where the token itself tells it: it is for another service, or
-//! from another authority than the connection's.
+//! Explains why a service refused a token: the token is for another service, or from another login
+//! service than the connection's.
 //!
-//! A token that fits explains nothing; the service's own reason stands then, or if it gives none,
-//! what was asked for. What the token says is not verified, so it is reported and decides nothing.
+//! The claims are not verified, so they only explain a failure. They decide nothing.
 
 use url::Url;
 
-use crate::identity::{Account, claims};
+use crate::identity::account::{Account, Resource};
+use crate::identity::claims;
 use crate::net::{Audience, Token};
 use crate::protocol::{ErrorKind, Failure};
 
-/// A service as tokens name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resource {
-    /// Its address.
-    pub audience: Audience,
-    /// The id of its application, which some tokens name instead.
-    pub app_id: &'static str,
-}
-
-/// The failure, with what is wrong about the token.
+/// Adds to the failure what is wrong with the token.
 pub(super) fn explain(
     account: &Account,
     wanted: &Audience,
@@ -27,7 +18,9 @@ pub(super) fn explain(
     failure: Failure,
 ) -> Failure {
     let claims = claims::read(refused.value.expose());
-    let issued_for = claims.aud.filter(|named| !names(account, named, wanted));
+    let issued_for = claims
+        .aud
+        .filter(|named| !is_audience(account, named, wanted));
     let issuer = claims
         .iss
         .filter(|issuer| is_foreign(issuer, &account.login));
@@ -43,10 +36,11 @@ pub(super) fn explain(
             "The token is for {service}{authority}; this connection's service is {} (cloud \"{}\").",
             wanted.0, account.cloud
         ))
-        .advice("Set the cloud (or the base URL) that the tenant belongs to; of an operator's --endpoints file check login and audiences.")
+        .advice("Set the cloud (or the base URL) of the tenant. If there is an --endpoints file, check its login service and audiences.")
 }
 
-/// A token that is what was asked for and is refused without a reason: what was asked for may be wrong.
+/// Explains the refusal of a token that matches the connection: the connection can be wrong. A
+/// reason of the service takes precedence.
 fn unexplained(account: &Account, wanted: &Audience, failure: Failure) -> Failure {
     let explained = failure.vendor_code().is_some() || failure.assistance().is_some();
     if failure.kind() != ErrorKind::AuthFailed || explained {
@@ -57,21 +51,21 @@ fn unexplained(account: &Account, wanted: &Audience, failure: Failure) -> Failur
             "The service refused a token for {} from {}, which the cloud \"{}\" uses.",
             wanted.0, account.login, account.cloud
         ))
-        .advice("Check that the cloud (or the base URL) is the one of the tenant, and login and audiences of an operator's --endpoints file.")
+        .advice("Check that the cloud (or the base URL) is that of the tenant. If there is an --endpoints file, check its login service and audiences.")
 }
 
-/// Does the claim name the service that is wanted?
-fn names(account: &Account, named: &str, wanted: &Audience) -> bool {
+/// Returns whether the claim names the wanted service.
+fn is_audience(account: &Account, named: &str, wanted: &Audience) -> bool {
     let named = named.trim_end_matches('/');
-    let is_it = |resource: &Resource| {
+    let matches = |resource: &Resource| {
         resource.audience == *wanted && resource.app_id.eq_ignore_ascii_case(named)
     };
     named.eq_ignore_ascii_case(wanted.0.trim_end_matches('/'))
-        || account.resources.iter().any(is_it)
+        || account.resources.iter().any(matches)
 }
 
-/// Is it the login service of another cloud? Tokens of version 1 name an issuer that several clouds
-/// share, which says nothing.
+/// Returns whether the issuer is the login service of another cloud. Several clouds share the
+/// issuer of version 1 tokens, so it is ignored.
 fn is_foreign(issuer: &str, login: &Url) -> bool {
     let issuer = Url::parse(issuer).ok();
     let host = issuer.as_ref().and_then(Url::host_str).unwrap_or_default();
@@ -82,7 +76,7 @@ fn is_foreign(issuer: &str, login: &Url) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::Credential;
+    use crate::identity::credential::Credential;
     use crate::protocol::Secret;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -115,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_fits_tells_what_was_asked_for() {
+    fn matching_token_is_explained_by_the_connection() {
         let usual = explained("{}");
         assert!(
             usual.contains("a token for https://manage.office.com from"),
@@ -131,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn another_audience_or_authority_is_named() {
+    fn other_audience_or_login_service_is_named() {
         assert_eq!(
             explained(
                 r#"{"aud":"https://manage.office365.us","iss":"https://login.microsoftonline.us/t/v2.0"}"#

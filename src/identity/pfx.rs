@@ -89,7 +89,8 @@ impl Archive {
                 });
             }
         }
-        // A password that decrypts the content but does not match the integrity code: the file was altered.
+        // A password that decrypts the content but does not match the integrity code: the file was
+        // altered.
         let decrypts = passwords.iter().any(|password| {
             Archive::read(content, password).is_ok_and(|archive| archive.encrypted_parts > 0)
         });

@@ -1,62 +1,148 @@
-//! Tokens between runs, as the cache sees them: the seam that the vault fills.
+//! Tokens between runs: the interface of a token store, and the keys that tokens are stored under.
 //!
-//! Where they lie, how they are protected and who waits for whom is the store's business; when a
-//! token is still good enough is the cache's. Nothing here can fail: a store that cannot be used
-//! keeps nothing and tells its owner.
+//! The store decides where and how tokens are protected, and which process may renew one. The cache
+//! decides how long a token is used. Reading and writing never fails: a store that cannot be used
+//! stores nothing and warns.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::identity::cache::{Granted, Key, Owner};
-use crate::net::Token;
+use serde_json::Value;
+
+use crate::net::{Audience, Token};
 use crate::protocol::{Failure, Secret};
 
-/// What a token is kept under.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// What it belongs to.
-    pub key: Key,
-    /// What it is to be sealed with: the credential's own secret; none: the store has to have one.
-    pub material: Option<Secret>,
-    /// Is what the first sign-in is made with good for one alone? Then it is not made where what it
-    /// gives could not be kept.
-    pub once: bool,
+/// The account that a token belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// The cloud's id.
+    pub cloud: String,
+    /// The address of the login service.
+    pub login: String,
+    /// The tenant, lower case.
+    pub tenant: String,
+    /// The application, lower case.
+    pub client_id: String,
 }
 
-/// A token that was kept, and how long ago it was granted.
+/// Identifies a token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The account.
+    pub owner: Owner,
+    /// The service.
+    pub audience: Audience,
+    /// The credential's kind and fingerprint.
+    pub credential: String,
+}
+
+impl Owner {
+    fn parts(&self) -> [&str; 4] {
+        [&self.cloud, &self.login, &self.tenant, &self.client_id]
+    }
+
+    /// The owner as text. Different owners have different texts.
+    pub fn text(&self) -> String {
+        Value::from_iter(self.parts()).to_string()
+    }
+}
+
+impl Key {
+    /// The key as text. Different keys have different texts.
+    pub fn text(&self) -> String {
+        let parts = self.owner.parts().into_iter();
+        let parts = parts.chain([self.audience.0.as_str(), &self.credential]);
+        parts.collect::<Value>().to_string()
+    }
+}
+
+/// A token as the login service granted it.
 #[derive(Debug)]
-pub struct Kept {
-    /// As it was granted.
-    pub granted: Granted,
-    /// Since then.
+pub struct TokenGrant {
+    /// The token.
+    pub token: Token,
+    /// How long the token is valid from the time of the response.
+    pub lifetime: Duration,
+    /// The refresh token, if the sign-in method has one.
+    pub refresh: Option<Secret>,
+}
+
+/// The place of a token in the store.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The token's key.
+    pub key: Key,
+    /// The credential's secret, which encrypts the stored token. `None`: the store uses a key of
+    /// its own.
+    pub material: Option<Secret>,
+    /// True if the credential can be used once only. It is then not used while the store cannot
+    /// store the result.
+    pub single_use: bool,
+}
+
+/// A token from the store.
+#[derive(Debug)]
+pub struct StoredToken {
+    /// The token as it was granted.
+    pub granted: TokenGrant,
+    /// The time since then.
     pub age: Duration,
 }
 
-/// Waiting for a place.
-pub type Entering<'a> = Pin<Box<dyn Future<Output = Option<Box<dyn Place + 'a>>> + Send + 'a>>;
+/// The wait for the lock of an entry.
+pub type LockFuture<'a> =
+    Pin<Box<dyn Future<Output = Option<Box<dyn EntryLock + 'a>>> + Send + 'a>>;
 
-/// Keeps tokens beyond the end of the process.
+/// Stores tokens beyond the end of the process.
 pub trait TokenStore: fmt::Debug + Send + Sync {
-    /// The entry's place, as soon as nobody else holds it; none if there is no place to be had.
-    /// Until it is dropped no other process is given it, so whoever holds it signs in for all.
-    fn enter<'a>(&'a self, entry: &'a Entry) -> Entering<'a>;
+    /// Waits until no other process has locked the entry, then locks it, so that one process signs
+    /// in for all. Returns `None` if the store cannot be used.
+    fn lock<'a>(&'a self, entry: &'a Entry) -> LockFuture<'a>;
 
-    /// Throws away the access token that is kept, if it is still the one that a service refused:
-    /// another process may have renewed it. What gets the next one stays.
+    /// Deletes the stored access token if it is still the one that a service refused: another
+    /// process can have renewed it. Keeps the refresh token.
     fn forget(&self, entry: &Entry, refused: &Token);
 
-    /// Throws away everything of that owner, whatever credential it was got with, and tells how
-    /// much that was. Here a failure matters: it is what somebody asked for.
+    /// Deletes all tokens of this owner, for every credential, and returns their number. Returns a
+    /// failure if it cannot, because the caller requested the deletion.
     fn reset(&self, owner: &Owner) -> Result<usize, Failure>;
 }
 
-/// The place of one entry, held against everybody else.
-pub trait Place: Send {
-    /// What is kept here.
-    fn read(&self) -> Option<Kept>;
+/// The lock of one entry. Dropping it unlocks the entry.
+pub trait EntryLock: Send {
+    /// The stored token.
+    fn read(&self) -> Option<StoredToken>;
 
-    /// Keeps that instead.
-    fn write(&self, granted: &Granted);
+    /// Replaces the stored token.
+    fn write(&self, granted: &TokenGrant);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_different_keys_differs() {
+        let text = |tenant: &str, client_id: &str| {
+            let owner = Owner {
+                cloud: "commercial".into(),
+                login: "https://login.test".into(),
+                tenant: tenant.into(),
+                client_id: client_id.into(),
+            };
+            let key = Key {
+                owner,
+                audience: Audience("graph".into()),
+                credential: "f".into(),
+            };
+            key.text()
+        };
+        assert_ne!(text("a\",\"b", "c"), text("a", "b\",\"c"));
+        assert_eq!(
+            text("t", "c"),
+            r#"["commercial","https://login.test","t","c","graph","f"]"#
+        );
+    }
 }

@@ -1,7 +1,7 @@
-//! The token endpoint (v2): the form post, and what its answers mean.
+//! The token endpoint (version 2): its request, its response and its error codes.
 //!
-//! Every AADSTS code that is documented stands in one table, with why and what to do. It does
-//! not know which credential the form came from.
+//! One table has all documented AADSTS codes with cause and advice. Does not depend on the sign-in
+//! method: each method builds its own form.
 
 use std::time::Duration;
 
@@ -9,40 +9,46 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
-use crate::identity::cache::Granted;
-use crate::identity::{Account, claims};
-use crate::net::message::{Text, below};
-use crate::net::{ApiRequest, ApiResponse, Auth, Body, Caller, Reason, Token};
+use crate::identity::account::Account;
+use crate::identity::claims;
+use crate::identity::store::TokenGrant;
+use crate::net::message::{Text, append_path};
+use crate::net::{Access, ApiRequest, ApiResponse, Auth, Body, Caller, Reason, Token};
 use crate::protocol::ErrorKind::{self, AuthFailed, Forbidden, Rejected, Throttled};
 use crate::protocol::{Failure, Secret};
 
-/// Asks for a token.
+/// Requests a token.
 ///
-/// Errors: `auth_failed` for a refused account, `forbidden` for missing consent, `rejected` for a
-/// request the endpoint does not understand, `throttled`, `unavailable`, `bad_response`, and those
-/// of the call itself.
-pub async fn ask(
+/// Errors: `auth_failed` for a refused account, `forbidden` for missing consent, `rejected` for an
+/// invalid request, `throttled`, `unavailable`, `bad_response`, and those of [`Caller::send`].
+pub async fn request(
     caller: &Caller,
     account: &Account,
     form: Vec<(&'static str, Text)>,
-) -> Result<Granted, Failure> {
+) -> Result<TokenGrant, Failure> {
     let request = ApiRequest::post("login", address(account))
         .json()
         .repeatable()
         .body(Body::Form(form));
-    let answered = caller.send(request, Auth::Open, classify).await;
-    let response = answered.map_err(|failure| of_cloud(failure, account))?;
+    let sent = caller.send(request, ACCESS).await;
+    let response = sent.map_err(|failure| with_cloud(failure, account))?;
     granted(&response, None)
 }
 
-/// The token endpoint of that account's tenant.
+const ACCESS: Access<'static> = Access {
+    auth: Auth::None,
+    classify,
+};
+
+/// The address of the token endpoint for the account's tenant.
 pub fn address(account: &Account) -> Url {
     let tenant = account.tenant.as_str();
-    below(&account.login, [tenant, "oauth2", "v2.0", "token"])
+    append_path(&account.login, [tenant, "oauth2", "v2.0", "token"])
 }
 
-/// What is unknown may be known in another cloud, so the advice says which one was asked.
-fn of_cloud(failure: Failure, account: &Account) -> Failure {
+/// Adds the cloud to the advice if a tenant, application or service is unknown: it can exist in
+/// another cloud.
+fn with_cloud(failure: Failure, account: &Account) -> Failure {
     let unknown = ["AADSTS500011", "AADSTS50001", "AADSTS90002", "AADSTS700016"];
     let code = failure.vendor_code().unwrap_or_default();
     if !unknown.contains(&code) {
@@ -56,9 +62,9 @@ fn of_cloud(failure: Failure, account: &Account) -> Failure {
     failure.advice(advice)
 }
 
-/// A grant on the wire; version 1 of the endpoint writes numbers as strings.
+/// A successful response. Version 1 of the endpoint writes numbers as strings.
 #[derive(Deserialize)]
-struct Grant {
+struct TokenResponse {
     access_token: String,
     #[serde(default, deserialize_with = "seconds")]
     expires_in: Option<u64>,
@@ -68,9 +74,9 @@ struct Grant {
     refresh_token: Option<String>,
 }
 
-impl Grant {
-    /// Without a lifetime it is good for this one call. `now` is the time of day for an endpoint
-    /// that may tell the end alone.
+impl TokenResponse {
+    /// The token's lifetime, or zero if the response has none: the token is then used once. `now`
+    /// is needed for an endpoint whose response can have an end without a lifetime.
     fn lifetime(&self, now: Option<DateTime<Utc>>) -> Duration {
         let until_end = || {
             let now = u64::try_from(now?.timestamp()).ok()?;
@@ -95,28 +101,28 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D:
             .trim()
             .parse()
             .map(Some)
-            .map_err(|_| serde::de::Error::custom("a time is neither a number nor text of one")),
+            .map_err(|_| serde::de::Error::custom("expected a number of seconds")),
     }
 }
 
-/// The token in an answer.
+/// Reads the token from a response.
 pub(super) fn granted(
     response: &ApiResponse,
     now: Option<DateTime<Utc>>,
-) -> Result<Granted, Failure> {
-    let grant: Grant = response.object().ok_or_else(|| {
+) -> Result<TokenGrant, Failure> {
+    let body: TokenResponse = response.object().ok_or_else(|| {
         let content = response.content();
         response.bad(&format!(
             "HTTP {} with {content}; expected JSON with access_token.",
             response.status
         ))
     })?;
-    let claims = claims::read(&grant.access_token);
-    let lifetime = grant.lifetime(now);
-    let refresh = grant.refresh_token.filter(|token| !token.is_empty());
-    Ok(Granted {
+    let claims = claims::read(&body.access_token);
+    let lifetime = body.lifetime(now);
+    let refresh = body.refresh_token.filter(|token| !token.is_empty());
+    Ok(TokenGrant {
         token: Token {
-            value: Secret::new(grant.access_token),
+            value: Secret::new(body.access_token),
             roles: claims.permissions(),
             tenant: claims.tid,
         },
@@ -125,264 +131,256 @@ pub(super) fn granted(
     })
 }
 
+/// An error response.
 #[derive(Deserialize)]
-struct Refusal {
-    error: Named,
+struct ErrorResponse {
+    error: ErrorName,
     #[serde(default)]
     error_description: String,
     #[serde(default)]
     error_codes: Vec<u64>,
 }
 
-/// The error: its name, or an object as other services of Microsoft's write it.
+/// The name of the error, or an object as in other Microsoft services.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Named {
+enum ErrorName {
     Name(String),
     Object { code: String, message: String },
 }
 
-impl Refusal {
+impl ErrorResponse {
     fn name(&self) -> &str {
         match &self.error {
-            Named::Name(name) | Named::Object { code: name, .. } => name,
+            ErrorName::Name(name) | ErrorName::Object { code: name, .. } => name,
         }
     }
 
     fn description(&self) -> &str {
         match &self.error {
-            Named::Object { message, .. } if self.error_description.is_empty() => message,
+            ErrorName::Object { message, .. } if self.error_description.is_empty() => message,
             _ => &self.error_description,
         }
     }
 }
 
-/// What the endpoint's own error body means.
+/// Reads an error response of the token endpoint.
 fn classify(response: &ApiResponse) -> Option<Failure> {
     if response.is_success() {
         return None;
     }
-    let refusal: Refusal = response.object()?;
-    let (number, words) = said(&refusal);
-    let name = refusal.name();
+    let error: ErrorResponse = response.object()?;
+    let (number, message) = number_and_message(&error);
+    let name = error.name();
     let code = number.map_or(name.to_owned(), |number| format!("AADSTS{number}"));
-    let meaning = match response.status {
-        429 => plain(Throttled),
-        500.. => plain(ErrorKind::Unavailable),
-        _ => number.and_then(meaning).unwrap_or_else(|| by_error(name)),
+    let documented = number.and_then(documented);
+    let (kind, documented) = match (response.status, documented) {
+        (429, _) => (Throttled, None),
+        (500.., _) => (ErrorKind::Unavailable, None),
+        (_, Some(row)) => (row.kind, Some(row)),
+        (_, None) => (kind_of(name), None),
     };
-    let nothing = format!("HTTP {} without a message.", response.status);
-    let said = [words, &code, &nothing]
+    let no_message = format!("HTTP {} without a message.", response.status);
+    let shown = [message, &code, &no_message]
         .into_iter()
         .find(|text| !text.is_empty());
-    let failure = response.refusal(meaning.kind, Some(&code), said.unwrap_or_default());
+    let failure = response.refusal(kind, Some(&code), shown.unwrap_or_default());
     let failure = match number {
         Some(_) => failure.with_documented_code(),
         None => failure,
     };
-    Some(match meaning.why {
-        Some((cause, advice)) => failure.cause(cause).advice(advice),
-        None if words.is_empty() => Reason::Missing.explain(failure),
+    Some(match documented {
+        Some(row) => failure.cause(row.cause).advice(row.advice),
+        None if message.is_empty() => Reason::Missing.explain(failure),
         None => failure,
     })
 }
 
-/// The number and the service's words, without the number before them and the ids behind them.
-fn said(refusal: &Refusal) -> (Option<u64>, &str) {
-    let description = refusal.description();
+/// The AADSTS number and the message, without the number before it and the ids after it.
+fn number_and_message(error: &ErrorResponse) -> (Option<u64>, &str) {
+    let description = error.description();
     let end = ["\r\n", "\n", " Trace ID:"]
         .into_iter()
         .filter_map(|mark| description.find(mark))
         .min();
-    let words = description[..end.unwrap_or(description.len())].trim();
-    let prefixed = words
+    let message = description[..end.unwrap_or(description.len())].trim();
+    let prefixed = message
         .strip_prefix("AADSTS")
         .and_then(|rest| rest.split_once(':'))
         .and_then(|(number, rest)| Some((number.parse().ok()?, rest.trim())));
     match prefixed {
         Some((number, rest)) => (Some(number), rest),
-        None => (refusal.error_codes.first().copied(), words),
+        None => (error.error_codes.first().copied(), message),
     }
 }
 
-/// What a code means.
-#[derive(Clone, Copy)]
-struct Meaning {
+/// Documented codes with one meaning.
+struct Row {
+    numbers: &'static [u64],
     kind: ErrorKind,
-    /// Why, and what to do.
-    why: Option<(&'static str, &'static str)>,
+    cause: &'static str,
+    advice: &'static str,
 }
 
-fn plain(kind: ErrorKind) -> Meaning {
-    Meaning { kind, why: None }
-}
-
-/// Codes, their kind, why, and what to do.
-type Row = (&'static [u64], ErrorKind, &'static str, &'static str);
-
-/// Every documented code. Those of sign-ins with a person are here too: the endpoint may answer
-/// them to any grant.
+/// All documented codes. Codes of interactive sign-ins are included, because the endpoint can
+/// return them for every grant.
 const CODES: &[Row] = &[
-    (
-        &[7_000_215],
-        AuthFailed,
-        "The client secret is wrong. A frequent reason is the secret's ID instead of its value.",
-        "Give the value of a current client secret of this app registration.",
-    ),
-    (
-        &[7_000_222],
-        AuthFailed,
-        "The client secret has expired.",
-        "Create a new client secret for the app registration and give its value.",
-    ),
-    (
-        &[7_000_218],
-        AuthFailed,
-        "The app is confidential and no credential reached the login service.",
-        "Give a client secret or a certificate of this app registration.",
-    ),
-    (
-        &[7_000_112],
-        AuthFailed,
-        "The application is disabled in this tenant.",
-        "Enable sign-in under Enterprise applications, Properties.",
-    ),
-    (
-        &[7_000_229],
-        AuthFailed,
-        "The application has no service principal in this tenant.",
-        "Give admin consent once in this tenant; that creates it.",
-    ),
-    (
-        &[700_016],
-        AuthFailed,
-        "Client id and tenant do not belong together, or the app was never installed there.",
-        "Check client id, tenant and cloud, and give admin consent in that tenant.",
-    ),
-    (
-        &[700_025],
-        AuthFailed,
-        "The app registration is a public client, which may not use a secret.",
-        "Use a registration with a web platform or none, and public client flows off.",
-    ),
-    (
-        &[700_027, 50_012, 50_013, 5_002_738],
-        AuthFailed,
-        "The signed assertion was refused: the certificate is not the app's, or is not RSA.",
-        "Upload the certificate to the app registration, and sign with its RSA key.",
-    ),
-    (
-        &[90_002],
-        AuthFailed,
-        "There is no such tenant in this cloud, or it has no active subscription.",
-        "Check the tenant id and the cloud.",
-    ),
-    (
-        &[900_023],
-        AuthFailed,
-        "The tenant is neither a GUID nor a domain of a tenant.",
-        "Give the directory (tenant) id from the app registration's overview.",
-    ),
-    (
-        &[50_194],
-        AuthFailed,
-        "The app registration is for one tenant only.",
-        "Give that tenant's own id.",
-    ),
-    (
-        &[50_034, 50_126],
-        AuthFailed,
-        "The user or the password is wrong.",
-        "Check the account and the tenant.",
-    ),
-    (
-        &[
+    Row {
+        numbers: &[7_000_215],
+        kind: AuthFailed,
+        cause: "The client secret is wrong. It is often the secret's ID instead of its value.",
+        advice: "Set the value of a current client secret of this app registration.",
+    },
+    Row {
+        numbers: &[7_000_222],
+        kind: AuthFailed,
+        cause: "The client secret has expired.",
+        advice: "Create a new client secret for the app registration and set its value.",
+    },
+    Row {
+        numbers: &[7_000_218],
+        kind: AuthFailed,
+        cause: "The application is confidential, and the request has no credential.",
+        advice: "Set a client secret or a certificate of this app registration.",
+    },
+    Row {
+        numbers: &[7_000_112],
+        kind: AuthFailed,
+        cause: "The application is disabled in this tenant.",
+        advice: "Enable sign-in under Enterprise applications, Properties.",
+    },
+    Row {
+        numbers: &[7_000_229],
+        kind: AuthFailed,
+        cause: "The application has no service principal in this tenant.",
+        advice: "Give admin consent once in this tenant, which creates it.",
+    },
+    Row {
+        numbers: &[700_016],
+        kind: AuthFailed,
+        cause: "The application does not exist in this tenant, or was never consented to there.",
+        advice: "Check client id, tenant and cloud, and give admin consent in that tenant.",
+    },
+    Row {
+        numbers: &[700_025],
+        kind: AuthFailed,
+        cause: "The app registration is a public client, which cannot use a secret.",
+        advice: "Use an app registration with a web platform or none, and turn public client flows off.",
+    },
+    Row {
+        numbers: &[700_027, 50_012, 50_013, 5_002_738],
+        kind: AuthFailed,
+        cause: "The login service refused the signed assertion: the certificate is not registered for the application, or its key is not RSA.",
+        advice: "Upload the certificate to the app registration, and use its RSA key.",
+    },
+    Row {
+        numbers: &[90_002],
+        kind: AuthFailed,
+        cause: "The tenant does not exist in this cloud, or it has no active subscription.",
+        advice: "Check the tenant id and the cloud.",
+    },
+    Row {
+        numbers: &[900_023],
+        kind: AuthFailed,
+        cause: "The tenant is neither a GUID nor a domain of a tenant.",
+        advice: "Set the directory (tenant) ID from the overview of the app registration.",
+    },
+    Row {
+        numbers: &[50_194],
+        kind: AuthFailed,
+        cause: "The app registration is for one tenant only.",
+        advice: "Set the ID of that tenant.",
+    },
+    Row {
+        numbers: &[50_034, 50_126],
+        kind: AuthFailed,
+        cause: "The user or the password is wrong.",
+        advice: "Check the account and the tenant.",
+    },
+    Row {
+        numbers: &[
             54_005, 70_000, 70_008, 700_082, 700_084, 50_173, 70_018, 70_019, 70_020,
         ],
-        AuthFailed,
-        "The authorization code or refresh token was already used, has expired, or is for another application.",
-        "Sign in again.",
-    ),
-    (
-        &[501_481],
-        AuthFailed,
-        "The login URL that the code came by was made with another secret, certificate, client, tenant or redirect URI.",
-        "Generate a login URL with this connection, sign in with it, and give the new code.",
-    ),
-    (
-        &[50_011],
-        AuthFailed,
-        "The redirect URI is not the one that the code was got with, or is not registered.",
-        "Give the redirect URI exactly as it is registered for the application, and sign in again.",
-    ),
-    (
-        &[65_001],
-        Forbidden,
-        "Nobody has consented to the application's permissions.",
-        "Give admin consent for the app's permissions in this tenant.",
-    ),
-    (
-        &[50_076, 50_079],
-        Forbidden,
-        "The tenant asks for a second factor, which this sign-in cannot give.",
-        "Sign in interactively once, or use an application credential.",
-    ),
-    (
-        &[53_003],
-        Forbidden,
-        "A Conditional Access policy blocks this sign-in.",
-        "Exempt the application, or let it run from an allowed network.",
-    ),
-    (
-        &[500_011, 50_001],
-        Forbidden,
-        "The service asked for is not present in this tenant.",
-        "Check the cloud, and that the tenant has a licence for the service.",
-    ),
-    (
-        &[650_051, 650_052, 650_057, 700_005],
-        Forbidden,
-        "The tenant is not set up for this application or service.",
-        "Check the app's API permissions and the tenant's licences, and give admin consent.",
-    ),
-    (
-        &[70_011, 1_002_012],
-        Rejected,
-        "The audience asked for does not exist in this cloud.",
-        "Check the cloud, and the audiences of an operator's --endpoints file.",
-    ),
-    (
-        &[
+        kind: AuthFailed,
+        cause: "The authorization code or refresh token was already used, has expired, or is for another application.",
+        advice: "Sign in again.",
+    },
+    Row {
+        numbers: &[501_481],
+        kind: AuthFailed,
+        cause: "The login URL of the code was generated with another secret, certificate, client, tenant or redirect URI.",
+        advice: "Generate a login URL with this connection, sign in with it, and set the new code.",
+    },
+    Row {
+        numbers: &[50_011],
+        kind: AuthFailed,
+        cause: "The redirect URI differs from that of the code, or is not registered.",
+        advice: "Set the redirect URI exactly as it is registered for the application, and sign in again.",
+    },
+    Row {
+        numbers: &[65_001],
+        kind: Forbidden,
+        cause: "The application's permissions have no consent in this tenant.",
+        advice: "Give admin consent for the app's permissions in this tenant.",
+    },
+    Row {
+        numbers: &[50_076, 50_079],
+        kind: Forbidden,
+        cause: "The tenant requires a second factor, which this sign-in method does not have.",
+        advice: "Sign in interactively once, or use an application credential.",
+    },
+    Row {
+        numbers: &[53_003],
+        kind: Forbidden,
+        cause: "A Conditional Access policy blocks this sign-in.",
+        advice: "Exempt the application, or run it in an allowed network.",
+    },
+    Row {
+        numbers: &[500_011, 50_001],
+        kind: Forbidden,
+        cause: "The requested service is not present in this tenant.",
+        advice: "Check the cloud, and that the tenant has a licence for the service.",
+    },
+    Row {
+        numbers: &[650_051, 650_052, 650_057, 700_005],
+        kind: Forbidden,
+        cause: "The tenant is not set up for this application or service.",
+        advice: "Check the app's API permissions and the tenant's licences, and give admin consent.",
+    },
+    Row {
+        numbers: &[70_011, 1_002_012],
+        kind: Rejected,
+        cause: "The requested audience does not exist in this cloud.",
+        advice: "Check the cloud, and the audiences in the --endpoints file if there is one.",
+    },
+    Row {
+        numbers: &[
             900_144, 900_561, 901_002, 90_014, 9_001_023, 9_002_313, 70_003,
         ],
-        Rejected,
-        "The login service did not understand the request.",
-        "Report it with the log; a proxy that alters requests would do this too.",
-    ),
-    (
-        &[50_196],
-        Throttled,
-        "The same sign-in was requested too often in a short time.",
-        "Wait some minutes; run fewer processes at once with this account.",
-    ),
+        kind: Rejected,
+        cause: "The login service could not parse the request.",
+        advice: "Check whether a proxy alters requests. Otherwise report it with the log.",
+    },
+    Row {
+        numbers: &[50_196],
+        kind: Throttled,
+        cause: "The same sign-in was requested too often in a short time.",
+        advice: "Wait some minutes, and run fewer processes at the same time with this account.",
+    },
 ];
 
-fn meaning(number: u64) -> Option<Meaning> {
-    let row = CODES.iter().find(|row| row.0.contains(&number))?;
-    Some(Meaning {
-        kind: row.1,
-        why: Some((row.2, row.3)),
-    })
+fn documented(number: u64) -> Option<&'static Row> {
+    CODES.iter().find(|row| row.numbers.contains(&number))
 }
 
-/// What Microsoft tells clients to branch on where the number is not known.
-fn by_error(error: &str) -> Meaning {
-    plain(match error {
+/// The kind of an error without a known number, by its OAuth error name.
+fn kind_of(error: &str) -> ErrorKind {
+    match error {
         "invalid_client" | "unauthorized_client" | "invalid_grant" => AuthFailed,
         "consent_required" | "interaction_required" | "access_denied" => Forbidden,
         "temporarily_unavailable" | "server_error" => ErrorKind::Unavailable,
         _ => Rejected,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -398,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn every_documented_code_has_a_kind_a_cause_and_advice() {
+    fn documented_code_has_kind_cause_and_advice() {
         for (numbers, kind) in [
             (
                 &[
@@ -437,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn the_words_lose_the_number_and_the_ids() {
+    fn message_has_no_number_and_no_ids() {
         let app = "Application with identifier 'a' was not found in the directory 't'.";
         for tail in [
             " Trace ID: 9c6d Correlation ID: 5b1e Timestamp: 2026-01-14 09:12:03Z",
@@ -455,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_known_number_the_error_and_the_status_decide() {
+    fn unknown_number_is_classified_by_error_name_and_status() {
         assert_eq!(
             refused(401, "invalid_client", "AADSTS1: x").kind(),
             AuthFailed
@@ -476,12 +474,12 @@ mod tests {
     }
 
     #[test]
-    fn lifetimes_come_as_numbers_or_as_strings() {
+    fn lifetime_is_a_number_or_a_string() {
         for body in [
             r#"{"token_type":"Bearer","expires_in":3599,"access_token":"a.e30.c"}"#,
             r#"{"token_type":"Bearer","expires_in":"3599","not_before":"1","access_token":"a.e30.c"}"#,
         ] {
-            let granted = granted(&answer(200, body, &[]), None).expect("a grant");
+            let granted = granted(&answer(200, body, &[]), None).expect("a token");
             assert_eq!(granted.lifetime, Duration::from_secs(3599));
         }
         for body in [
@@ -489,7 +487,7 @@ mod tests {
             "<html></html>",
             r#"{"access_token":"a","expires_in":"soon"}"#,
         ] {
-            let failure = granted(&answer(200, body, &[]), None).expect_err("not a grant");
+            let failure = granted(&answer(200, body, &[]), None).expect_err("not a token");
             assert_eq!(failure.kind(), ErrorKind::BadResponse);
             assert!(!failure.message().contains("soon"));
         }

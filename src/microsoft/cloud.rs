@@ -1,7 +1,7 @@
-//! Clouds: which hosts and audiences belong together.
+//! Clouds: the hosts and audiences that belong together.
 //!
-//! Four are built in and chosen by name; an operator's file gives another one. A request never
-//! names a host.
+//! Four clouds are built in. The list [`Cloud::names`] is the only one: parameters and messages use
+//! it. An operator's file can define another cloud. A request cannot name a host.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use crate::net::Audience;
 use crate::net::message::is_loopback;
 use crate::protocol::{ErrorKind, Failure, decode_object, strict_object};
 
-/// The operator's setting that names a cloud of their own.
+/// The operator's setting that defines a cloud.
 const SETTING: &str = "--endpoints";
 
 /// The services of one cloud.
@@ -31,11 +31,11 @@ pub struct Cloud {
     pub exchange: Url,
     /// A virtual machine's metadata service.
     pub metadata: Url,
-    /// What tokens are asked for.
+    /// The audiences of tokens.
     pub audiences: Audiences,
 }
 
-/// The resource URIs that tokens are asked for.
+/// The resource URIs that tokens are for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audiences {
     /// For Microsoft Graph.
@@ -46,7 +46,7 @@ pub struct Audiences {
     pub exchange: Audience,
 }
 
-/// A built-in cloud. Its addresses are its audiences, too.
+/// A built-in cloud. Its addresses are also its audiences.
 struct Row {
     id: &'static str,
     login: &'static str,
@@ -57,7 +57,7 @@ struct Row {
 
 const CLOUDS: [Row; 4] = [
     Row {
-        id: "commercial",
+        id: Cloud::DEFAULT,
         login: "https://login.microsoftonline.com",
         graph: "https://graph.microsoft.com",
         management: "https://manage.office.com",
@@ -88,7 +88,7 @@ const CLOUDS: [Row; 4] = [
 
 const METADATA: &str = "http://169.254.169.254";
 
-/// An operator's own cloud, and the roots its file brings.
+/// An operator's cloud, and the trust roots in its file.
 #[derive(Clone, Debug)]
 pub struct OperatorCloud {
     /// The cloud.
@@ -97,7 +97,7 @@ pub struct OperatorCloud {
     pub ca: Option<String>,
 }
 
-/// An operator's endpoints file, as it is written.
+/// An operator's endpoints file.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EndpointsFile {
@@ -109,35 +109,38 @@ pub struct EndpointsFile {
     cloud: u64,
     /// The name of the cloud.
     id: String,
-    /// Where to sign in: https, or http on a loopback address.
+    /// The address of the login service: https, or http on a loopback address.
     login: String,
-    /// Where Microsoft Graph answers.
+    /// The address of Microsoft Graph.
     graph: String,
-    /// Where the Management Activity API answers.
+    /// The address of the Management Activity API.
     management: String,
-    /// Where Exchange's administration answers.
+    /// The address of the Exchange administration.
     exchange: String,
-    /// Where a virtual machine asks for its identity.
+    /// The address of a virtual machine's metadata service.
     metadata: Option<String>,
-    /// Further trust roots, PEM text.
+    /// Additional trust roots, PEM text.
     ca: Option<String>,
-    /// Whom tokens are for; default: the audiences of the cloud that the request names.
+    /// The audiences of tokens. Default: the audiences of the cloud that the request names.
     audiences: Option<FileAudiences>,
 }
 
-/// Whom tokens are for, as resource addresses.
+/// The audiences of tokens, as resource addresses.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FileAudiences {
-    /// Of Microsoft Graph.
+    /// For Microsoft Graph.
     graph: Option<String>,
-    /// Of the Management Activity API.
+    /// For the Management Activity API.
     management: Option<String>,
-    /// Of Exchange.
+    /// For Exchange.
     exchange: Option<String>,
 }
 
 impl Cloud {
+    /// The cloud of a connection that names none.
+    pub const DEFAULT: &'static str = "commercial";
+
     /// The names of the built-in clouds.
     pub fn names() -> impl Iterator<Item = &'static str> + Clone {
         CLOUDS.iter().map(|row| row.id)
@@ -175,7 +178,7 @@ impl Cloud {
         CLOUDS.iter().map(url).collect::<Vec<_>>().join(", ")
     }
 
-    /// What the services call themselves in tokens.
+    /// The services as tokens name them.
     pub fn resources(&self) -> Vec<Resource> {
         let of = |audience: &Audience, app_id| Resource {
             audience: audience.clone(),
@@ -197,8 +200,8 @@ impl Cloud {
         ]
     }
 
-    /// Reads an operator's file. Audiences that it does not give are those of `named`, the cloud
-    /// that the request names.
+    /// Reads an operator's file. Missing audiences are those of `named`, the cloud that the request
+    /// names.
     ///
     /// Errors: `invalid_input` at `--endpoints`, all faults at once.
     pub fn from_operator(text: &str, named: &Cloud) -> Result<OperatorCloud, Failure> {
@@ -219,7 +222,7 @@ impl Cloud {
         );
         let (Some(login), Some(graph), Some(management), Some(exchange), Some(metadata)) = opened
         else {
-            return Err(Failure::join(faults).unwrap_or_else(|| fault("Not readable.")));
+            return Err(Failure::join(faults).unwrap_or_else(|| fault("The file cannot be read.")));
         };
         let cloud = Cloud {
             id: file.id,
@@ -272,35 +275,38 @@ impl Audiences {
 
 fn fault(message: impl Into<String>) -> Failure {
     Failure::invalid_input(SETTING, message)
-        .advice("Correct the endpoints file; `soarhost simulate` prints one that works.")
+        .advice("Correct the endpoints file. `soarhost simulate` prints a valid one.")
 }
 
 fn read(text: &str) -> Result<EndpointsFile, Failure> {
     let object = strict_object(text).map_err(|error| fault(error.message()))?;
-    let file: EndpointsFile = decode_object(&object, SETTING, ErrorKind::InvalidInput)
-        .map_err(|faults| Failure::join(faults).unwrap_or_else(|| fault("Not readable.")))?;
+    let file: EndpointsFile =
+        decode_object(&object, SETTING, ErrorKind::InvalidInput).map_err(|faults| {
+            Failure::join(faults).unwrap_or_else(|| fault("The file cannot be read."))
+        })?;
     match file.cloud {
         1 => Ok(file),
         other => Err(fault(format!(
-            "The file is of version {other} (`cloud`); this host reads version 1."
+            "`cloud` must be 1, the version of the file format; got {other}."
         ))),
     }
 }
 
-/// An address of the file; one that gets secrets is https, or on this machine.
+/// Parses an address of the file. An address that receives secrets must be https or on this
+/// machine.
 fn open(member: &str, text: &str, secret: bool) -> Result<Url, Failure> {
-    let wrong = |why: &str| {
+    let invalid = |why: &str| {
         Failure::invalid_input(format!("{SETTING}/{member}"), format!("\"{text}\" {why}."))
     };
-    let url = Url::parse(text).map_err(|error| wrong(&format!("is not an address: {error}")))?;
+    let url = Url::parse(text).map_err(|error| invalid(&format!("is not an address: {error}")))?;
     match url.scheme() {
         "https" => {}
         "http" if !secret || is_loopback(&url) => {}
-        "http" => return Err(wrong("would get secrets over plain http; https is needed")),
-        _ => return Err(wrong("is neither http nor https")),
+        "http" => return Err(invalid("must be https, because secrets are sent to it")),
+        _ => return Err(invalid("must be http or https")),
     }
     if !url.username().is_empty() || url.password().is_some() || url.query().is_some() {
-        return Err(wrong("is more than scheme, host, port and path"));
+        return Err(invalid("must contain only scheme, host, port and path"));
     }
     Ok(url)
 }
@@ -317,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn every_built_in_cloud_opens_and_folds() {
+    fn built_in_cloud_is_found_in_any_spelling() {
         for name in Cloud::names() {
             let cloud = Cloud::named(name).expect("a cloud");
             assert_eq!(cloud.id, name);
@@ -357,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operators_file_replaces_hosts_and_keeps_the_named_clouds_audiences() {
+    fn operators_file_replaces_hosts_and_keeps_audiences() {
         let own = read(FILE).expect("a cloud").cloud;
         assert_eq!(own.id, "lab");
         assert_eq!(own.graph.as_str(), "https://g.test/");
@@ -372,15 +378,17 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_file_is_refused_at_the_flag() {
-        let wrong = |from: &str, to: &str| read(&FILE.replace(from, to)).expect_err(to).to_string();
+    fn invalid_file_is_refused_at_the_setting() {
+        let failure =
+            |from: &str, to: &str| read(&FILE.replace(from, to)).expect_err(to).to_string();
         assert!(
-            wrong("\"cloud\":1", "\"cloud\":2").contains("--endpoints: The file is of version 2")
+            failure("\"cloud\":1", "\"cloud\":2")
+                .contains("`cloud` must be 1, the version of the file format; got 2")
         );
-        assert!(wrong("\"id\"", "\"name\"").contains("Unknown key \"name\""));
-        assert!(wrong("https://g.test", "http://g.test").contains("--endpoints/graph: "));
-        assert!(wrong("https://g.test", "g.test").contains("is not an address"));
-        assert!(wrong("https://g.test", "https://u:p@g.test").contains("is more than"));
+        assert!(failure("\"id\"", "\"name\"").contains("Unknown key \"name\""));
+        assert!(failure("https://g.test", "http://g.test").contains("--endpoints/graph: "));
+        assert!(failure("https://g.test", "g.test").contains("is not an address"));
+        assert!(failure("https://g.test", "https://u:p@g.test").contains("must contain only"));
         let failure = read("[]").expect_err("not an object");
         assert_eq!(failure.kind(), ErrorKind::InvalidInput);
         assert_eq!(

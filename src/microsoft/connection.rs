@@ -5,7 +5,9 @@
 use uuid::Uuid;
 
 use crate::identity::Account;
-pub use crate::identity::{AuthorizationCode, Certificate, Credential, ManagedIdentity, Proof};
+pub use crate::identity::{
+    AuthorizationCode, Certificate, ClientCredential, Credential, ManagedIdentity,
+};
 use crate::microsoft::Cloud;
 use crate::protocol::{Failure, Secret};
 
@@ -45,7 +47,12 @@ impl Connection {
     /// A connection for operations that call no service. No service accepts it.
     pub fn unused() -> Result<Self, Failure> {
         let secret = Credential::ClientSecret(Secret::new(""));
-        Ok(Connection::new(Cloud::named("commercial")?, "", "", secret))
+        Ok(Connection::new(
+            Cloud::named(Cloud::DEFAULT)?,
+            "",
+            "",
+            secret,
+        ))
     }
 
     /// The connection with this publisher.

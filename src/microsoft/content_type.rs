@@ -1,6 +1,7 @@
-//! The five content types of the activity feed.
+//! The content types of the activity feed. [`ContentType::ALL`] is the only list of them.
 //!
-//! Authors may write them in any case; the service gets its own spelling.
+//! Input can have any case; requests have the service's spelling. Does not depend on a service
+//! client.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,14 +20,14 @@ pub enum ContentType {
     Exchange,
     /// `SharePoint` and `OneDrive`.
     SharePoint,
-    /// Every other workload.
+    /// All other workloads.
     General,
     /// Data loss prevention, of all workloads.
     Dlp,
 }
 
 impl ContentType {
-    /// All five, in the service's order.
+    /// All content types, in the service's order.
     pub const ALL: [ContentType; 5] = [
         ContentType::AzureActiveDirectory,
         ContentType::Exchange,
@@ -46,7 +47,7 @@ impl ContentType {
         }
     }
 
-    /// The content type of that name, in whatever spelling.
+    /// The content type with this name, in any spelling.
     pub fn parse(text: &str) -> Option<Self> {
         ContentType::ALL
             .into_iter()
@@ -95,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_spelling_is_read_and_the_services_is_written() {
+    fn any_spelling_is_read_and_the_services_is_written() {
         for kind in ContentType::ALL {
             let lower = kind.name().to_lowercase();
             assert_eq!(ContentType::parse(&lower), Some(kind));

@@ -1,7 +1,7 @@
 //! Builds the coverage of one window: counts listed, fetched, kept and missing content.
 //!
-//! The two identities of [`Coverage`] always hold. Listings without blobs count the records of their
-//! pages as listed and fetched. Does not decide whether a failure is permanent.
+//! The two identities of [`Coverage`] always hold. Listings without blobs count the records of
+//! their pages as listed and fetched. Does not decide whether a failure is permanent.
 
 use crate::microsoft::TimeWindow;
 use crate::protocol::coverage::{Coverage, Gap, Window};

@@ -1,8 +1,8 @@
-//! Microsoft's services, typed: the alerts of [`graph`], the activity feed's subscriptions and
-//! content of [`feed`].
+//! Microsoft's services: alerts ([`graph`]), and subscriptions and content of the activity feed
+//! ([`feed`]).
 //!
-//! Here live addresses, queries, bodies and error codes. What is done with them, and in which
-//! order, is `ops`' part; repeating and signing in are below.
+//! Has addresses, queries, bodies and error codes. `ops` decides which requests are sent; `net`
+//! retries them and `identity` signs in.
 
 pub mod cloud;
 pub mod connection;

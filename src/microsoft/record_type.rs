@@ -1,9 +1,9 @@
-//! Record types: the numbers of audit records and the names they go by.
+//! Record types of audit records: their numbers and names.
 //!
-//! The number is the truth. Microsoft's two lists of names (the schema document and Graph's
-//! metadata) contradict each other for some numbers, so a name may stand for several, and a number
-//! that neither list has is as good as any: new ones appear before they are documented. The table
-//! is data, `record_types.json`: number, Graph's name, the schema document's where it differs.
+//! The number identifies a type. Microsoft's two lists of names (the schema document and Graph's
+//! metadata) contradict each other for some numbers, so a name can have several numbers. Does not
+//! reject unknown numbers: new ones are used before they are documented. Each row of
+//! `record_types.json` has the number, Graph's name, and the schema document's name if it differs.
 
 use std::sync::OnceLock;
 
@@ -42,23 +42,23 @@ impl<'de> Deserialize<'de> for Row {
 fn table() -> &'static [Row] {
     static TABLE: OnceLock<Vec<Row>> = OnceLock::new();
     TABLE.get_or_init(|| {
-        // A test reads it, so it is always readable.
+        // A test parses it, so this never fails.
         serde_json::from_str(include_str!("record_types.json")).unwrap_or_default()
     })
 }
 
-/// The numbers that are meant: a number as it stands, or all numbers of a name in whatever case.
+/// The numbers of a type, given as a number or as a name in any case.
 ///
-/// Errors: a sentence that names the nearest known name.
+/// Errors: a message with the most similar name.
 pub fn numbers(wanted: &str) -> Result<Vec<i64>, String> {
     let wanted = wanted.trim();
     if let Ok(number) = wanted.parse() {
         return Ok(vec![number]);
     }
-    let goes_by_it = |row: &&Row| row.names.iter().any(|name| alike(name, wanted));
+    let has_name = |row: &&Row| row.names.iter().any(|name| alike(name, wanted));
     let found: Vec<i64> = table()
         .iter()
-        .filter(goes_by_it)
+        .filter(has_name)
         .map(|row| row.number)
         .collect();
     if !found.is_empty() {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_read_and_in_order() {
+    fn table_is_complete_and_in_order() {
         let numbers: Vec<i64> = table().iter().map(|row| row.number).collect();
         assert_eq!(numbers.len(), 472);
         assert!(numbers.is_sorted());
@@ -87,14 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn a_type_is_meant_by_number_or_by_any_of_its_names() {
+    fn type_is_found_by_number_or_name() {
         assert_eq!(numbers(" 15 "), Ok(vec![15]));
         assert_eq!(numbers("99999"), Ok(vec![99999]));
         assert_eq!(numbers("exchangeadmin"), Ok(vec![1]));
         assert_eq!(numbers("Viva Engage"), numbers("yammer"));
-        // The two lists put this name to different numbers; both are meant.
+        // The two lists have different numbers for this name.
         assert_eq!(numbers("CrossTenantAccessPolicy"), Ok(vec![370, 372]));
-        let words = numbers("ExchangeAdmn").expect_err("no such name");
-        assert!(words.contains("ExchangeAdmin"), "{words}");
+        let message = numbers("ExchangeAdmn").expect_err("no such name");
+        assert!(message.contains("ExchangeAdmin"), "{message}");
     }
 }

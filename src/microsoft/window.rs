@@ -1,13 +1,14 @@
-//! Time windows: both ends or neither, at most a day, not more than seven days back.
+//! Time windows of the feed: both ends or neither, at most a day, not older than seven days.
 //!
-//! The rule is the service's own and is checked before anything is sent, in its own words.
+//! Checks the service's rule before a request is sent, with the service's message. Does not round
+//! times.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use crate::protocol::Failure;
 use crate::when::rfc3339;
 
-/// The service's own words.
+/// The service's own message.
 const RULE: &str = "Start time and end time must both be specified (or both omitted) and must be \
 less than or equal to 24 hours apart, with the start time prior to end time and start time no more \
 than 7 days in the past.";
@@ -17,17 +18,17 @@ const MAX_AGE: TimeDelta = TimeDelta::days(7);
 /// This machine's clock can be behind the one that the caller read the start time from.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
-/// A span of time: the start belongs to it, the end does not.
+/// A time window. It includes its start and excludes its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeWindow {
-    /// The first moment inside.
+    /// The start, inclusive.
     pub start: DateTime<Utc>,
-    /// The first moment after.
+    /// The end, exclusive.
     pub end: DateTime<Utc>,
 }
 
 impl TimeWindow {
-    /// The window between both, or the 24 hours before `now` if neither is given.
+    /// The window between both times, or the 24 hours before `now` without them.
     ///
     /// Errors: `invalid_input` with the rule `time_range`, at the input that breaks it.
     pub fn new(
@@ -114,7 +115,7 @@ fn broken(input: &str, cause: String) -> Failure {
     Failure::invalid_input(format!("/inputs/{input}"), RULE)
         .rule("time_range")
         .cause(cause)
-        .advice("Give both times at most 24 hours apart within the last 7 days, or neither; for a longer span send several requests.")
+        .advice("Set both times at most 24 hours apart within the last 7 days, or neither. Send several requests for a longer window.")
 }
 
 #[cfg(test)]
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn both_or_neither_and_neither_is_the_last_day() {
+    fn window_without_times_is_the_last_day() {
         let both = window("2026-09-20 00:00", "2026-09-20 01:00").expect("a window");
         assert_eq!(rfc3339(both.start), "2026-09-20T00:00:00Z");
         let now = at("2026-09-20T01:00:00.123456789Z").expect("a time");
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_themselves_are_inside() {
+    fn window_at_the_limits_is_allowed() {
         assert!(window("2026-09-13T01:00:00Z", "2026-09-14T01:00:00Z").is_ok());
         assert!(window("2026-09-20T00:00:00Z", "2026-09-21T00:00:00Z").is_ok());
     }

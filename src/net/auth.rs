@@ -1,57 +1,56 @@
-//! What a call needs of a sign-in: a token for an audience, and to be able to throw it away.
+//! The interface between HTTP requests and the sign-in.
 //!
-//! How tokens are got is `identity`'s business; this is only the seam.
+//! `identity` implements it.
 
 use std::future::Future;
 use std::pin::Pin;
 
 use crate::protocol::{Failure, Secret};
 
-/// Work that can fail, boxed so that it fits in a table or behind a trait.
+/// A boxed future that can fail, for tables and traits.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
-/// The service a token is for, as its resource URI: `https://graph.microsoft.com`.
+/// The service that a token is for, as its resource URI: `https://graph.microsoft.com`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Audience(pub String);
 
-/// An access token and what it says about itself.
+/// An access token and its claims.
 #[derive(Clone, Debug)]
 pub struct Token {
     /// The token, for the Authorization header.
     pub value: Secret,
     /// The tenant's GUID, the `tid` claim.
     pub tenant: Option<String>,
-    /// The permissions in it, an application's own and delegated ones; empty when none were granted.
+    /// Its permissions, application and delegated; empty if none were granted.
     pub roles: Vec<String>,
 }
 
-/// Gives tokens. Five kinds of sign-in stand behind it.
+/// Provides tokens.
 pub trait TokenProvider: Send + Sync {
-    /// A valid token for that audience, kept from before if there is one.
+    /// Returns a valid token for the audience, from the cache if there is one.
     fn token<'a>(&'a self, audience: &'a Audience) -> Pending<'a, Token>;
 
-    /// Throws the audience's token away, after a service refused it; one that was renewed
-    /// meanwhile stays.
+    /// Deletes the audience's token after a service refused it, unless it was renewed meanwhile.
     fn forget(&self, audience: &Audience, refused: &Token);
 
-    /// The failure of a service that refused that token, with why, if the token tells it.
+    /// Adds to the failure why a service refused this token, if the token's claims show it.
     fn explain(&self, audience: &Audience, refused: &Token, failure: Failure) -> Failure {
         let _ = (audience, refused);
         failure
     }
 
-    /// Throws away everything that is kept for the account, in memory and beyond, whatever
-    /// credential it was got with; tells how much that was. It asks nobody.
+    /// Deletes all tokens of the account, from memory and from the store, for every credential.
+    /// Returns their number. Sends no request.
     fn reset(&self) -> Result<usize, Failure> {
         Ok(0)
     }
 }
 
-/// How a call is authorised.
+/// How a request is authorized.
 #[derive(Clone, Copy)]
 pub enum Auth<'a> {
-    /// Not at all: the sign-in itself.
-    Open,
-    /// With a bearer token for that audience.
+    /// Without a token: the sign-in itself.
+    None,
+    /// With a bearer token for the audience.
     Bearer(&'a dyn TokenProvider, &'a Audience),
 }

@@ -1,8 +1,7 @@
-//! The HTTP client: one request, one answer read to its end. The only file that names reqwest.
+//! The HTTP client: sends one request and reads its response. The only file that uses reqwest.
 //!
-//! Redirects are never followed, the body is counted as it comes, and an address on this machine
-//! is never asked through a proxy. Whether to sign in, when to stop and what an answer means is
-//! decided around it, in [`net`](super).
+//! Never follows redirects, limits the size of the body, and calls addresses on this machine
+//! without a proxy. Does not sign in, retry or classify: [`Caller`](super::Caller) does.
 
 use std::error::Error;
 use std::io;
@@ -17,40 +16,40 @@ use crate::net::memory::{Held, MemoryBudget};
 use crate::net::message::{
     ApiRequest, ApiResponse, Body, Method, Sink, SinkError, is_link_local, is_loopback,
 };
-use crate::net::retry::Pace;
-use crate::net::throttle::Throttle;
+use crate::net::rate_limit::RateLimiter;
+use crate::net::retry::RetryPolicy;
 use crate::net::tls::{self, Trust};
 use crate::protocol::{Detail, ErrorKind, Failure};
 
-/// The largest answer that is read, in bytes after decompression.
+/// The maximum size of a response, in bytes after decompression.
 pub const MAX_BODY: usize = 64 * 1024 * 1024;
 
-/// How long a connection may take.
+/// The maximum time for a connection.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection to something beside this machine may take.
+/// The maximum time for a connection to a service on this machine or its link.
 const NEARBY_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// How long a service may be silent within an answer.
+/// The maximum time without data from the service.
 pub const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How the client reaches the world.
+/// The settings of a client.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
-    /// Whom to trust.
+    /// The trusted certificates.
     pub trust: Trust,
-    /// Which way out.
+    /// The proxy.
     pub proxy: Proxy,
-    /// How long a connection may take.
+    /// The maximum time for a connection.
     pub connect_timeout: Duration,
-    /// How long a service may be silent within an answer.
+    /// The maximum time without data from the service.
     pub read_timeout: Duration,
-    /// The largest answer, in bytes after decompression.
+    /// The maximum size of a response, in bytes after decompression.
     pub max_body: usize,
-    /// How patiently requests are repeated.
-    pub pace: Pace,
-    /// What it slows down by; shared by every client of a process.
-    pub throttle: Throttle,
+    /// When and how often requests are retried.
+    pub retry_policy: RetryPolicy,
+    /// The rate limits, shared by all clients of the process.
+    pub rate_limiter: RateLimiter,
 }
 
 impl Default for HttpSettings {
@@ -61,62 +60,80 @@ impl Default for HttpSettings {
             connect_timeout: CONNECT_TIMEOUT,
             read_timeout: READ_TIMEOUT,
             max_body: MAX_BODY,
-            pace: Pace::default(),
-            throttle: Throttle::default(),
+            retry_policy: RetryPolicy::default(),
+            rate_limiter: RateLimiter::default(),
         }
     }
 }
 
-/// Which way out.
+/// The proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proxy {
-    /// As `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say.
+    /// As set by `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`.
     Environment,
-    /// Directly, whatever the environment says.
+    /// None: the environment is ignored.
     Off,
 }
 
-/// Sends requests; one for all runs with the same settings, cheap to clone.
+/// One request as it is sent.
+#[derive(Clone, Copy)]
+pub struct Exchange<'a> {
+    /// The request.
+    pub request: &'a ApiRequest,
+    /// The run's id, sent as `client-request-id`.
+    pub id: &'a str,
+    /// The bearer token.
+    pub token: Option<&'a Token>,
+    /// The memory budget for the response.
+    pub memory: &'a MemoryBudget,
+}
+
+/// Sends requests. One client serves all runs with the same settings. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct HttpClient {
-    outside: reqwest::Client,
+    proxied: reqwest::Client,
     direct: reqwest::Client,
-    /// For what is beside this machine; made when first needed, which is hardly ever.
+    /// For services on this machine or its link. Built when first needed, which is rare.
     nearby: Arc<OnceLock<reqwest::Client>>,
     settings: Arc<HttpSettings>,
     max_body: usize,
-    /// How patiently requests are repeated.
-    pub(super) pace: Pace,
-    /// What every run of the process slows down by.
-    pub(super) throttle: Throttle,
+    /// When and how often requests are retried.
+    pub(super) retry_policy: RetryPolicy,
+    /// The rate limits of the process.
+    pub(super) rate_limiter: RateLimiter,
 }
 
 impl HttpClient {
-    /// A client with those settings; unreadable roots are `invalid_input` at their setting.
+    /// A client with these settings. Errors: `invalid_input` at the setting of unreadable trust
+    /// roots.
     pub fn new(settings: &HttpSettings) -> Result<Self, Failure> {
         let tls = tls::config(&settings.trust)?;
         let builder = || builder(settings, tls.clone());
         let direct = builder().no_proxy().build().map_err(not_built)?;
-        let outside = match settings.proxy {
+        let proxied = match settings.proxy {
             Proxy::Environment => builder().build().map_err(not_built)?,
             Proxy::Off => direct.clone(),
         };
         Ok(HttpClient {
-            outside,
+            proxied,
             direct,
             nearby: Arc::default(),
             settings: Arc::new(settings.clone()),
             max_body: settings.max_body,
-            pace: settings.pace,
-            throttle: settings.throttle.clone(),
+            retry_policy: settings.retry_policy,
+            rate_limiter: settings.rate_limiter.clone(),
         })
     }
 
-    /// The client for that request: through a proxy only what leaves this machine.
-    fn way(&self, request: &ApiRequest) -> Result<&reqwest::Client, Failure> {
+    /// The client for the request. Only requests that leave this machine use a proxy.
+    fn client_for(&self, request: &ApiRequest) -> Result<&reqwest::Client, Failure> {
         if !request.nearby {
-            let near = is_loopback(&request.url);
-            return Ok(if near { &self.direct } else { &self.outside });
+            let is_local = is_loopback(&request.url);
+            return Ok(if is_local {
+                &self.direct
+            } else {
+                &self.proxied
+            });
         }
         if let Some(client) = self.nearby.get() {
             return Ok(client);
@@ -130,64 +147,60 @@ impl HttpClient {
         Ok(self.nearby.get_or_init(|| client))
     }
 
-    /// Sends the request and reads the answer to its end, whatever its status.
+    /// Sends the request and reads the whole response, for every status.
     ///
-    /// Errors: `network` when nothing or only a part came back, `bad_response` for a body that is
-    /// too large or wrongly compressed, `invalid_input` when a secret would go over plain http.
-    pub async fn exchange(
-        &self,
-        request: &ApiRequest,
-        (id, token): (&str, Option<&Token>),
-        memory: &MemoryBudget,
-    ) -> Result<ApiResponse, Failure> {
-        let mut body = Collected::new(memory);
-        let mut response = self.drain((request, id, token), &mut body).await?;
-        body.hand_over(&mut response);
+    /// Errors: `network` if the response is missing or incomplete, `bad_response` for a body that
+    /// is too large or cannot be decompressed, `invalid_input` if a secret would be sent over plain
+    /// http.
+    pub async fn send(&self, exchange: Exchange<'_>) -> Result<ApiResponse, Failure> {
+        let mut body = Collected::new(exchange.memory);
+        let mut response = self.receive(exchange, &mut body).await?;
+        body.move_to(&mut response);
         Ok(response)
     }
 
-    /// The same, but the array of a successful answer goes to the sink as it comes. Any other body,
-    /// as an error that is told with a 200, is the answer's body as usual.
+    /// Like [`HttpClient::send`], but streams the array of a successful response to the sink. Every
+    /// other body, such as an error with status 200, is the body of the response.
     pub async fn stream(
         &self,
-        request: &ApiRequest,
-        (id, token): (&str, Option<&Token>),
-        (sink, memory): (&mut dyn Sink, &MemoryBudget),
+        exchange: Exchange<'_>,
+        sink: &mut dyn Sink,
     ) -> Result<ApiResponse, Failure> {
-        let mut body = Forked {
+        let mut body = Streamed {
             sink,
-            collected: Collected::new(memory),
+            collected: Collected::new(exchange.memory),
             is_array: None,
         };
         body.sink.restart();
-        let mut response = self.drain((request, id, token), &mut body).await?;
+        let mut response = self.receive(exchange, &mut body).await?;
         if body.is_array == Some(true) {
             body.sink.end().map_err(|stop| failed(&response, stop))?;
         }
-        body.collected.hand_over(&mut response);
+        body.collected.move_to(&mut response);
         Ok(response)
     }
 
-    async fn drain(
+    async fn receive(
         &self,
-        (request, id, token): (&ApiRequest, &str, Option<&Token>),
+        exchange: Exchange<'_>,
         body: &mut dyn Receive,
     ) -> Result<ApiResponse, Failure> {
-        refuse_plain(request, token.is_some())?;
+        let Exchange { request, id, .. } = exchange;
+        refuse_plain_http(request, exchange.token.is_some())?;
         let broken = |error: reqwest::Error| {
             self.broken(&request.url, &error)
                 .upstream(request.upstream(id))
                 .caused_by(error.without_url())
         };
-        let call = self.prepare(request, id, token)?;
+        let call = self.prepare(exchange)?;
         let mut answer = call.send().await.map_err(broken)?;
         let mut response = head(request, id, &answer);
         while let Some(chunk) = answer.chunk().await.map_err(broken)? {
             response.received += chunk.len();
             if response.received > self.max_body {
                 let limit = self.max_body;
-                let words = format!("the answer is larger than {limit} bytes.");
-                return Err(response.bad(&words).with_detail(Detail::Permanent));
+                let message = format!("the response is larger than {limit} bytes.");
+                return Err(response.bad(&message).with_detail(Detail::Permanent));
             }
             body.receive(response.status, &chunk)
                 .map_err(|stop| failed(&response, stop))?;
@@ -195,27 +208,23 @@ impl HttpClient {
         Ok(response)
     }
 
-    fn prepare(
-        &self,
-        request: &ApiRequest,
-        id: &str,
-        token: Option<&Token>,
-    ) -> Result<reqwest::RequestBuilder, Failure> {
-        let client = self.way(request)?;
+    fn prepare(&self, exchange: Exchange<'_>) -> Result<reqwest::RequestBuilder, Failure> {
+        let request = exchange.request;
+        let client = self.client_for(request)?;
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
         };
         let mut call = client
             .request(method, request.url.clone())
-            .header("client-request-id", id);
+            .header("client-request-id", exchange.id);
         for (name, value) in &request.headers {
             call = call.header(*name, value.expose());
         }
-        if let Some(token) = token {
+        if let Some(token) = exchange.token {
             call = call.bearer_auth(token.value.expose());
         }
-        Ok(carry(call, request))
+        Ok(with_body(call, request))
     }
 }
 
@@ -229,7 +238,7 @@ fn builder(settings: &HttpSettings, tls: rustls::ClientConfig) -> reqwest::Clien
         .read_timeout(settings.read_timeout)
 }
 
-/// The failure of an answer whose body was not received to its end.
+/// The failure of a response whose body was not read completely.
 fn failed(response: &ApiResponse, stop: SinkError) -> Failure {
     match stop {
         SinkError::Body(what) => response.bad(&what),
@@ -238,12 +247,12 @@ fn failed(response: &ApiResponse, stop: SinkError) -> Failure {
     }
 }
 
-/// What becomes of a body as it comes.
+/// Processes a body while it is received.
 trait Receive: Send {
     fn receive(&mut self, status: u16, bytes: &[u8]) -> Result<(), SinkError>;
 }
 
-/// It is stored, and counted as long as the answer exists.
+/// Stores the body. Its memory is counted until the response is dropped.
 struct Collected {
     body: Vec<u8>,
     held: Held,
@@ -257,7 +266,7 @@ impl Collected {
         }
     }
 
-    fn hand_over(self, response: &mut ApiResponse) {
+    fn move_to(self, response: &mut ApiResponse) {
         response.body = self.body;
         response.held = Some(Arc::new(self.held));
     }
@@ -271,15 +280,15 @@ impl Receive for Collected {
     }
 }
 
-/// A successful answer's array is passed on, anything else is kept.
-struct Forked<'a> {
+/// Passes the array of a successful response to the sink, and stores every other body.
+struct Streamed<'a> {
     sink: &'a mut dyn Sink,
     collected: Collected,
-    /// Not known before the first byte that says something.
+    /// Unknown before the first byte that is not white space.
     is_array: Option<bool>,
 }
 
-impl Receive for Forked<'_> {
+impl Receive for Streamed<'_> {
     fn receive(&mut self, status: u16, bytes: &[u8]) -> Result<(), SinkError> {
         if self.is_array == Some(true) {
             return self.sink.take(bytes);
@@ -303,7 +312,7 @@ impl Receive for Forked<'_> {
     }
 }
 
-fn carry(call: reqwest::RequestBuilder, request: &ApiRequest) -> reqwest::RequestBuilder {
+fn with_body(call: reqwest::RequestBuilder, request: &ApiRequest) -> reqwest::RequestBuilder {
     match &request.body {
         Body::Empty if request.method == Method::Get => call,
         Body::Empty => call.header("Content-Length", "0"),
@@ -339,84 +348,88 @@ fn head(request: &ApiRequest, id: &str, answer: &reqwest::Response) -> ApiRespon
     }
 }
 
-/// Over plain http a secret goes nowhere but to this machine; what an application platform gave us
-/// for its own endpoint goes there, too, which answers on a link-local address. A bearer token never
-/// does.
-fn refuse_plain(request: &ApiRequest, bearer: bool) -> Result<(), Failure> {
+/// Refuses to send a secret over plain http, except to this machine. The identity header of an
+/// application platform can also go to its link-local endpoint. A bearer token cannot.
+fn refuse_plain_http(request: &ApiRequest, bearer: bool) -> Result<(), Failure> {
     let secret = bearer || request.carries_secret();
-    let beside = !bearer && request.nearby && is_link_local(&request.url);
-    if !secret || request.url.scheme() == "https" || is_loopback(&request.url) || beside {
+    let on_link = !bearer && request.nearby && is_link_local(&request.url);
+    if !secret || request.url.scheme() == "https" || is_loopback(&request.url) || on_link {
         return Ok(());
     }
     let message = format!(
-        "{} was not sent: a secret would go over plain http.",
+        "{} was not sent: a secret would be sent over plain http.",
         request.attempt()
     );
     Err(Failure::invalid_input("--endpoints", message)
-        .advice("Give an https address; plain http is for loopback addresses alone."))
+        .advice("Set an https address. Plain http is allowed for loopback addresses only."))
 }
 
 fn not_built(error: reqwest::Error) -> Failure {
-    let why = root_words(&error);
+    let why = root_message(&error);
     Failure::new(
         ErrorKind::Internal,
-        format!("The HTTP client could not be set up: {why}."),
+        format!("The HTTP client could not be built: {why}."),
     )
     .caused_by(error)
 }
 
 impl HttpClient {
-    /// What a broken exchange means. The root of the error is kept word for word.
+    /// The failure of an interrupted exchange. It quotes the innermost error.
     fn broken(&self, url: &Url, error: &reqwest::Error) -> Failure {
         let host = url.origin().ascii_serialization();
-        let why = root_words(error);
-        // The resolver ends its words with the query as a programmer writes it.
+        let why = root_message(error);
+        // The resolver appends the query in its debug format.
         let why = why.split(" for Query").next().unwrap_or_default();
         let stage = Stage::of(error);
-        let (what, cause, advice) = stage.words();
+        let (what, cause, advice) = stage.explanation();
         let what = match stage {
-            Stage::Silence => format!("{what} ({} s)", self.settings.read_timeout.as_secs()),
+            Stage::ReadTimeout => format!("{what} ({} s)", self.settings.read_timeout.as_secs()),
             _ => what.to_owned(),
         };
         let failure = Failure::new(stage.kind(), format!("{host}: {what}: {why}."));
-        // Whom to trust does not change from one moment to the next.
+        // A retry does not change which certificates are trusted.
         let failure = match stage {
-            Stage::Tls if why.contains("certificate") => failure.with_detail(Detail::Permanent),
+            Stage::Certificate => failure.with_detail(Detail::Permanent),
             _ => failure,
         };
         failure.cause(cause).advice(advice)
     }
 }
 
-/// Where an exchange broke.
+/// The stage at which an exchange failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Name,
     Tls,
+    /// TLS, because of the service's certificate.
+    Certificate,
     Proxy,
-    SlowConnect,
+    ConnectTimeout,
     Connect,
     Compression,
-    Silence,
+    ReadTimeout,
     Exchange,
 }
 
 impl Stage {
     fn of(error: &reqwest::Error) -> Self {
         let chain = chain(error);
-        let says = |words: &[&str]| {
+        // reqwest has no types for these errors.
+        let contains = |words: &[&str]| {
             chain
                 .iter()
                 .any(|text| words.iter().any(|word| text.contains(word)))
         };
+        let tls = tls_error(error);
         match () {
-            () if says(&["dns error"]) => Stage::Name,
-            () if says(&["tunnel", "proxy"]) => Stage::Proxy,
-            () if error.is_timeout() && error.is_connect() => Stage::SlowConnect,
-            () if error.is_timeout() => Stage::Silence,
-            () if is_tls(error) => Stage::Tls,
+            () if contains(&["dns error"]) => Stage::Name,
+            () if contains(&["tunnel", "proxy"]) => Stage::Proxy,
+            () if error.is_timeout() && error.is_connect() => Stage::ConnectTimeout,
+            () if error.is_timeout() => Stage::ReadTimeout,
+            () if tls.is_some_and(is_about_certificate) => Stage::Certificate,
+            () if tls.is_some() => Stage::Tls,
             () if error.is_connect() => Stage::Connect,
-            () if says(&["gzip", "deflate", "corrupt"]) => Stage::Compression,
+            () if contains(&["gzip", "deflate", "corrupt"]) => Stage::Compression,
             () => Stage::Exchange,
         }
     }
@@ -428,43 +441,43 @@ impl Stage {
         }
     }
 
-    /// What failed, why it usually does, and what to do.
-    fn words(self) -> (&'static str, &'static str, &'static str) {
+    /// What failed, the usual cause, and the advice.
+    fn explanation(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Stage::Name => (
                 "the name could not be resolved",
                 "Name resolution failed on this machine.",
-                "Check DNS of this machine; where only a proxy resolves names, set HTTPS_PROXY.",
+                "Check the DNS settings of this machine. If only a proxy resolves names, set HTTPS_PROXY.",
             ),
-            Stage::Tls => (
+            Stage::Tls | Stage::Certificate => (
                 "the TLS handshake failed",
                 "The two sides did not agree on TLS, or the certificate is not trusted.",
-                "If a proxy inspects TLS, give its root with --ca-file or use --system-roots.",
+                "If a proxy inspects TLS, set its root with --ca-file or use --system-roots.",
             ),
             Stage::Proxy => (
-                "the proxy did not let the connection through",
-                "HTTPS_PROXY names a proxy that refused or failed.",
+                "the proxy did not open the connection",
+                "The proxy in HTTPS_PROXY refused the connection or failed.",
                 "Check HTTPS_PROXY and NO_PROXY, and that the proxy allows this host.",
             ),
-            Stage::SlowConnect => (
-                "no connection within the time for connecting",
-                "Nothing answered at that address, as behind a firewall that drops packets.",
-                "Check firewall and proxy of this machine.",
+            Stage::ConnectTimeout => (
+                "no connection within the time limit",
+                "The address does not respond. A firewall can drop the packets.",
+                "Check the firewall and the proxy of this machine.",
             ),
             Stage::Connect => (
                 "no connection",
                 "The connection was refused or could not be routed.",
-                "Check firewall and proxy of this machine.",
+                "Check the firewall and the proxy of this machine.",
             ),
             Stage::Compression => (
-                "the answer could not be decompressed",
+                "the response could not be decompressed",
                 "The compressed body is damaged.",
-                "Try again; if it stays, look for a proxy that alters answers.",
+                "Send the same request again. If the failure persists, check whether a proxy alters responses.",
             ),
-            Stage::Silence => (
-                "no answer within the time for one",
-                "The service took the request and then said nothing for too long.",
-                "Send the same request again, or give a call more time.",
+            Stage::ReadTimeout => (
+                "no response within the time limit",
+                "The service accepted the request and then sent no data.",
+                "Send the same request again, or increase the time-out of requests.",
             ),
             Stage::Exchange => (
                 "the connection broke before the response was complete",
@@ -480,7 +493,7 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)
     std::iter::successors(Some(outermost), |&error| error.source())
 }
 
-/// The words below the outermost error, which names the address and so could say anything.
+/// The messages of all causes. The outermost error is omitted, because it contains the address.
 fn chain(error: &reqwest::Error) -> Vec<String> {
     causes(error)
         .skip(1)
@@ -488,19 +501,25 @@ fn chain(error: &reqwest::Error) -> Vec<String> {
         .collect()
 }
 
-/// rustls' error lies inside I/O errors, one in another, which hide it from `source`.
-fn is_tls(error: &reqwest::Error) -> bool {
-    causes(error).any(|cause| {
+/// Finds the error of rustls. It is nested in I/O errors, which `source` does not show.
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    causes(error).find_map(|cause| {
         let outermost = cause.downcast_ref::<io::Error>();
-        cause.is::<rustls::Error>()
-            || std::iter::successors(outermost, |error| error.get_ref()?.downcast_ref())
+        cause.downcast_ref::<rustls::Error>().or_else(|| {
+            std::iter::successors(outermost, |error| error.get_ref()?.downcast_ref())
                 .filter_map(io::Error::get_ref)
-                .any(<dyn Error + Send + Sync>::is::<rustls::Error>)
+                .find_map(|inner| inner.downcast_ref::<rustls::Error>())
+        })
     })
 }
 
-/// The innermost error's own words.
-fn root_words(error: &reqwest::Error) -> String {
+fn is_about_certificate(error: &rustls::Error) -> bool {
+    use rustls::Error::{InvalidCertificate, NoCertificatesPresented};
+    matches!(error, InvalidCertificate(_) | NoCertificatesPresented)
+}
+
+/// The message of the innermost error.
+fn root_message(error: &reqwest::Error) -> String {
     let root = causes(error).last().map(ToString::to_string);
     root.unwrap_or_default().trim_end_matches('.').to_owned()
 }

@@ -1,7 +1,7 @@
 //! When work must stop: at the end of the allowed time, or after a signal.
 //!
-//! Decides only that work stops. Operations decide what is then delivered, and the command line what
-//! a second signal does.
+//! Decides only that work stops. Operations decide what is then delivered, and the command line
+//! what a second signal does.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -111,7 +111,8 @@ impl Deadline {
         }
     }
 
-    /// A stage that starts now. `name` completes "stopped …", such as "before the mapping was compiled".
+    /// A stage that starts now. `name` completes "stopped …", such as "before the mapping was
+    /// compiled".
     pub fn stage(&self, name: &'static str, grace: Grace) -> Stage {
         Stage {
             deadline: self.clone(),
@@ -122,7 +123,7 @@ impl Deadline {
     }
 
     /// Fails if nothing new may start. `attempt` names what would start.
-    pub fn ask(&self, attempt: &str) -> Result<(), Failure> {
+    pub fn check(&self, attempt: &str) -> Result<(), Failure> {
         if let Some(signal) = self.cancel.raised() {
             return Err(stopped(signal, &format!("before {attempt}")));
         }
@@ -140,7 +141,7 @@ impl Deadline {
         attempt: &str,
         work: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        self.ask(attempt)?;
+        self.check(attempt)?;
         let during = format!("during {attempt}");
         tokio::select! {
             biased;
@@ -202,7 +203,7 @@ mod tests {
             failure.message(),
             "The 20 ms allowed ran out during GET /x."
         );
-        let late = deadline.ask("GET /y").expect_err("too late to begin");
+        let late = deadline.check("GET /y").expect_err("too late to begin");
         assert_eq!(late.message(), "The 20 ms allowed ran out before GET /y.");
     }
 
@@ -240,7 +241,7 @@ mod tests {
     fn the_first_signal_counts_and_is_named() {
         let signal = Cancel::default();
         let deadline = Deadline::new(Duration::MAX, &signal);
-        assert!(deadline.ask("GET /x").is_ok());
+        assert!(deadline.check("GET /x").is_ok());
         signal.raise(Signal::Terminate);
         signal.raise(Signal::Interrupt);
         let failure =

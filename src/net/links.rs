@@ -1,7 +1,7 @@
-//! Follow-up links found in answers: same scheme, host and port; no loops; a limit.
+//! Follow-up links in responses: same scheme, host and port, no loops, a limited number.
 //!
-//! A link that leads elsewhere is refused before anything is sent, so no token reaches a host that
-//! only an answer named.
+//! Other links are refused before a request is sent, so that no token is sent to a host that only a
+//! response names. Does not send requests.
 
 use std::collections::HashSet;
 
@@ -9,38 +9,38 @@ use url::Url;
 
 use crate::protocol::{Detail, ErrorKind, Failure};
 
-/// More pages than any listing has: beyond them the links are taken to run in circles.
+/// The maximum number of pages. More pages count as a loop.
 pub const PAGE_LIMIT: usize = 10_000;
 
 /// The links of one listing.
 #[derive(Debug)]
 pub struct Links {
-    home: Url,
+    base: Url,
     seen: HashSet<String>,
     limit: usize,
 }
 
 impl Links {
-    /// Links are followed only to where `home` lives.
-    pub fn new(home: &Url) -> Self {
+    /// Accepts links to the scheme, host and port of `base`.
+    pub fn new(base: &Url) -> Self {
         Links {
-            home: home.clone(),
+            base: base.clone(),
             seen: HashSet::new(),
             limit: PAGE_LIMIT,
         }
     }
 
-    /// Notes an address that is asked without having been followed, so that no link leads back.
+    /// Records an address that is requested without a link, so that a link back to it is a loop.
     pub fn visited(&mut self, url: &Url) {
-        // From here on relative links are meant from this page.
-        self.home.clone_from(url);
+        // Relative links refer to this page.
+        self.base.clone_from(url);
         self.seen.insert(url.to_string());
     }
 
-    /// The address of a link that is not a page of the listing, or a `bad_response` that names
-    /// where it leads.
+    /// Returns the address of a link that is not a page of the listing. Errors: `bad_response` with
+    /// the host that it leads to.
     pub fn check(&self, link: &str) -> Result<Url, Failure> {
-        let mut url = match self.home.join(link) {
+        let mut url = match self.base.join(link) {
             Ok(url) if !link.trim().is_empty() => url,
             Ok(_) => return Err(refused("A follow-up link is empty.")),
             Err(error) => {
@@ -49,29 +49,30 @@ impl Links {
                 )));
             }
         };
-        // A fragment is not sent, so it does not make another page.
+        // A fragment is not sent, so it does not name another page.
         url.set_fragment(None);
-        if !same_origin(&self.home, &url) {
+        if !same_origin(&self.base, &url) {
             return Err(refused(&format!(
                 "A follow-up link leads to {} instead of {}; it was not followed.",
                 origin(&url),
-                origin(&self.home)
+                origin(&self.base)
             )));
         }
-        if !bare(&url) {
+        if has_credentials(&url) {
             return Err(refused(
-                "A follow-up link carries a user name or password; it was not followed.",
+                "A follow-up link contains a user name or password; it was not followed.",
             ));
         }
         Ok(url)
     }
 
-    /// The address of the link to the next page, or a `bad_response` that names where it leads.
+    /// Returns the address of the next page. Errors: `bad_response`, as for [`Links::check`] or for
+    /// a loop.
     pub fn follow(&mut self, link: &str) -> Result<Url, Failure> {
         let url = self.check(link)?;
         if self.seen.len() >= self.limit {
             return Err(refused(&format!(
-                "More than {} pages; the listing was given up.",
+                "The listing has more than {} pages; it was not read further.",
                 self.limit
             )));
         }
@@ -80,21 +81,21 @@ impl Links {
                 "A follow-up link leads to a page that was already read.",
             ));
         }
-        self.home.clone_from(&url);
+        self.base.clone_from(&url);
         Ok(url)
     }
 }
 
-/// Same scheme, host and port?
+/// Returns whether scheme, host and port are equal.
 pub fn same_origin(a: &Url, b: &Url) -> bool {
     a.scheme() == b.scheme()
         && a.host() == b.host()
         && a.port_or_known_default() == b.port_or_known_default()
 }
 
-/// Without user name and password? They would be sent as credentials beside the token.
-pub fn bare(url: &Url) -> bool {
-    url.username().is_empty() && url.password().is_none()
+/// Returns whether the address contains a user name or a password, which would be sent.
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 fn origin(url: &Url) -> String {
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn links_stay_at_home() {
+    fn link_to_another_origin_is_refused() {
         let mut links = links();
         for fine in [
             "https://graph.test/v1.0/a?$skip=1",
@@ -134,13 +135,13 @@ mod tests {
         ] {
             let failure = links.follow(link).expect_err(link);
             assert_eq!(failure.kind(), ErrorKind::BadResponse);
-            let words = format!("leads to {leads_to} instead of https://graph.test;");
-            assert!(failure.message().contains(&words), "{failure}");
+            let message = format!("leads to {leads_to} instead of https://graph.test;");
+            assert!(failure.message().contains(&message), "{failure}");
         }
     }
 
     #[test]
-    fn no_page_is_read_twice() {
+    fn link_to_a_known_page_is_refused() {
         let mut links = links();
         links.visited(&Url::parse("https://graph.test/1").expect("an address"));
         assert!(links.follow("https://graph.test/2").is_ok());
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_an_end() {
+    fn listing_with_too_many_pages_is_refused() {
         let mut links = Links {
             limit: 2,
             ..links()
@@ -159,6 +160,6 @@ mod tests {
         assert!(links.follow("https://graph.test/1").is_ok());
         assert!(links.follow("https://graph.test/2").is_ok());
         let failure = links.follow("https://graph.test/3").expect_err("too many");
-        assert!(failure.message().contains("More than 2 pages"));
+        assert!(failure.message().contains("more than 2 pages"));
     }
 }

@@ -1,17 +1,17 @@
-//! The memory that one run may use for what services send, as a counter of bytes.
+//! The memory budget of one run for the services' responses.
 //!
-//! The counter bounds a run without aborting it. Bodies count while they are received, so requests
-//! in flight count too; records count as long as a reader holds them. Nothing is allocated here.
+//! Bodies count while they are received, including those of requests in flight. Records count as
+//! long as a reader holds them. Counts bytes only: allocates nothing and aborts nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::protocol::{Detail, ErrorKind, Failure, Warning};
 
-/// The memory of a run for which no other is set, in bytes.
+/// The default memory budget of a run, in bytes.
 pub const DEFAULT: u64 = 512 << 20;
 
-/// The memory of one run: `call.http.memory()` in an operation. Cheap to clone.
+/// The memory budget of one run: `call.http.memory()` in an operation. Cheap to clone.
 ///
 /// A body that [`Caller::send`](super::Caller::send) returns is counted until its
 /// [`ApiResponse`](super::ApiResponse) is dropped. A reader that holds records longer, or a
@@ -23,17 +23,16 @@ pub const DEFAULT: u64 = 512 << 20;
 /// merged.absorb(held);                       // when the bytes move to another owner
 /// ```
 ///
-/// Is the budget used up? Before the next page or blob: [`MemoryBudget::is_exhausted`]. It is true
-/// once a byte was refused, in whichever request, and stays true for the run. After a request that
-/// failed: [`is_memory`] is true for the failure. In both cases the reader drops what is not
-/// complete, delivers what is, and ends as at `max_events`: `more: true`, a state that resumes at the
-/// first item that was not delivered, `limited` in its window, and the warning of
-/// [`MemoryBudget::warning`].
+/// A reader must check [`MemoryBudget::is_exhausted`] before the next page or blob: it is true once
+/// a request exceeded the budget, and stays true for the run. It must also check [`is_memory`]
+/// after a failed request. In both cases it drops incomplete items, delivers complete ones, and
+/// ends as at `max_events`: `more: true`, a state that resumes at the first item that was not
+/// delivered, `limited` in its window, and the warning of [`MemoryBudget::warning`].
 ///
-/// If nothing was delivered yet and requests ran in parallel, they took the memory from each other:
-/// drop them all, call [`MemoryBudget::retry`] and request the first item alone. If that fails too,
-/// the item alone is too large, and repeating it does not help: treat it as one that is too large
-/// for good, so that the next run does not stop at it again.
+/// Parallel requests can exhaust the budget before the first item is delivered. The reader then
+/// drops them, calls [`MemoryBudget::retry`] and requests the first item alone. If that fails too,
+/// the item is permanently too large: the reader skips it, so that the next run does not stop at it
+/// again.
 #[derive(Clone, Debug)]
 pub struct MemoryBudget(Arc<Shared>);
 
@@ -51,7 +50,7 @@ impl Default for MemoryBudget {
 }
 
 impl MemoryBudget {
-    /// A budget of that many bytes.
+    /// A budget of this number of bytes.
     pub fn new(limit: u64) -> Self {
         MemoryBudget(Arc::new(Shared {
             limit,
@@ -60,22 +59,22 @@ impl MemoryBudget {
         }))
     }
 
-    /// The bytes that are held now.
+    /// The bytes that are counted now.
     pub fn used(&self) -> u64 {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// True once bytes were refused: no further page or blob must be requested.
+    /// True once the budget was exceeded: no further page or blob must be requested.
     pub fn is_exhausted(&self) -> bool {
         self.0.exhausted.load(Ordering::Relaxed)
     }
 
-    /// Allows requests again, after the refused ones were dropped.
+    /// Allows requests again, after the failed ones were dropped.
     pub fn retry(&self) {
         self.0.exhausted.store(false, Ordering::Relaxed);
     }
 
-    /// A counter of this budget that holds nothing yet.
+    /// A counter of this budget, which starts at zero.
     pub fn hold(&self) -> Held {
         Held {
             budget: self.clone(),
@@ -83,17 +82,17 @@ impl MemoryBudget {
         }
     }
 
-    /// What a run says that ended because its budget is used up.
+    /// The warning of a run that ended because its budget is used up.
     pub fn warning(&self) -> Warning {
-        let words = format!(
+        let message = format!(
             "The run ended early: the service's answers use up the {} that --max-memory allows. \
              Send the request again with this `state` for the rest.",
             self.limit_text()
         );
-        Warning::new("memory_limit", words)
+        Warning::new("memory_limit", message)
     }
 
-    /// Reads a size as an operator writes it: a number and `KiB`, `MiB` or `GiB`, at least 1 MiB.
+    /// Parses a size: a number and `KiB`, `MiB` or `GiB`, at least 1 MiB.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
@@ -107,7 +106,7 @@ impl MemoryBudget {
         (bytes >= 1 << 20).then(|| MemoryBudget::new(bytes))
     }
 
-    /// A budget of the same size of which nothing is used: for another run.
+    /// An unused budget of the same size, for another run.
     #[must_use]
     pub fn renewed(&self) -> Self {
         MemoryBudget::new(self.0.limit)
@@ -122,18 +121,18 @@ impl MemoryBudget {
     }
 
     fn refusal(&self) -> Failure {
-        let words = format!(
+        let message = format!(
             "The service's answers use up the {} that --max-memory allows.",
             self.limit_text()
         );
-        Failure::new(ErrorKind::BadResponse, words)
+        Failure::new(ErrorKind::BadResponse, message)
             .with_detail(Detail::MemoryUsedUp)
             .cause("The run holds as much data of the service as the operator allows.")
             .advice("Request less at once, or allow more with --max-memory.")
     }
 }
 
-/// Is this the failure of a request for which no memory was left?
+/// Returns whether the request failed because the memory budget is used up.
 pub fn is_memory(failure: &Failure) -> bool {
     failure.detail() == Some(Detail::MemoryUsedUp)
 }
@@ -146,7 +145,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// Counts `bytes` more. Fails, and counts nothing, if the budget has no room for them.
+    /// Adds `bytes`. Fails, and adds nothing, if they exceed the budget.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Failure> {
         let shared = &*self.budget.0;
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -162,7 +161,7 @@ impl Held {
         Ok(())
     }
 
-    /// Takes over what another counter of the same budget holds.
+    /// Adds the bytes of another counter of the same budget.
     pub fn absorb(&mut self, mut other: Held) {
         self.bytes += std::mem::take(&mut other.bytes);
     }
@@ -185,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_beyond_the_budget_are_refused_until_others_are_released() {
+    fn bytes_beyond_the_budget_fail_until_others_are_released() {
         let budget = MemoryBudget::new(10);
         let (mut first, mut second) = (budget.hold(), budget.hold());
         assert!(first.grow(7).is_ok() && !budget.is_exhausted());
@@ -211,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_is_a_number_and_a_binary_unit() {
+    fn size_is_a_number_and_a_binary_unit() {
         let limit = |text: &str| MemoryBudget::parse(text).map(|budget| budget.0.limit);
         assert_eq!(limit("512MiB"), Some(512 << 20));
         assert_eq!(limit(" 2 GiB "), Some(2 << 30));
@@ -226,8 +225,8 @@ mod tests {
     }
 
     #[test]
-    fn the_warning_names_the_limit_as_an_operator_writes_it() {
-        let words = MemoryBudget::new(512 << 20).warning().message;
-        assert!(words.contains("512 MiB"), "{words}");
+    fn warning_shows_the_limit_with_its_unit() {
+        let message = MemoryBudget::new(512 << 20).warning().message;
+        assert!(message.contains("512 MiB"), "{message}");
     }
 }

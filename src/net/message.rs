@@ -1,8 +1,7 @@
-//! A request and an answer, as plain values.
+//! A request and a response, as plain values that describe themselves in failures.
 //!
-//! Both know how to describe themselves in a failure. Neither is sent or judged here: sending is
-//! [`client`](super::client)'s work, judging is the services'; what no service explains is read in
-//! [`refusal`](super::refusal).
+//! [`client`](super::client) sends requests. The services' clients read error responses, and
+//! [`refusal`](super::refusal) reads those of an unknown format.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,16 +14,16 @@ use crate::json::Document;
 use crate::json::REDACTED;
 use crate::json::document::ParseError;
 use crate::net::memory::Held;
+use crate::net::rate_limit::RateLimit;
 use crate::net::retry::Repeat;
-use crate::net::throttle::Lane;
 use crate::protocol::failure::Upstream;
 use crate::protocol::{ErrorKind, Failure, Secret};
 use crate::when;
 
-/// The longest wait that is believed.
+/// The longest wait that is accepted from a service.
 const LONGEST_WAIT: Duration = Duration::from_hours(24 * 7);
 
-/// The HTTP methods in use.
+/// The HTTP methods that are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// Reads.
@@ -34,7 +33,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// The method as it stands in the request line.
+    /// The method as in the request line.
     pub fn name(self) -> &'static str {
         match self {
             Method::Get => "GET",
@@ -43,17 +42,17 @@ impl Method {
     }
 }
 
-/// A piece of text that goes out, and whether it may be shown.
+/// Text that is sent, and whether it can be shown.
 #[derive(Clone, Debug)]
 pub enum Text {
-    /// May be shown.
+    /// Can be shown.
     Plain(String),
-    /// Is shown as `***`.
+    /// Shown as `***`.
     Hidden(Secret),
 }
 
 impl Text {
-    /// The text itself, for the wire.
+    /// The text as it is sent.
     pub fn expose(&self) -> &str {
         match self {
             Text::Plain(text) => text,
@@ -61,7 +60,7 @@ impl Text {
         }
     }
 
-    /// The text as a person may see it.
+    /// The text without secrets.
     pub fn shown(&self) -> &str {
         match self {
             Text::Plain(text) => text,
@@ -88,7 +87,7 @@ impl From<&Secret> for Text {
     }
 }
 
-/// What a request carries.
+/// The body of a request.
 #[derive(Clone, Debug, Default)]
 pub enum Body {
     /// Nothing.
@@ -100,37 +99,40 @@ pub enum Body {
     Json(String),
 }
 
-/// A request before it is sent; the bearer token is added at the last moment.
+/// A request before it is sent, without the bearer token.
 #[derive(Clone, Debug)]
 pub struct ApiRequest {
-    /// The service asked, for people: `login`, `graph`, `management`, ….
+    /// The name of the service: `login`, `graph`, `management`, ….
     pub service: &'static str,
     /// The method.
     pub method: Method,
-    /// The whole address.
+    /// The address with its query.
     pub url: Url,
-    /// Headers beside those that every call has.
+    /// Headers, in addition to those of every request.
     pub headers: Vec<(&'static str, Text)>,
-    /// What it carries.
+    /// The body.
     pub body: Body,
-    /// May it be sent again?
+    /// When it can be sent again.
     pub repeat: Repeat,
-    /// The quota that it counts against.
-    pub lane: Lane,
-    /// Is a successful answer JSON? One that is not is then a fault of this attempt.
+    /// The rate limit that it counts against.
+    pub rate_limit: RateLimit,
+    /// True if a successful response must be JSON. Otherwise the attempt has failed.
     pub expects_json: bool,
-    /// Is it for something on this machine or beside it? Then it goes there directly and is given up
-    /// soon if nobody is there.
+    /// True for a service on this machine or its link: no proxy, and a short time-out for the
+    /// connection.
     pub nearby: bool,
 }
 
 impl ApiRequest {
-    /// A `GET` of that address; it may be sent again.
+    /// A `GET` request, which can be sent again.
     pub fn get(service: &'static str, url: Url) -> Self {
         ApiRequest {
             service,
             method: Method::Get,
-            lane: Lane::unlimited(format!("{service} {}", url.origin().ascii_serialization())),
+            rate_limit: RateLimit::unlimited(format!(
+                "{service} {}",
+                url.origin().ascii_serialization()
+            )),
             url,
             headers: Vec::new(),
             body: Body::Empty,
@@ -140,7 +142,7 @@ impl ApiRequest {
         }
     }
 
-    /// A `POST` to that address, with nothing in it yet; it changes something.
+    /// A `POST` request without a body, which changes something.
     pub fn post(service: &'static str, url: Url) -> Self {
         ApiRequest {
             method: Method::Post,
@@ -149,21 +151,21 @@ impl ApiRequest {
         }
     }
 
-    /// It may be sent again, whatever its method.
+    /// The request, which can be sent again although its method is `POST`.
     #[must_use]
     pub fn repeatable(mut self) -> Self {
         self.repeat = Repeat::Safe;
         self
     }
 
-    /// It counts against that quota.
+    /// The request with this rate limit.
     #[must_use]
-    pub fn on(mut self, lane: Lane) -> Self {
-        self.lane = lane;
+    pub fn limited_by(mut self, rate_limit: RateLimit) -> Self {
+        self.rate_limit = rate_limit;
         self
     }
 
-    /// A successful answer is JSON.
+    /// The request, whose successful response must be JSON.
     #[must_use]
     pub fn json(self) -> Self {
         let expects_json = true;
@@ -173,29 +175,28 @@ impl ApiRequest {
         }
     }
 
-    /// Adds a header.
+    /// The request with this header.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<Text>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
-    /// Carries that body.
+    /// The request with this body.
     #[must_use]
     pub fn body(mut self, body: Body) -> Self {
         self.body = body;
         self
     }
 
-    /// `GET https://host/path`: what was attempted, for messages. Without the query, which may be
-    /// long.
+    /// The request in messages: `GET https://host/path`, without the query, which can be long.
     pub fn attempt(&self) -> String {
         let mut bare = self.url.clone();
         bare.set_query(None);
         format!("{} {bare}", self.method.name())
     }
 
-    /// Does it carry a secret of its own, beside a bearer token?
+    /// Returns whether it contains a secret, apart from the bearer token.
     pub fn carries_secret(&self) -> bool {
         let hidden = |text: &Text| matches!(text, Text::Hidden(_));
         let in_form = match &self.body {
@@ -205,7 +206,7 @@ impl ApiRequest {
         in_form || self.headers.iter().any(|(_, text)| hidden(text))
     }
 
-    /// The call as a failure names it, before an answer came.
+    /// The request in a failure, before a response was received.
     pub fn upstream(&self, client_request_id: &str) -> Upstream {
         Upstream {
             method: self.method.name().to_owned(),
@@ -216,8 +217,8 @@ impl ApiRequest {
     }
 }
 
-/// An address below a base address; every segment is percent-encoded as needed.
-pub fn below<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
+/// Appends percent-encoded segments to the path of an address.
+pub fn append_path<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {
         path.pop_if_empty().extend(segments);
@@ -225,8 +226,8 @@ pub fn below<'a>(base: &Url, segments: impl IntoIterator<Item = &'a str>) -> Url
     url
 }
 
-/// The address with that query; names stand as given, values are percent-encoded (a space is
-/// `%20`, never `+`).
+/// The address with this query. Values are percent-encoded (a space is `%20`, never `+`), names are
+/// not.
 pub fn with_query(mut url: Url, pairs: &[(&str, &str)]) -> Url {
     let encoded = |value: &str| -> String {
         let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
@@ -240,7 +241,7 @@ pub fn with_query(mut url: Url, pairs: &[(&str, &str)]) -> Url {
     url
 }
 
-/// Does the address stay on this machine?
+/// Returns whether the address is on this machine.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -250,40 +251,37 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Does the address stay on the machine's own link, as a cloud's services for a machine do?
+/// Returns whether the address is link-local, as a cloud's services for a machine are.
 pub fn is_link_local(url: &Url) -> bool {
     matches!(url.host(), Some(Host::Ipv4(ip)) if ip.is_link_local())
 }
 
-/// Takes the array of an answer as it comes, so that it never lies in memory whole.
-///
-/// An attempt that fails is followed by another one from the beginning, so a sink can be emptied.
+/// Receives the array of a response in parts, so that it is never completely in memory.
 pub trait Sink: Send {
-    /// A new attempt: what was taken so far does not count.
+    /// Discards all data, because the request is sent again.
     fn restart(&mut self);
 
-    /// The body has ended. Errors as in [`take`](Sink::take).
+    /// The body is complete. Errors as in [`take`](Sink::take).
     fn end(&mut self) -> Result<(), SinkError>;
 
-    /// The next bytes of the body, however it was cut on the way. After an error nothing further is
-    /// read.
+    /// Receives the next bytes of the body, split anywhere. After an error, nothing more is read.
     fn take(&mut self, bytes: &[u8]) -> Result<(), SinkError>;
 }
 
-/// Why a [`Sink`] takes no more.
+/// Why a [`Sink`] stops.
 #[derive(Debug)]
 pub enum SinkError {
-    /// What is wrong with the body, in words.
+    /// The body is invalid; the message says why.
     Body(String),
-    /// What is wrong with the body, in words; it would be wrong every time.
+    /// The body is invalid, and would be in every response; the message says why.
     Permanent(String),
-    /// The run has no room for it.
+    /// The memory budget is used up.
     Memory(Failure),
 }
 
 impl From<String> for SinkError {
-    fn from(words: String) -> Self {
-        SinkError::Body(words)
+    fn from(message: String) -> Self {
+        SinkError::Body(message)
     }
 }
 
@@ -293,34 +291,34 @@ impl From<Failure> for SinkError {
     }
 }
 
-/// An answer, read to its end.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub struct ApiResponse {
-    /// The service that was asked, as in the request.
+    /// The name of the service, as in the request.
     pub service: &'static str,
     /// HTTP status.
     pub status: u16,
-    /// Headers as received; one that stands twice is here twice.
+    /// Headers as received, including repeated ones.
     pub headers: Vec<(String, String)>,
-    /// The body, decompressed; empty when a [`Sink`] took it.
+    /// The decompressed body; empty if a [`Sink`] received it.
     pub body: Vec<u8>,
-    /// Bytes of the body, after decompression.
+    /// The size of the decompressed body, in bytes.
     pub received: usize,
-    /// The call, as the request described it.
+    /// The request, as failures describe it.
     pub call: Upstream,
-    /// The body as a document, once it was read as one.
+    /// The body as a document, if it was parsed.
     pub(super) read: Option<Document>,
-    /// The memory that the body takes up.
+    /// The memory of the body.
     pub(super) held: Option<Arc<Held>>,
 }
 
 impl ApiResponse {
-    /// A 2xx status?
+    /// Returns whether the status is 2xx.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
-    /// The first header of that name, in whatever case.
+    /// The first header with this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
@@ -328,11 +326,11 @@ impl ApiResponse {
             .map(|(_, value)| value.as_str())
     }
 
-    /// How long the service asks us to wait: seconds, or a date against the answer's own `Date`
-    /// (without one a date cannot be told from, as clocks differ).
+    /// How long to wait, as the service requests it: seconds, or a date relative to the response's
+    /// `Date`. `None` for a date without `Date`, because clocks differ.
     pub fn retry_after(&self) -> Option<Duration> {
         let text = self.header("retry-after")?.trim();
-        // A number that no clock could count is as long as any.
+        // A number beyond 64 bits counts as the longest wait.
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
             let seconds = text.parse().unwrap_or(u64::MAX);
             return Some(Duration::from_secs(seconds).min(LONGEST_WAIT));
@@ -341,12 +339,12 @@ impl ApiResponse {
         Some(wait.to_std().unwrap_or_default().min(LONGEST_WAIT))
     }
 
-    /// The service's clock.
+    /// The service's time.
     pub fn date(&self) -> Option<DateTime<Utc>> {
         http_date(self.header("date")?)
     }
 
-    /// The call with everything the answer says about it.
+    /// The request and its response in a failure.
     pub fn upstream(&self, code: Option<&str>) -> Upstream {
         let ids = ["request-id", "x-ms-request-id", "mise-correlation-id"];
         let date = self.header("date");
@@ -362,17 +360,17 @@ impl ApiResponse {
         }
     }
 
-    /// A failure that the service itself explains: its code, its words.
-    pub fn refusal(&self, kind: ErrorKind, code: Option<&str>, words: &str) -> Failure {
-        Failure::new(kind, words)
+    /// A failure with the service's own code and message.
+    pub fn refusal(&self, kind: ErrorKind, code: Option<&str>, message: &str) -> Failure {
+        Failure::new(kind, message)
             .upstream(self.upstream(code))
             .retry_after(self.retry_after())
     }
 
-    /// A failure because the answer is not what the service documents.
+    /// A failure of a response that is not as documented.
     pub fn bad(&self, what: &str) -> Failure {
-        let words = format!("{}: {what}", self.attempt());
-        self.refusal(ErrorKind::BadResponse, None, &words)
+        let message = format!("{}: {what}", self.attempt());
+        self.refusal(ErrorKind::BadResponse, None, &message)
     }
 
     /// The body as a document.
@@ -383,7 +381,7 @@ impl ApiResponse {
         Document::from_bytes(&self.body).map_err(|error| self.unreadable(&error))
     }
 
-    /// The failure for a body that could not be read, with the place.
+    /// The failure of a body that could not be parsed.
     pub fn unreadable(&self, error: &ParseError) -> Failure {
         let (status, kind) = (self.status, self.content());
         self.bad(&format!(
@@ -392,8 +390,8 @@ impl ApiResponse {
         .caused_by(error.clone())
     }
 
-    /// A small body that is an object, as a typed value; nothing if it is not one. (An array is
-    /// ruled out here because a derived type would read it, member by member.)
+    /// A small body as a typed value. `None` if it is not an object: a derived type would also
+    /// accept an array.
     pub fn object<T: DeserializeOwned>(&self) -> Option<T> {
         let text = String::from_utf8_lossy(&self.body);
         let text = text.trim_start_matches('\u{feff}').trim_start();
@@ -401,7 +399,7 @@ impl ApiResponse {
             .then(|| serde_json::from_str(text).ok())?
     }
 
-    /// `GET https://host/path`, for messages.
+    /// The request in messages: `GET https://host/path`.
     fn attempt(&self) -> String {
         let bare = self.call.url.split('?').next().unwrap_or_default();
         format!("{} {bare}", self.call.method)
@@ -418,7 +416,7 @@ fn http_date(text: &str) -> Option<DateTime<Utc>> {
 pub(crate) mod tests {
     use super::*;
 
-    /// An answer as tests of the services' tables need it.
+    /// A response for tests.
     pub(crate) fn answer(status: u16, body: &str, headers: &[(&str, &str)]) -> ApiResponse {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         ApiResponse {
@@ -438,7 +436,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_wait_is_read_as_seconds_or_as_a_date() {
+    fn retry_after_is_seconds_or_a_date() {
         let wait = |headers: &[(&str, &str)]| answer(429, "", headers).retry_after();
         assert_eq!(
             wait(&[("Retry-After", "17")]),
@@ -454,7 +452,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_answers_ids_and_clock_are_kept() {
+    fn upstream_has_the_ids_and_the_time_of_the_response() {
         let headers = [
             ("X-MS-Request-Id", "r-1"),
             ("Date", "Sun, 20 Sep 2026 01:00:03 GMT"),
@@ -466,9 +464,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn addresses_are_built_by_segment_and_by_value() {
+    fn path_segments_and_query_values_are_encoded() {
         let base = Url::parse("https://h.test:8/root/").expect("an address");
-        let url = below(&base, ["v1.0", "a b"]);
+        let url = append_path(&base, ["v1.0", "a b"]);
         let url = with_query(url, &[("$filter", "a ge 1 and b eq 'x+y'"), ("$top", "5")]);
         assert_eq!(
             url.as_str(),

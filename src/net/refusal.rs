@@ -1,21 +1,20 @@
-//! A refusal that no service's table explains: its text, quoted, and what to do about it.
+//! Error responses of an unknown format: quotes their text, and adds cause and advice.
 //!
-//! Services document their error bodies, but proxies, firewalls and gateways on the way answer in
-//! any form. The text that a person can read is quoted, 1 kB at most, so that the advice never
-//! points at a reason that is not shown. Does not redact: that is done to every result.
+//! Proxies, firewalls and gateways respond in any format. Readable text is quoted, 1 kB at most.
+//! Does not remove secrets: the host does, in every result.
 
 use serde_json::Value;
 
-use crate::net::ApiResponse;
+use crate::net::message::ApiResponse;
 use crate::protocol::{Detail, ErrorKind, Failure};
 
-/// The most bytes of a body that are quoted.
+/// The maximum length of a quote, in bytes.
 const LONGEST_QUOTE: usize = 1000;
 
-/// The largest body that is searched for a message.
+/// The maximum size of a body that is searched for a message.
 const LARGEST: usize = 64 * 1024;
 
-/// The members that hold a message, in the order in which they are tried.
+/// The members that can contain a message, in order of preference.
 const MESSAGES: [&str; 9] = [
     "message",
     "Message",
@@ -28,34 +27,34 @@ const MESSAGES: [&str; 9] = [
     "errors",
 ];
 
-/// What a body says to a person.
-enum Said {
-    Nothing,
+/// The readable content of a body.
+enum Content {
+    Empty,
     /// An HTML page, and its title.
     Page(Option<String>),
     Text(String),
-    /// Binary data, or text that is not fit to be quoted.
+    /// Binary data, or text that cannot be quoted.
     Unquotable,
 }
 
-/// Why a service refused a request, as far as its answer says.
+/// The form in which a response gives the reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// The answer gives none.
+    /// No reason.
     Missing,
-    /// The service's own message, with a code that is not in its table.
+    /// The service's own message, with an unknown code.
     Message,
-    /// A text that does not have the form of the service's errors.
+    /// Text that does not have the format of the service's errors.
     Text,
-    /// Something that is not quoted.
+    /// A body that cannot be quoted.
     Unquotable,
 }
 
 impl Reason {
-    /// Adds the cause and the advice to a refusal that has none of its own.
+    /// Adds cause and advice to a refusal that has none.
     pub fn explain(self, failure: Failure) -> Failure {
         use ErrorKind::{AuthFailed, Forbidden, Rejected};
-        let foreign = "The answer does not have the form of this service's errors. A proxy or a gateway on the way can have sent it.";
+        let foreign = "The response does not have the format of this service's errors. A proxy or a gateway on the way can have sent it.";
         let (cause, advice) = match (failure.kind(), self) {
             (AuthFailed | Forbidden, Self::Message) => (
                 "The service refused the request with an error that this version does not know.",
@@ -83,45 +82,47 @@ impl Reason {
 }
 
 impl ApiResponse {
-    /// The body in words: `an HTML page titled "502 Bad Gateway"`, `the text "Blocked."`, ….
+    /// Describes the body: `an HTML page titled "502 Bad Gateway"`, `the text "Blocked."`, ….
     pub fn content(&self) -> String {
-        match self.said() {
-            Said::Nothing => "an empty body".to_owned(),
-            Said::Page(Some(title)) => format!("an HTML page titled \"{title}\""),
-            Said::Page(None) => "an HTML page".to_owned(),
-            Said::Text(text) => format!("the text \"{text}\""),
-            Said::Unquotable => format!("a body of {} bytes", self.body.len()),
+        match self.readable() {
+            Content::Empty => "an empty body".to_owned(),
+            Content::Page(Some(title)) => format!("an HTML page titled \"{title}\""),
+            Content::Page(None) => "an HTML page".to_owned(),
+            Content::Text(text) => format!("the text \"{text}\""),
+            Content::Unquotable => format!("a body of {} bytes", self.body.len()),
         }
     }
 
-    /// Why the request was refused, where the body does not have the service's own form.
+    /// The form of the reason, for a body that does not have the service's own format.
     pub fn reason(&self) -> Reason {
-        match self.said() {
-            Said::Nothing => Reason::Missing,
-            Said::Text(_) => Reason::Text,
-            Said::Page(_) | Said::Unquotable => Reason::Unquotable,
+        match self.readable() {
+            Content::Empty => Reason::Missing,
+            Content::Text(_) => Reason::Text,
+            Content::Page(_) | Content::Unquotable => Reason::Unquotable,
         }
     }
 
-    fn said(&self) -> Said {
+    fn readable(&self) -> Content {
         let Ok(text) = std::str::from_utf8(&self.body) else {
-            return Said::Unquotable;
+            return Content::Unquotable;
         };
         let text = text.trim_start_matches('\u{feff}').trim();
         let start: String = text.chars().take(5).collect();
         if text.is_empty() {
-            return Said::Nothing;
+            return Content::Empty;
         }
         if start.starts_with("<!") || start.eq_ignore_ascii_case("<html") {
-            return Said::Page(title(text));
+            return Content::Page(title(text));
         }
         let json = (text.len() <= LARGEST)
             .then(|| serde_json::from_str::<Value>(text).ok())
             .flatten();
         let found = json.as_ref().and_then(message).and_then(quote);
-        // A successful answer holds data, tokens for example, and is not quoted whole.
+        // A successful response contains data, such as tokens, and is not quoted as a whole.
         let whole = || quote(text).filter(|_| !self.is_success());
-        found.or_else(whole).map_or(Said::Unquotable, Said::Text)
+        found
+            .or_else(whole)
+            .map_or(Content::Unquotable, Content::Text)
     }
 }
 
@@ -140,8 +141,8 @@ fn message_inside(value: &Value) -> Option<&str> {
     found.find_map(message)
 }
 
-/// A text on one line, without control characters, cut between two words: half a secret would not
-/// be recognized when secrets are removed.
+/// The text on one line, without control characters. It is cut between two words, because half a
+/// secret would not be removed from the result.
 fn quote(text: &str) -> Option<String> {
     let hidden =
         |c: &char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -164,19 +165,19 @@ fn quote(text: &str) -> Option<String> {
     (!quote.is_empty()).then_some(quote)
 }
 
-/// The title of an HTML page, on one line and not longer than a line.
+/// The title of an HTML page, on one line of at most 100 characters.
 fn title(html: &str) -> Option<String> {
     let lower: String = html.chars().take(LARGEST).collect::<String>();
     let lower = lower.to_ascii_lowercase();
     let open = lower.find("<title")?;
     let from = open + lower[open..].find('>')? + 1;
     let to = from + lower[from..].find("</title")?;
-    let words = quote(html.get(from..to)?)?;
-    Some(words.chars().take(100).collect())
+    let title = quote(html.get(from..to)?)?;
+    Some(title.chars().take(100).collect())
 }
 
-/// What an answer means that no service explains.
-pub(super) fn by_status(response: &ApiResponse) -> Option<Failure> {
+/// The failure of a response that no service explains, by its status.
+pub(super) fn failure_by_status(response: &ApiResponse) -> Option<Failure> {
     let status = response.status;
     let kind = match status {
         200..=299 => return None,
@@ -187,13 +188,13 @@ pub(super) fn by_status(response: &ApiResponse) -> Option<Failure> {
         400..=499 => ErrorKind::Rejected,
         _ => ErrorKind::BadResponse,
     };
-    let words = match response.header("location") {
+    let message = match response.header("location") {
         Some(to) if (300..400).contains(&status) => {
             format!("HTTP {status}, a redirect to {to}, which is not followed.")
         }
         _ => format!("HTTP {status} with {}.", response.content()),
     };
-    let failure = response.refusal(kind, None, &words);
+    let failure = response.refusal(kind, None, &message);
     Some(response.reason().explain(failure))
 }
 
@@ -203,7 +204,7 @@ mod tests {
     use crate::net::message::tests::answer;
 
     fn judged(status: u16, body: &str, headers: &[(&str, &str)]) -> (ErrorKind, String) {
-        let failure = by_status(&answer(status, body, headers)).expect("a failure");
+        let failure = failure_by_status(&answer(status, body, headers)).expect("a failure");
         (failure.kind(), failure.message().to_owned())
     }
 
@@ -223,7 +224,7 @@ mod tests {
         ] {
             assert_eq!(judged(status, "", &[]).0, kind, "{status}");
         }
-        assert!(by_status(&answer(204, "", &[])).is_none());
+        assert!(failure_by_status(&answer(204, "", &[])).is_none());
     }
 
     #[test]

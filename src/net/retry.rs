@@ -1,8 +1,7 @@
-//! Which failures are tried again, and after how long.
+//! Which failures are retried, and after which wait.
 //!
-//! The services' own tables say what a code means (`classify`); what that means for a repeat is one
-//! `match` here, over the kind that a failure has. Waiting and sending is [`Caller`](super::Caller)'s
-//! part; nothing here knows the time.
+//! Depends on the kind of a failure, not on the codes of a service. Does not wait or send:
+//! [`Caller`](super::Caller) does.
 
 use std::time::Duration;
 
@@ -11,22 +10,22 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use crate::net::memory::is_memory;
 use crate::protocol::{Detail, ErrorKind, Failure};
 
-/// How patiently requests are repeated.
+/// When and how often requests are retried.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// The first wait after a fault of the network or the service; doubled each time.
+pub struct RetryPolicy {
+    /// The first wait after a failure of the network or the service. Doubled each time.
     pub first: Duration,
-    /// The first wait after a service asked to slow down without saying how long.
+    /// The first wait after a throttled request without a requested wait. Doubled each time.
     pub throttled: Duration,
-    /// The longest wait that is of our own choosing.
+    /// The longest wait that the service did not request.
     pub longest: Duration,
-    /// How often one request is sent at most.
+    /// The maximum number of attempts.
     pub attempts: usize,
 }
 
-impl Default for Pace {
+impl Default for RetryPolicy {
     fn default() -> Self {
-        Pace {
+        RetryPolicy {
             first: Duration::from_millis(100),
             throttled: Duration::from_secs(1),
             longest: Duration::from_secs(10),
@@ -35,43 +34,43 @@ impl Default for Pace {
     }
 }
 
-impl Pace {
-    /// As many attempts without the waits: for services on this machine that are told to fail.
-    pub fn hurried() -> Self {
-        Pace {
+impl RetryPolicy {
+    /// The default number of attempts with short waits, for the simulator.
+    pub fn fast() -> Self {
+        RetryPolicy {
             first: Duration::from_millis(1),
             throttled: Duration::from_millis(1),
             longest: Duration::from_millis(2),
-            ..Pace::default()
+            ..RetryPolicy::default()
         }
     }
 }
 
-/// May a request be sent again?
+/// When a request can be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
-    /// It is sent once; the caller decides when it is sent again.
+    /// Never: the operation itself sends it again.
     Never,
-    /// It changes nothing: whatever happened, it may be sent again.
+    /// After every transient failure, because it changes nothing.
     Safe,
-    /// It changes nothing, but where nobody answers nobody will: an answer allows a repeat.
+    /// Only after a response: it changes nothing, but a missing endpoint stays missing.
     AfterAnswer,
-    /// It changes something: only an answer that says that nothing was done allows a repeat.
+    /// Only after a response that reports that nothing was changed, because it changes something.
     AfterRefusal,
 }
 
-/// Might the same request succeed after that failure, and is it safe to send it again?
-pub fn is_passing(failure: &Failure, repeat: Repeat) -> bool {
+/// Returns whether the same request can succeed later and can safely be sent again.
+pub fn is_transient(failure: &Failure, repeat: Repeat) -> bool {
     let safe = repeat != Repeat::AfterRefusal;
     match failure.kind() {
         _ if repeat == Repeat::Never => false,
         ErrorKind::Network if repeat == Repeat::AfterAnswer => false,
         ErrorKind::Network if failure.detail() == Some(Detail::Permanent) => false,
-        // Slowed down means: not done.
+        // A throttled request was not executed.
         ErrorKind::Throttled => true,
-        // 408 and 5xx, a connection that broke, an attempt that took too long.
+        // 408 and 5xx, an interrupted connection, an attempt that took too long.
         ErrorKind::Unavailable | ErrorKind::Network => safe,
-        // A body that was cut or garbled on its way; not one that breaks a rule of ours.
+        // A body that was truncated or damaged in transit, but not one that exceeds a limit.
         ErrorKind::BadResponse => {
             let status = failure.http_status();
             let whole = status.is_none_or(|status| (200..300).contains(&status));
@@ -82,40 +81,40 @@ pub fn is_passing(failure: &Failure, repeat: Repeat) -> bool {
     }
 }
 
-/// The waits of one request, one after each attempt but the last.
+/// The waits between the attempts of one request.
 #[derive(Debug)]
-pub(super) struct Waits {
-    pace: Pace,
+pub(super) struct Backoff {
+    policy: RetryPolicy,
     usual: ExponentialBackoff,
     throttled: ExponentialBackoff,
 }
 
-impl Waits {
-    pub(super) fn new(pace: Pace) -> Self {
+impl Backoff {
+    pub(super) fn new(policy: RetryPolicy) -> Self {
         let schedule = |first: Duration| {
             ExponentialBuilder::default()
                 .with_min_delay(first)
-                .with_max_delay(pace.longest)
+                .with_max_delay(policy.longest)
                 .with_factor(2.0)
-                .with_max_times(pace.attempts.saturating_sub(1))
+                .with_max_times(policy.attempts.saturating_sub(1))
                 .build()
         };
-        Waits {
-            pace,
-            usual: schedule(pace.first),
-            throttled: schedule(pace.throttled),
+        Backoff {
+            policy,
+            usual: schedule(policy.first),
+            throttled: schedule(policy.throttled),
         }
     }
 
-    /// How long to wait before the next attempt, if there is to be one. What the service asked for
-    /// is waited for in full; what is of our own choosing is spread over the whole span, so that
-    /// hosts which failed together do not come again together.
+    /// The wait before the next attempt. `None` if there is none. A wait that the service requested
+    /// is kept in full. Other waits are random, so that hosts that failed together do not retry
+    /// together.
     pub(super) fn next(&mut self, failure: &Failure) -> Option<Duration> {
-        // Both move on, so that the attempts are counted together.
+        // Both advance, because each attempt counts for both.
         let (usual, throttled) = (self.usual.next()?, self.throttled.next()?);
         let spread = |span: Duration| span.mul_f64(fastrand::f64());
         Some(match failure.wait() {
-            Some(asked) => asked + spread(self.pace.first),
+            Some(requested) => requested + spread(self.policy.first),
             None if failure.kind() == ErrorKind::Throttled => spread(throttled),
             None => spread(usual),
         })
@@ -127,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_is_repeated_only_when_it_was_refused_for_now() {
+    fn write_is_retried_only_if_it_was_throttled() {
         use ErrorKind as K;
         for (kind, safe, write) in [
             (K::Throttled, true, true),
@@ -141,36 +140,38 @@ mod tests {
             (K::Cancelled, false, false),
         ] {
             let failure = Failure::new(kind, "x");
-            assert_eq!(is_passing(&failure, Repeat::Safe), safe, "{kind:?}");
+            assert_eq!(is_transient(&failure, Repeat::Safe), safe, "{kind:?}");
             assert_eq!(
-                is_passing(&failure, Repeat::AfterRefusal),
+                is_transient(&failure, Repeat::AfterRefusal),
                 write,
                 "{kind:?}"
             );
         }
         let large = Failure::new(K::BadResponse, "x").with_detail(Detail::Permanent);
-        assert!(!is_passing(&large, Repeat::Safe));
+        assert!(!is_transient(&large, Repeat::Safe));
     }
 
     #[test]
-    fn waits_grow_within_their_bounds_and_end() {
-        let pace = Pace::default();
+    fn waits_grow_up_to_the_maximum_and_end() {
+        let policy = RetryPolicy::default();
         let failure = Failure::new(ErrorKind::Unavailable, "x");
-        let mut waits = Waits::new(pace);
-        let mut bound = pace.first;
-        for _ in 1..pace.attempts {
-            let wait = waits.next(&failure).expect("another attempt");
+        let mut backoff = Backoff::new(policy);
+        let mut bound = policy.first;
+        for _ in 1..policy.attempts {
+            let wait = backoff.next(&failure).expect("another attempt");
             assert!(wait <= bound, "{wait:?} after at most {bound:?}");
-            bound = (bound * 2).min(pace.longest);
+            bound = (bound * 2).min(policy.longest);
         }
-        assert_eq!(waits.next(&failure), None);
+        assert_eq!(backoff.next(&failure), None);
     }
 
     #[test]
-    fn what_the_service_asked_for_is_waited_for_in_full() {
-        let asked = Duration::from_secs(7);
-        let failure = Failure::new(ErrorKind::Throttled, "x").retry_after(Some(asked));
-        let wait = Waits::new(Pace::default()).next(&failure).expect("a wait");
-        assert!(wait >= asked && wait <= asked + Pace::default().first);
+    fn requested_wait_is_kept_in_full() {
+        let requested = Duration::from_secs(7);
+        let failure = Failure::new(ErrorKind::Throttled, "x").retry_after(Some(requested));
+        let wait = Backoff::new(RetryPolicy::default())
+            .next(&failure)
+            .expect("a wait");
+        assert!(wait >= requested && wait <= requested + RetryPolicy::default().first);
     }
 }

@@ -1,8 +1,7 @@
-//! The one TLS configuration: ring, compiled-in roots, extra roots as text, the system's on demand.
+//! The TLS configuration: ring, built-in trust roots, additional roots, and those of the system.
 //!
-//! Reading the system's roots costs milliseconds and is done only when asked for. A connection may
-//! ask that any certificate is trusted ([`Trust::Any`]): then whoever answers is believed to be the
-//! service, and each result of such a run says so. A lab does better with its own root.
+//! The system's roots are read only on request, because that takes milliseconds. With
+//! [`Trust::Insecure`] every certificate is trusted. Does not warn of it: the host does.
 
 use std::sync::Arc;
 
@@ -14,18 +13,18 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 
 use crate::protocol::Failure;
 
-/// Whom to trust.
+/// The trusted certificates.
 #[derive(Clone, Debug)]
 pub enum Trust {
-    /// Who is known to the compiled-in roots, or to further ones.
+    /// Certificates that the built-in or additional trust roots issued.
     Roots {
-        /// Further roots.
+        /// Additional trust roots.
         extra: Vec<ExtraRoots>,
-        /// The machine's own store too.
+        /// True to also trust the roots of the system.
         system: bool,
     },
-    /// Anybody.
-    Any,
+    /// All certificates.
+    Insecure,
 }
 
 impl Default for Trust {
@@ -37,17 +36,17 @@ impl Default for Trust {
     }
 }
 
-/// Further roots, and the operator's setting they came from.
+/// Additional trust roots, and the operator's setting that names them.
 #[derive(Clone, Debug)]
 pub struct ExtraRoots {
     /// One or more certificates as PEM text.
     pub pem: String,
-    /// The setting, as failures name it: `--ca-file`, `--endpoints`.
+    /// The setting: `--ca-file` or `--endpoints`.
     pub setting: &'static str,
 }
 
-/// The configuration for that trust; a certificate that cannot be read is `invalid_input` at its
-/// setting.
+/// Builds the configuration. Errors: `invalid_input` at the setting of a certificate that cannot be
+/// read.
 pub fn config(trust: &Trust) -> Result<ClientConfig, Failure> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -56,26 +55,25 @@ pub fn config(trust: &Trust) -> Result<ClientConfig, Failure> {
         })?;
     let builder = match trust {
         Trust::Roots { extra, system } => builder.with_root_certificates(roots(extra, *system)?),
-        Trust::Any => builder
+        Trust::Insecure => builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Anybody(provider()))),
+            .with_custom_certificate_verifier(Arc::new(AcceptAll(provider()))),
     };
     let mut config = builder.with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 
-/// The one place that names a cryptography provider.
+/// The cryptography provider.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// Believes any certificate, and still wants the other side to have its key: the handshake itself
-/// is not given up.
+/// Accepts every certificate. The server must still have its private key.
 #[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
+struct AcceptAll(Arc<CryptoProvider>);
 
-impl ServerCertVerifier for Anybody {
+impl ServerCertVerifier for AcceptAll {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
@@ -126,23 +124,23 @@ fn roots(extra: &[ExtraRoots], system: bool) -> Result<RootCertStore, Failure> {
 }
 
 fn add(store: &mut RootCertStore, extra: &ExtraRoots) -> Result<(), Failure> {
-    let wrong = |number: usize, why: &dyn std::fmt::Display| {
+    let invalid = |number: usize, why: &dyn std::fmt::Display| {
         Failure::invalid_input(
             extra.setting,
             format!("Certificate {number} is not readable as PEM: {why}."),
         )
-        .advice("Give certificates as PEM text, each between BEGIN and END CERTIFICATE lines.")
+        .advice("Set certificates as PEM text, each between BEGIN and END CERTIFICATE lines.")
     };
     let mut number = 0;
     for certificate in CertificateDer::pem_slice_iter(extra.pem.as_bytes()) {
         number += 1;
-        let certificate = certificate.map_err(|error| wrong(number, &error))?;
+        let certificate = certificate.map_err(|error| invalid(number, &error))?;
         store
             .add(certificate)
-            .map_err(|error| wrong(number, &error))?;
+            .map_err(|error| invalid(number, &error))?;
     }
     match number {
-        0 => Err(wrong(1, &"no certificate found")),
+        0 => Err(invalid(1, &"no certificate found")),
         _ => Ok(()),
     }
 }
@@ -159,7 +157,7 @@ fn add_system(store: &mut RootCertStore) -> Result<(), Failure> {
         .map_or("the store is empty".to_owned(), ToString::to_string);
     let message = format!("No trust root could be read from this system: {why}.");
     Err(Failure::invalid_input("--system-roots", message)
-        .advice("Install the system's CA certificates, or leave --system-roots out."))
+        .advice("Install the system's CA certificates, or omit --system-roots."))
 }
 
 #[cfg(test)]
@@ -177,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_compiled_in_roots_are_enough_and_http2_is_offered() {
+    fn default_configuration_offers_http2() {
         let config = config(&Trust::default()).expect("a configuration");
         assert_eq!(
             config.alpn_protocols,
@@ -186,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_certificate_is_refused_at_its_setting() {
+    fn invalid_certificate_is_refused_at_its_setting() {
         let garbled = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for pem in ["", "not PEM at all", garbled] {
             let failure = with(pem).expect_err("not a certificate");

@@ -1,7 +1,6 @@
-//! The redacted record of calls: lines for the trace log, and the whole of a dry run.
+//! Records requests without secrets: in the log, and as the result of a dry run.
 //!
-//! In a dry run every request stops here: it is written down and not sent. Nothing secret is
-//! written either way; bodies of answers never are.
+//! In a dry run, requests are recorded instead of sent. Never records response bodies.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,30 +10,30 @@ use serde_json::{Map, Value};
 use crate::net::message::{ApiRequest, ApiResponse, Body};
 use crate::protocol::{Detail, ErrorKind, Failure};
 
-/// One request that would have been sent.
+/// A request that a dry run did not send.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Rehearsed {
+pub struct DryRunRequest {
     /// The service: `login`, `graph`, `management`, ….
     pub service: &'static str,
     /// HTTP method.
     pub method: &'static str,
-    /// The whole address.
+    /// The address with its query.
     pub url: String,
     /// Headers by name; secret ones are `***`.
     pub headers: Map<String, Value>,
-    /// A form as an object (secret fields are `***`), JSON as it is, or null.
+    /// A form as an object (secret fields are `***`), JSON, or null.
     pub body: Value,
 }
 
-/// The record of one run.
+/// The requests of one run.
 #[derive(Debug, Default)]
 pub struct Transcript {
     dry_run: bool,
-    requests: Mutex<Vec<Rehearsed>>,
+    requests: Mutex<Vec<DryRunRequest>>,
 }
 
 impl Transcript {
-    /// The record of a dry run.
+    /// The transcript of a dry run.
     pub fn dry_run() -> Self {
         Transcript {
             dry_run: true,
@@ -42,30 +41,29 @@ impl Transcript {
         }
     }
 
-    /// Is nothing to be sent?
+    /// Returns whether nothing is sent.
     pub fn is_dry_run(&self) -> bool {
         self.dry_run
     }
 
-    /// The requests of a dry run, in the order in which they would have been sent.
-    pub fn requests(&self) -> Vec<Rehearsed> {
+    /// The requests of a dry run, in the order of sending.
+    pub fn requests(&self) -> Vec<DryRunRequest> {
         self.requests
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    /// Writes a request down. In a dry run that is all that happens to it: the failure ends the
-    /// lane that wanted to send it.
+    /// Records a request. In a dry run it returns a failure, so that the request is not sent.
     pub(crate) fn begin(&self, request: &ApiRequest, bearer: bool) -> Result<(), Failure> {
         let (service, method, url) = (request.service, request.method.name(), &request.url);
         if !self.dry_run {
             tracing::debug!(service, method, %url, "request");
             return Ok(());
         }
-        let next = rehearsed(request, bearer);
+        let next = describe(request, bearer);
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        // A dry run keeps no token, so a lane that needs one twice signs in twice; once is shown.
+        // A dry run has no token, so parallel requests sign in more than once. One is shown.
         if !requests.contains(&next) {
             requests.push(next);
         }
@@ -75,7 +73,7 @@ impl Transcript {
         )
     }
 
-    /// Writes an answer down.
+    /// Logs a response.
     pub(crate) fn end(response: &ApiResponse, started: std::time::Instant) {
         tracing::debug!(
             service = response.service,
@@ -83,17 +81,17 @@ impl Transcript {
             bytes = response.body.len(),
             ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             request_id = response.upstream(None).request_id,
-            "answer"
+            "response"
         );
     }
 }
 
-/// Is this failure only the end of a dry run's lane?
-pub fn is_rehearsal(failure: &Failure) -> bool {
+/// Returns whether this failure only ends a request of a dry run.
+pub fn is_dry_run(failure: &Failure) -> bool {
     failure.detail() == Some(Detail::DryRun)
 }
 
-fn rehearsed(request: &ApiRequest, bearer: bool) -> Rehearsed {
+fn describe(request: &ApiRequest, bearer: bool) -> DryRunRequest {
     let mut headers = Map::new();
     if bearer {
         headers.insert("Authorization".to_owned(), "Bearer ***".into());
@@ -101,7 +99,7 @@ fn rehearsed(request: &ApiRequest, bearer: bool) -> Rehearsed {
     for (name, value) in &request.headers {
         headers.insert((*name).to_owned(), value.shown().into());
     }
-    Rehearsed {
+    DryRunRequest {
         service: request.service,
         method: request.method.name(),
         url: request.url.to_string(),
@@ -129,7 +127,7 @@ mod tests {
     use url::Url;
 
     #[test]
-    fn a_dry_run_writes_down_and_stops_and_hides_secrets() {
+    fn dry_run_records_requests_without_secrets() {
         let url = Url::parse("https://login.test/t/oauth2/v2.0/token").expect("an address");
         let secret = Secret::new("canary-canary");
         let request = ApiRequest::post("login", url)
@@ -140,8 +138,10 @@ mod tests {
                 ("client_secret", (&secret).into()),
             ]));
         let transcript = Transcript::dry_run();
-        let stop = transcript.begin(&request, true).expect_err("the lane ends");
-        assert!(is_rehearsal(&stop));
+        let stop = transcript
+            .begin(&request, true)
+            .expect_err("nothing is sent");
+        assert!(is_dry_run(&stop));
         let written = serde_json::to_string(&transcript.requests()).expect("JSON");
         assert_eq!(
             written,

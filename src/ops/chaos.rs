@@ -133,7 +133,7 @@ pub async fn huge(call: &Call<'_>, input: Huge) -> Result<Reply, Failure> {
         if records % CHECK_INTERVAL == 0 {
             // Signals are handled only while the task waits.
             tokio::task::yield_now().await;
-            call.http.deadline().ask("the next records")?;
+            call.http.deadline().check("the next records")?;
         }
         let left = bytes - text.len() - 1;
         let size = if left < 2 * RECORD { left } else { RECORD };

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::microsoft::ContentType;
 use crate::microsoft::feed::filter::Wanted;
-use crate::net::transcript::is_rehearsal;
+use crate::net::transcript::is_dry_run;
 use crate::ops::content::{LATE, bounds};
 use crate::ops::feed::{
     self, ReadEnd, ReadOutcome, ReadPlan, ReadReport, RecordFilter, changed_records, document,
@@ -281,7 +281,7 @@ impl Run<'_> {
 /// demands a pause or rejects the credential.
 fn concerns_all(failure: &Failure) -> bool {
     use ErrorKind::{AuthFailed, Cancelled, Throttled, Timeout};
-    matches!(failure.kind(), AuthFailed | Cancelled | Throttled | Timeout) && !is_rehearsal(failure)
+    matches!(failure.kind(), AuthFailed | Cancelled | Throttled | Timeout) && !is_dry_run(failure)
 }
 
 /// Closes the outcomes. All content types share the capacity of the state.

@@ -1,7 +1,7 @@
-//! `sign_in.url` and `sign_in.reset`: what a person does about a sign-in. Neither asks anybody.
+//! `sign_in.url` and `sign_in.reset`: a login URL for a person, and the deletion of stored tokens.
 //!
-//! The code that the login URL leads to is given to the connection, not to an operation: whatever
-//! runs next redeems it.
+//! Sends no request. The authorization code is a parameter of the connection, so the next command
+//! that signs in redeems it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -45,15 +45,15 @@ pub async fn url(call: &Call<'_>, _: LoginUrl) -> Result<Reply, Failure> {
     };
     let audience = &call.connection.cloud.audiences.management;
     let url = code.login_url(&call.connection.account(), audience);
-    told(&json!({ "login_url": url.as_str() }))
+    reply(&json!({ "login_url": url.as_str() }))
 }
 
-/// Whatever was got with an older credential or code goes too: a reset is asked for when something
-/// is wrong, and nobody knows with which.
+/// Deletes the stored tokens of the account for every credential and code, because the faulty one
+/// is unknown.
 #[expect(clippy::unused_async, reason = "operations are asynchronous")]
 pub async fn reset(call: &Call<'_>, _: Reset) -> Result<Reply, Failure> {
     let removed = call.tokens.reset()?;
-    let mut reply = told(&json!({ "removed": removed }))?;
+    let mut reply = reply(&json!({ "removed": removed }))?;
     if removed == 0 {
         let message = "No stored tokens of this account were found, so none were deleted. Check the spelling of the account. Tokens are stored only with a state folder (--state DIR).";
         reply.warnings.push(Warning::new("nothing_kept", message));
@@ -61,7 +61,7 @@ pub async fn reset(call: &Call<'_>, _: Reset) -> Result<Reply, Failure> {
     Ok(reply)
 }
 
-fn told(value: &Value) -> Result<Reply, Failure> {
+fn reply(value: &Value) -> Result<Reply, Failure> {
     let raw = Document::from_value(value).map_err(|error| {
         Failure::new(ErrorKind::Internal, "The result could not be written.").caused_by(error)
     })?;

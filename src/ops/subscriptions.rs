@@ -80,11 +80,11 @@ impl Input for List {
 pub async fn start(call: &Call<'_>, input: Start) -> Result<Reply, Failure> {
     let webhook = input.webhook.as_deref();
     match started(call, input.content_type, webhook).await? {
-        Started::Now(answer) => changed(answer, input.content_type, "enabled"),
-        Started::Before(failure) if input.already_enabled == AlreadyEnabled::Failure => {
+        Started::New(answer) => changed(answer, input.content_type, "enabled"),
+        Started::AlreadyEnabled(failure) if input.already_enabled == AlreadyEnabled::Failure => {
             Err(failure)
         }
-        Started::Before(failure) => {
+        Started::AlreadyEnabled(failure) => {
             let mut reply = Reply::of(nothing()?);
             let warning = Warning::new("already_enabled", failure.message());
             reply.warnings.push(warning);

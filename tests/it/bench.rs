@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use soarhost::clock::Clock;
-use soarhost::host::{Cancel, Host, Pace, Settings};
+use soarhost::host::{Cancel, Host, RetryPolicy, Settings};
 use soarhost::json::Document;
 use soarhost::mapping::Mapping;
 use soarhost::protocol::{Redactor, ResultEnvelope};
@@ -71,7 +71,7 @@ pub struct Bench {
 
 impl Bench {
     pub async fn new(world: &str, now: &str) -> Self {
-        Bench::with(world, now, (Pace::hurried(), Listen::default())).await
+        Bench::with(world, now, (RetryPolicy::fast(), Listen::default())).await
     }
 
     /// A host that gives up after two attempts.
@@ -88,7 +88,7 @@ impl Bench {
         Bench::with(world, now, (impatience(), listen)).await
     }
 
-    async fn with(world: &str, now: &str, (pace, listen): (Pace, Listen)) -> Self {
+    async fn with(world: &str, now: &str, (retry_policy, listen): (RetryPolicy, Listen)) -> Self {
         let now = when::instant(now, &[]).expect("a time");
         let mut world = World::from_json(world).expect("a world");
         world.now = world.now.or(Some(now));
@@ -100,7 +100,7 @@ impl Bench {
             endpoints: Some(endpoints.to_string().into()),
             clock: Clock::Fixed(now),
             direct: true,
-            pace,
+            retry_policy,
             ..Settings::default()
         };
         let host = Host::open(settings.clone(), Redactor::default());
@@ -177,10 +177,10 @@ impl Bench {
 }
 
 /// Two attempts.
-fn impatience() -> Pace {
-    Pace {
+fn impatience() -> RetryPolicy {
+    RetryPolicy {
         attempts: 2,
-        ..Pace::hurried()
+        ..RetryPolicy::fast()
     }
 }
 

@@ -91,7 +91,7 @@ fn failure_is_logged_with_cause_advice_places_and_the_operators_flags() {
         lines[1],
         "  cause: The window is 48 hours long. The maximum is 24 hours."
     );
-    assert!(lines[2].starts_with("  advice: Give both times"), "{told}");
+    assert!(lines[2].starts_with("  advice: Set both times"), "{told}");
     assert_eq!(lines[3], "  at: /inputs/End Time");
     let flags = format!(" | soarhost run --sandbox --now {NOW}");
     assert!(lines[4].ends_with(&flags), "{told}");

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use soarhost::clock::Clock;
-use soarhost::host::{Cancel, Host, Pace, Settings};
+use soarhost::host::{Cancel, Host, RetryPolicy, Settings};
 use soarhost::protocol::{Redactor, ResultEnvelope};
 use soarhost::sim::{Listen, Sim, World};
 use soarhost::when;
@@ -78,7 +78,7 @@ async fn lab(world: &Value) -> (Sim, tempfile::TempDir, Settings) {
         catalog: Some(folder.path().to_path_buf()),
         state: Some(folder.path().join("kept")),
         clock: Clock::Fixed(now),
-        pace: Pace::hurried(),
+        retry_policy: RetryPolicy::fast(),
         ..Settings::default()
     };
     (sim, folder, settings)
@@ -232,9 +232,9 @@ fn any_certificate_is_trusted_on_request_alone_and_told() {
             endpoints: Some(endpoints.to_string().into()),
             catalog: Some(folder.path().to_path_buf()),
             clock: Clock::Fixed(now),
-            pace: Pace {
+            retry_policy: RetryPolicy {
                 attempts: 1,
-                ..Pace::hurried()
+                ..RetryPolicy::fast()
             },
             ..Settings::default()
         };

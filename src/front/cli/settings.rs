@@ -5,7 +5,7 @@
 use crate::clock::Clock;
 use crate::front::cli::args::{SettingsArgs, text_variable};
 use crate::host::secrets::AllowList;
-use crate::host::{Forbidden, Host, MemoryBudget, OperatorFile, Pace, Settings};
+use crate::host::{Forbidden, Host, MemoryBudget, OperatorFile, RetryPolicy, Settings};
 use crate::identity::IdentityEndpoint;
 use crate::protocol::{Failure, Redactor, Secret};
 use crate::when;
@@ -47,7 +47,7 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
         forbidden: Forbidden::parse(&args.forbid)?,
         clock: clock(args.now.as_deref())?,
         direct: false,
-        pace: Pace::default(),
+        retry_policy: RetryPolicy::default(),
         memory: memory(args.max_memory.as_deref())?,
         flags: args.given.clone(),
     })

@@ -169,7 +169,7 @@ fn faults_of(
             })
             .unwrap_or_else(|failure| vec![failure]),
         Kind::Endpoints => {
-            let cloud = Cloud::from_operator(text, &Cloud::named("commercial")?);
+            let cloud = Cloud::from_operator(text, &Cloud::named(Cloud::DEFAULT)?);
             cloud.err().into_iter().collect()
         }
         Kind::Request => request_faults(text, folder, settings)?,

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::*;
 use crate::clock::Clock;
-use crate::host::{Cancel, Host, Pace, Settings};
+use crate::host::{Cancel, Host, RetryPolicy, Settings};
 use crate::identity::IdentityEndpoint;
 use crate::microsoft::connection::tests::{CLIENT, TENANT};
 use crate::net::client::tests::{Server, http, run};
@@ -109,7 +109,7 @@ impl Lab {
             catalog: Some(self.folder.path().to_path_buf()),
             state: Some(self.state()),
             clock: Clock::Fixed("2026-01-14T12:00:00Z".parse().expect("a time")),
-            pace: Pace::hurried(),
+            retry_policy: RetryPolicy::fast(),
             ..Settings::default()
         }
     }
@@ -296,7 +296,7 @@ fn a_machine_without_an_endpoint_says_so_at_once() {
         assert!(
             error
                 .message
-                .starts_with("There is no metadata service on this machine")
+                .starts_with("No metadata service answers on this machine")
         );
         assert!(!error.retryable);
         assert_eq!(ran.metrics.retries, 0);

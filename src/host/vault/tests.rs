@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
-use crate::identity::cache::{Key, Owner};
+use crate::identity::store::{Key, Owner};
 use crate::net::Audience;
 
 const TOKEN: &str = "eyJ.canary-token.sig";
@@ -23,14 +23,14 @@ fn entry(tenant: &str, secret: &str) -> Entry {
         credential: "client_secret f".into(),
     };
     Entry {
-        once: false,
+        single_use: false,
         key,
         material: Some(Secret::new(secret)),
     }
 }
 
-fn granted(value: &str) -> Granted {
-    Granted {
+fn granted(value: &str) -> TokenGrant {
+    TokenGrant {
         token: Token {
             value: Secret::new(value),
             tenant: Some("t".into()),
@@ -74,13 +74,13 @@ impl Bench {
     }
 
     fn write(&self, entry: &Entry, value: &str) {
-        let place = run(self.vault.enter(entry)).expect("a place");
+        let place = run(self.vault.lock(entry)).expect("a place");
         place.write(&granted(value));
     }
 
     /// What is kept for that entry, and the codes of the warnings.
     fn read(&self, entry: &Entry) -> (Option<String>, Vec<String>) {
-        let place = run(self.vault.enter(entry));
+        let place = run(self.vault.lock(entry));
         let kept = place.and_then(|place| place.read());
         let value = kept.map(|kept| kept.granted.token.value.expose().to_owned());
         let codes = self.vault.warnings().into_iter().map(|told| told.code);
@@ -110,7 +110,7 @@ fn what_was_written_is_read_with_its_age() {
     let bench = Bench::filled();
     let later = Vault::new(bench.folder.path(), at("2026-01-14T12:10:00Z"));
     let own = entry("t", SECRET);
-    let place = run(later.enter(&own)).expect("a place");
+    let place = run(later.lock(&own)).expect("a place");
     let kept = place.read().expect("a token");
     assert_eq!(kept.granted.token.value.expose(), TOKEN);
     assert_eq!(kept.granted.token.tenant.as_deref(), Some("t"));
@@ -130,7 +130,7 @@ fn a_token_from_the_future_is_not_believed_but_what_renews_it_is() {
         ("2026-01-14T11:00:00Z", Duration::ZERO),
     ] {
         let earlier = Vault::new(bench.folder.path(), at(now));
-        let place = run(earlier.enter(&own)).expect("a place");
+        let place = run(earlier.lock(&own)).expect("a place");
         let kept = place.read().expect("a token");
         assert_eq!(kept.granted.lifetime, lifetime, "{now}");
         assert_eq!(kept.age, Duration::ZERO);
@@ -210,7 +210,7 @@ fn only_the_token_that_was_refused_is_thrown_away() {
     bench.vault.forget(&own, &granted("an older one").token);
     assert_eq!(bench.read(&own), kept(TOKEN));
     {
-        let _held = run(bench.vault.enter(&own)).expect("a place");
+        let _held = run(bench.vault.lock(&own)).expect("a place");
         bench.vault.forget(&own, &granted(TOKEN).token);
     }
     assert_eq!(bench.read(&own), kept(TOKEN), "whoever holds it renews it");
@@ -223,8 +223,8 @@ fn a_place_is_held_by_one_and_waited_for() {
     let bench = Bench::new();
     let own = entry("t", SECRET);
     run(async {
-        let held = bench.vault.enter(&own).await.expect("a place");
-        let (waiting, ()) = tokio::join!(bench.vault.enter(&own), async {
+        let held = bench.vault.lock(&own).await.expect("a place");
+        let (waiting, ()) = tokio::join!(bench.vault.lock(&own), async {
             tokio::task::yield_now().await;
             held.write(&granted(TOKEN));
             drop(held);
@@ -239,7 +239,7 @@ fn a_folder_that_cannot_be_used_is_told_once_and_stops_nobody() {
     let bench = Bench::new();
     put(&bench.folder.path().join("tokens"), b"a file");
     for tenant in ["t", "u"] {
-        assert!(run(bench.vault.enter(&entry(tenant, SECRET))).is_none());
+        assert!(run(bench.vault.lock(&entry(tenant, SECRET))).is_none());
     }
     let told = bench.vault.warnings();
     assert_eq!(told.len(), 1, "{told:?}");
@@ -258,15 +258,15 @@ fn a_folder_that_cannot_be_used_is_told_once_and_stops_nobody() {
 fn what_gets_the_next_token_outlives_the_token_that_was_refused() {
     let bench = Bench::new();
     let own = entry("t", SECRET);
-    let with_refresh = Granted {
+    let with_refresh = TokenGrant {
         refresh: Some(Secret::new("canary-refresh")),
         ..granted(TOKEN)
     };
-    run(bench.vault.enter(&own))
+    run(bench.vault.lock(&own))
         .expect("a place")
         .write(&with_refresh);
     bench.vault.forget(&own, &granted(TOKEN).token);
-    let kept = run(bench.vault.enter(&own)).and_then(|place| place.read());
+    let kept = run(bench.vault.lock(&own)).and_then(|place| place.read());
     let kept = kept.expect("it is there").granted;
     assert_eq!(
         (kept.token.value.expose(), kept.lifetime),
@@ -321,8 +321,8 @@ fn without_a_credential_the_operators_key_counts_and_else_one_that_is_made_once(
     assert_eq!(mode & 0o777, 0o600);
     let keyed = Vault::new(bench.folder.path(), bench.vault.clock);
     let keyed = keyed.with_key(Some(Secret::new("canary-operator-key")));
-    assert!(run(keyed.enter(&own)).expect("a place").read().is_none());
+    assert!(run(keyed.lock(&own)).expect("a place").read().is_none());
     put(&file, b"damaged");
-    assert!(run(bench.vault.enter(&own)).is_none());
+    assert!(run(bench.vault.lock(&own)).is_none());
     assert_eq!(bench.vault.warnings()[0].code, "vault_unusable");
 }

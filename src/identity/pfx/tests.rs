@@ -7,8 +7,8 @@ use super::structure::MacData;
 use super::*;
 
 const PASSWORD: &str = "canary-password";
-/// Written by OpenSSL 3: AES-256 and SHA-256; RC2-40, Triple DES and SHA-1; RC2-128; AES-128, Triple
-/// DES by PBES2 and SHA-512.
+/// Written by OpenSSL 3: AES-256 and SHA-256; RC2-40, Triple DES and SHA-1; RC2-128; AES-128,
+/// Triple DES by PBES2 and SHA-512.
 const FILES: [&str; 4] = [
     include_str!("../certificate/fixtures/modern.pfx.base64"),
     include_str!("../certificate/fixtures/legacy.pfx.base64"),

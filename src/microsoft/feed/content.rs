@@ -1,7 +1,7 @@
-//! Content of the feed: listing blobs page by page, and fetching one blob record by record.
+//! Content of the feed: lists blobs by page, and reads a blob record by record.
 //!
-//! Of a blob only the wanted records stay, as received. Which pages and blobs are asked for, how
-//! many at once, and what a missing one means, is decided in `ops`.
+//! Stores only the records that match the filter, as received. `ops` decides which pages and blobs
+//! are requested, and what a missing one means.
 
 use chrono::{DateTime, Utc};
 use ring::digest;
@@ -13,28 +13,28 @@ use crate::json::splitter::Splitter;
 use crate::json::whitespace::strip_whitespace;
 use crate::microsoft::feed::filter::Filter;
 use crate::microsoft::feed::record::Record;
-use crate::microsoft::feed::{Feed, PUBLISHER, error};
+use crate::microsoft::feed::{Feed, PUBLISHER};
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::memory::is_memory;
 use crate::net::retry::Repeat;
-use crate::net::{ApiResponse, Auth, Held, MemoryBudget, Sink, SinkError};
+use crate::net::{ApiResponse, Held, MemoryBudget, Sink, SinkError};
 use crate::protocol::{ErrorKind, Failure};
 use crate::when::{instant, rfc3339};
 
-/// The header that leads to the next page; an article of the service's documentation has the other.
+/// The header with the link to the next page, in both documented spellings.
 const NEXT_PAGE: [&str; 2] = ["NextPageUri", "NextPageUrl"];
 
-/// A blob as a page lists it. The service documents all members; what is left out is told when the
-/// blob is asked for.
+/// A blob as a page lists it. All members are documented. A missing one becomes a failure when the
+/// blob is requested.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Blob {
     /// Opaque id.
     pub content_id: Option<String>,
-    /// Where its records are.
+    /// The address of its records.
     pub content_uri: Option<String>,
-    /// When it became available: the feed's own time.
+    /// When it became available, in the service's time.
     pub content_created: Option<String>,
-    /// Until when it can be had.
+    /// When it expires.
     pub content_expiration: Option<String>,
 }
 
@@ -49,7 +49,7 @@ impl Blob {
         }
     }
 
-    /// What it is called in messages and gaps.
+    /// Its name in messages and gaps.
     pub fn name(&self) -> &str {
         let name = self.content_id.as_deref().or(self.content_uri.as_deref());
         name.unwrap_or("(a blob without id and address)")
@@ -71,7 +71,7 @@ impl Blob {
 /// One page of a listing.
 #[derive(Debug)]
 pub struct Page {
-    /// The blobs, in the order of their availability.
+    /// The blobs, as listed.
     pub blobs: Vec<Blob>,
     /// The link to the next page.
     pub next: Option<String>,
@@ -84,7 +84,7 @@ impl Feed<'_> {
         content_type: ContentType,
         window: &TimeWindow,
     ) -> Result<Url, Failure> {
-        let (start, end) = (moment(window.start), moment(window.end));
+        let (start, end) = (format_time(window.start), format_time(window.end));
         let named = [
             ("contentType", content_type.name()),
             ("startTime", &start),
@@ -95,28 +95,35 @@ impl Feed<'_> {
 
     /// One page of a listing.
     pub async fn content(&self, url: Url) -> Result<Page, Failure> {
-        let url = self.published(url).await?;
+        let url = self.with_publisher(url).await?;
         page(&self.send(self.get(url)).await?)
     }
 
-    /// What the filter keeps of the blob at that address, which must be checked to be the feed's.
-    pub async fn blob(&self, url: Url, filter: &Filter, repeat: Repeat) -> Result<Kept, Failure> {
-        let url = self.published(url).await?;
+    /// Reads the records of a blob that match the filter. The caller must have checked the address.
+    pub async fn blob(
+        &self,
+        url: Url,
+        filter: &Filter,
+        repeat: Repeat,
+    ) -> Result<BlobRecords, Failure> {
+        let url = self.with_publisher(url).await?;
         let mut request = self.get(url);
         request.repeat = repeat;
-        let auth = Auth::Bearer(self.tokens, &self.connection.cloud.audiences.management);
-        let mut sieve = Sieve::new(filter, self.caller.memory());
-        let how = (auth, error::classify as crate::net::Classify);
-        match self.caller.stream(request, how, &mut sieve).await {
-            Ok(response) => sieve.close(&response),
+        let mut reader = BlobReader::new(filter, self.caller.memory());
+        match self
+            .caller
+            .stream(request, self.access(), &mut reader)
+            .await
+        {
+            Ok(response) => reader.close(&response),
             Err(failure) if is_memory(&failure) => Err(failure),
             Err(failure) if failure.kind() == ErrorKind::BadResponse => Err(unreadable(failure)),
             Err(failure) => Err(failure),
         }
     }
 
-    /// The address with the publisher, if it has none: links of the service leave it out.
-    async fn published(&self, mut url: Url) -> Result<Url, Failure> {
+    /// Adds the publisher to an address, because the service's links omit it.
+    async fn with_publisher(&self, mut url: Url) -> Result<Url, Failure> {
         let has = url
             .query_pairs()
             .any(|(name, _)| name.eq_ignore_ascii_case(PUBLISHER));
@@ -133,8 +140,8 @@ impl Feed<'_> {
     }
 }
 
-/// What an answer to a listing says. An entry of another shape than documented is a blob of which
-/// less is known; it keeps the others nothing back.
+/// Reads a page of a listing. An entry that is not as documented becomes a blob with missing
+/// members, so that the other blobs are still read.
 pub(super) fn page(response: &ApiResponse) -> Result<Page, Failure> {
     let document = response.document()?;
     let entries: Option<Vec<Value>> = serde_json::from_str(document.text())
@@ -149,30 +156,30 @@ pub(super) fn page(response: &ApiResponse) -> Result<Page, Failure> {
     })
 }
 
-/// What was kept of one blob; it counts as memory of the run until it is dropped.
+/// The matching records of one blob. Their memory is counted until they are dropped.
 #[derive(Debug)]
-pub struct Kept {
-    /// Records in the blob.
+pub struct BlobRecords {
+    /// The number of records in the blob.
     pub records: u64,
     text: String,
     rows: Vec<Row>,
     held: Held,
 }
 
-/// A kept record.
+/// A matching record.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// Its id; equal ids are equal numbers.
+    /// The id as a number. Equal ids have equal numbers.
     pub id: Option<u128>,
-    /// The beginning of the content's digest.
-    pub print: u32,
-    /// Where it ends in the kept text.
+    /// The first 32 bits of the content's SHA-256 hash.
+    pub content_hash: u32,
+    /// Its end in the text of all records.
     pub end: usize,
 }
 
-impl Kept {
+impl BlobRecords {
     fn new(memory: &MemoryBudget) -> Self {
-        Kept {
+        BlobRecords {
             records: 0,
             text: String::new(),
             rows: Vec::new(),
@@ -180,12 +187,12 @@ impl Kept {
         }
     }
 
-    /// The memory that it takes up, for who takes its records over.
+    /// The counted memory, for a new owner of the records.
     pub fn into_held(self) -> Held {
         self.held
     }
 
-    /// The kept records with their texts, in the blob's order.
+    /// The records with their texts, in the blob's order.
     pub fn rows(&self) -> impl Iterator<Item = (&Row, &str)> {
         let mut from = 0;
         self.rows.iter().map(move |row| {
@@ -204,41 +211,41 @@ fn unreadable(failure: Failure) -> Failure {
         )
 }
 
-/// Takes a blob as it comes and keeps what is wanted.
-struct Sieve<'a> {
+/// Receives a blob and stores the records that match the filter.
+struct BlobReader<'a> {
     filter: &'a Filter,
     splitter: Splitter,
-    kept: Kept,
+    matching: BlobRecords,
     memory: &'a MemoryBudget,
-    /// Bytes that were counted; what is filtered out makes room for what comes.
+    /// Bytes counted so far. Records that do not match free their bytes for later ones.
     counted: usize,
 }
 
-impl<'a> Sieve<'a> {
+impl<'a> BlobReader<'a> {
     fn new(filter: &'a Filter, memory: &'a MemoryBudget) -> Self {
-        Sieve {
+        BlobReader {
             filter,
             splitter: Splitter::default(),
-            kept: Kept::new(memory),
+            matching: BlobRecords::new(memory),
             memory,
             counted: 0,
         }
     }
 
-    /// Counts what is stored by now.
+    /// Counts the stored bytes.
     fn count(&mut self) -> Result<(), Failure> {
-        let rows = self.kept.rows.len() * size_of::<Row>();
-        let stored = self.kept.text.len() + rows + self.splitter.buffered();
+        let rows = self.matching.rows.len() * size_of::<Row>();
+        let stored = self.matching.text.len() + rows + self.splitter.buffered();
         let more = stored.saturating_sub(self.counted);
-        self.kept.held.grow(more)?;
+        self.matching.held.grow(more)?;
         self.counted += more;
         Ok(())
     }
 
-    fn close(self, response: &ApiResponse) -> Result<Kept, Failure> {
-        // An array was taken to its end already; anything else is still there.
+    fn close(self, response: &ApiResponse) -> Result<BlobRecords, Failure> {
+        // The splitter has received the whole array. Every other body is in the response.
         if self.splitter.finish().is_ok() {
-            return Ok(self.kept);
+            return Ok(self.matching);
         }
         let content = response.content();
         Err(unreadable(response.bad(&format!(
@@ -247,9 +254,9 @@ impl<'a> Sieve<'a> {
     }
 }
 
-impl Sink for Sieve<'_> {
+impl Sink for BlobReader<'_> {
     fn restart(&mut self) {
-        *self = Sieve::new(self.filter, self.memory);
+        *self = BlobReader::new(self.filter, self.memory);
     }
 
     fn end(&mut self) -> Result<(), SinkError> {
@@ -258,21 +265,21 @@ impl Sink for Sieve<'_> {
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
-        let (filter, kept) = (self.filter, &mut self.kept);
+        let (filter, matching) = (self.filter, &mut self.matching);
         let pushed = self
             .splitter
             .push(bytes, &mut |text| {
-                let number = kept.records;
+                let number = matching.records;
                 let unreadable = |words: String| format!("record {number} is not JSON: {words}");
                 let record = Record::read(text).map_err(unreadable)?;
-                kept.records += 1;
-                if filter.keeps(&record) {
+                matching.records += 1;
+                if filter.matches(&record) {
                     let text = strip_whitespace(text).map_err(|error| unreadable(error.0))?;
-                    kept.text.push_str(&text);
-                    kept.rows.push(Row {
+                    matching.text.push_str(&text);
+                    matching.rows.push(Row {
                         id: record.id().map(|id| number_of(&id)),
-                        print: print(&text),
-                        end: kept.text.len(),
+                        content_hash: content_hash(&text),
+                        end: matching.text.len(),
                     });
                 }
                 Ok(())
@@ -286,9 +293,9 @@ impl Sink for Sieve<'_> {
     }
 }
 
-/// A moment as the feed's parameters want it: the documented form has no zone, and a fraction is
-/// accepted with one only.
-fn moment(time: DateTime<Utc>) -> String {
+/// Formats a time for the feed's parameters. The documented format has no time zone, but the
+/// service accepts a fraction only with one.
+fn format_time(time: DateTime<Utc>) -> String {
     let text = rfc3339(time);
     if text.contains('.') {
         return text;
@@ -296,21 +303,22 @@ fn moment(time: DateTime<Utc>) -> String {
     text.trim_end_matches('Z').to_owned()
 }
 
-/// A GUID is its own number; of another id it is a part of the digest.
+/// The number of an id: the GUID itself, or the first 128 bits of the id's SHA-256 hash.
 fn number_of(id: &str) -> u128 {
-    Uuid::try_parse(id).map_or_else(|_| digested(id), |guid| guid.as_u128())
+    match Uuid::try_parse(id) {
+        Ok(guid) => guid.as_u128(),
+        Err(_) => u128::from_be_bytes(hash_start(id)),
+    }
 }
 
-fn digested(id: &str) -> u128 {
-    let digest = digest::digest(&digest::SHA256, id.as_bytes());
-    let bytes = digest.as_ref().iter().take(16);
-    bytes.fold(0, |number, byte| number << 8 | u128::from(*byte))
+fn content_hash(text: &str) -> u32 {
+    u32::from_be_bytes(hash_start(text))
 }
 
-fn print(text: &str) -> u32 {
-    let digest = digest::digest(&digest::SHA256, text.as_bytes());
-    let bytes = digest.as_ref().iter().take(4);
-    bytes.fold(0, |number, byte| number << 8 | u32::from(*byte))
+/// The first bytes of the text's SHA-256 hash.
+fn hash_start<const N: usize>(text: &str) -> [u8; N] {
+    let hash = digest::digest(&digest::SHA256, text.as_bytes());
+    hash.as_ref().first_chunk().copied().unwrap_or([0; N])
 }
 
 #[cfg(test)]
@@ -318,53 +326,54 @@ mod tests {
     use super::*;
     use crate::net::message::tests::answer;
 
-    fn sift(pieces: &[&str]) -> Result<Kept, String> {
+    fn read_blob(pieces: &[&str]) -> Result<BlobRecords, String> {
         let filter = Filter::default();
         let memory = MemoryBudget::default();
-        let mut sieve = Sieve::new(&filter, &memory);
+        let mut reader = BlobReader::new(&filter, &memory);
         let words = |stop| match stop {
             SinkError::Body(words) | SinkError::Permanent(words) => words,
             SinkError::Memory(failure) => failure.message().to_owned(),
         };
         for piece in pieces {
-            sieve.take(piece.as_bytes()).map_err(words)?;
+            reader.take(piece.as_bytes()).map_err(words)?;
         }
-        sieve.end().map_err(words)?;
-        let closed = sieve.close(&answer(200, "", &[]));
+        reader.end().map_err(words)?;
+        let closed = reader.close(&answer(200, "", &[]));
         closed.map_err(|failure| failure.message().to_owned())
     }
 
     #[test]
-    fn records_stay_as_received_but_for_blanks_between_tokens() {
-        let kept = sift(&[
+    fn records_are_unchanged_except_for_white_space() {
+        let matching = read_blob(&[
             "[ {\"Id\" : \"a\", \"n\": 1.0e5",
             "0, \"t\":\" \\u00e9 \" }, {\"Id\":\"b\"}]",
         ]);
-        let kept = kept.expect("records");
-        let texts: Vec<&str> = kept.rows().map(|(_, text)| text).collect();
+        let matching = matching.expect("records");
+        let texts: Vec<&str> = matching.rows().map(|(_, text)| text).collect();
         assert_eq!(
             texts,
             [r#"{"Id":"a","n":1.0e50,"t":" \u00e9 "}"#, r#"{"Id":"b"}"#]
         );
-        assert_eq!(kept.records, 2);
+        assert_eq!(matching.records, 2);
     }
 
     #[test]
-    fn equal_ids_are_equal_numbers_and_content_has_a_print() {
+    fn equal_ids_have_equal_numbers_and_content_has_a_hash() {
         let guid = "5b0f5c77-1c7a-4f2f-9a39-2f0a6a0e1100";
         assert_eq!(number_of(guid), number_of(&guid.to_uppercase()));
         assert_ne!(number_of("a"), number_of("b"));
-        let kept = sift(&[r#"[{"Id":"a"},{"Id":"a","x":1},{"Id":"a"},{"x":1}]"#]).expect("records");
-        let rows: Vec<Row> = kept.rows().map(|(row, _)| *row).collect();
-        assert!(rows[0].id == rows[1].id && rows[0].print != rows[1].print);
-        assert!(rows[0].print == rows[2].print && rows[3].id.is_none());
+        let matching =
+            read_blob(&[r#"[{"Id":"a"},{"Id":"a","x":1},{"Id":"a"},{"x":1}]"#]).expect("records");
+        let rows: Vec<Row> = matching.rows().map(|(row, _)| *row).collect();
+        assert!(rows[0].id == rows[1].id && rows[0].content_hash != rows[1].content_hash);
+        assert!(rows[0].content_hash == rows[2].content_hash && rows[3].id.is_none());
     }
 
     #[test]
-    fn what_is_not_a_blob_is_a_bad_response_with_its_place() {
-        let words = sift(&[r#"[{"Id":"a"},{"Id":}]"#]).expect_err("not JSON");
+    fn invalid_blob_is_a_bad_response_with_its_place() {
+        let words = read_blob(&[r#"[{"Id":"a"},{"Id":}]"#]).expect_err("not JSON");
         assert!(words.starts_with("record 1 is not JSON: "), "{words}");
-        let words = sift(&[r#"[{"Id":"a"}"#]).expect_err("cut");
+        let words = read_blob(&[r#"[{"Id":"a"}"#]).expect_err("cut");
         assert!(
             words.contains("the array is incomplete: the data ends at byte 11"),
             "{words}"
@@ -372,14 +381,14 @@ mod tests {
         let page = answer(200, "<html><title>Hello</title></html>", &[]);
         let filter = Filter::default();
         let memory = MemoryBudget::default();
-        let sieve = Sieve::new(&filter, &memory);
-        let failure = sieve.close(&page).expect_err("a page");
+        let reader = BlobReader::new(&filter, &memory);
+        let failure = reader.close(&page).expect_err("a page");
         assert_eq!(failure.kind(), ErrorKind::BadResponse);
         assert!(failure.message().contains("titled \"Hello\""), "{failure}");
     }
 
     #[test]
-    fn a_blob_is_named_by_what_it_has() {
+    fn blob_name_is_its_id_or_its_address() {
         let entry = serde_json::json!({ "contentId": "a$b", "contentUri": 7,
             "contentCreated": "2026-01-14T09:31:12.345Z" });
         let blob = Blob::read(&entry);

@@ -1,7 +1,8 @@
-//! What the feed's error bodies mean: every documented code, and the odd bodies seen in the field.
+//! The error responses of the feed: all documented codes, and undocumented bodies that were
+//! observed.
 //!
-//! The service gives no HTTP status a code, so the code decides; words are the service's own. A
-//! refused permission can come without a body.
+//! The code decides the kind of a failure, because codes do not have a fixed HTTP status. The
+//! message is the service's own. Does not decide what a failure means for a run: `ops` does.
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ struct Error {
     message: String,
 }
 
-/// Codes, their kind, why, and what to do.
+/// Codes, their kind, the cause, the advice.
 type Row = (
     &'static [&'static str],
     ErrorKind,
@@ -35,12 +36,12 @@ type Row = (
     &'static str,
 );
 
-/// Every documented code, and those met in the field (AF20024, AF50005, AF50006, 429).
+/// All documented codes, and those that were observed (AF20024, AF50005, AF50006, 429).
 const CODES: &[Row] = &[
     (
         &["AF10001"],
         Forbidden,
-        "The token was accepted but carries no permission for the activity feed.",
+        "The token has no permission for the activity feed.",
         "Grant ActivityFeed.Read (application) of Office 365 Management APIs and give admin consent.",
     ),
     (
@@ -52,26 +53,26 @@ const CODES: &[Row] = &[
     (
         &["AF20010"],
         Rejected,
-        "The token belongs to another tenant than the one asked for.",
-        "Check that tenant and client of the connection belong together.",
+        "The token belongs to another tenant.",
+        "Check that the tenant and the client of the connection belong together.",
     ),
     (
         &["AF20011"],
         Rejected,
         "The feed does not know this tenant.",
-        "Check the tenant id and the cloud.",
+        "Check the tenant ID and the cloud.",
     ),
     (
         &["AF20012"],
         Rejected,
-        "The tenant is not set up for the feed; usually it has no Microsoft 365 licence.",
+        "The tenant is not set up for the feed. The usual reason is a missing Microsoft 365 licence.",
         "Assign a Microsoft 365 licence in the tenant.",
     ),
     (
         &["AF20013"],
         Rejected,
-        "The tenant's id is not a GUID.",
-        "Give the directory (tenant) id.",
+        "The tenant ID is not a GUID.",
+        "Set the directory (tenant) ID.",
     ),
     (
         &["AF20020"],
@@ -82,7 +83,7 @@ const CODES: &[Row] = &[
     (
         &["AF20021"],
         Rejected,
-        "The webhook did not pass the feed's check.",
+        "The webhook failed the feed's validation.",
         "Use a webhook with an https address that returns HTTP 200, or omit the webhook.",
     ),
     (
@@ -100,50 +101,50 @@ const CODES: &[Row] = &[
     (
         &["AF20024"],
         Rejected,
-        "The subscription is enabled and nothing about it changes.",
+        "The subscription is already enabled.",
         "No action is needed.",
     ),
     (
         &["AF20030", "AF20055"],
         Rejected,
-        "The time range is not one the feed allows.",
-        "Give both times at most 24 hours apart within the last 7 days, or neither.",
+        "The feed does not allow this time range.",
+        "Set both times at most 24 hours apart within the last 7 days, or neither.",
     ),
     (
         &["AF20031"],
         Rejected,
-        "The link to the next page is not valid (any more).",
+        "The link to the next page is invalid or has expired.",
         "Run again without `state`.",
     ),
     (
         &["AF20050", "AF20052"],
         Rejected,
-        "There is no such content.",
+        "The content does not exist.",
         "List the content again.",
     ),
     (
         &["AF20051"],
         Rejected,
-        "The feed deleted the content because of its age.",
+        "The content has expired.",
         "Collect more often than every 7 days.",
     ),
     (
         &["AF20053", "AF20054"],
         Rejected,
-        "The feed did not understand the language asked for.",
-        "Report it with the log; a proxy that alters headers would do this.",
+        "The feed does not support the requested language.",
+        "Check whether a proxy alters headers. Otherwise report it with the log.",
     ),
     (
         &["AF429"],
         Throttled,
-        "The tenant's quota of requests is used up.",
-        "Send the same request again after a minute, and fewer of them at once.",
+        "The tenant's request quota is used up.",
+        "Send the same request again after a minute, and send fewer requests at the same time.",
     ),
     (
         &["429"],
         Throttled,
-        "Subscriptions may be started only some minutes apart.",
-        "Start it again after the time that the message names.",
+        "Subscriptions can be started only some minutes apart.",
+        "Start the subscription again after the time in the message.",
     ),
     (
         &["AF50000", "AF50005", "AF50006"],
@@ -153,18 +154,18 @@ const CODES: &[Row] = &[
     ),
 ];
 
-/// What a failure says about the content that was requested.
+/// What a failure reports about the requested content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absence {
-    /// The service does not keep it any more.
+    /// It has expired.
     Expired,
-    /// The service does not have it.
+    /// It does not exist.
     Missing,
     /// The service refuses all content: the subscription, the tenant or the parameters are wrong.
     AllRefused,
 }
 
-/// What a failed request for content says about it. `None` if it says nothing.
+/// What a failed request reports about the content. `None` if nothing.
 pub fn absence(failure: &Failure) -> Option<Absence> {
     match (failure.vendor_code(), failure.http_status()) {
         (Some("AF20051"), _) => Some(Absence::Expired),
@@ -177,29 +178,29 @@ pub fn absence(failure: &Failure) -> Option<Absence> {
     }
 }
 
-/// What the feed's own error body means; an error in a 200 answer counts, too.
+/// Reads an error response of the feed. It can have status 200.
 pub(super) fn classify(response: &ApiResponse) -> Option<Failure> {
     let Some(Error { code, message }) = read(response) else {
         return unexplained(response);
     };
-    if let Some(words) = auditing_off(&message) {
+    if let Some(message) = auditing_off(&message) {
         return Some(
             response
-                .refusal(Rejected, None, words)
-                .cause("Auditing is not turned on in this tenant, so the feed does not know it.")
-                .advice("Turn on auditing (Set-AdminAuditLogConfig -UnifiedAuditLogIngestionEnabled $true); it takes up to 60 minutes."),
+                .refusal(Rejected, None, message)
+                .cause("Auditing is not turned on in this tenant, so the feed does not know the tenant.")
+                .advice("Turn on auditing (Set-AdminAuditLogConfig -UnifiedAuditLogIngestionEnabled $true). It takes up to 60 minutes."),
         );
     }
-    let words = match message.trim() {
+    let shown = match message.trim() {
         "" if code.is_empty() => format!("HTTP {} without a message.", response.status),
         "" => format!("HTTP {} ({code}) without a message.", response.status),
-        words => words.to_owned(),
+        text => text.to_owned(),
     };
-    let wait = response.retry_after().or_else(|| cool_down(&words));
+    let wait = response.retry_after().or_else(|| cool_down(&shown));
     let Some(row) = CODES.iter().find(|row| row.0.contains(&code.as_str())) else {
         let kind = by_status(response.status);
         let code = Some(code.as_str()).filter(|code| !code.is_empty());
-        let failure = response.refusal(kind, code, &words).retry_after(wait);
+        let failure = response.refusal(kind, code, &shown).retry_after(wait);
         let failure = match code {
             Some(code) if code.starts_with("AF") => failure.with_documented_code(),
             _ => failure,
@@ -210,28 +211,29 @@ pub(super) fn classify(response: &ApiResponse) -> Option<Failure> {
         };
         return Some(reason.explain(failure));
     };
-    let failure = response.refusal(row.1, Some(&code), &words);
-    let failure = failure.with_documented_code().cause(row.2).advice(row.3);
-    Some(match row.1 {
+    let (_, kind, cause, advice) = row;
+    let failure = response.refusal(*kind, Some(&code), &shown);
+    let failure = failure.with_documented_code().cause(*cause).advice(*advice);
+    Some(match kind {
         Throttled => failure.retry_after(wait),
         _ => failure,
     })
 }
 
-/// A refusal without the documented body. Without any body, the usual reason is a permission that the
-/// content type needs. The service answers a token that it cannot read with a sentence alone.
+/// Reads a refusal without the documented body. An empty body usually means that a permission is
+/// missing. The response to an unreadable token is a single sentence.
 fn unexplained(response: &ApiResponse) -> Option<Failure> {
     let kind = by_status(response.status);
     let content = response.content();
-    let words = format!("HTTP {} with {content}.", response.status);
-    let failure = || response.refusal(kind, None, &words);
+    let message = format!("HTTP {} with {content}.", response.status);
+    let failure = || response.refusal(kind, None, &message);
     match response.status {
         401 if content.contains(UNREADABLE_TOKEN) => Some(failure()),
         401 | 403 if response.reason() == Reason::Missing => Some(
             failure()
                 .cause("The service refused the request without a reason. The usual reason is a missing permission.")
                 .advice(format!(
-                    "Check that the application has {} of Office 365 Management APIs with admin consent, and that the cloud of the connection is the tenant's.",
+                    "Check that the application has {} of Office 365 Management APIs with admin consent, and that the connection has the tenant's cloud.",
                     permissions(response)
                 )),
         ),
@@ -239,10 +241,10 @@ fn unexplained(response: &ApiResponse) -> Option<Failure> {
     }
 }
 
-/// The service's sentence about a token that is not for it.
+/// The service's sentence about a token for another service.
 const UNREADABLE_TOKEN: &str = "Authorization has been denied for this request";
 
-/// What an application must be allowed for the content type that the call is about.
+/// The permissions that the requested content type needs.
 fn permissions(response: &ApiResponse) -> &'static str {
     let url = response.call.url.to_ascii_lowercase();
     if url.contains("dlp.all") || url.contains("dlp_all") {
@@ -252,7 +254,7 @@ fn permissions(response: &ApiResponse) -> &'static str {
     }
 }
 
-/// The error in a body; the published sample of AF429 is written with single quotes.
+/// Parses the error of a body. The documented sample of AF429 has single quotes.
 fn read(response: &ApiResponse) -> Option<Error> {
     if let Some(body) = response.object::<ErrorBody>() {
         return Some(body.error);
@@ -279,8 +281,8 @@ fn by_status(status: u16) -> ErrorKind {
     }
 }
 
-/// Where auditing is off, an internal exception comes, cut into code and message at odd places.
-/// What remains readable is one sentence of it.
+/// The readable sentence of an internal exception, if auditing is off. The service splits the
+/// exception into code and message at arbitrary places.
 fn auditing_off(message: &str) -> Option<&str> {
     const END: &str = " does not exist.";
     let to = message.find(END)? + END.len();
@@ -288,9 +290,9 @@ fn auditing_off(message: &str) -> Option<&str> {
     Some(&message[from..to])
 }
 
-/// The wait in words: "after 8m 46s".
-fn cool_down(words: &str) -> Option<Duration> {
-    let (_, after) = words.split_once("again after ")?;
+/// The wait in a message such as "again after 8m 46s".
+fn cool_down(message: &str) -> Option<Duration> {
+    let (_, after) = message.split_once("again after ")?;
     let mut parts = after.trim_end_matches('.').split_whitespace();
     let seconds = parts.try_fold(0, |sum: u64, part| {
         let number = |unit: char| part.strip_suffix(unit)?.parse::<u64>().ok();
@@ -304,7 +306,7 @@ fn cool_down(words: &str) -> Option<Duration> {
 mod tests {
     use super::*;
     use crate::net::message::tests::answer;
-    use crate::net::retry::{Repeat, is_passing};
+    use crate::net::retry::{Repeat, is_transient};
     use crate::protocol::failure::Codes;
 
     fn failure(status: u16, code: &str, message: &str) -> Failure {
@@ -312,7 +314,8 @@ mod tests {
         classify(&answer(status, &body.to_string(), &[])).expect("a failure")
     }
 
-    /// One test a code: whether it is tried again, its kind, its code in the result, the service's words, cause and advice.
+    /// One test for each code: whether it is retried, its kind, its code in the result, the
+    /// message, and the advice.
     macro_rules! codes {
         ($($test:ident: $status:literal $code:literal $kind:ident $again:ident;)*) => {$(
             #[test]
@@ -322,7 +325,7 @@ mod tests {
                 assert_eq!(failure.message(), "Words.");
                 assert_eq!(failure.vendor_code(), Some($code));
                 assert!(failure.assistance().is_some());
-                let again = is_passing(&failure, Repeat::Safe);
+                let again = is_transient(&failure, Repeat::Safe);
                 assert_eq!(again, stringify!($again) == "again");
                 let code = failure.close("", &Codes::new()).status_code;
                 assert_eq!(code, $code);
@@ -360,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cool_down_is_read_from_the_words() {
+    fn cool_down_is_read_from_the_message() {
         let words =
             "Too many frequent subscription start requests. Please retry again after 8m 46s.";
         let failure = failure(403, "429", words);
@@ -375,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn auditing_that_is_off_is_recognised_and_explained() {
+    fn disabled_auditing_is_explained() {
         let failure = failure(
             400,
             "StartSubscription [CorrId=7d1f][TenantId=1111,ContentType=DLP.All][AppId",
@@ -389,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn single_quotes_and_errors_in_a_200_are_read() {
+    fn error_with_single_quotes_or_status_200_is_read() {
         let body = "{'error':{'code':'AF429','message':'Too many requests. Method=GetBlob, PublisherId=0'}}";
         let failure = classify(&answer(403, body, &[("Retry-After", "7")])).expect("a failure");
         assert_eq!(failure.kind(), Throttled);
@@ -402,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_code_is_judged_by_its_status() {
+    fn unknown_code_is_classified_by_its_status() {
         for (status, kind) in [
             (400, Rejected),
             (401, ErrorKind::AuthFailed),

@@ -1,9 +1,8 @@
-//! Which records are wanted: by user, record type, workload and operation.
+//! Filters records by user, record type, workload and operation while a blob is received.
 //!
-//! The feed cannot filter, so it is done here, record by record, while a blob comes. Each list that
-//! is not empty must have the record's value in it; blanks around do not count. Case counts for
-//! operations and workloads, because the service has some that differ in nothing else
-//! (`DlpRuleMatch` of Exchange, `DLPRuleMatch` of `SharePoint`), so what was missed by it is told.
+//! A record must have a value of each list that is not empty. Operations and workloads are
+//! case-sensitive, because some differ only in case (`DlpRuleMatch` of Exchange, `DLPRuleMatch` of
+//! `SharePoint`); a warning lists values that were missed for this reason. Does not change records.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -12,32 +11,32 @@ use crate::microsoft::feed::record::Record;
 use crate::microsoft::record_type;
 use crate::protocol::{Failure, Warning};
 
-/// Which records are wanted. Empty lists want all.
+/// A filter for records. An empty list matches all.
 #[derive(Debug, Default)]
 pub struct Filter {
     users: Vec<String>,
     record_types: Vec<i64>,
-    workloads: Exact,
-    operations: Exact,
+    workloads: CaseSensitive,
+    operations: CaseSensitive,
 }
 
-/// Texts that must be met to the letter.
+/// A case-sensitive list of values.
 #[derive(Debug, Default)]
-struct Exact {
+struct CaseSensitive {
     wanted: Vec<String>,
-    met: Mutex<Met>,
+    found: Mutex<Found>,
 }
 
-/// What was met of them.
+/// The values that records have.
 #[derive(Debug, Default)]
-struct Met {
-    /// To the letter.
-    exactly: BTreeSet<String>,
-    /// But for the case: what was wanted, and what the record has.
-    nearly: BTreeSet<(String, String)>,
+struct Found {
+    /// Wanted values.
+    equal: BTreeSet<String>,
+    /// Wanted values, each with a value that differs from it only in case.
+    other_case: BTreeSet<(String, String)>,
 }
 
-/// The lists as a caller gave them.
+/// The lists of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wanted<'a> {
     /// User principal names.
@@ -51,15 +50,17 @@ pub struct Wanted<'a> {
 }
 
 impl Filter {
-    /// A filter for those lists; a name that no record type has is `invalid_input` at
-    /// `/inputs/record_types`.
+    /// A filter for these lists. Errors: `invalid_input` at `/inputs/record_types` for each unknown
+    /// name of a record type.
     pub fn new(wanted: Wanted<'_>) -> Result<Self, Failure> {
         let mut record_types = Vec::new();
         let mut faults = Vec::new();
         for name in wanted.record_types.iter().filter(|name| !is_blank(name)) {
             match record_type::numbers(name) {
                 Ok(numbers) => record_types.extend(numbers),
-                Err(words) => faults.push(Failure::invalid_input("/inputs/record_types", words)),
+                Err(message) => {
+                    faults.push(Failure::invalid_input("/inputs/record_types", message));
+                }
             }
         }
         let folded = |list: &[String]| -> Vec<String> {
@@ -69,28 +70,28 @@ impl Filter {
         let filter = Filter {
             users: folded(wanted.users),
             record_types,
-            workloads: Exact::new(wanted.workloads),
-            operations: Exact::new(wanted.operations),
+            workloads: CaseSensitive::new(wanted.workloads),
+            operations: CaseSensitive::new(wanted.operations),
         };
         Failure::join(faults).map_or(Ok(filter), Err)
     }
 
-    /// Is that record wanted?
-    pub fn keeps(&self, record: &Record<'_>) -> bool {
-        self.of_type(record)
+    /// Returns whether the record matches.
+    pub fn matches(&self, record: &Record<'_>) -> bool {
+        self.has_type(record)
             && self.workloads.has(|| record.workload())
             && self.operations.has(|| record.operation())
             && has(&self.users, || record.users())
     }
 
-    /// What a person should know of the records that came: names that were met in other case only.
+    /// A warning for each wanted value that records have only in other case.
     pub fn warnings(&self) -> Vec<Warning> {
-        let workloads = self.workloads.missed("workload");
-        let operations = self.operations.missed("operation");
+        let workloads = self.workloads.warnings("workload");
+        let operations = self.operations.warnings("operation");
         workloads.into_iter().chain(operations).collect()
     }
 
-    fn of_type(&self, record: &Record<'_>) -> bool {
+    fn has_type(&self, record: &Record<'_>) -> bool {
         if self.record_types.is_empty() {
             return true;
         }
@@ -102,12 +103,12 @@ impl Filter {
     }
 }
 
-impl Exact {
+impl CaseSensitive {
     fn new(list: &[String]) -> Self {
         let some = list.iter().filter(|text| !is_blank(text));
-        Exact {
+        CaseSensitive {
             wanted: some.map(|text| text.trim().to_owned()).collect(),
-            met: Mutex::default(),
+            found: Mutex::default(),
         }
     }
 
@@ -116,29 +117,29 @@ impl Exact {
             return true;
         }
         let Some(value) = value() else { return false };
-        let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if self.wanted.contains(&value) {
-            met.exactly.insert(value);
+            found.equal.insert(value);
             return true;
         }
         let alike = self.wanted.iter();
         for wanted in alike.filter(|wanted| folded(wanted) == folded(&value)) {
-            met.nearly.insert((wanted.clone(), value.clone()));
+            found.other_case.insert((wanted.clone(), value.clone()));
         }
         false
     }
 
-    fn missed(&self, what: &str) -> Vec<Warning> {
-        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
-        let nearly = met.nearly.iter();
-        let missed = nearly.filter(|(wanted, _)| !met.exactly.contains(wanted));
-        let told = missed.map(|(wanted, found)| {
-            let words = format!(
-                "No record has the {what} \"{wanted}\", but some have \"{found}\": upper and lower case count."
+    fn warnings(&self, what: &str) -> Vec<Warning> {
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let missed = found.other_case.iter();
+        let missed = missed.filter(|(wanted, _)| !found.equal.contains(wanted));
+        let warnings = missed.map(|(wanted, other)| {
+            let message = format!(
+                "No record has the {what} \"{wanted}\", but some have \"{other}\". The filter is case-sensitive."
             );
-            Warning::new("filter_case", words)
+            Warning::new("filter_case", message)
         });
-        told.collect()
+        warnings.collect()
     }
 }
 
@@ -162,41 +163,41 @@ mod tests {
         texts.iter().map(|text| (*text).to_owned()).collect()
     }
 
-    fn keeps(wanted: Wanted<'_>, record: &str) -> bool {
+    fn matches(wanted: Wanted<'_>, record: &str) -> bool {
         let filter = Filter::new(wanted).expect("a filter");
-        filter.keeps(&Record::read(record).expect("JSON"))
+        filter.matches(&Record::read(record).expect("JSON"))
     }
 
     #[test]
-    fn every_list_that_is_given_must_have_the_value() {
+    fn record_must_match_every_list() {
         let record = r#"{"UserId":"Ada@Contoso.com","RecordType":15,"Workload":"AzureActiveDirectory","Operation":"UserLoggedIn"}"#;
         let (users, kinds) = (list(&[" ada@contoso.COM "]), list(&["1", "15"]));
         let operations = list(&[" UserLoggedIn "]);
         let none = Wanted::default();
-        assert!(keeps(none, record));
+        assert!(matches(none, record));
         let wanted = Wanted {
             users: &users,
             record_types: &kinds,
             operations: &operations,
             ..none
         };
-        assert!(keeps(wanted, record));
+        assert!(matches(wanted, record));
         let workloads = list(&["Exchange"]);
-        assert!(!keeps(
+        assert!(!matches(
             Wanted {
                 workloads: &workloads,
                 ..wanted
             },
             record
         ));
-        assert!(!keeps(
+        assert!(!matches(
             Wanted {
                 users: &users,
                 ..none
             },
             r#"{"UserId":null}"#
         ));
-        assert!(!keeps(
+        assert!(!matches(
             Wanted {
                 users: &users,
                 ..none
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn record_types_are_numbers_or_names_on_both_sides() {
+    fn record_type_is_a_number_or_a_name() {
         for kinds in [["ExchangeAdmin"], ["exchangeadmin"], [" 1 "]] {
             let kinds = list(&kinds);
             let wanted = Wanted {
@@ -218,50 +219,50 @@ mod tests {
                 r#"{"RecordType":"1"}"#,
                 r#"{"RecordType":"ExchangeAdmin"}"#,
             ] {
-                assert!(keeps(wanted, record), "{kinds:?} {record}");
+                assert!(matches(wanted, record), "{kinds:?} {record}");
             }
-            assert!(!keeps(wanted, r#"{"RecordType":2}"#));
-            assert!(!keeps(wanted, "{}"));
+            assert!(!matches(wanted, r#"{"RecordType":2}"#));
+            assert!(!matches(wanted, "{}"));
         }
         let kinds = list(&["nonsense", "1", "other"]);
         let wanted = Wanted {
             record_types: &kinds,
             ..Wanted::default()
         };
-        let faults = Filter::new(wanted).expect_err("two names that are none");
+        let faults = Filter::new(wanted).expect_err("two unknown names");
         assert_eq!(faults.split().len(), 2);
     }
 
     #[test]
-    fn case_counts_for_operations_and_what_was_missed_by_it_is_told() {
+    fn operation_in_other_case_is_reported() {
         let operations = list(&["DLPRuleMatch", "Send", "create"]);
         let wanted = Wanted {
             operations: &operations,
             ..Wanted::default()
         };
         let filter = Filter::new(wanted).expect("a filter");
-        let keeps = |record| filter.keeps(&Record::read(record).expect("JSON"));
-        assert!(!keeps(r#"{"Operation":"DlpRuleMatch"}"#));
-        assert!(keeps(r#"{"Operation":"Send"}"#));
-        assert!(!keeps(r#"{"Operation":"send"}"#));
-        assert!(!keeps(r#"{"Operation":"Other"}"#));
-        let told: Vec<String> = filter.warnings().into_iter().map(|w| w.message).collect();
+        let matches = |record| filter.matches(&Record::read(record).expect("JSON"));
+        assert!(!matches(r#"{"Operation":"DlpRuleMatch"}"#));
+        assert!(matches(r#"{"Operation":"Send"}"#));
+        assert!(!matches(r#"{"Operation":"send"}"#));
+        assert!(!matches(r#"{"Operation":"Other"}"#));
+        let messages: Vec<String> = filter.warnings().into_iter().map(|w| w.message).collect();
         assert_eq!(
-            told,
+            messages,
             [
-                "No record has the operation \"DLPRuleMatch\", but some have \"DlpRuleMatch\": upper and lower case count."
+                "No record has the operation \"DLPRuleMatch\", but some have \"DlpRuleMatch\". The filter is case-sensitive."
             ]
         );
     }
 
     #[test]
-    fn blank_entries_do_not_count() {
+    fn blank_entry_is_ignored() {
         let blank = list(&["", "  "]);
         let wanted = Wanted {
             users: &blank,
             record_types: &blank,
             ..Wanted::default()
         };
-        assert!(keeps(wanted, "{}"));
+        assert!(matches(wanted, "{}"));
     }
 }

@@ -1,6 +1,6 @@
-//! Fuzz targets of the feed's answers: the splitter of records, and what an answer means.
+//! Fuzz targets of the feed's responses: the splitter of records, and the classification.
 //!
-//! They stand here because what they test is private; inputs and edits are those of `tests/it`.
+//! They are here because they test private functions. Inputs and edits are those of `tests/it`.
 
 #[path = "../../../tests/it/corpus.rs"]
 mod corpus;
@@ -8,7 +8,7 @@ mod corpus;
 use corpus::{Corpus, target};
 
 use super::record::Record;
-use super::{content, error, listed, said};
+use super::{change_response, content, error, listed};
 use crate::json::Document;
 use crate::json::document::elements;
 use crate::json::splitter::Splitter;
@@ -17,7 +17,8 @@ use crate::net::ApiResponse;
 use crate::net::message::tests::answer;
 use crate::protocol::failure::Codes;
 
-/// The records of an array that comes in such pieces, read as a blob's are; and whether it was one.
+/// Splits an array that is received in these pieces. Returns its records, and whether it was
+/// complete.
 fn split<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<String>, bool) {
     let (mut splitter, mut found) = (Splitter::default(), Vec::new());
     let mut each = |text: &str| {
@@ -32,12 +33,12 @@ fn split<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<String>, bool) {
         Ok(())
     };
     let mut pieces = pieces;
-    let came = pieces.try_for_each(|piece| splitter.push(piece, &mut each));
-    let whole = came.and_then(|()| splitter.finish()).is_ok();
-    (found, whole)
+    let pushed = pieces.try_for_each(|piece| splitter.push(piece, &mut each));
+    let complete = pushed.and_then(|()| splitter.finish()).is_ok();
+    (found, complete)
 }
 
-/// However it is cut, the same comes out, and that is what a parser of JSON says.
+/// The result does not depend on the pieces, and equals that of a JSON parser.
 fn splitter(bytes: &[u8]) {
     let once = split(std::iter::once(bytes));
     for size in [1, 2, 3, 7] {
@@ -55,11 +56,11 @@ fn splitter(bytes: &[u8]) {
 }
 
 #[test]
-fn an_array_is_split_the_same_however_it_is_cut() {
+fn splitter_result_does_not_depend_on_the_pieces() {
     target!("splitter", splitter);
 }
 
-/// An answer written as text: the status, headers, a blank line, the body.
+/// Parses a response from text: the status, headers, an empty line, the body.
 fn read(bytes: &[u8]) -> ApiResponse {
     let end = bytes.windows(2).position(|pair| pair == b"\n\n");
     let (head, body) = match end {
@@ -75,20 +76,20 @@ fn read(bytes: &[u8]) -> ApiResponse {
     response
 }
 
-/// Every reading of an answer gives a value or a failure that can be told.
+/// Every reading of a response returns a value or a complete failure.
 fn feed(bytes: &[u8]) {
     let response = read(bytes);
     let readings = [
         error::classify(&response),
         content::page(&response).err(),
         listed(&response).err(),
-        said(&response).err(),
+        change_response(&response).err(),
     ];
     for failure in readings.into_iter().flatten() {
-        let told = failure.close("It failed.", &Codes::new());
-        assert!(!told.message.trim().is_empty(), "{told:?}");
-        assert!(!told.status_code.is_empty(), "{told:?}");
-        serde_json::to_string(&told).expect("an error serializes");
+        let error = failure.close("It failed.", &Codes::new());
+        assert!(!error.message.trim().is_empty(), "{error:?}");
+        assert!(!error.status_code.is_empty(), "{error:?}");
+        serde_json::to_string(&error).expect("an error serializes");
     }
     if let Ok(page) = content::page(&response) {
         for blob in &page.blobs {
@@ -99,6 +100,6 @@ fn feed(bytes: &[u8]) {
 }
 
 #[test]
-fn an_answer_is_a_value_or_a_failure() {
+fn response_is_a_value_or_a_failure() {
     target!("feed", feed);
 }

@@ -1,8 +1,8 @@
 //! The activity feed of the Office 365 Management APIs: subscriptions here, content in [`content`].
 //!
-//! Its version is always v1.0 and its address always holds the tenant's GUID; for a tenant given
-//! by name that GUID comes from the token. Every request names a publisher, so that it counts
-//! against a quota of its own. What a subscription is needed for is `ops`' part.
+//! The address always contains the tenant's GUID, which comes from the token if the tenant is a
+//! domain name. Every request names a publisher, which has a separate quota. Does not decide when a
+//! subscription is needed: `ops` does.
 
 pub mod content;
 pub mod error;
@@ -19,21 +19,21 @@ use url::Url;
 
 use crate::json::Document;
 use crate::microsoft::{Connection, ContentType};
-use crate::net::message::{below, with_query};
-use crate::net::throttle::{Lane, Rate};
-use crate::net::{ApiRequest, ApiResponse, Auth, Body, Caller, TokenProvider};
+use crate::net::message::{append_path, with_query};
+use crate::net::rate_limit::{Rate, RateLimit};
+use crate::net::{Access, ApiRequest, ApiResponse, Auth, Body, Caller, TokenProvider};
 use crate::protocol::{ErrorKind, Failure};
 
-/// The parameter that names who asks; it goes on every request.
+/// The parameter for the publisher, which every request has.
 const PUBLISHER: &str = "PublisherIdentifier";
 
-/// Requests a minute that the service documents as the baseline for a tenant.
+/// Requests per minute that the service documents as the baseline for a tenant.
 const QUOTA: NonZeroU32 = NonZeroU32::MIN.saturating_add(1999);
 
-/// Starts at once: two for each content type. More of them meet the service's cool-down.
+/// Consecutive starts of subscriptions: two for each content type. The service refuses more.
 const STARTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 
-/// The feed of one tenant, as one run asks it.
+/// The client of the feed for one run and one tenant.
 #[derive(Clone, Copy)]
 pub struct Feed<'a> {
     caller: &'a Caller,
@@ -47,29 +47,29 @@ pub struct Subscription {
     /// The content type, in the service's spelling.
     #[serde(rename = "contentType")]
     pub content_type: String,
-    /// `enabled` or `disabled`; the service leaves it out now and then.
+    /// `enabled` or `disabled`; the service sometimes omits it.
     pub status: Option<String>,
 }
 
 impl Subscription {
-    /// Is this an enabled subscription to that content type?
+    /// Returns whether this is an enabled subscription to the content type.
     pub fn is_enabled(&self, content_type: ContentType) -> bool {
         ContentType::parse(&self.content_type) == Some(content_type)
             && self.status.as_deref() != Some("disabled")
     }
 }
 
-/// How a start ended well.
+/// The outcome of starting a subscription.
 #[derive(Debug)]
 pub enum Started {
-    /// It is started; the service's answer.
-    Now(Document),
-    /// It was enabled already, which the service calls a failure.
-    Before(Failure),
+    /// It was started, with this response.
+    New(Document),
+    /// It was enabled already, which the service reports as a failure.
+    AlreadyEnabled(Failure),
 }
 
 impl<'a> Feed<'a> {
-    /// The feed of that connection's tenant.
+    /// The feed of the connection's tenant.
     pub fn new(
         caller: &'a Caller,
         tokens: &'a dyn TokenProvider,
@@ -82,14 +82,14 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// The current subscriptions, and the body they stand in.
+    /// The current subscriptions, and the response.
     pub async fn subscriptions(&self) -> Result<(Vec<Subscription>, Document), Failure> {
         let url = self.address("list", &[]).await?;
         listed(&self.send(self.get(url)).await?)
     }
 
-    /// Starts the subscription to a content type, with a webhook if one is given, whose address is
-    /// the service's to judge.
+    /// Starts the subscription to a content type, with a webhook if one is given. The service
+    /// checks the webhook's address.
     pub async fn start(
         &self,
         content_type: ContentType,
@@ -97,32 +97,34 @@ impl<'a> Feed<'a> {
     ) -> Result<Started, Failure> {
         let named = [("contentType", content_type.name())];
         let url = self.address("start", &named).await?;
-        self.signed_in().await?;
-        let mut request = self.post(url).on(self.start_lane());
+        self.sign_in().await?;
+        let mut request = self.post(url).limited_by(self.start_rate_limit());
         if let Some(address) = webhook {
             let body = json!({ "webhook": { "address": address } });
             request = request.body(Body::Json(body.to_string()));
         }
         match self.send(request).await {
-            Ok(response) => said(&response).map(Started::Now).map_err(unclear),
+            Ok(response) => change_response(&response)
+                .map(Started::New)
+                .map_err(with_change_advice),
             Err(failure) if failure.vendor_code() == Some(error::ALREADY_ENABLED) => {
-                Ok(Started::Before(failure))
+                Ok(Started::AlreadyEnabled(failure))
             }
-            Err(failure) => Err(unclear(failure)),
+            Err(failure) => Err(with_change_advice(failure)),
         }
     }
 
-    /// Stops the subscription to a content type; the service answers nothing.
+    /// Stops the subscription to a content type. The service responds without a body.
     pub async fn stop(&self, content_type: ContentType) -> Result<Document, Failure> {
         let named = [("contentType", content_type.name())];
         let url = self.address("stop", &named).await?;
-        self.signed_in().await?;
+        self.sign_in().await?;
         let sent = self.send(self.post(url)).await;
-        said(&sent.map_err(unclear)?).map_err(unclear)
+        change_response(&sent.map_err(with_change_advice)?).map_err(with_change_advice)
     }
 
-    /// Until there is a token nothing was changed, so that a sign-in which fails is not unclear.
-    async fn signed_in(&self) -> Result<(), Failure> {
+    /// Signs in before a change, so that a failed sign-in is not mistaken for an unknown outcome.
+    async fn sign_in(&self) -> Result<(), Failure> {
         let audience = &self.connection.cloud.audiences.management;
         let waiting = self.tokens.token(audience);
         let token = self.caller.deadline().race("the sign-in", waiting).await;
@@ -130,36 +132,44 @@ impl<'a> Feed<'a> {
     }
 
     async fn send(&self, request: ApiRequest) -> Result<ApiResponse, Failure> {
-        let auth = Auth::Bearer(self.tokens, &self.connection.cloud.audiences.management);
-        self.caller.send(request, auth, error::classify).await
+        self.caller.send(request, self.access()).await
+    }
+
+    fn access(&self) -> Access<'_> {
+        Access {
+            auth: Auth::Bearer(self.tokens, &self.connection.cloud.audiences.management),
+            classify: error::classify,
+        }
     }
 
     fn get(&self, url: Url) -> ApiRequest {
-        ApiRequest::get("management", url).json().on(self.lane())
+        ApiRequest::get("management", url)
+            .json()
+            .limited_by(self.rate_limit())
     }
 
     fn post(&self, url: Url) -> ApiRequest {
         ApiRequest::post("management", url)
             .header("Accept", "application/json")
-            .on(self.lane())
+            .limited_by(self.rate_limit())
     }
 
-    /// The quota of this tenant and publisher; starts have a small one of their own.
-    fn lane(&self) -> Lane {
-        Lane {
-            name: format!("feed {}", self.asker()),
+    /// The rate limit of this tenant and publisher. Starts have a separate one.
+    fn rate_limit(&self) -> RateLimit {
+        RateLimit {
+            name: format!("feed {}", self.client_key()),
             rate: Rate::PerMinute(QUOTA),
         }
     }
 
-    fn start_lane(&self) -> Lane {
-        Lane {
-            name: format!("feed start {}", self.asker()),
+    fn start_rate_limit(&self) -> RateLimit {
+        RateLimit {
+            name: format!("feed start {}", self.client_key()),
             rate: Rate::Burst(STARTS),
         }
     }
 
-    fn asker(&self) -> String {
+    fn client_key(&self) -> String {
         let publisher = self.connection.publisher.as_deref().unwrap_or_default();
         let (cloud, tenant) = (&self.connection.cloud.management, &self.connection.tenant);
         format!("{cloud} {} {publisher}", tenant.to_ascii_lowercase())
@@ -168,15 +178,15 @@ impl<'a> Feed<'a> {
     async fn address(&self, operation: &str, named: &[(&str, &str)]) -> Result<Url, Failure> {
         let tenant = self.tenant().await?;
         let feed = ["api", "v1.0", &tenant, "activity", "feed"];
-        let url = below(&self.connection.cloud.management, feed);
-        let url = below(&url, ["subscriptions", operation]);
+        let url = append_path(&self.connection.cloud.management, feed);
+        let url = append_path(&url, ["subscriptions", operation]);
         let publisher = self.publisher().await?;
         let publisher = (PUBLISHER, publisher.as_str());
         let pairs: Vec<_> = named.iter().copied().chain([publisher]).collect();
         Ok(with_query(url, &pairs))
     }
 
-    /// Who is asking: the connection's publisher, else the tenant itself.
+    /// The connection's publisher, or the tenant if there is none.
     async fn publisher(&self) -> Result<String, Failure> {
         match &self.connection.publisher {
             Some(publisher) => Ok(publisher.clone()),
@@ -184,7 +194,7 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// The tenant's GUID: as given, or as the token names it.
+    /// The tenant's GUID, from the connection or from the token.
     async fn tenant(&self) -> Result<String, Failure> {
         if let Some(guid) = self.connection.tenant_guid() {
             return Ok(guid.to_owned());
@@ -195,14 +205,14 @@ impl<'a> Feed<'a> {
         token.tenant.ok_or_else(|| {
             Failure::new(
                 ErrorKind::BadResponse,
-                "The token names no tenant (`tid`), and the feed's address needs its GUID.",
+                "The token has no tenant (`tid`), and the feed's address needs the tenant's GUID.",
             )
-            .advice("Give the tenant as its GUID, the directory (tenant) id.")
+            .advice("Set the tenant's GUID, the directory (tenant) ID.")
         })
     }
 }
 
-/// The subscriptions of a listing, and the body they stand in.
+/// Reads a list of subscriptions.
 fn listed(response: &ApiResponse) -> Result<(Vec<Subscription>, Document), Failure> {
     let document = response.document()?;
     let listed = serde_json::from_str(document.text())
@@ -210,10 +220,10 @@ fn listed(response: &ApiResponse) -> Result<(Vec<Subscription>, Document), Failu
     Ok((listed, document))
 }
 
-/// A change whose answer did not come may have been made.
-fn unclear(failure: Failure) -> Failure {
+/// Adds advice to the failure of a change: without a response, it can have taken effect.
+fn with_change_advice(failure: Failure) -> Failure {
     match failure.kind() {
-        // Nobody who stops a subscription wants to be told to start it.
+        // The documented advice is to start the subscription, which nobody wants after a stop.
         _ if failure.vendor_code() == Some("AF20022") => {
             failure.advice("No action is needed.")
         }
@@ -226,8 +236,8 @@ fn unclear(failure: Failure) -> Failure {
     }
 }
 
-/// The answer to a change: what the service says, or null if it says nothing.
-fn said(response: &ApiResponse) -> Result<Document, Failure> {
+/// The response to a change; null if it has no body.
+fn change_response(response: &ApiResponse) -> Result<Document, Failure> {
     if response.body.trim_ascii().is_empty() {
         return Document::parse("null").map_err(|error| response.unreadable(&error));
     }
@@ -239,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_subscription_without_a_status_counts_as_enabled() {
+    fn subscription_without_status_is_enabled() {
         let listed = r#"[{"contentType":"Audit.Exchange","webhook":null},
             {"contentType":"DLP.All","status":"disabled","webhook":null}]"#;
         let listed: Vec<Subscription> = serde_json::from_str(listed).expect("subscriptions");

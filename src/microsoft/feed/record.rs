@@ -1,8 +1,8 @@
-//! One audit record, as far as a filter and a ledger have to look into it.
+//! The members of an audit record that filters and deduplication need.
 //!
-//! A record stays bytes; only the few members that decide are read, in one pass that also checks
-//! that the record is JSON. Of a member that stands twice the last one counts. Names differ in
-//! case between documentation and wire only inside the loss-prevention objects.
+//! Reads them in one pass, which also checks that the record is JSON. If a member is repeated, the
+//! last one counts. Ignores case only inside the data-loss-prevention objects, where the
+//! documentation and the service differ. Does not interpret the record.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::json::document::members;
 use crate::json::whitespace::compact;
 
-/// What is read of a record.
+/// The members of a record.
 #[derive(Debug, Default)]
 pub struct Record<'a> {
     id: Option<&'a RawValue>,
@@ -20,13 +20,12 @@ pub struct Record<'a> {
     kind: Option<&'a RawValue>,
     workload: Option<&'a RawValue>,
     operation: Option<&'a RawValue>,
-    /// The objects that hold who acted where `UserId` names only an agent.
-    about: Vec<&'a RawValue>,
+    /// The objects that name the people if `UserId` names only an agent.
+    metadata: Vec<&'a RawValue>,
 }
 
 impl<'a> Record<'a> {
-    /// Reads a record; the error says what is wrong with its JSON. What is JSON but no object has
-    /// no members.
+    /// Reads a record. Errors: why it is not JSON. JSON that is not an object has no members.
     pub fn read(text: &'a str) -> Result<Self, String> {
         let checked = || compact(text).map(|_| ()).map_err(|error| error.0);
         if !text.starts_with('{') {
@@ -38,36 +37,39 @@ impl<'a> Record<'a> {
         Ok(record)
     }
 
-    /// Its id.
+    /// The id.
     pub fn id(&self) -> Option<String> {
         text(self.id?).filter(|id| !id.is_empty())
     }
 
-    /// The workload it comes from.
+    /// The workload.
     pub fn workload(&self) -> Option<String> {
         text(self.workload?)
     }
 
-    /// What was done.
+    /// The operation.
     pub fn operation(&self) -> Option<String> {
         text(self.operation?)
     }
 
-    /// The record type as received: a number, some exports write it as text.
+    /// The record type as received: a number, or text in some exports.
     pub fn kind(&self) -> Option<String> {
         let raw = self.kind?;
         text(raw).or_else(|| Some(raw.get().to_owned()))
     }
 
-    /// Who acted: `UserId`, and in loss-prevention records, where that names an agent, the people
-    /// that the record is about.
+    /// The users: `UserId`, and the people in data-loss-prevention records, whose `UserId` names an
+    /// agent.
     pub fn users(&self) -> Vec<String> {
-        let about = self.about.iter().flat_map(|object| people(object.get()));
-        self.user.and_then(text).into_iter().chain(about).collect()
+        let people = self
+            .metadata
+            .iter()
+            .flat_map(|object| people_in(object.get()));
+        self.user.and_then(text).into_iter().chain(people).collect()
     }
 }
 
-/// Members of a loss-prevention object that name a person.
+/// Members of a data-loss-prevention object that name a person.
 const PEOPLE: [&str; 4] = [
     "from",
     "fileowner",
@@ -75,7 +77,7 @@ const PEOPLE: [&str; 4] = [
     "documentsharer",
 ];
 
-fn people(object: &str) -> Vec<String> {
+fn people_in(object: &str) -> Vec<String> {
     let members = members(object).unwrap_or_default();
     members
         .iter()
@@ -99,7 +101,7 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut record = Record::default();
-        // Names with escapes in them are none of these.
+        // None of these names is written with escapes.
         while let Some(name) = map.next_key::<&RawValue>()? {
             match name.get() {
                 "\"Id\"" => record.id = Some(map.next_value()?),
@@ -108,7 +110,7 @@ impl<'de> Visitor<'de> for Members {
                 "\"Workload\"" => record.workload = Some(map.next_value()?),
                 "\"Operation\"" => record.operation = Some(map.next_value()?),
                 "\"ExchangeMetaData\"" | "\"SharePointMetaData\"" | "\"EndpointMetaData\"" => {
-                    record.about.push(map.next_value()?);
+                    record.metadata.push(map.next_value()?);
                 }
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -124,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_deciding_members_are_read_and_the_last_of_two_counts() {
+    fn last_of_repeated_members_counts() {
         let text = r#"{"Id":"a","RecordType":"15","UserId":"x","UserId":"Ada@x","Workload":null,"n":1e400}"#;
         let record = Record::read(text).expect("JSON");
         assert_eq!(record.id().as_deref(), Some("a"));
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn loss_prevention_names_people_elsewhere() {
+    fn data_loss_prevention_record_has_people_in_its_metadata() {
         let text = r#"{"UserId":"DlpAgent","ExchangeMetaData":{"From":"ada@x","To":["bo@x"]},
             "SharePointMetaData":{"FileOwner":"cy@x","from":7}}"#;
         let record = Record::read(text).expect("JSON");
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_refused_and_what_is_no_object_has_no_members() {
+    fn invalid_json_is_refused_and_other_values_have_no_members() {
         for text in ["{", "{\"a\":}", "{\"a\":1}x", "nul", "{\"a\":tru}"] {
             assert!(Record::read(text).is_err(), "{text}");
         }

@@ -1,8 +1,7 @@
-//! Which alerts, by the properties that the service filters on: typed values become a condition.
+//! Typed values of alert properties, converted to a filter condition.
 //!
-//! A value is one of the words that Microsoft documents, or free text for a person; quoting is done
-//! here, so nothing that an author gives can leave its place in the condition. The operation
-//! combines the condition with the window and with an author's own filter.
+//! A value is one of the documented values, or free text for a person. Values are quoted, so that
+//! none can change the rest of the condition. Does not combine conditions: the operation does.
 
 use std::borrow::Cow;
 
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::names::alike;
 
-/// The values of one property: one of them or a list. Several values mean any of them.
+/// The values of one property: one value or a list. An alert must have one of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct AnyOf<P>(Vec<String>, #[serde(skip)] std::marker::PhantomData<P>);
@@ -24,12 +23,12 @@ impl<P> Default for AnyOf<P> {
     }
 }
 
-/// A property that the service filters on.
+/// A property that the service can filter by.
 pub trait Property {
     /// Its name.
     const NAME: &'static str;
-    /// The words that its values are; none: free text.
-    const WORDS: &'static [&'static str];
+    /// Its documented values; empty for free text.
+    const VALUES: &'static [&'static str];
 }
 
 macro_rules! properties {
@@ -41,18 +40,18 @@ macro_rules! properties {
 
             impl Property for $property {
                 const NAME: &'static str = $name;
-                const WORDS: &'static [&'static str] = &[$($word),*];
+                const VALUES: &'static [&'static str] = &[$($word),*];
             }
         )*
     };
 }
 
 properties! {
-    /// How serious an alert is.
+    /// The severity of an alert.
     Severity = "severity" ["unknown", "informational", "low", "medium", "high"];
-    /// How far its investigation is.
+    /// The status of its investigation.
     Status = "status" ["unknown", "new", "inProgress", "resolved"];
-    /// The product that made it.
+    /// The product that created it.
     ServiceSource = "serviceSource" [
         "unknown", "microsoftDefenderForEndpoint", "microsoftDefenderForIdentity",
         "microsoftDefenderForCloudApps", "microsoftDefenderForOffice365", "microsoft365Defender",
@@ -60,27 +59,27 @@ properties! {
         "microsoftDefenderForCloud", "microsoftSentinel", "microsoftInsiderRiskManagement",
         "microsoftThreatIntelligence", "microsoftSecurityForAI"
     ];
-    /// What the investigation made of it.
+    /// The result of its investigation.
     Classification = "classification" [
         "unknown", "falsePositive", "truePositive", "informationalExpectedActivity"
     ];
-    /// Why it was classified so.
+    /// The reason for its classification.
     Determination = "determination" [
         "unknown", "apt", "malware", "securityPersonnel", "securityTesting", "unwantedSoftware",
         "other", "multiStagedAttack", "compromisedAccount", "phishing", "maliciousUserActivity",
         "notMalicious", "notEnoughDataToValidate", "confirmedActivity", "lineOfBusinessApplication"
     ];
-    /// The person who works on it.
+    /// The person it is assigned to.
     AssignedTo = "assignedTo" [];
 }
 
 impl<P: Property> AnyOf<P> {
-    /// Is no value given?
+    /// Returns whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The condition, if a value is given.
+    /// The condition. `None` without values.
     pub fn condition(&self) -> Option<String> {
         let one = |value: &String| format!("{} eq '{}'", P::NAME, value.replace('\'', "''"));
         match self.0.as_slice() {
@@ -94,15 +93,15 @@ impl<P: Property> AnyOf<P> {
     }
 }
 
-/// The canonical spelling of a value.
-fn word<P: Property>(given: String) -> Result<String, String> {
-    if P::WORDS.is_empty() {
+/// The service's spelling of a value.
+fn canonical<P: Property>(given: String) -> Result<String, String> {
+    if P::VALUES.is_empty() {
         return Ok(given);
     }
-    let known = P::WORDS.iter().find(|known| alike(known, &given));
+    let known = P::VALUES.iter().find(|known| alike(known, &given));
     known
         .map(|known| (*known).to_owned())
-        .ok_or_else(|| format!("expected one of {}", P::WORDS.join(", ")))
+        .ok_or_else(|| format!("expected one of {}", P::VALUES.join(", ")))
 }
 
 impl<'de, P: Property> Deserialize<'de> for AnyOf<P> {
@@ -117,9 +116,9 @@ impl<'de, P: Property> Deserialize<'de> for AnyOf<P> {
             Given::One(value) => vec![value],
             Given::Several(values) => values,
         };
-        let words = given.into_iter().map(word::<P>);
-        let words = words.collect::<Result<_, _>>().map_err(D::Error::custom)?;
-        Ok(AnyOf(words, std::marker::PhantomData))
+        let values = given.into_iter().map(canonical::<P>);
+        let values = values.collect::<Result<_, _>>().map_err(D::Error::custom)?;
+        Ok(AnyOf(values, std::marker::PhantomData))
     }
 }
 
@@ -134,8 +133,8 @@ impl<P: Property> JsonSchema for AnyOf<P> {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let mut value = json!({ "type": "string" });
-        if !P::WORDS.is_empty() {
-            value["enum"] = Value::from(P::WORDS);
+        if !P::VALUES.is_empty() {
+            value["enum"] = Value::from(P::VALUES);
             value["x-folds"] = Value::Bool(true);
         }
         json_schema!({ "anyOf": [value, { "type": "array", "items": value }] })
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn values_in_any_spelling_become_conditions_in_the_services_spelling() {
+    fn condition_has_the_services_spelling() {
         assert_eq!(condition::<Severity>(json!([])), None);
         let one = condition::<Status>(json!("In Progress"));
         assert_eq!(one.as_deref(), Some("status eq 'inProgress'"));
@@ -164,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_inside_text_are_doubled_and_cannot_leave_it() {
+    fn quote_in_a_value_is_doubled() {
         let odd = condition::<AssignedTo>(json!("o'brien@contoso.com' or severity eq 'low"));
         assert_eq!(
             odd.as_deref(),

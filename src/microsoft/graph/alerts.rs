@@ -1,7 +1,7 @@
-//! `alerts_v2`: the query, its pages, its links.
+//! `alerts_v2`: the query, its pages and their links.
 //!
-//! A page stays bytes: its records are slices of the body. How many pages are read, and what
-//! happens when one fails, is decided in `ops`.
+//! The records of a page are slices of its body. `ops` decides how many pages are read, and what a
+//! failed page means.
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use schemars::JsonSchema;
@@ -12,27 +12,27 @@ use crate::json::Document;
 use crate::json::document::{ParseError, elements, members};
 use crate::microsoft::graph::Graph;
 use crate::net::ApiResponse;
-use crate::net::message::{below, with_query};
+use crate::net::message::{append_path, with_query};
 use crate::protocol::Failure;
 use crate::when::{instant, rfc3339};
 
-/// The most records Graph gives on a page.
+/// The maximum number of records on a page.
 pub const PAGE_SIZE: u64 = 1000;
 
-/// The member that leads to the next page.
+/// The member with the link to the next page.
 pub const NEXT_LINK: &str = "@odata.nextLink";
 
-/// The member that holds the records.
+/// The member with the records.
 pub const ITEMS: &str = "value";
 
-/// Graph's version, a segment of the path.
+/// The version of Graph, a segment of the path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ApiVersion {
     /// The stable version.
     #[default]
     #[serde(rename = "v1.0")]
     V1,
-    /// The preview.
+    /// The preview version.
     #[serde(rename = "beta")]
     Beta,
 }
@@ -46,14 +46,14 @@ impl ApiVersion {
     }
 }
 
-/// The time of an alert that a window is about.
+/// The time property that a window applies to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum TimeField {
-    /// When it was last changed: updated alerts come again.
+    /// The last update. Updated alerts are returned again.
     #[default]
     LastUpdateDateTime,
-    /// When it was created: every alert comes once.
+    /// The creation. Every alert is returned once.
     CreatedDateTime,
 }
 
@@ -67,7 +67,7 @@ impl TimeField {
     }
 }
 
-/// The direction of a listing.
+/// The sort order of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Oldest first.
@@ -76,22 +76,22 @@ pub enum Order {
     Descending,
 }
 
-/// Which alerts, in which order.
+/// A query for alerts.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// Graph's version.
+    /// The version of Graph.
     pub version: ApiVersion,
-    /// The time that is bounded and sorted by.
+    /// The time property to filter and sort by.
     pub time: TimeField,
-    /// From when, inclusive.
+    /// The start, inclusive.
     pub from: DateTime<Utc>,
-    /// Until when, exclusive.
+    /// The end, exclusive.
     pub to: Option<DateTime<Utc>>,
-    /// The direction of the listing.
+    /// The sort order.
     pub order: Order,
-    /// A further condition, as the author wrote it.
+    /// An additional condition.
     pub condition: Option<String>,
-    /// Records a page, at most [`PAGE_SIZE`].
+    /// Records per page, at most [`PAGE_SIZE`].
     pub page_size: u64,
 }
 
@@ -127,12 +127,12 @@ impl Query {
 /// The precision of the service's times.
 pub const TICK: TimeDelta = TimeDelta::nanoseconds(100);
 
-/// The time without what the service's times cannot hold.
+/// The time, truncated to the precision of the service's times.
 pub fn whole_ticks(time: DateTime<Utc>) -> DateTime<Utc> {
     time.duration_trunc(TICK).unwrap_or(time)
 }
 
-/// The time with the precision of the service: seven digits of a second, fewer where they are zero.
+/// Formats a time with the precision of the service: up to seven digits of a second.
 fn seven_digits(time: DateTime<Utc>) -> String {
     if time.timestamp_subsec_nanos().is_multiple_of(1_000_000) {
         return rfc3339(time);
@@ -144,17 +144,17 @@ fn seven_digits(time: DateTime<Utc>) -> String {
 }
 
 fn collection(graph: &Url, version: ApiVersion) -> Url {
-    below(graph, [version.segment(), "security", "alerts_v2"])
+    append_path(graph, [version.segment(), "security", "alerts_v2"])
 }
 
-/// One page as it was received.
+/// One page as received.
 #[derive(Clone, Debug)]
 pub struct Body {
     document: Document,
     answer: ApiResponse,
 }
 
-/// One page, taken apart.
+/// The parts of one page.
 #[derive(Debug)]
 pub struct Page<'a> {
     /// The records, as received.
@@ -163,7 +163,7 @@ pub struct Page<'a> {
     pub next: Option<String>,
 }
 
-/// Reads one page; [`Body::open`] says whether it is one.
+/// Requests one page. [`Body::open`] checks it.
 pub async fn page(graph: &Graph<'_>, url: Url) -> Result<Body, Failure> {
     let mut answer = graph.get(url).await?;
     let document = answer.document()?;
@@ -177,12 +177,12 @@ impl Body {
         &self.document
     }
 
-    /// The page taken apart; `bad_response` if it does not have the documented members. Of a
-    /// member that stands twice the last one counts.
+    /// Splits the page into its parts. If a member is repeated, the last one counts. Errors:
+    /// `bad_response` if a documented member is missing.
     pub fn open(&self) -> Result<Page<'_>, Failure> {
         let unreadable = |error: ParseError| {
-            let words = format!("the body could not be taken apart: {error}.");
-            self.answer.bad(&words)
+            let message = format!("the body cannot be parsed: {error}.");
+            self.answer.bad(&message)
         };
         if !self.document.text().starts_with('{') {
             return Err(self.answer.bad("the body is not an object."));
@@ -191,7 +191,7 @@ impl Body {
         for member in members(self.document.text()).map_err(unreadable)? {
             match &*member.name() {
                 ITEMS => records = Some(member.value()),
-                // A link that cannot be read must not look like the end.
+                // An invalid link must not count as the last page.
                 NEXT_LINK => {
                     next = serde_json::from_str(member.value())
                         .map_err(|_| self.answer.bad(&format!("\"{NEXT_LINK}\" is not a link.")))?;
@@ -212,17 +212,17 @@ impl Body {
     }
 }
 
-/// What an alert is recognized by.
+/// The properties that identify an alert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The time that the listing is sorted by, if the alert has one.
+    /// The time that the listing is sorted by. `None` if it is missing or invalid.
     pub time: Option<DateTime<Utc>>,
-    /// The id and that time as the service wrote them. `None` if the id is missing or not a text:
-    /// then only the alert's content identifies it.
+    /// The id and the time as received. `None` if the id is missing or not text: then only the
+    /// content identifies the alert.
     pub name: Option<String>,
 }
 
-/// What identifies this alert; of a member that stands twice the last one counts.
+/// Reads the properties that identify an alert. If a member is repeated, the last one counts.
 pub fn identity(record: &str, field: TimeField) -> Identity {
     let found = members(record).unwrap_or_default();
     let text = |name: &str| -> Option<String> {
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_is_half_open_and_the_newest_come_first() {
+    fn window_is_half_open_and_newest_alerts_are_first() {
         let url = query().url(&graph());
         assert_eq!(url.path(), "/v1.0/security/alerts_v2");
         let pairs = [
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_is_added_in_parentheses() {
+    fn condition_is_added_in_parentheses() {
         let query = Query {
             version: ApiVersion::Beta,
             time: TimeField::CreatedDateTime,
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_taken_apart_as_bytes() {
+    fn page_records_are_unchanged() {
         let text =
             r#"{"value":[{"id":1},{"n":18446744073709551616}],"@odata.nextLink":"https:\/\/g\/2"}"#;
         let body = body(text).expect("JSON");
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_without_records_is_a_bad_response() {
+    fn body_without_records_is_a_bad_response() {
         for text in [
             r#"{"value":{}}"#,
             r#"{"items":[]}"#,

@@ -1,7 +1,7 @@
-//! Microsoft Graph: one kind of call, one kind of error body.
+//! Microsoft Graph: its requests and its error responses.
 //!
-//! What is asked of it lives in [`alerts`]. The status decides the kind of a failure, with the
-//! innermost known code where that says more; words are the service's own.
+//! [`alerts`] has the queries. The innermost known code decides the kind of a failure, and the
+//! status if there is none. The message is the service's own.
 
 pub mod alert_filter;
 pub mod alerts;
@@ -11,10 +11,10 @@ use serde_json::Value;
 use url::Url;
 
 use crate::microsoft::Cloud;
-use crate::net::{ApiRequest, ApiResponse, Auth, Caller, Reason, TokenProvider};
+use crate::net::{Access, ApiRequest, ApiResponse, Auth, Caller, Reason, TokenProvider};
 use crate::protocol::{ErrorKind, Failure};
 
-/// Graph, as one run asks it.
+/// The client of Graph for one run.
 #[derive(Clone, Copy)]
 pub struct Graph<'a> {
     caller: &'a Caller,
@@ -23,7 +23,7 @@ pub struct Graph<'a> {
 }
 
 impl<'a> Graph<'a> {
-    /// Graph of that cloud.
+    /// Graph in this cloud.
     pub fn new(caller: &'a Caller, tokens: &'a dyn TokenProvider, cloud: &'a Cloud) -> Self {
         Graph {
             caller,
@@ -32,14 +32,17 @@ impl<'a> Graph<'a> {
         }
     }
 
-    /// Asks for an address of Graph. Enumeration members younger than the first set come by their
-    /// names, not as `unknownFutureValue`.
+    /// Requests an address. Later members of an enumeration are returned by name, not as
+    /// `unknownFutureValue`.
     pub async fn get(&self, url: Url) -> Result<ApiResponse, Failure> {
         let request = ApiRequest::get("graph", url)
             .json()
             .header("Prefer", "include-unknown-enum-members");
-        let auth = Auth::Bearer(self.tokens, &self.cloud.audiences.graph);
-        self.caller.send(request, auth, classify).await
+        let access = Access {
+            auth: Auth::Bearer(self.tokens, &self.cloud.audiences.graph),
+            classify,
+        };
+        self.caller.send(request, access).await
     }
 }
 
@@ -48,7 +51,7 @@ struct ErrorBody {
     error: Error,
 }
 
-/// An error and what is inside it; `innererror` is written in two ways.
+/// An error with its inner error, which has two spellings.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Error {
@@ -59,7 +62,7 @@ struct Error {
 }
 
 impl Error {
-    /// This error and those inside it, from the outermost on.
+    /// This error and its inner errors, outermost first.
     fn layers(self) -> Vec<Error> {
         let mut layers = vec![self];
         while let Some(inner) = layers
@@ -74,7 +77,7 @@ impl Error {
     }
 }
 
-/// What Graph's own error body means.
+/// Reads an error response of Graph.
 fn classify(response: &ApiResponse) -> Option<Failure> {
     if response.is_success() {
         return None;
@@ -89,9 +92,9 @@ fn classify(response: &ApiResponse) -> Option<Failure> {
         .filter_map(|layer| filled(&layer.code))
         .collect();
     let code = codes.first().map(String::as_str);
-    let words = layers.iter().find_map(|layer| filled(&layer.message));
-    let reason = words.is_some();
-    let words = words.unwrap_or_else(|| {
+    let message = layers.iter().find_map(|layer| filled(&layer.message));
+    let reason = message.is_some();
+    let message = message.unwrap_or_else(|| {
         let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
         format!("HTTP {}{code} without a message.", response.status)
     });
@@ -100,20 +103,20 @@ fn classify(response: &ApiResponse) -> Option<Failure> {
         .rev()
         .find_map(|code| by_code(code))
         .unwrap_or_else(|| by_status(response.status));
-    let failure = response.refusal(kind, code, words.trim());
+    let failure = response.refusal(kind, code, message.trim());
     Some(explained(response, failure, reason))
 }
 
-/// A refusal of the token without any body.
+/// Reads a refusal of the token with an empty body.
 fn without_body(response: &ApiResponse) -> Option<Failure> {
     let empty = response.reason() == Reason::Missing;
     let kind = by_status(response.status);
-    let words = format!("HTTP {} with an empty body.", response.status);
-    let failure = || explained(response, response.refusal(kind, None, &words), false);
+    let message = format!("HTTP {} with an empty body.", response.status);
+    let failure = || explained(response, response.refusal(kind, None, &message), false);
     (empty && matches!(response.status, 401 | 403)).then(failure)
 }
 
-/// Codes that say more than the status they come with.
+/// The kind of a code that is more specific than its status.
 fn by_code(code: &str) -> Option<ErrorKind> {
     match code {
         "TooManyRequests" | "activityLimitReached" | "quotaLimitReached" => {
@@ -138,16 +141,15 @@ fn by_status(status: u16) -> ErrorKind {
     }
 }
 
-/// Adds why and what to do, where the kind alone says enough. `reason`: the service gave one, which
-/// is the message.
+/// Adds cause and advice by the kind. `reason` is true if the message is the service's own.
 fn explained(response: &ApiResponse, failure: Failure, reason: bool) -> Failure {
     match failure.kind() {
         ErrorKind::AuthFailed => failure
-            .cause("Graph did not accept the token: expired, or issued for another service.")
-            .advice("Check that login and Graph belong to one cloud, and this machine's clock; then try again."),
+            .cause("Graph refused the token: it has expired, or is for another service.")
+            .advice("Check that the login service and Graph belong to one cloud. Check this machine's clock."),
         ErrorKind::Forbidden => {
             let role = required_role(failure.message()).map(str::to_owned);
-            // A message about something else, such as a policy or a licence, is not about roles.
+            // The message is about something else, such as a policy or a licence.
             if reason && role.is_none() && !is_about_permissions(failure.message()) {
                 return Reason::Message.explain(failure);
             }
@@ -155,7 +157,7 @@ fn explained(response: &ApiResponse, failure: Failure, reason: bool) -> Failure 
             let role = role.or_else(|| alerts.then(|| LEAST_ROLE.to_owned()));
             let role = role.as_deref().unwrap_or("the permission for this call");
             let cause = if reason {
-                "The token was accepted but carries no role that allows this."
+                "The token has no role that allows this."
             } else {
                 "Graph refused the request without a reason. The usual reason is a missing role."
             };
@@ -167,18 +169,18 @@ fn explained(response: &ApiResponse, failure: Failure, reason: bool) -> Failure 
         }
         ErrorKind::Rejected if reason => failure
             .cause("Graph does not support this query.")
-            .advice("Correct what the message names; of a filter Graph supports only some properties and operators."),
+            .advice("Correct the query as the message says. Graph filters support only some properties and operators."),
         ErrorKind::Rejected => Reason::Missing.explain(failure),
         _ => failure,
     }
 }
 
-/// The least role for reading alerts.
+/// The least privileged role for reading alerts.
 const LEAST_ROLE: &str = "SecurityAlert.Read.All";
 
-/// Does a refusal say that a role, a scope or a privilege is missing, or nothing in particular?
-fn is_about_permissions(words: &str) -> bool {
-    let words = words.to_ascii_lowercase();
+/// Returns whether a message reports a missing role, scope or privilege, or only a refusal.
+fn is_about_permissions(message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
     let named = ["role", "scope", "scp", "permission", "privilege"];
     let bare = [
         "forbidden",
@@ -186,12 +188,12 @@ fn is_about_permissions(words: &str) -> bool {
         "access is denied",
         "unauthorized",
     ];
-    named.iter().any(|name| words.contains(name)) || bare.contains(&words.trim_end_matches('.'))
+    named.iter().any(|name| message.contains(name)) || bare.contains(&message.trim_end_matches('.'))
 }
 
-/// The least of the roles that a refusal lists: the first.
-fn required_role(words: &str) -> Option<&str> {
-    let (_, list) = words.split_once("API required roles: ")?;
+/// The least privileged role that a message lists: the first one.
+fn required_role(message: &str) -> Option<&str> {
+    let (_, list) = message.split_once("API required roles: ")?;
     let role = list.split([',', ' ']).next()?.trim_end_matches('.');
     (!role.is_empty()).then_some(role)
 }
@@ -207,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn status_and_innermost_known_code_decide_the_kind() {
+    fn innermost_known_code_or_status_decides_the_kind() {
         for (status, code, kind) in [
             (400, "BadRequest", Rejected),
             (400, "invalidRequest", Rejected),
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_nest_in_two_spellings() {
+    fn inner_errors_are_read_in_both_spellings() {
         for name in ["innerError", "innererror"] {
             let body = format!(
                 r#"{{"error":{{"code":"UnknownError","message":"","{name}":
@@ -253,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_message_is_said_to_be_one() {
+    fn missing_message_is_reported() {
         let failure = failure(404, r#"{"error":{"code":"UnknownError","message":""}}"#);
         assert_eq!(
             failure.message(),
@@ -266,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_role_is_named_in_the_advice() {
+    fn missing_role_is_in_the_advice() {
         for tail in [",SecurityIncident.Read.All, application roles: .", "", "."] {
             let words = format!(
                 "Missing application roles. API required roles: SecurityAlert.Read.All{tail}"

@@ -10,7 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::net::auth::Pending;
-use crate::net::{Audience, Auth, Caller, Cancel, Deadline, Links, TokenProvider, Transcript};
+use crate::net::{
+    Access, Audience, Auth, Caller, Cancel, Deadline, Links, TokenProvider, Transcript,
+};
 use crate::protocol::Secret;
 
 /// What the server answers to a request, byte for byte; nothing means never.
@@ -98,12 +100,20 @@ pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
 pub(crate) fn caller(timeout: Duration, transcript: Transcript) -> Caller {
     let settings = HttpSettings {
         max_body: 2000,
-        pace: Pace::hurried(),
+        retry_policy: RetryPolicy::fast(),
         ..HttpSettings::default()
     };
     let client = HttpClient::new(&settings).expect("a client");
     let deadline = Deadline::new(timeout, &Cancel::default());
     Caller::new(client, deadline, "run-1", transcript)
+}
+
+/// Access to a service without error codes of its own.
+fn plain(auth: Auth<'_>) -> Access<'_> {
+    Access {
+        auth,
+        classify: |_| None,
+    }
 }
 
 /// Always the same token; counts nothing, forgets nothing.
@@ -126,10 +136,8 @@ impl TokenProvider for OneToken {
 async fn get_within(url: Url, timeout: u64) -> Result<ApiResponse, Failure> {
     let caller = caller(Duration::from_millis(timeout), Transcript::default());
     let audience = Audience("a".to_owned());
-    let auth = Auth::Bearer(&OneToken, &audience);
-    caller
-        .send(ApiRequest::get("graph", url), auth, |_| None)
-        .await
+    let access = plain(Auth::Bearer(&OneToken, &audience));
+    caller.send(ApiRequest::get("graph", url), access).await
 }
 
 async fn get(url: Url) -> Result<ApiResponse, Failure> {
@@ -174,7 +182,7 @@ fn a_post_without_a_body_says_so() {
         let caller = caller(Duration::from_secs(10), Transcript::default());
         let request = ApiRequest::post("management", server.at("/start"));
         caller
-            .send(request, Auth::Open, |_| None)
+            .send(request, plain(Auth::None))
             .await
             .expect("an answer");
         let seen = server.seen().concat().to_ascii_lowercase();
@@ -269,7 +277,7 @@ fn a_secret_never_goes_over_plain_http() {
         assert_eq!(failure.kind(), ErrorKind::InvalidInput);
         assert_eq!(
             failure.message(),
-            "GET http://192.0.2.1/x was not sent: a secret would go over plain http."
+            "GET http://192.0.2.1/x was not sent: a secret would be sent over plain http."
         );
     });
 }
@@ -317,11 +325,11 @@ fn a_dry_run_sends_nothing() {
         let server = Server::start(|_| Some(http(200, "", "{}"))).await;
         let caller = caller(Duration::from_secs(10), Transcript::dry_run());
         let audience = Audience("a".to_owned());
-        let auth = Auth::Bearer(&OneToken, &audience);
+        let access = plain(Auth::Bearer(&OneToken, &audience));
         let request = ApiRequest::get("graph", server.at("/x"));
-        let stop = caller.send(request, auth, |_| None).await;
+        let stop = caller.send(request, access).await;
         let stop = stop.expect_err("nothing is sent");
-        assert!(crate::net::transcript::is_rehearsal(&stop));
+        assert!(crate::net::transcript::is_dry_run(&stop));
         assert_eq!(caller.transcript().requests().len(), 1);
         assert!(server.seen().is_empty());
         assert_eq!(caller.usage().calls, 0);
@@ -335,7 +343,7 @@ fn a_pause_that_a_service_asked_for_holds_for_everybody() {
         let server = Server::start(slow).await;
         let first = caller(Duration::from_secs(5), Transcript::default());
         let ask = |path| ApiRequest::get("graph", server.at(path));
-        let stop = first.send(ask("/1"), Auth::Open, |_| None).await;
+        let stop = first.send(ask("/1"), plain(Auth::None)).await;
         let stop = stop.expect_err("the wait would outlast the deadline");
         assert_eq!(stop.kind(), ErrorKind::Throttled);
         assert_eq!(stop.wait(), Some(Duration::from_mins(1)));
@@ -347,7 +355,7 @@ fn a_pause_that_a_service_asked_for_holds_for_everybody() {
             "run-2",
             Transcript::default(),
         );
-        let stop = other.send(ask("/2"), Auth::Open, |_| None).await;
+        let stop = other.send(ask("/2"), plain(Auth::None)).await;
         let stop = stop.expect_err("the service asked for a pause");
         assert_eq!(stop.kind(), ErrorKind::Throttled);
         assert!(stop.message().contains("was not sent"), "{stop}");
@@ -371,18 +379,18 @@ fn a_service_that_falls_silent_is_asked_again() {
         .await;
         let settings = HttpSettings {
             read_timeout: Duration::from_millis(50),
-            pace: Pace::hurried(),
+            retry_policy: RetryPolicy::fast(),
             ..HttpSettings::default()
         };
         let client = HttpClient::new(&settings).expect("a client");
         let deadline = Deadline::new(Duration::from_secs(30), &Cancel::default());
         let caller = Caller::new(client, deadline, "run-1", Transcript::default());
         let request = ApiRequest::get("graph", server.at("/x"));
-        let answer = caller.send(request, Auth::Open, |_| None).await;
+        let answer = caller.send(request, plain(Auth::None)).await;
         assert_eq!(answer.expect("the second attempt").body, b"{}");
         assert_eq!((caller.usage().calls, caller.usage().retries), (2, 1));
         let change = ApiRequest::post("graph", server.at("/x"));
-        assert!(caller.send(change, Auth::Open, |_| None).await.is_ok());
+        assert!(caller.send(change, plain(Auth::None)).await.is_ok());
     });
 }
 
@@ -407,7 +415,7 @@ fn of_many_requests_side_by_side_none_begins_during_a_pause() {
         .await;
         let caller = caller(Duration::from_mins(1), Transcript::default());
         let ask = || ApiRequest::get("graph", server.at("/x"));
-        let calls = (0..100).map(|_| caller.send(ask(), Auth::Open, |_| None));
+        let calls = (0..100).map(|_| caller.send(ask(), plain(Auth::None)));
         let mut answers =
             futures_util::StreamExt::buffer_unordered(futures_util::stream::iter(calls), 8);
         while let Some(answer) = futures_util::StreamExt::next(&mut answers).await {
@@ -427,13 +435,7 @@ fn body_beyond_the_memory_budget_is_refused_and_not_requested_again() {
         let memory = MemoryBudget::new(2000);
         let caller = caller(Duration::from_secs(5), Transcript::default());
         let caller = caller.with_memory(memory.clone());
-        let get = || {
-            caller.send(
-                ApiRequest::get("graph", server.at("/x")),
-                Auth::Open,
-                |_| None,
-            )
-        };
+        let get = || caller.send(ApiRequest::get("graph", server.at("/x")), plain(Auth::None));
         let first = get().await.expect("1,500 of 2,000 bytes");
         assert_eq!(memory.used(), 1500);
         let refused = get().await.expect_err("3,000 of 2,000 bytes");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Fetch;
 use crate::microsoft::ContentType;
 use crate::microsoft::feed::Started;
-use crate::net::transcript::is_rehearsal;
+use crate::net::transcript::is_dry_run;
 use crate::ops::{Call, subscriptions};
 use crate::protocol::{ErrorKind, Failure, Warning};
 
@@ -46,8 +46,8 @@ async fn check(
         return Ok(Some(not_enabled(kind)));
     }
     match subscriptions::started(call, kind, None).await {
-        Ok(Started::Before(_)) => Ok(None),
-        Ok(Started::Now(_)) => Ok(Some(started(kind))),
+        Ok(Started::AlreadyEnabled(_)) => Ok(None),
+        Ok(Started::New(_)) => Ok(Some(started(kind))),
         Err(failure) => stopped_or(failure, |failure| not_started(kind, failure)),
     }
 }
@@ -57,7 +57,7 @@ fn stopped_or(
     warning: impl Fn(&Failure) -> Warning,
 ) -> Result<Option<Warning>, Failure> {
     match failure.kind() {
-        ErrorKind::Cancelled if !is_rehearsal(&failure) => Err(failure),
+        ErrorKind::Cancelled if !is_dry_run(&failure) => Err(failure),
         _ => Ok(Some(warning(&failure))),
     }
 }

@@ -8,11 +8,11 @@ use url::Url;
 
 use super::*;
 use crate::clock::Clock;
-use crate::identity::{Credential, Means, SignIn, TokenCache};
+use crate::identity::{Credential, SignIn, SignInContext, TokenCache};
 use crate::microsoft::connection::tests::{CLIENT, TENANT};
 use crate::microsoft::{Cloud, Connection};
 use crate::net::client::tests::{Server, caller, http, run};
-use crate::net::transcript::is_rehearsal;
+use crate::net::transcript::is_dry_run;
 use crate::net::{MemoryBudget, Transcript};
 use crate::ops::{Limits, find};
 use crate::protocol::{ErrorKind, Redactor, Secret};
@@ -111,7 +111,7 @@ impl Run<'_> {
     async fn go(self) -> (Result<Reply, Failure>, Vec<String>) {
         let connection = connection(self.server);
         let caller = caller(self.timeout, self.transcript).with_memory(self.memory);
-        let means = Means {
+        let means = SignInContext {
             cache: TokenCache::default(),
             redactor: Redactor::default(),
             clock: Clock::Fixed(now()),
@@ -446,7 +446,7 @@ fn a_dry_run_lists_both_lanes_up_to_their_first_answer() {
             ..with(&server, json!({"ensure_subscription": "DLP.All"}))
         };
         let (outcome, requests) = dry_run.go().await;
-        assert!(is_rehearsal(&outcome.expect_err("nothing is sent")));
+        assert!(is_dry_run(&outcome.expect_err("nothing is sent")));
         let starts: Vec<_> = requests
             .iter()
             .map(|r| {

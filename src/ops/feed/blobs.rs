@@ -9,10 +9,10 @@ use url::Url;
 use super::{ContentReader, Downloads, ReadEnd, SLOTS};
 use crate::microsoft::TimeWindow;
 use crate::microsoft::coverage::GapCause;
-use crate::microsoft::feed::content::{Blob, Kept};
+use crate::microsoft::feed::content::{Blob, BlobRecords};
 use crate::microsoft::feed::error::{Absence, absence};
 use crate::net::memory::is_memory;
-use crate::net::retry::{Repeat, is_passing};
+use crate::net::retry::{Repeat, is_transient};
 use crate::ops::resume::fingerprint::Fingerprint;
 use crate::protocol::{Detail, ErrorKind, Failure};
 
@@ -31,7 +31,7 @@ pub(super) enum Task {
 
 /// The outcome of a task.
 enum Outcome {
-    Received(Blob, Url, Result<Kept, Failure>),
+    Received(Blob, Url, Result<BlobRecords, Failure>),
     Refused(Blob, Failure),
     Skipped,
 }
@@ -63,7 +63,7 @@ pub(super) fn classify(blob: &Blob, failure: Failure, now: DateTime<Utc>) -> Fai
         // It was not sent.
         (Throttled, _) if failure.http_status().is_none() => FailureClass::Stop(failure),
         (AuthFailed | Forbidden, _) => FailureClass::Temporary(failure),
-        _ if is_passing(&failure, Repeat::Safe) => FailureClass::Temporary(failure),
+        _ if is_transient(&failure, Repeat::Safe) => FailureClass::Temporary(failure),
         _ => FailureClass::Lost(GapCause::Failed { again: false }, failure),
     }
 }

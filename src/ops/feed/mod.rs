@@ -25,7 +25,7 @@ use url::Url;
 
 use crate::microsoft::coverage::{Counted, CoverageBuilder};
 use crate::microsoft::feed::Feed;
-use crate::microsoft::feed::content::Kept;
+use crate::microsoft::feed::content::BlobRecords;
 use crate::microsoft::feed::filter::{Filter, Wanted};
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::memory::is_memory;
@@ -174,7 +174,7 @@ impl<'a> Downloads<'a> {
         self.retry_slots.add_permits(SLOTS - SLOTS / 4);
     }
 
-    async fn get(&self, url: Url, repeat: Repeat) -> Result<Kept, Failure> {
+    async fn get(&self, url: Url, repeat: Repeat) -> Result<BlobRecords, Failure> {
         // The semaphore is never closed.
         let _slot = self.slots.acquire().await;
         self.feed.blob(url, self.filter, repeat).await
@@ -360,7 +360,7 @@ impl<'a> ContentReader<'a> {
 
 impl Delivered {
     /// Adds the new records of a blob.
-    fn add(&mut self, kept: Kept) -> Counted {
+    fn add(&mut self, kept: BlobRecords) -> Counted {
         let mut counted = Counted {
             records: kept.records,
             ..Counted::default()

@@ -10,7 +10,7 @@ use url::Url;
 use super::blobs::{FailureClass, classify, fingerprint};
 use super::{ContentReader, Downloads, ReadEnd, SLOTS};
 use crate::microsoft::coverage::{CoverageBuilder, GapCause};
-use crate::microsoft::feed::content::{Blob, Kept};
+use crate::microsoft::feed::content::{Blob, BlobRecords};
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::Links;
 use crate::net::retry::Repeat;
@@ -32,7 +32,7 @@ pub(super) struct Second {
     coverage: CoverageBuilder,
     /// Blobs that were not listed, or whose listing failed.
     missing: Vec<Fingerprint>,
-    received: Vec<(Blob, Result<Kept, Failure>)>,
+    received: Vec<(Blob, Result<BlobRecords, Failure>)>,
     /// Why the listing failed.
     failure: Option<Failure>,
 }
@@ -138,7 +138,7 @@ impl ContentReader<'_> {
         &mut self,
         second: &mut Second,
         blob: &Blob,
-        received: Result<Kept, Failure>,
+        received: Result<BlobRecords, Failure>,
     ) -> Option<Failure> {
         let fingerprint = fingerprint(blob);
         let failure = match received {

@@ -327,7 +327,7 @@ mod tests {
             for id in 0..5_000 {
                 let row = crate::microsoft::feed::content::Row {
                     id: Some(id),
-                    print: 7,
+                    content_hash: 7,
                     end: 0,
                 };
                 records.see(&row);

@@ -38,15 +38,15 @@ impl SeenRecords {
     pub(in crate::ops) fn see(&mut self, row: &Row) -> Seen {
         let Some(id) = row.id else { return Seen::New };
         let fingerprint = Fingerprint::of(id.to_be_bytes());
-        let before = match self.run.insert(id, row.print) {
+        let before = match self.run.insert(id, row.content_hash) {
             Some(print) => Some(Some(print)),
             None => self.earlier.get(&fingerprint).copied(),
         };
-        self.remember(fingerprint, row.print);
+        self.remember(fingerprint, row.content_hash);
         match before {
             None => Seen::New,
             Some(None) => Seen::Duplicate,
-            Some(Some(print)) if print == row.print => Seen::Duplicate,
+            Some(Some(print)) if print == row.content_hash => Seen::Duplicate,
             Some(Some(_)) => Seen::Changed,
         }
     }
@@ -115,7 +115,7 @@ mod tests {
     fn row(id: u128, print: u32) -> Row {
         Row {
             id: Some(id),
-            print,
+            content_hash: print,
             end: 0,
         }
     }

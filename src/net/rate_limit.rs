@@ -1,8 +1,7 @@
-//! Slowing down: one lane per quota of a service, shared by everything in this process.
+//! Rate limits of the services, shared by all runs of the process.
 //!
-//! A lane has a rate, if the service documents one, and a pause, if the service asked for one; both
-//! hold for every request on it, however many runs there are. It says how long to wait and never
-//! waits itself.
+//! A rate limit has a rate, if the service documents one, and a pause, if the service requested
+//! one. Returns how long to wait and never waits itself.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -10,41 +9,41 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use governor::{DefaultDirectRateLimiter, Quota};
 
-/// The quota that a request counts against.
+/// A quota of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lane {
-    /// What tells it from others: service, tenant, publisher.
+pub struct RateLimit {
+    /// Its unique name: service, tenant, publisher.
     pub name: String,
-    /// How many requests it admits.
+    /// The rate.
     pub rate: Rate,
 }
 
-/// How many requests a lane admits.
+/// The number of requests that a rate limit admits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rate {
-    /// As many as come.
+    /// Any number.
     Unlimited,
-    /// So many a minute.
+    /// This number for each minute.
     PerMinute(NonZeroU32),
-    /// So many at once, and one a minute after that.
+    /// This number at once, then one for each minute.
     Burst(NonZeroU32),
 }
 
-impl Lane {
-    /// A lane without a rate: it only pauses.
+impl RateLimit {
+    /// A rate limit without a rate. It only pauses.
     pub fn unlimited(name: impl Into<String>) -> Self {
-        Lane {
+        RateLimit {
             name: name.into(),
             rate: Rate::Unlimited,
         }
     }
 }
 
-/// The lanes of the process. Cheap to clone.
+/// The rate limits of the process. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub struct Throttle(Arc<Mutex<HashMap<String, Arc<State>>>>);
+pub struct RateLimiter(Arc<Mutex<HashMap<String, Arc<State>>>>);
 
 #[derive(Debug)]
 struct State {
@@ -52,19 +51,19 @@ struct State {
     pause_ends: Mutex<Option<Instant>>,
 }
 
-/// Why a request has to wait.
+/// Why a request must wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// The service asked for a pause.
+    /// The service requested a pause.
     Pause(Duration),
-    /// The lane's rate is used up.
+    /// The rate is used up.
     Rate(Duration),
 }
 
-impl Throttle {
-    /// Takes a place on the lane: none to wait for, or how long to wait before asking again.
-    pub(super) fn admit(&self, lane: &Lane) -> Result<(), Wait> {
-        let state = self.state(lane);
+impl RateLimiter {
+    /// Admits a request, or returns how long to wait.
+    pub(super) fn admit(&self, limit: &RateLimit) -> Result<(), Wait> {
+        let state = self.state(limit);
         if let Some(left) = state.pause_left() {
             return Err(Wait::Pause(left));
         }
@@ -75,24 +74,24 @@ impl Throttle {
             .map_err(|until| Wait::Rate(until.wait_time_from(DefaultClock::default().now())))
     }
 
-    /// Nothing goes out on the lane for so long.
-    pub(super) fn pause(&self, lane: &Lane, wait: Duration) {
-        let state = self.state(lane);
+    /// Admits no request for this time.
+    pub(super) fn pause(&self, limit: &RateLimit, wait: Duration) {
+        let state = self.state(limit);
         let mut ends = lock(&state.pause_ends);
         let until = Instant::now().checked_add(wait);
         *ends = (*ends).max(until);
     }
 
-    fn state(&self, lane: &Lane) -> Arc<State> {
-        let mut lanes = lock(&self.0);
-        if let Some(known) = lanes.get(&lane.name) {
+    fn state(&self, limit: &RateLimit) -> Arc<State> {
+        let mut states = lock(&self.0);
+        if let Some(known) = states.get(&limit.name) {
             return Arc::clone(known);
         }
         let state = Arc::new(State {
-            rate: quota(lane.rate).map(RateLimiter::direct),
+            rate: quota(limit.rate).map(DefaultDirectRateLimiter::direct),
             pause_ends: Mutex::new(None),
         });
-        lanes.insert(lane.name.clone(), Arc::clone(&state));
+        states.insert(limit.name.clone(), Arc::clone(&state));
         state
     }
 }
@@ -123,29 +122,29 @@ mod tests {
     const TWO: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
 
     #[test]
-    fn a_pause_holds_for_its_lane_and_the_longer_one_counts() {
-        let throttle = Throttle::default();
-        let (a, b) = (Lane::unlimited("a"), Lane::unlimited("b"));
-        assert_eq!(throttle.admit(&a), Ok(()));
-        throttle.pause(&a, Duration::from_hours(1));
-        throttle.pause(&a, Duration::from_secs(1));
-        let Err(Wait::Pause(left)) = throttle.clone().admit(&a) else {
-            panic!("the lane pauses")
+    fn longest_pause_applies_to_its_own_rate_limit() {
+        let rate_limiter = RateLimiter::default();
+        let (a, b) = (RateLimit::unlimited("a"), RateLimit::unlimited("b"));
+        assert_eq!(rate_limiter.admit(&a), Ok(()));
+        rate_limiter.pause(&a, Duration::from_hours(1));
+        rate_limiter.pause(&a, Duration::from_secs(1));
+        let Err(Wait::Pause(left)) = rate_limiter.clone().admit(&a) else {
+            panic!("a pause")
         };
         assert!(left > Duration::from_mins(59));
-        assert_eq!(throttle.admit(&b), Ok(()));
+        assert_eq!(rate_limiter.admit(&b), Ok(()));
     }
 
     #[test]
-    fn a_rate_is_shared_and_runs_out() {
-        let throttle = Throttle::default();
-        let lane = Lane {
+    fn rate_is_shared_by_clones() {
+        let rate_limiter = RateLimiter::default();
+        let limit = RateLimit {
             name: "start".to_owned(),
             rate: Rate::Burst(TWO),
         };
-        assert_eq!(throttle.admit(&lane), Ok(()));
-        assert_eq!(throttle.clone().admit(&lane), Ok(()));
-        let Err(Wait::Rate(wait)) = throttle.admit(&lane) else {
+        assert_eq!(rate_limiter.admit(&limit), Ok(()));
+        assert_eq!(rate_limiter.clone().admit(&limit), Ok(()));
+        let Err(Wait::Rate(wait)) = rate_limiter.admit(&limit) else {
             panic!("two are enough")
         };
         assert!(wait > Duration::from_secs(50) && wait <= Duration::from_mins(1));
