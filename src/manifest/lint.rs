@@ -1,7 +1,6 @@
-//! Everything that can be wrong inside one manifest, each with its place.
+//! Checks inside one manifest. Each fault has its place.
 //!
-//! What needs other files or the operations (does the mapping exist, does the operation have that
-//! input) is checked by the catalog.
+//! Checks that need mappings or operations are in the catalog.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +15,10 @@ use crate::names::fold;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::when::ago;
 
-/// The version of the manifest format that is read.
+/// The supported version of the manifest format.
 const FORMAT: u32 = 1;
 
-/// Every fault of one manifest; `at` holds a JSON Pointer into it.
+/// All faults of one manifest; the place of each is a JSON Pointer into it.
 pub fn lint(manifest: &Manifest) -> Vec<Failure> {
     let mut faults = Faults::default();
     if manifest.manifest != FORMAT {
@@ -29,12 +28,15 @@ pub fn lint(manifest: &Manifest) -> Vec<Failure> {
     faults.text("/title", &manifest.title);
     faults.text("/summary", &manifest.summary);
     if !is_version(&manifest.version) {
-        faults.add("/version", "expected major.minor.patch, such as 1.0.0");
+        faults.add(
+            "/version",
+            "the version must be major.minor.patch, such as 1.0.0",
+        );
     }
     faults.platform(manifest);
     faults.params("/connection", &manifest.connection);
     if manifest.commands.is_empty() {
-        faults.add("/commands", "there is no command");
+        faults.add("/commands", "a manifest must have a command");
     }
     faults.distinct(
         "/commands",
@@ -64,7 +66,7 @@ impl Faults {
 
     fn text(&mut self, at: &str, text: &str) {
         if text.trim().is_empty() {
-            self.add(at, "the text is empty; say what it is in one sentence");
+            self.add(at, "the text is empty; write one sentence");
         }
     }
 
@@ -73,12 +75,12 @@ impl Faults {
         if id.is_empty() || !id.chars().all(legal) {
             self.add(
                 at,
-                "an id has only lower case letters, digits, \"_\" and \"-\"",
+                "an id must have only lower case letters, digits, \"_\" and \"-\"",
             );
         }
     }
 
-    /// Two names that fold alike could not be told apart in a request.
+    /// Names that differ only in case, spaces, hyphens or underscores are the same name in a request.
     fn distinct<'a>(&mut self, at: &str, entries: impl Iterator<Item = Vec<&'a str>>) {
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for (n, names) in entries.enumerate() {
@@ -87,7 +89,7 @@ impl Faults {
                     Some(other) if other != n => {
                         self.add(
                             format!("{at}/{n}"),
-                            format!("\"{name}\" folds like a name of entry {other}"),
+                            format!("\"{name}\" is also a name of entry {other}"),
                         );
                     }
                     _ => {}
@@ -138,7 +140,7 @@ impl Faults {
             .enumerate()
             .filter(|(_, param)| !param.commands.is_empty())
         {
-            let why = "an input is for its own command; only connection parameters have `commands`";
+            let why = "only connection parameters have `commands`";
             self.add(format!("{at}/inputs/{n}/commands"), why);
         }
         for (n, permission) in command.permissions.iter().enumerate() {
@@ -163,13 +165,13 @@ impl Faults {
         if let Some(Context::Rows(rows)) = &command.outputs.context
             && rows.at.split('.').any(|name| name.trim().is_empty())
         {
-            let why = "a row stands at names with one dot between each, such as `Product.Thing`";
+            let why = "the place of rows must be names with one dot between each, such as `Product.Thing`";
             self.add(format!("{at}/outputs/context/at"), why);
         }
         if let Some(readable) = &command.outputs.readable
             && readable.table.is_empty() == readable.text.is_none()
         {
-            let why = "a person reads a table or a text: give one of them";
+            let why = "set either `table` or `text`";
             self.add(format!("{at}/outputs/readable"), why);
         }
         if let Some(span) = &command.overlap {
@@ -177,19 +179,16 @@ impl Faults {
             if ago(span, DateTime::UNIX_EPOCH).is_none() {
                 self.add(
                     &at,
-                    "this is no span; write it as `10 minutes` or `2 hours`",
+                    "the overlap must be a span such as `10 minutes` or `2 hours`",
                 );
             }
             if !command.state {
-                self.add(
-                    &at,
-                    "a command that keeps no state has nothing to look back to",
-                );
+                self.add(&at, "`overlap` requires `state`: true");
             }
         }
     }
 
-    /// A text with a name in braces, where nothing is filled in: its author expects otherwise.
+    /// Placeholders in texts that have none.
     fn unsubstituted(&mut self, at: &str, value: &Value) {
         let mut texts = vec![value];
         while let Some(value) = texts.pop() {
@@ -209,7 +208,7 @@ impl Faults {
         }
     }
 
-    /// What a text is to be filled with is an input of the command, or stands in the raw data.
+    /// Each placeholder is an input of the command or a path of the raw data.
     fn readable(&mut self, at: &str, command: &CommandSpec) {
         let Some(readable) = &command.outputs.readable else {
             return;
@@ -219,7 +218,7 @@ impl Faults {
             for name in placeholders(text) {
                 let known = command.inputs.iter().any(|input| input.id == name);
                 if !known && !name.starts_with('$') {
-                    let why = format!("there is no input \"{name}\" to fill the text with");
+                    let why = format!("there is no input \"{name}\" for the placeholder");
                     self.add(format!("{at}/outputs/readable"), why);
                 }
             }
@@ -262,10 +261,7 @@ impl Faults {
         match (chooses, values) {
             (true, None) => self.add(at, "a choice needs `choices`"),
             (true, Some(values)) if values.is_empty() => {
-                self.add(
-                    format!("{at}/choices"),
-                    "there is no such list, or it is empty",
-                );
+                self.add(format!("{at}/choices"), "the list is unknown or empty");
             }
             (false, Some(_)) => self.add(format!("{at}/choices"), "only a choice has `choices`"),
             _ => {}
@@ -283,13 +279,13 @@ impl Faults {
         let is_reference = |value: &Value| value.as_str().is_some_and(|v| v.starts_with("env:"));
         let shown = param.example.as_ref();
         if param.secret && (param.default.is_some() || !shown.is_none_or(is_reference)) {
-            let why = "a secret has no default, and as its example a reference such as env:SOAR_X";
+            let why = "a secret must have no default, and its example must be a reference such as env:SOAR_X";
             self.add(at, why);
         }
     }
 }
 
-/// The first name in braces.
+/// The first placeholder.
 fn placeholder(text: &str) -> Option<&str> {
     placeholders(text).find(|name| {
         let begins = name.starts_with(|c: char| c.is_alphabetic() || "_$".contains(c));
@@ -331,11 +327,11 @@ mod tests {
         assert_eq!(
             told,
             [
-                "/id: An id has only lower case letters, digits, \"_\" and \"-\".",
-                "/version: Expected major.minor.patch, such as 1.0.0.",
-                "/connection/1: \"tenant\" folds like a name of entry 0.",
+                "/id: An id must have only lower case letters, digits, \"_\" and \"-\".",
+                "/version: The version must be major.minor.patch, such as 1.0.0.",
+                "/connection/1: \"tenant\" is also a name of entry 0.",
                 "/connection/0: A choice needs `choices`.",
-                "/connection/1/summary: The text is empty; say what it is in one sentence.",
+                "/connection/1/summary: The text is empty; write one sentence.",
                 "/connection/1/default: The default must be a whole number; got \"x\".",
             ]
         );
@@ -357,7 +353,7 @@ mod tests {
                 "/platform/failure: There is no placeholder {code}; allowed are {failure_indicator}, {status_code}, {message}.",
                 "/platform/failure: The placeholder {status_code} is missing.",
                 "/commands/0/outputs/context/merge: `merge` requires `platform.merge_key`, the key by which the platform merges rows.",
-                "/connection/0/unsupported/allowed: The text is empty; say what it is in one sentence.",
+                "/connection/0/unsupported/allowed: The text is empty; write one sentence.",
                 "/connection/0/unsupported/value: The value must be true or false; got \"no\".",
             ]
         );

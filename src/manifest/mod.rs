@@ -1,9 +1,8 @@
-//! A manifest: one product's face over the operations, as data.
+//! A manifest: one product's integration, as data.
 //!
-//! It names commands, says which operation each one calls, how the product's parameters become the
-//! operation's inputs, and how the answer is presented. Names and shapes, never logic: no
-//! conditions, loops, addresses, headers or paging rules. If a face needs one of these, an
-//! operation is missing.
+//! A manifest lists the commands: the operation that each one calls, how the product's parameters
+//! become the operation's inputs, and how the result is presented. It has no conditions, loops,
+//! addresses, headers or paging rules. An integration that needs one of these needs a new operation.
 
 pub mod bind;
 pub mod lint;
@@ -34,20 +33,20 @@ use param::Choices;
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Where an editor finds the schema of this file.
+    /// The address of this file's schema, for editors.
     #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
-    /// Version of this file format; 1.
+    /// The version of the file format: 1.
     pub manifest: u32,
-    /// Id of the integration: lower case letters, digits and underscores.
+    /// The integration's id: lower case letters, digits, underscores and hyphens.
     pub id: String,
-    /// The product's name for it.
+    /// The integration's name in the product.
     pub title: String,
-    /// Version of this face, `major.minor.patch`.
+    /// The integration's version: `major.minor.patch`.
     pub version: String,
-    /// What it does, in one sentence.
+    /// What the integration does, in one sentence.
     pub summary: String,
-    /// What an administrator does once before the first command.
+    /// The steps of an administrator before the first command.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub setup: Vec<String>,
     /// What the product's platform expects of results.
@@ -55,7 +54,8 @@ pub struct Manifest {
     pub platform: Platform,
     /// The connection parameters, in display order.
     pub connection: Vec<Param>,
-    /// The product's own status codes: a vendor code, `kind.rule` or a kind → the documented code.
+    /// The product's own status codes, by the service's error code, by `kind.rule` or by kind of
+    /// failure.
     #[serde(default, skip_serializing_if = "Codes::is_empty")]
     pub codes: Codes,
     /// The commands, in display order.
@@ -66,76 +66,75 @@ pub struct Manifest {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CommandSpec {
-    /// Canonical id.
+    /// The command's id: lower case letters, digits, underscores and hyphens.
     pub id: String,
-    /// The product's name for it.
+    /// The command's name in the product.
     pub title: String,
-    /// Further names.
+    /// Other accepted names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
-    /// What kind of command it is.
+    /// The kind of command.
     pub kind: CommandKind,
-    /// The operation that carries it out.
+    /// The operation that runs the command, by name.
     pub operation: String,
-    /// What it does, in one or two sentences.
+    /// What the command does, in one or two sentences.
     pub summary: String,
-    /// What a playbook author should know besides.
+    /// Notes for authors of playbooks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// The permissions the service demands.
+    /// The permissions that the service requires.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permissions: Vec<Permission>,
     /// The inputs, in display order.
     #[serde(default)]
     pub inputs: Vec<Param>,
-    /// Operation inputs that the product does not show.
+    /// Inputs of the operation with fixed values, by name.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub fixed: Map<String, Value>,
-    /// How the answer is presented.
+    /// How the result is presented.
     #[serde(default)]
     pub outputs: Outputs,
-    /// The mapping that makes events, by name; null where the command makes none.
+    /// The mapping that creates events, by name; null: the command creates no events.
     #[serde(default)]
     pub mapping: Option<String>,
-    /// Does it keep state between runs? Then a run without a window of its own goes on where the
-    /// last one ended.
+    /// If true, a run without a time window resumes at the state of the last run.
     #[serde(default)]
     pub state: bool,
-    /// How far such a run looks back behind that point, as a span such as `10 minutes`: what became
-    /// available late is found there.
+    /// How far a resumed run looks back for records that became available late, as a span such as
+    /// `10 minutes`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<String>,
-    /// What applies where the request says nothing.
+    /// Defaults of the options that a request does not set.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
-    /// What failed, in the product's words; default: "{title} failed."
+    /// What failed, in the product's words. Default: "{title} failed."
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure_indicator: Option<String>,
 }
 
-/// What kind of command it is.
+/// The kind of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandKind {
-    /// Brings events in.
+    /// Fetches events.
     Ingest,
-    /// Reads.
+    /// Reads data.
     Read,
-    /// Changes something; never repeated by the host after an unclear answer.
+    /// Changes data. Not retried if the outcome of a call is unclear.
     Write,
-    /// Checks the connection.
+    /// Tests the connection.
     Test,
 }
 
-/// A permission that the service demands.
+/// A permission that the service requires.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Permission {
-    /// The service it is granted on.
+    /// The service that has the permission.
     pub api: String,
-    /// Its name.
+    /// The permission's name.
     pub name: String,
-    /// How it is granted.
+    /// How the permission is granted.
     #[serde(rename = "type", default)]
     pub grant: Grant,
 }
@@ -144,15 +143,15 @@ pub struct Permission {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Grant {
-    /// To the application itself.
+    /// To the application.
     #[default]
     Application,
-    /// To a person who signed in.
+    /// To a user who signed in.
     Delegated,
 }
 
 impl Grant {
-    /// The kind in one word, as Microsoft's portal has it.
+    /// The word in Microsoft's portal.
     pub fn word(self) -> &'static str {
         match self {
             Grant::Application => "application",
@@ -161,14 +160,14 @@ impl Grant {
     }
 }
 
-/// Defaults of a command's options.
+/// Default values of a command's options.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// How long it may take, in milliseconds.
+    /// The deadline of a run, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// No further page after so many events.
+    /// The number of events after which no further page is requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_events: Option<u64>,
 }
@@ -180,7 +179,7 @@ impl Limits {
 }
 
 impl Manifest {
-    /// Reads a manifest file; `origin` is its name for messages.
+    /// Parses a manifest file; `origin` is its name in messages.
     pub fn parse(text: &str, origin: &str) -> Result<Self, Failure> {
         let object = strict_object(text).map_err(|failure| {
             Failure::new(ErrorKind::InvalidManifest, failure.message()).at(origin)
@@ -220,15 +219,14 @@ impl CommandSpec {
         self.failure_indicator.clone().unwrap_or_else(usual)
     }
 
-    /// How far a run looks back behind the point that the last one reached; none if it keeps no
-    /// state.
+    /// How far a run looks back before the last run's checkpoint; none without state.
     pub fn overlap(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
         let span = self.overlap.as_deref().and_then(|span| ago(span, now));
         let span = span.map_or_else(TimeDelta::zero, |then| now - then);
         self.state.then_some(span)
     }
 
-    /// Every name it answers to: id, title, aliases.
+    /// All names of the command: id, title, aliases.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         [self.id.as_str(), self.title.as_str()]
             .into_iter()

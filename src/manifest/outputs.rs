@@ -1,42 +1,42 @@
-//! How a command's answer is presented: context, key fields, readable.
+//! How a command's result is presented: context, key fields, readable text.
 //!
-//! Declarations only; `output` carries them out.
+//! Declarations only; `output` applies them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How a command's answer is presented.
+/// How a command's result is presented.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Outputs {
-    /// What playbooks address by path.
+    /// The data that playbooks read by path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Context>,
-    /// Indicators, deduplicated, in this order.
+    /// Indicators without duplicates, in this order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key_fields: Vec<KeyField>,
-    /// What a person reads.
+    /// The text for users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readable: Option<Readable>,
 }
 
-/// What playbooks address by path: a part of the raw data, or rows that a mapping makes of it.
+/// The data that playbooks read by path: a part of the raw data, or rows that a mapping creates.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Context {
     /// An absolute path into the raw data.
     Path(String),
-    /// Rows of a product's own.
+    /// Rows in the product's form.
     Rows(ContextRows),
 }
 
-/// Rows of a product's own. A root that is one object gives one row, any other a list of them.
-/// What is null or empty is left out of a row; 0 and false stay.
+/// Rows in the product's form. If the mapping's root is one object, the context is one row, else a
+/// list of rows. Null and empty values are left out; 0 and false are kept.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContextRows {
-    /// The mapping that makes them, by name. For a command that changes something it is applied to
-    /// what was changed; if nothing was, there is no context.
+    /// The mapping that creates the rows, by name. For a command that changes data, it is applied to
+    /// the changed data; without a change there is no context.
     pub mapping: String,
     /// Where the rows are in the context: names with a dot between each, such as `Product.Thing`.
     pub at: String,
@@ -47,7 +47,7 @@ pub struct ContextRows {
 }
 
 impl Outputs {
-    /// The mapping that makes the context's rows, if one does.
+    /// The mapping that creates the context's rows, if there is one.
     pub fn context_mapping(&self) -> Option<&str> {
         match &self.context {
             Some(Context::Rows(rows)) => Some(&rows.mapping),
@@ -60,31 +60,30 @@ impl Outputs {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyField {
-    /// Its name in `key_fields`.
+    /// The name in `key_fields`.
     pub name: String,
-    /// Absolute paths into the raw data; all their values count.
+    /// Absolute paths into the raw data; the values of all paths are listed.
     pub paths: Vec<String>,
-    /// What it holds.
+    /// What the field contains.
     pub summary: String,
 }
 
-/// What a person reads: a table or a text. `{input}` stands for the text the author gave,
-/// `{$.path}` for what stands there in the raw data.
+/// The text for users: a table or a text. `{input}` is replaced by the value of that input, and
+/// `{$.path}` by the value at that path of the raw data.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Readable {
-    /// A table with these columns: names of event fields where the command makes events, else
-    /// names of members of the context's rows.
+    /// A table with these columns: names of event fields if the command creates events, else names
+    /// of members of the context's rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub table: Vec<Column>,
-    /// The table's heading in the product's words; default: the command's title and the number of
-    /// rows.
+    /// The table's heading. Default: the command's title and the number of rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// A text.
+    /// The text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
-    /// The text of a command that had nothing to change.
+    /// The text of a command that changed nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unchanged: Option<String>,
 }
@@ -93,24 +92,24 @@ pub struct Readable {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Column {
-    /// The field or member, under its own name.
+    /// The field or member, with its own name as heading.
     Named(String),
-    /// The same under another heading.
+    /// The field or member with another heading.
     Headed(HeadedColumn),
 }
 
-/// A column under a heading of its own.
+/// A column with another heading.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeadedColumn {
-    /// What stands above it.
+    /// The heading.
     pub heading: String,
     /// The field or member.
     pub field: String,
 }
 
 impl Column {
-    /// The field or member whose values it shows.
+    /// The field or member of the column.
     pub fn field(&self) -> &str {
         match self {
             Column::Named(name) => name,
@@ -118,7 +117,7 @@ impl Column {
         }
     }
 
-    /// What stands above it.
+    /// The heading of the column.
     pub fn heading(&self) -> &str {
         match self {
             Column::Named(name) => name,

@@ -1,6 +1,6 @@
-//! One parameter: its declaration, and how a value that an author wrote becomes one of its type.
+//! One parameter: its declaration, and the conversion of a request's value to the declared type.
 //!
-//! Which parameters a command has, and where their values go, is the business of `bind`.
+//! `bind` matches parameters with the members of a request.
 
 use chrono::{DateTime, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -15,53 +15,52 @@ use crate::when;
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Param {
-    /// Canonical id.
+    /// The parameter's id: lower case letters, digits, underscores and hyphens.
     pub id: String,
-    /// The product's name for it.
+    /// The parameter's name in the product.
     pub title: String,
-    /// Further names.
+    /// Other accepted names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
-    /// Where the value goes: a slot of the connection or an input of the operation; default: the
-    /// id. `input.NAME` on a connection parameter: an input of every command that has it.
-    /// `connection.NAME` on an input: that slot of the connection for this one command, unless the
-    /// input is left out or 0.
+    /// The target of the value: a slot of the connection or an input of the operation. Default: the
+    /// id. A connection parameter with `input.NAME` sets this input of each command that has it. An
+    /// input with `connection.NAME` overrides this slot of the connection for the command, unless the
+    /// input is omitted or 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// Of a connection parameter: the commands that it is for, by id; default: all.
+    /// Of a connection parameter: the ids of the commands that use it. Default: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<String>,
-    /// Its type, a word.
+    /// The type.
     #[serde(rename = "type")]
     pub kind: ParamType,
-    /// Where a platform sends an object: the member that holds the value. The value itself is
-    /// accepted too.
+    /// The member with the value, if a platform sends an object. The value alone is also accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<String>,
-    /// Must it be given?
+    /// True if a request must set the parameter.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
-    /// Its value where none is given.
+    /// The value if the request does not set the parameter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
-    /// What a choice may be: the values, or the name of a list of them.
+    /// The allowed values of a choice, or the name of a shared list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choices: Option<Choices>,
-    /// Further formats of a datetime, as of `strftime`; `span` admits spans such as `3 days`.
+    /// Other accepted formats of a datetime, as for `strftime`; `span` accepts spans such as `3 days`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub formats: Vec<String>,
-    /// A value as an author would write it.
+    /// An example value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub example: Option<Value>,
-    /// Is it a secret? Then its value may be a reference, and is never shown.
+    /// True for a secret: its value can be a reference and is never shown.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub secret: bool,
     /// Of a connection parameter: a value that the product accepts and this host does not support.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsupported: Option<Unsupported>,
-    /// What it is, in one or two sentences.
+    /// What the parameter sets, in one or two sentences.
     pub summary: String,
-    /// What an author should know besides.
+    /// A note for authors of requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -84,14 +83,14 @@ pub struct Unsupported {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Choices {
-    /// The name of a list that several integrations share: `clouds` or `content_types`.
+    /// The name of a shared list: `clouds` or `content_types`.
     Named(String),
-    /// The values themselves.
+    /// The values.
     Listed(Vec<String>),
 }
 
 impl Choices {
-    /// The values in their canonical spelling; none for an unknown list.
+    /// The values as they are written; none for an unknown list.
     pub fn values(&self) -> Vec<&str> {
         match self {
             Choices::Listed(values) => values.iter().map(String::as_str).collect(),
@@ -106,17 +105,17 @@ impl Choices {
 pub enum ParamType {
     /// Text.
     String,
-    /// A whole number; text of one is accepted.
+    /// A whole number, or text of one.
     Integer,
-    /// A number; text of one is accepted.
+    /// A number, or text of one.
     Number,
-    /// True or false; text of one is accepted.
+    /// True or false, or text of one.
     Boolean,
-    /// A point in time.
+    /// A time.
     Datetime,
     /// A span such as `3 days`.
     Duration,
-    /// One of the declared choices, in any spelling that folds alike.
+    /// One of the declared choices. Case, spaces, hyphens and underscores are ignored.
     Choice,
     /// Any JSON, or JSON text.
     Json,
@@ -185,14 +184,14 @@ impl JsonSchema for ParamType {
 }
 
 impl Param {
-    /// Every name it answers to: id, title, aliases.
+    /// All names of the parameter: id, title, aliases.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         [self.id.as_str(), self.title.as_str()]
             .into_iter()
             .chain(self.aliases.iter().map(String::as_str))
     }
 
-    /// The value, where it was wrapped in an object.
+    /// The value, or the value inside a platform's object.
     pub fn unwrapped<'a>(&self, value: &'a Value) -> &'a Value {
         match (value, &self.member) {
             (Value::Object(object), Some(member)) => object.get(member).unwrap_or(&Value::Null),
@@ -200,18 +199,18 @@ impl Param {
         }
     }
 
-    /// Is it for that command?
+    /// True if the command uses the parameter.
     pub fn concerns(&self, command: &str) -> bool {
         self.commands.is_empty() || self.commands.iter().any(|id| id == command)
     }
 
-    /// Where its value goes.
+    /// The target of the value.
     pub fn target(&self) -> &str {
         self.to.as_deref().unwrap_or(&self.id)
     }
 
-    /// Turns a value as written into one of its type. The error says what it must be and what was
-    /// given, after the name of the parameter.
+    /// Converts a value to the parameter's type. The error text follows the parameter's name: what the
+    /// value must be and what was given.
     pub fn coerce(&self, value: &Value, now: DateTime<Utc>) -> Result<Value, String> {
         let ParamType::List(element) = &self.kind else {
             return self
@@ -294,7 +293,7 @@ impl Param {
     }
 }
 
-/// What a value must be, and a hint for the one that was given.
+/// What a value must be, with a hint about the given value.
 struct Wanted {
     what: String,
     hint: String,

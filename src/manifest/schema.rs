@@ -1,23 +1,21 @@
-//! What follows from a manifest: JSON Schema of a command's request, and a sample request.
-//!
-//! Nothing here is written by hand a second time; the declarations are the source.
+//! Documents generated from a manifest: the JSON Schema of a command's request, and a sample request.
 
 use serde_json::{Map, Value, json};
 
 use crate::manifest::param::Choices;
 use crate::manifest::{CommandSpec, Manifest, Param, ParamType};
 
-/// JSON Schema (2020-12) of what a caller may give to a command: connection and inputs by title.
+/// The JSON Schema (2020-12) of a command's request: connection and inputs by title.
 pub fn request_schema(manifest: &Manifest, command: &CommandSpec) -> Value {
-    let demands = |params: &[Param]| {
+    let has_required = |params: &[Param]| {
         let mut params = params.iter();
         params.any(|param| param.required && param.default.is_none())
     };
     let mut required = vec!["command"];
-    if demands(&manifest.connection) {
+    if has_required(&manifest.connection) {
         required.push("connection");
     }
-    if demands(&command.inputs) {
+    if has_required(&command.inputs) {
         required.push("inputs");
     }
     json!({
@@ -92,8 +90,7 @@ fn type_schema(kind: &ParamType, choices: Option<&Choices>) -> Map<String, Value
     }
 }
 
-/// A request that validates: required parameters and those with an example, references for
-/// secrets.
+/// A valid request: required parameters and those with an example, with references for secrets.
 pub fn sample_request(manifest: &Manifest, command: &CommandSpec) -> Value {
     json!({
         "integration": manifest.id,

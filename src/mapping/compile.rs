@@ -1,7 +1,7 @@
-//! From a definition to what runs: paths, steps, conditions, and what a source inherits.
+//! Compiles a definition: paths, steps, conditions, and the fields that a source inherits.
 //!
-//! Every rule without which a mapping cannot run is checked here, all faults at once. What runs but
-//! is unwise is the business of `lint`; no vocabulary is known here.
+//! Reports all faults that stop a mapping from running. Mistakes in a mapping that runs are reported
+//! by `lint`, which also knows the vocabulary.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,10 +15,11 @@ use super::steps::Steps;
 use super::syntax::{Filter, Query};
 use crate::protocol::{Failure, Watch};
 
-/// The most patterns (`regex`) a mapping may have: each takes a millisecond and more to compile.
+/// The maximum number of patterns (`regex`) of a mapping: each takes a millisecond or more to
+/// compile.
 pub const MAX_PATTERNS: usize = 100;
 
-/// A source, ready to run.
+/// A compiled source.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) id: Arc<str>,
@@ -27,11 +28,11 @@ pub(crate) struct Source {
     pub(crate) fields: Vec<Field>,
     /// The slot of the Unique Event Key.
     pub(crate) key: Option<usize>,
-    /// Does a path name the record itself? Then a record may be a bare value.
+    /// True if a path selects the whole record: then a record can be a text or a number.
     pub(crate) whole: bool,
 }
 
-/// A field, ready to run.
+/// A compiled field.
 #[derive(Clone, Debug)]
 pub(crate) struct Field {
     pub(crate) name: Arc<str>,
@@ -42,7 +43,7 @@ pub(crate) struct Field {
     query: Query,
 }
 
-/// Where a field's values come from.
+/// The origin of a field's values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum From {
     /// A slot of the source's plan.
@@ -51,7 +52,7 @@ pub(crate) enum From {
     Document(usize),
 }
 
-/// Everything that a mapping runs.
+/// A compiled mapping.
 #[derive(Debug)]
 pub(crate) struct Compiled {
     pub(crate) root: FieldPath,
@@ -61,7 +62,7 @@ pub(crate) struct Compiled {
     pub(crate) absolute: bool,
 }
 
-/// Compiles a definition; `origin` names it in faults. The outer error is that of `watch`.
+/// Compiles a definition; `origin` is its name in faults. The outer error is that of `watch`.
 pub(crate) fn compile(
     definition: &Definition,
     origin: &str,
@@ -95,7 +96,7 @@ pub(crate) fn compile(
     })
 }
 
-/// Counts first: a patch can add what a file may not have.
+/// Checks the counts first: a patch can add more than a file can have.
 fn count(definition: &Definition, origin: &str) -> Result<(), Failure> {
     let (sources, at) = (&definition.sources, place(origin, "/sources"));
     let fields = || sources.iter().flat_map(|source| &source.fields);
@@ -130,7 +131,7 @@ impl Compiler<'_> {
         if !root.absolute() {
             self.fault(
                 "/root",
-                format!("The root path \"{text}\" is relative; begin it with \"$\"."),
+                format!("The root path \"{text}\" is relative. Start it with \"$\"."),
             );
         }
         Some(root)
@@ -140,18 +141,18 @@ impl Compiler<'_> {
         let key = self.path(text, "/key")?;
         if key.absolute() {
             let said = format!(
-                "The key path \"{text}\" begins at the raw document, so every record would have \
-                 the same key; leave out the \"$\"."
+                "The key path \"{text}\" is absolute: every record would have the same key. \
+                 Remove the \"$\"."
             );
             self.fault("/key", said);
         }
         Some(key)
     }
 
-    /// Exactly the last source is for all records, or some would have none, others never be reached.
+    /// Only the last source has no condition: every record has a source, and each source is reachable.
     fn order(&mut self, definition: &Definition) {
         let Some(last) = definition.sources.len().checked_sub(1) else {
-            self.fault("/sources", "There is no source; give at least one.");
+            self.fault("/sources", "The mapping has no source. Add at least one.");
             return;
         };
         for (n, source) in definition.sources.iter().enumerate() {
@@ -160,21 +161,21 @@ impl Compiler<'_> {
                 None if n < last => self.fault(
                     &pointer,
                     format!(
-                        "The source \"{}\" has no `when`, so those after it are never reached; \
-                         only the last may be without.",
+                        "The source \"{}\" has no `when`, so the sources after it are never used. \
+                         Only the last source can be without `when`.",
                         source.id
                     ),
                 ),
                 Some(_) if n == last => self.fault(
                     &format!("{pointer}/when"),
-                    "The last source must be for every record; remove its `when` or add a source \
-                     without one.",
+                    "The last source must accept every record. Remove its `when`, or add a source \
+                     without `when`.",
                 ),
                 _ => {}
             }
             let ids = definition.sources[..n].iter().map(|other| &other.id);
             if ids.into_iter().any(|other| *other == source.id) {
-                let said = format!("Two sources are called \"{}\"; rename one.", source.id);
+                let said = format!("Two sources have the id \"{}\". Rename one.", source.id);
                 self.fault(&format!("{pointer}/id"), said);
             }
         }
@@ -196,7 +197,7 @@ impl Compiler<'_> {
             let when = source.when.as_deref().and_then(|when| {
                 path::condition(when)
                     .map_err(|why| {
-                        let said = format!("The condition \"{when}\" cannot be read: {why}.");
+                        let said = format!("The condition \"{when}\" is invalid: {why}. A condition starts with `@`, for example `@.severity == 'high'`.");
                         self.fault(&format!("/sources/{n}/when"), said);
                     })
                     .ok()
@@ -221,7 +222,10 @@ impl Compiler<'_> {
             let pointer = format!("{pointer}/{n}");
             let name = field.event_name(self.vocabulary);
             if !names.insert(name.clone()) {
-                let said = format!("The field \"{}\" stands twice; remove one.", field.field);
+                let said = format!(
+                    "The field \"{}\" is defined twice. Remove one.",
+                    field.field
+                );
                 self.fault(&format!("{pointer}/field"), said);
             }
             compiled.extend(self.field(field, name.as_str().into(), &pointer));
@@ -257,7 +261,7 @@ impl Compiler<'_> {
         })
     }
 
-    /// A name cannot be a value and an object of values at once.
+    /// A name cannot be both a value and an object.
     fn nesting(&mut self, definition: &Definition) {
         let every = || {
             let sources = definition.sources.iter().enumerate();
@@ -273,7 +277,7 @@ impl Compiler<'_> {
             };
             if let Some(other) = every().map(|(_, _, name)| name).find(inner) {
                 let said = format!(
-                    "\"{name}\" would be a value and, for \"{other}\", an object; rename one."
+                    "\"{name}\" is a value, but \"{other}\" needs an object of this name. Rename one."
                 );
                 self.fault(&format!("/sources/{s}/fields/{f}/field"), said);
             }
@@ -281,7 +285,7 @@ impl Compiler<'_> {
     }
 }
 
-/// The last source's fields with those of the same name replaced in place, then the new ones.
+/// The last source's fields, with those of the same name replaced, then the new ones.
 fn merged(inherited: &[Field], own: Vec<Field>) -> Vec<Field> {
     let mut fields = inherited.to_vec();
     let places = inherited.iter().enumerate();
@@ -325,9 +329,9 @@ fn assemble(
     }
 }
 
-/// Why a text is no path, and how it is written if that can be guessed.
+/// Why a text is not a path, with a correction if there is a likely one.
 pub(crate) fn not_a_path(text: &str, why: &PathFault) -> String {
-    let said = format!("The path \"{text}\" is not legal in RFC 9535: {why}.");
+    let said = format!("The path \"{text}\" is not valid in RFC 9535: {why}.");
     match bracketed(text) {
         Some(right) => format!("{said} Write \"{right}\"."),
         None => format!(
@@ -336,13 +340,13 @@ pub(crate) fn not_a_path(text: &str, why: &PathFault) -> String {
     }
 }
 
-/// The path with names such as `@odata.type` in brackets, if that makes it legal.
+/// The path with names such as `@odata.type` in brackets, if this makes it valid.
 fn bracketed(text: &str) -> Option<String> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find(".@") {
         let name = &rest[at + 1..];
-        // An annotation is `@namespace.term`: its dot belongs to the name.
+        // An annotation is `@namespace.term`: the dot is part of the name.
         let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '@';
         let first = name.find(|c| !word(c)).unwrap_or(name.len());
         let second = match name[first..].strip_prefix('.') {
@@ -350,7 +354,7 @@ fn bracketed(text: &str) -> Option<String> {
             None => first,
         };
         let (before, name, after) = (&rest[..at], &name[..second], &name[second..]);
-        // `..@x` keeps its descent; the dot that was found is the second of the two.
+        // In `..@x`, the dot that was found is the second one; both stay.
         let descent = if before.ends_with('.') { "." } else { "" };
         for part in [before, descent, "['", name, "']"] {
             out.push_str(part);

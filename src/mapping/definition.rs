@@ -1,7 +1,7 @@
-//! The mapping file: its types, and reading them strictly.
+//! The mapping file: its types, and strict parsing.
 //!
-//! Reading is cheap: no path is looked at and no pattern compiled. What the words mean together is
-//! checked when a definition is compiled, what is merely unwise by `lint`.
+//! Parsing checks the structure only. `compile` checks paths and patterns, `lint` everything that
+//! runs but is a mistake.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,10 +9,10 @@ use serde_json::{Map, Value};
 
 use crate::protocol::{ErrorKind, Failure, decode_object, strict_object};
 
-/// The most fields a mapping may have, sources together.
+/// The maximum number of fields of a mapping, in all sources together.
 pub const MAX_FIELDS: usize = 500;
 
-/// The most sources a mapping may have; each inherits the fields of the last one.
+/// The maximum number of sources of a mapping; each inherits the fields of the last one.
 pub const MAX_SOURCES: usize = 50;
 
 /// A mapping file: how records become events or context rows.
@@ -20,7 +20,7 @@ pub const MAX_SOURCES: usize = 50;
 #[serde(deny_unknown_fields)]
 #[schemars(title = "Mapping")]
 pub struct Definition {
-    /// The schema that an editor checks this file with.
+    /// The address of this file's schema, for editors.
     #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
     /// The version of the file format: 1.
@@ -29,21 +29,23 @@ pub struct Definition {
     /// The name of the mapping in the catalog: `integration/purpose`.
     #[serde(default)]
     pub id: String,
-    /// What a person calls it.
+    /// The name for users.
     #[serde(default)]
     pub title: String,
     /// Where the names of fields come from.
     #[serde(default)]
     pub vocabulary: Vocabulary,
-    /// With an own vocabulary: dots in names make objects.
+    /// With an own vocabulary: names with dots create nested objects.
     #[serde(default)]
     pub nest: bool,
-    /// Main Event JSON Path, absolute. An array is spread, an object is one record.
+    /// The Main Event JSON Path, absolute. Each element of an array is a record; an object is one
+    /// record.
     pub root: String,
-    /// Relative path of the Unique Event Key; null or absent: the hash of the record's content.
+    /// The relative path of the Unique Event Key. Default: the hash of the record's content.
     #[serde(default)]
     pub key: Option<String>,
-    /// Event sources, tried in order; exactly the last has no `when`.
+    /// The event sources. A record belongs to the first one whose `when` is true; only the last has
+    /// no `when`.
     pub sources: Vec<Source>,
 }
 
@@ -54,66 +56,67 @@ pub enum Vocabulary {
     /// From `mappings/fields.json`.
     #[default]
     Standard,
-    /// They stand as given.
+    /// The names in the mapping are used as they are.
     Own,
 }
 
-/// An event source: which records it is for, and their fields.
+/// An event source: the condition for its records, and their fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "MappingSource")]
 pub struct Source {
-    /// The name that events carry as their source.
+    /// The `source` of its events.
     pub id: String,
-    /// What a person calls it.
+    /// The name for users.
     #[serde(default)]
     pub title: String,
-    /// An RFC 9535 filter expression such as `@.category == 'Malware'`. A source that has one
-    /// inherits the last source's fields and replaces those of the same name.
+    /// An RFC 9535 filter expression such as `@.category == 'Malware'`. A source with a condition
+    /// inherits the last source's fields; its own fields replace those of the same name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
-    /// The fields, in the order in which events carry them.
+    /// The fields, in the order of the events.
     pub fields: Vec<Field>,
 }
 
-/// One field: where its value is found and what is done to it. The steps run in the order path,
-/// take, regex, values, type, format, default.
+/// One field: the path of its value, and the steps that change the value. They run in the order
+/// path, take, regex, values, type, format, default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "MappingField")]
 pub struct Field {
-    /// A standard field, or with `custom` a name of the author's.
+    /// The name of a standard field, or with `custom` any other name.
     pub field: String,
-    /// The field is the author's: its system name is `__` and the name with underscores for spaces.
+    /// True for a custom field. Its key is `__` and the name with underscores for spaces.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub custom: bool,
-    /// An RFC 9535 path without its `$` from the record (empty: the record itself), or with `$` from
-    /// the raw document.
+    /// An RFC 9535 path: without `$` from the record (empty: the record), with `$` from the raw
+    /// document.
     pub path: String,
-    /// Which of several values; `all` unless given.
+    /// Which of several values are used. Default: `all`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub take: Option<Take>,
-    /// A pattern: the first capture group, else the whole match. No match is no value.
+    /// A regular expression. The value becomes the first capture group, or the whole match. Without a
+    /// match there is no value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regex: Option<String>,
-    /// A look-up table; a text that is not in it passes unchanged.
+    /// A lookup table. A text that is not in it stays unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<Map<String, Value>>,
-    /// What the value becomes; what will not convert is left out, with a warning.
+    /// The type of the value. A value that cannot be converted is left out, with a warning.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<FieldType>,
-    /// A text with one `{}` for the value.
+    /// A text with one `{}`, which is replaced by the value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
-    /// The value when nothing is left.
+    /// The value if the steps give none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
-    /// Shown in the generated reference.
+    /// A note for the reference page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
-/// Which of several values.
+/// Which of several values are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Take {
@@ -124,33 +127,33 @@ pub enum Take {
     First,
     /// The last.
     Last,
-    /// All that differ, as an array.
+    /// All different values, as an array.
     Unique,
-    /// One text, the values separated by a comma and a space.
+    /// One text: the values, separated by a comma and a space.
     Join,
 }
 
-/// What a value becomes.
+/// The type of a field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldType {
     /// Text; an object or array becomes its JSON text.
     Text,
-    /// A number without fraction, digits kept.
+    /// A whole number; its digits stay.
     Integer,
-    /// A number, digits kept.
+    /// A number; its digits stay.
     Number,
     /// True or false.
     Boolean,
-    /// RFC 3339 in UTC with `Z`, fraction as received; without a zone it is UTC.
+    /// A time in RFC 3339, UTC with `Z`. The fraction stays. A time without a zone is UTC.
     Datetime,
-    /// A text that holds JSON becomes that JSON; anything else stays.
+    /// A text with JSON becomes this JSON. Other values stay.
     Json,
 }
 
 impl Definition {
-    /// The names that fields have in events, each once, in order: of the last source, then what
-    /// other sources add.
+    /// The keys of the fields in events, each once: those of the last source, then those that other
+    /// sources add.
     pub fn field_names(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for field in self.sources.iter().rev().flat_map(|source| &source.fields) {
@@ -162,7 +165,7 @@ impl Definition {
         names
     }
 
-    /// Reads a mapping file. `origin` names it in faults.
+    /// Parses a mapping file. `origin` is its name in faults.
     pub fn parse(text: &str, origin: &str) -> Result<Self, Failure> {
         let object = strict_object(text).map_err(|failure| {
             Failure::new(ErrorKind::InvalidMapping, failure.message()).at(origin)
@@ -170,8 +173,8 @@ impl Definition {
         Definition::from_object(&object, origin)
     }
 
-    /// Reads a mapping that stands inside another document. An `origin` that is a JSON Pointer is
-    /// where it stands; any other names a file.
+    /// Parses a mapping inside another document. `origin` is the JSON Pointer of its place, or the
+    /// name of a file.
     pub fn from_object(object: &Map<String, Value>, origin: &str) -> Result<Self, Failure> {
         count(object, origin)?;
         let read: Result<Definition, _> =
@@ -200,7 +203,7 @@ impl Field {
     }
 }
 
-/// Counts before anything is read: reading and compiling take time for each field.
+/// Checks the counts before parsing: parsing and compiling take time for each field.
 fn count(object: &Map<String, Value>, origin: &str) -> Result<(), Failure> {
     let list = |value: Option<&Value>| value.and_then(Value::as_array).map_or(0, Vec::len);
     let sources = object.get("sources").and_then(Value::as_array);
@@ -215,7 +218,7 @@ fn count(object: &Map<String, Value>, origin: &str) -> Result<(), Failure> {
     )
 }
 
-/// Refuses a mapping that has more than `most` of something.
+/// Fails if the mapping has more than `most` of `what`.
 pub(crate) fn within(count: usize, most: usize, what: &str, at: &str) -> Result<(), Failure> {
     if count <= most {
         return Ok(());
@@ -229,7 +232,7 @@ pub(crate) fn refusal(message: impl Into<String>, at: String) -> Failure {
     Failure::new(ErrorKind::InvalidMapping, message).at(at)
 }
 
-/// A JSON Pointer inside the mapping as a place that a reader can find.
+/// A JSON Pointer inside the mapping, as a place with its origin.
 pub(crate) fn place(origin: &str, pointer: &str) -> String {
     if origin.is_empty() || origin.starts_with('/') {
         format!("{origin}{pointer}")

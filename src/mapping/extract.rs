@@ -1,6 +1,6 @@
-//! Several absolute paths over one document: indicators, context, anything that is not an event.
+//! Values at several absolute paths of one document, for indicators and context.
 //!
-//! It gives texts and decides nothing about them.
+//! Returns JSON texts and does not change them.
 
 use super::definition::{place, refusal};
 use super::path::FieldPath;
@@ -15,18 +15,18 @@ pub struct Extractor {
     plan: Plan,
 }
 
-/// What one path found.
+/// The values of one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extracted<'a> {
-    /// The name that the path was given.
+    /// The name of the path.
     pub name: &'a str,
     /// The values as JSON texts, in the order of RFC 9535.
     pub values: Vec<&'a str>,
 }
 
 impl Extractor {
-    /// Compiles paths such as `$.value[*].id`, each with its name. `origin` is where they stand;
-    /// faults carry the name as a step below it.
+    /// Compiles paths such as `$.value[*].id`, each with its name. The place of a fault is `origin`
+    /// and the name.
     pub fn compile<'p>(
         paths: impl IntoIterator<Item = (&'p str, &'p str)>,
         origin: &str,
@@ -43,7 +43,7 @@ impl Extractor {
             match FieldPath::parse(text) {
                 Ok(path) if path.absolute() => read.push(path),
                 Ok(_) => {
-                    let said = format!("The path \"{text}\" is relative; begin it with \"$\".");
+                    let said = format!("The path \"{text}\" is relative. Start it with \"$\".");
                     faults.push(refusal(said, at()));
                 }
                 Err(why) => faults.push(refusal(super::compile::not_a_path(text, &why), at())),
@@ -53,7 +53,7 @@ impl Extractor {
         Failure::join(faults).map_or(Ok(Extractor { names, plan }), Err)
     }
 
-    /// Runs all paths over a document; one that finds nothing has no values.
+    /// The values of all paths in a document. A path without a match has no values.
     pub fn run<'a>(&'a self, document: &'a Document) -> Result<Vec<Extracted<'a>>, Failure> {
         let mut found = Found::default();
         let text = document.text();
@@ -68,11 +68,11 @@ impl Extractor {
     }
 }
 
-/// A query looked at more nodes than it may.
+/// The failure of a query that visits too many nodes.
 pub(crate) fn too_much() -> Failure {
     Failure::new(
         ErrorKind::InvalidMapping,
-        "Reading absolute paths from the raw document takes too much work.",
+        "The absolute paths need too much work in the raw document.",
     )
     .advice("Use fewer `..` and filters inside filters.")
 }

@@ -1,7 +1,7 @@
-//! Everything that can be wrong in a mapping file, each fault with its place.
+//! Checks of a mapping file. Each fault has its place.
 //!
-//! What keeps a mapping from running comes from `compile`; added here is what would run and mislead:
-//! names that no one knows, a `take` that takes nothing. Data is never looked at.
+//! Adds to the faults of `compile` the mistakes that do not stop a mapping from running: unknown
+//! names of fields, and a `take` without effect. Does not read any data.
 
 use super::compile;
 use super::definition::{Definition, Field, Take, Vocabulary, place, refusal};
@@ -9,15 +9,15 @@ use super::path::FieldPath;
 use crate::names;
 use crate::protocol::{Failure, Watch};
 
-/// All faults of a definition. `vocabulary` lists the standard fields, `origin` names the mapping.
+/// All faults of a definition. `vocabulary` lists the standard fields; `origin` is the mapping's
+/// name in faults.
 ///
-/// A `take` under a path that gives at most one value is a fault: it reads as if there could be
-/// more.
+/// A `take` after a path with at most one value is a fault: it suggests that there could be more.
 pub fn lint(definition: &Definition, vocabulary: &[&str], origin: &str) -> Vec<Failure> {
     lint_within(definition, vocabulary, origin, Watch::unlimited())
 }
 
-/// The same, unless `watch` ends it; that is then the only fault.
+/// All faults of a definition. If `watch` stops the check, this is the only fault.
 pub fn lint_within(
     definition: &Definition,
     vocabulary: &[&str],
@@ -29,8 +29,7 @@ pub fn lint_within(
         Err(stopped) => return vec![stopped],
     };
     if definition.nest && definition.vocabulary == Vocabulary::Standard {
-        let said = "`nest` makes objects of an own vocabulary's names; standard names have no dots. \
-                    Remove it or set `vocabulary` to \"own\".";
+        let said = "`nest` requires `vocabulary`: \"own\", because standard names have no dots.";
         faults.push(refusal(said, place(origin, "/nest")));
     }
     for (s, source) in definition.sources.iter().enumerate() {
@@ -52,7 +51,7 @@ fn standard_name(field: &Field, vocabulary: &[&str]) -> Option<String> {
     let known = vocabulary.contains(&name);
     if field.custom {
         return known.then(|| {
-            format!("\"{name}\" is a standard field; remove `custom` or choose another name.")
+            format!("\"{name}\" is a standard field. Remove `custom` or choose another name.")
         });
     }
     (!known).then(|| {
@@ -67,7 +66,7 @@ fn standard_name(field: &Field, vocabulary: &[&str]) -> Option<String> {
 fn own_name(field: &Field) -> Option<String> {
     field.custom.then(|| {
         format!(
-            "\"{}\" stands as given in an own vocabulary; remove `custom`.",
+            "\"{}\" is a name of an own vocabulary, which has no custom fields. Remove `custom`.",
             field.field
         )
     })
@@ -79,7 +78,7 @@ fn useless_take(field: &Field) -> Option<String> {
     path.singular().then(|| {
         let take = format!("{take:?}").to_lowercase();
         format!(
-            "The path \"{}\" gives at most one value, so `take` \"{take}\" does nothing; remove it.",
+            "The path \"{}\" gives at most one value, so `take`: \"{take}\" has no effect. Remove it.",
             field.path
         )
     })
@@ -130,7 +129,7 @@ mod tests {
         let said = one(r#"{"field":"Severity","path":".a["}"#);
         assert!(said.contains("at character 4"), "{said}");
         let said = one(r#"{"field":"Severity","path":".a[?count(@.b)]"}"#);
-        assert!(said.contains("count() gives a value"), "{said}");
+        assert!(said.contains("count() returns a value"), "{said}");
         let long = format!(r#"{{"field":"Severity","path":"{}"}}"#, ".a".repeat(600));
         assert!(one(&long).contains("longer than 1024 bytes"));
     }
@@ -154,16 +153,16 @@ mod tests {
         let faults = told(r#"[{"id":"a","fields":[]},{"id":"a","when":"@.x ==","fields":[]}]"#);
         let all = faults.join("\n");
         for part in [
-            "are never reached",
-            "must be for every record",
+            "are never used",
+            "must accept every record",
             "Two sources",
-            "cannot be read",
+            "is invalid",
         ] {
             assert!(all.contains(part), "{part} in {all}");
         }
         let faults = told(
             r#"[{"id":"a","fields":[{"field":"Severity","path":".a"},{"field":"Severity","path":".b"}]}]"#,
         );
-        assert!(faults[0].contains("stands twice"), "{faults:?}");
+        assert!(faults[0].contains("is defined twice"), "{faults:?}");
     }
 }

@@ -1,13 +1,13 @@
-//! Mapping: from what a service sent to the fields of events, by `JSONPath` and a few fixed steps.
+//! Mapping: creates the fields of events from a service's response, with `JSONPath` and fixed steps.
 //!
-//! A [`Definition`] is a mapping file as data; a [`Mapping`] is one that is compiled, once, and
-//! applied to many documents. All paths of a source run as one automaton (`plan`); what that cannot
-//! follow goes to a general evaluator (`evaluate`) over a list of the record's nodes
-//! (`tape`). Both give slices of the text, so digits, escapes and order survive; both follow RFC 9535,
-//! and where it leaves the members of an object free, document order. Members that repeat a name
-//! are all found; where one value is wanted, the last counts. `path` and `subset` read queries.
+//! A [`Definition`] is a mapping file as data. A [`Mapping`] is compiled once and applied to many
+//! documents. One automaton runs all paths of a source (`plan`). Paths that it does not support go
+//! to a general evaluator (`evaluate`) over a list of the record's nodes (`json::tape`). Both return
+//! slices of the text, so digits, escapes and order are kept, and both follow RFC 9535. Its order of
+//! members is document order here. All members with the same name are found; if one value is
+//! needed, the last one counts. `path` and `subset` parse queries.
 //!
-//! A mapping is a pure function of the document: no clock, no network, no file.
+//! A mapping is a pure function of the document: no clock, no network, no files.
 
 mod compile;
 mod definition;
@@ -47,34 +47,34 @@ pub struct Mapping {
     compiled: compile::Compiled,
 }
 
-/// What a mapping made of a document.
+/// The result of mapping a document.
 #[derive(Debug, Default)]
 pub struct Mapped {
     /// The events, in the order of the records.
     pub events: Vec<Event>,
-    /// Records that gave no event.
+    /// Records without an event.
     pub faults: Vec<RecordFault>,
-    /// What was left out although the record was mapped: one warning a field.
+    /// Values that were left out of events: one warning for each field.
     pub warnings: Vec<Warning>,
 }
 
-/// A record that gave no event.
+/// A record without an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordFault {
     /// The position of the record below the root, from 0.
     pub index: usize,
-    /// One sentence.
+    /// The reason, in one sentence.
     pub message: String,
 }
 
 impl Mapping {
-    /// Reads and compiles a mapping file. `origin` names it in faults: a file, or the JSON Pointer
-    /// of the place where it stands.
+    /// Parses and compiles a mapping file. `origin` is its name in faults: a file, or the JSON
+    /// Pointer of its place in another document.
     pub fn parse(text: &str, origin: &str) -> Result<Self, Failure> {
         Mapping::compile(Definition::parse(text, origin)?, origin)
     }
 
-    /// Reads and compiles a mapping that stands inside another document.
+    /// Parses and compiles a mapping inside another document.
     pub fn from_object(object: &Map<String, Value>, origin: &str) -> Result<Self, Failure> {
         Mapping::compile(Definition::from_object(object, origin)?, origin)
     }
@@ -84,7 +84,7 @@ impl Mapping {
         Mapping::compile_within(definition, origin, Watch::unlimited())
     }
 
-    /// Compiles a definition, unless `watch` ends it.
+    /// Compiles a definition. Fails also if `watch` stops it.
     pub fn compile_within(
         definition: Definition,
         origin: &str,
@@ -102,18 +102,18 @@ impl Mapping {
         }
     }
 
-    /// The mapping with a patch applied, compiled anew. Faults of the patch have places below
-    /// `origin`, those of the result below the mapping's own.
+    /// Compiles the mapping with a patch. Faults of the patch have places below `origin`, faults of
+    /// the result below the mapping's origin.
     pub fn patched(&self, patch: &MappingPatch, origin: &str) -> Result<Self, Failure> {
         Mapping::compile(self.definition.patched(patch, origin)?, &self.origin)
     }
 
-    /// The data it was compiled from.
+    /// The definition.
     pub fn definition(&self) -> &Definition {
         &self.definition
     }
 
-    /// The names of all fields as events carry them, each once, in order.
+    /// The keys of all fields in events, each once, in order.
     pub fn fields(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for source in self.compiled.sources.iter().rev() {
@@ -126,13 +126,13 @@ impl Mapping {
         names
     }
 
-    /// Maps a document. A record that cannot be mapped is a fault of its own; the call fails only
-    /// when the root path gives nothing to map.
+    /// Maps a document. Records that cannot be mapped are faults in the result. Fails only if the
+    /// root path finds no record.
     pub fn apply(&self, raw: &Document) -> Result<Mapped, Failure> {
         self.apply_within(raw, Watch::unlimited())
     }
 
-    /// Maps a document; fails as well when `watch` ends it.
+    /// Maps a document. Fails also if `watch` stops it.
     pub fn apply_within(&self, raw: &Document, watch: Watch<'_>) -> Result<Mapped, Failure> {
         run::apply(&self.compiled, self.definition.nest, raw.text(), watch)
     }

@@ -1,6 +1,6 @@
-//! Changes that a request or a connection makes to a mapping: custom fields, other root, other key.
+//! Changes of a mapping by a request or a connection: custom fields, another root, another key.
 //!
-//! Names only; whether the result can run is found out when it is compiled.
+//! Checks names only. `compile` checks the result.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -14,16 +14,16 @@ use crate::protocol::{ErrorKind, Failure, decode_object};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MappingPatch {
-    /// Fields added to every event source, after those of the mapping.
+    /// Fields that are added to each event source, after those of the mapping.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub add: Vec<Field>,
-    /// Names of fields to leave out; a custom one also by its system name.
+    /// Names of fields that are removed. A custom field can also be named by its key (`__name`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remove: Vec<String>,
-    /// Another Main Event JSON Path.
+    /// A new Main Event JSON Path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root: Option<String>,
-    /// Another Unique Event Key; null: the hash of the record's content.
+    /// A new Unique Event Key; null: the hash of the record's content.
     #[serde(
         default,
         deserialize_with = "given",
@@ -33,17 +33,17 @@ pub struct MappingPatch {
     pub key: Option<Option<String>>,
 }
 
-/// A null that is written down differs from a key that is not there.
+/// Distinguishes null from a missing member.
 #[allow(
     clippy::option_option,
-    reason = "absent, null and text are three things here"
+    reason = "absent, null and text have different meanings"
 )]
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::<String>::deserialize(deserializer).map(Some)
 }
 
 impl MappingPatch {
-    /// Reads a patch that stands at `at` in a request. Counts first: reading takes time for each
+    /// Parses the patch at `at` in a request. Checks the count first: parsing takes time for each
     /// field.
     pub fn from_object(object: &Map<String, Value>, at: &str) -> Result<Self, Failure> {
         let list = |name| {
@@ -72,7 +72,7 @@ fn within(changes: usize, at: &str) -> Result<(), Failure> {
 }
 
 impl Definition {
-    /// The definition with the changes made. `origin` is where the patch stands.
+    /// The changed definition. `origin` is the place of the patch.
     pub fn patched(&self, patch: &MappingPatch, origin: &str) -> Result<Self, Failure> {
         within(patch.add.len() + patch.remove.len(), origin)?;
         let mut patched = self.clone();

@@ -1,8 +1,8 @@
-//! Paths: RFC 9535 queries as mapping files write them, read once.
+//! Paths: parses the RFC 9535 queries of mapping files.
 //!
-//! Names, indexes and wildcards are read here; everything else by `jsonpath_rust`, the one place
-//! that names it. Its grammar lets some white space and some ill-typed functions through, so what
-//! it read is checked before it becomes a [`Query`]. Evaluation is the business of `query` and `plan`.
+//! `subset` parses names, indexes and wildcards, `jsonpath_rust` everything else; no other file names
+//! this crate. Its grammar accepts some invalid white space and ill-typed functions, so its result is
+//! checked before it becomes a [`Query`]. Does not evaluate queries.
 
 use jsonpath_rust::parser::model::{
     self as parsed, FilterAtom, FnArg, JpQuery, SingularQuery, SingularQuerySegment, Test,
@@ -18,11 +18,11 @@ use super::value::{Number, Record};
 use crate::json::Document;
 use crate::json::tape::Tape;
 
-/// The longest path that is read, in bytes.
+/// The maximum length of a path, in bytes.
 pub const MAX_PATH: usize = 1024;
 
-/// The deepest nesting of function calls that is read. The parser reads a call several times before
-/// it gives it up, so on a text that is no query its work triples with each level.
+/// The maximum depth of nested function calls. The parser tries a call several times before it fails,
+/// so its work on an invalid text triples with each level.
 const MAX_CALLS: usize = 6;
 
 /// A path: relative to the record, or absolute (`$…`) from the raw document.
@@ -36,9 +36,9 @@ pub struct FieldPath {
 /// Why a text is not a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathFault {
-    /// What is wrong.
+    /// The reason.
     pub reason: String,
-    /// The byte of the text where reading stopped, if one can be named.
+    /// The byte of the text where parsing stopped, if it is known.
     pub position: Option<usize>,
 }
 
@@ -52,7 +52,7 @@ impl std::fmt::Display for PathFault {
 }
 
 impl FieldPath {
-    /// Reads a path. A relative one is legal exactly when `$` before it makes a legal query.
+    /// Parses a path. A relative path is valid if it is a valid query after a `$`.
     pub fn parse(text: &str) -> Result<Self, PathFault> {
         let absolute = text.starts_with('$');
         let segments = if absolute { &text[1..] } else { text };
@@ -77,23 +77,24 @@ impl FieldPath {
         &self.text
     }
 
-    /// Does it begin at the raw document?
+    /// True if the path starts at the raw document.
     pub fn absolute(&self) -> bool {
         self.absolute
     }
 
-    /// Does it give at most one value, by its grammar?
+    /// True if the path selects at most one value in any document.
     pub fn singular(&self) -> bool {
         self.query.singular()
     }
 
-    /// Names, indexes and wildcards with at most one `..`: what one pass over the text finds.
+    /// True if the path has names, indexes, wildcards and at most one `..`: one pass over the text
+    /// finds its values.
     pub fn common(&self) -> bool {
         self.query.common()
     }
 
-    /// The values that the path gives with the document as its root, as they stand there, found by
-    /// the general evaluator. `None` when that takes too much work.
+    /// The values at the path, as slices of the document, from the general evaluator. `None` if the
+    /// budget of work is used up.
     pub fn evaluate<'a>(&self, document: &'a Document) -> Option<Vec<&'a str>> {
         let tape = Tape::of(document.text(), 0);
         let nodes = Record::new(&tape).nodes(&self.query, 0).ok()?;
@@ -105,12 +106,12 @@ impl FieldPath {
     }
 }
 
-/// Reads a filter expression such as `@.a == 'b'`.
+/// Parses a filter expression such as `@.a == 'b'`.
 pub(crate) fn condition(text: &str) -> Result<Filter, PathFault> {
     if text.len() > MAX_PATH {
         return Err(too_long());
     }
-    // The brackets are put around a text of the author's: it must not close them itself.
+    // The text is put in brackets: it must not close them.
     match queried(&read(&format!("$[?{text}]"), 3)?.segments)?
         .0
         .as_mut_slice()
@@ -134,7 +135,7 @@ fn fault(reason: impl Into<String>) -> PathFault {
     }
 }
 
-/// Reads a whole query; `prefix` is how many of its first characters are not the author's.
+/// Parses a query. `prefix` is the number of characters that were added before the author's text.
 fn read(query: &str, prefix: usize) -> Result<JpQuery, PathFault> {
     if let Some(position) = stray_blank(query) {
         return Err(PathFault {
@@ -148,7 +149,7 @@ fn read(query: &str, prefix: usize) -> Result<JpQuery, PathFault> {
     parse_json_path(query).map_err(|error| refusal(&error.to_string(), prefix))
 }
 
-/// A blank that RFC 9535 does not allow and the parser would let pass: at the end, after a dot, or
+/// White space that RFC 9535 does not allow and the parser accepts: at the end, after a dot, or
 /// inside a word.
 fn stray_blank(query: &str) -> Option<usize> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_' || !c.is_ascii();
@@ -171,7 +172,7 @@ fn stray_blank(query: &str) -> Option<usize> {
     blank
 }
 
-/// How deep function calls are nested: parentheses that follow a word.
+/// The depth of nested function calls: parentheses after a word.
 fn calls(query: &str) -> usize {
     let (mut open, mut deepest, mut last) = (Vec::new(), 0, '$');
     let (mut quote, mut escaped) = (None, false);
@@ -194,7 +195,7 @@ fn calls(query: &str) -> usize {
     deepest
 }
 
-/// The parser's words without its drawing: where it stopped and what it expected.
+/// The parser's message without its drawing: where it stopped and what it expected.
 fn refusal(said: &str, prefix: usize) -> PathFault {
     let column = said
         .split_once("--> ")
@@ -274,7 +275,7 @@ fn test(tested: &Test) -> Result<Filter, PathFault> {
             TestFunction::Match(text, pattern) => matches(text, pattern, true),
             TestFunction::Search(text, pattern) => matches(text, pattern, false),
             other => Err(fault(format!(
-                "{}() gives a value and must be compared",
+                "{}() returns a value and must be compared",
                 function_name(other)
             ))),
         },
@@ -336,7 +337,7 @@ fn singular(query: &SingularQuery) -> Nodes {
     Nodes { from_root, query }
 }
 
-/// A function that gives a value (RFC 9535, 2.4.3).
+/// A function that returns a value (RFC 9535, 2.4.3).
 fn valued(function: &TestFunction) -> Result<Operand, PathFault> {
     match function {
         TestFunction::Length(of) => Ok(Operand::Length(Box::new(value(of)?))),
@@ -347,13 +348,13 @@ fn valued(function: &TestFunction) -> Result<Operand, PathFault> {
             function_name(function)
         ))),
         other => Err(fault(format!(
-            "{}() is no function of RFC 9535 that gives a value",
+            "{}() is not a function of RFC 9535 that returns a value",
             function_name(other)
         ))),
     }
 }
 
-/// An argument that must be a value: a literal, a singular query, or a function that gives one.
+/// An argument that must be a value: a literal, a singular query, or a function that returns one.
 fn value(argument: &FnArg) -> Result<Operand, PathFault> {
     match argument {
         FnArg::Literal(literal) => Ok(Operand::Literal(read_literal(literal))),

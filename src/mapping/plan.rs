@@ -1,17 +1,17 @@
 //! All paths of a source as one automaton that runs once over a record's text.
 //!
-//! Paths are merged into a tree of steps; while the text is read, the set of steps reached at the
-//! present place is kept, so subtrees that no path can enter are skipped unread. Matches are places
-//! in the text: nothing is decoded, so nothing can be lost. Paths that this cannot follow in the
-//! order and number of RFC 9535 (filters, slices, negative indexes, two `..`) go to the general
-//! evaluator, and only a record of theirs becomes a tape.
+//! The paths are merged into a tree of steps. While the text is scanned, the automaton holds the
+//! steps that are reached at the current value, and skips values that no path enters. Matches are
+//! positions in the text: nothing is decoded, so nothing is lost. Paths that need the general
+//! evaluator for the order and number of RFC 9535 (filters, slices, negative indexes, two `..`) use
+//! a tape of the record.
 
 use super::syntax::{Query, Selector};
 use super::value::{Exhausted, Record};
 use crate::json::scan;
 use crate::json::tape::Tape;
 
-/// Compiled paths; each has a slot, its position in the list that was compiled.
+/// Compiled paths. The slot of a path is its position in the compiled list.
 #[derive(Debug)]
 pub(crate) struct Plan {
     steps: Vec<Step>,
@@ -19,28 +19,28 @@ pub(crate) struct Plan {
     slots: usize,
 }
 
-/// A step that several paths may share.
+/// A step, shared by paths with the same beginning.
 #[derive(Debug, Default)]
 struct Step {
     /// The paths that end here.
     slots: Vec<usize>,
     names: Vec<(Box<[u8]>, usize)>,
-    /// The lengths of `names` as bits: most names of a record are dismissed by their length.
+    /// The lengths of `names` as bits: most names of a record differ in length.
     lengths: u64,
     indexes: Vec<(usize, usize)>,
     any: Option<usize>,
     /// The step that `..` leads to.
     deep: Option<usize>,
-    /// Behind a `..`: stays reached in everything below.
+    /// True after a `..`: reached in all descendants, too.
     stays: bool,
 }
 
-/// A step reached at the present place.
+/// A step that is reached at the current value.
 #[derive(Clone, Copy, Debug)]
 struct Reached {
     step: usize,
-    /// Where the node begins whose child the first step after `..` took. RFC 9535 orders matches
-    /// by that node first: a parent's match stands before those of its descendants.
+    /// The start of the node whose child the first step after `..` selected. RFC 9535 orders matches
+    /// by this node first: a parent's match is before those of its descendants.
     anchor: usize,
 }
 
@@ -53,7 +53,7 @@ struct Match {
     end: usize,
 }
 
-/// What a run found; kept between runs so that its memory is used again.
+/// The matches of a run. Reused for the next run to keep its memory.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     matches: Vec<Match>,
@@ -62,7 +62,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    /// The values of a slot as slices of the text that was read, in the order of RFC 9535.
+    /// The values of a slot as slices of the text, in the order of RFC 9535.
     pub(crate) fn values<'a>(
         &self,
         slot: usize,
@@ -76,7 +76,7 @@ impl Found {
         self.matches[range].iter().map(slice)
     }
 
-    /// How many bytes all values have together.
+    /// The size of all values together, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         let len = |found: &Match| found.end - found.start;
         self.matches.iter().map(len).sum()
@@ -165,8 +165,7 @@ impl Plan {
         step
     }
 
-    /// Runs over the value at `start` of a text that is known to be valid. Returns where the value
-    /// ends.
+    /// Runs over the value at `start` of a valid text. Returns the end of the value.
     pub(crate) fn run(
         &self,
         text: &str,
@@ -235,7 +234,7 @@ impl Step {
         self.indexes.iter().find(same).map(|(_, step)| *step)
     }
 
-    fn leads_on(&self) -> bool {
+    fn has_next(&self) -> bool {
         !self.names.is_empty() || !self.indexes.is_empty() || self.any.is_some() || self.stays
     }
 }
@@ -249,13 +248,13 @@ struct Container {
     from: usize,
 }
 
-/// One run. What is reached at a value is the end of `reached`, from a position on.
+/// One run. The steps reached at a value are the last ones of `reached`.
 struct Run<'r> {
     steps: &'r [Step],
     text: &'r str,
     matches: &'r mut Vec<Match>,
     reached: &'r mut Vec<Reached>,
-    /// Many paths times many nodes must not fill the memory.
+    /// The maximum number of matches: many paths times many nodes must not fill the memory.
     most: usize,
 }
 
@@ -265,7 +264,7 @@ impl Run<'_> {
         paid.then_some(()).ok_or(Exhausted)
     }
 
-    /// Reads the value at `at`, where the steps from `from` on are reached.
+    /// Scans the value at `at`. The steps from `from` on are reached there.
     fn value(&mut self, at: usize, from: usize) -> usize {
         let bytes = self.text.as_bytes();
         let first = self.matches.len();
@@ -282,7 +281,7 @@ impl Run<'_> {
         end
     }
 
-    /// Notes what matches here and follows `..`; is there anything to look for below?
+    /// Adds the matches at this value and follows `..`. Returns true if a path enters the value.
     fn arrive(&mut self, at: usize, from: usize) -> bool {
         let (steps, mut enters, mut next) = (self.steps, false, from);
         while let Some(Reached { step, anchor }) = self.reached.get(next).copied() {
@@ -298,7 +297,7 @@ impl Run<'_> {
             if let Some(step) = step.deep {
                 self.reached.push(Reached { step, anchor: 0 });
             }
-            enters |= step.leads_on();
+            enters |= step.has_next();
             next += 1;
         }
         enters

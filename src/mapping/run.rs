@@ -1,7 +1,7 @@
-//! Applying a compiled mapping: finding the root, choosing a source, making an event of a record.
+//! Applies a compiled mapping: finds the root, selects a source for each record, creates the event.
 //!
-//! One pass over the document; a record is left behind before the next is read. A fault in one
-//! record ends that record, not the document.
+//! One pass over the document, one record after the other. A fault in one record does not affect the
+//! others.
 
 use std::sync::Arc;
 
@@ -22,14 +22,14 @@ use crate::json::tape::Tape;
 use crate::protocol::event::Fields;
 use crate::protocol::{ErrorKind, Event, Failure, Warning, Watch};
 
-/// What one record's values may have together before the record is refused, in bytes beyond
-/// sixteen times its own.
+/// A record fails if its values together are larger than this number of bytes plus sixteen times the
+/// record's size.
 const SPARE_BYTES: usize = 16 << 20;
 
-/// A record with so many bytes of values is watched field by field.
+/// If a record's values are larger than this number of bytes, the watch is checked for each field.
 const LARGE: usize = 1 << 20;
 
-/// Maps a document, given as the text of a valid one.
+/// Maps the text of a valid document.
 pub(crate) fn apply(
     compiled: &Compiled,
     nest: bool,
@@ -86,7 +86,7 @@ fn root_absent(root: &str, text: &str) -> Failure {
     };
     Failure::new(
         ErrorKind::BadResponse,
-        format!("The answer has nothing at the root path \"{root}\": {there}."),
+        format!("The response has no value at the root path \"{root}\": {there}."),
     )
     .cause("The service answered in another shape than the mapping expects.")
     .advice("Compare `raw_data` with the mapping's root; `mapping.root` replaces it.")
@@ -95,7 +95,7 @@ fn root_absent(root: &str, text: &str) -> Failure {
 fn no_records(root: &str, kind: &str) -> Failure {
     Failure::new(
         ErrorKind::BadResponse,
-        format!("The answer has {kind} at the root path \"{root}\", expected an array or object."),
+        format!("The value at the root path \"{root}\" must be an array or object; the response has {kind}."),
     )
     .cause("The service answered in another shape than the mapping expects.")
     .advice("Compare `raw_data` with the mapping's root; `mapping.root` replaces it.")
@@ -119,13 +119,13 @@ struct Mapper<'a> {
     document: Found,
     found: Found,
     mapped: Mapped,
-    /// Fields with how many of their values would not convert.
+    /// Fields with values that could not be converted, with their number.
     dropped: Vec<(&'a Field, usize)>,
     records: usize,
     roots: usize,
     wrong: Option<&'static str>,
     watch: Watch<'a>,
-    /// Why the mapping ends early: the records that follow are passed over.
+    /// Why the mapping stops early: the remaining records are skipped.
     stopped: Option<Failure>,
 }
 
@@ -144,7 +144,7 @@ impl<'a> Mapper<'a> {
         for root in roots {
             self.root(tape.start(root));
         }
-        // Many may be none: `$.value[*]` of an empty page. What stands before the first `*` may not.
+        // `$.value[*]` of an empty page has no record. The value before the first `*` must exist.
         let fixed = query
             .0
             .iter()
@@ -156,8 +156,8 @@ impl<'a> Mapper<'a> {
         Ok(())
     }
 
-    /// Follows names and indexes to the root in the same pass that maps; returns the end of the
-    /// value. A member that stands twice counts once, the last time.
+    /// Follows names and indexes to the root in the pass that maps; returns the end of the value. Of
+    /// members with the same name, the last one counts.
     fn descend(&mut self, at: usize, path: &[&Selector]) -> usize {
         let bytes = self.text.as_bytes();
         let Some((first, rest)) = path.split_first() else {
@@ -199,7 +199,7 @@ impl<'a> Mapper<'a> {
         self.wrong = None;
     }
 
-    /// Maps what stands at the root: the elements of an array, or one object.
+    /// Maps the value at the root: the elements of an array, or one object.
     fn root(&mut self, at: usize) -> usize {
         self.roots += 1;
         let bytes = self.text.as_bytes();
@@ -253,7 +253,7 @@ impl<'a> Mapper<'a> {
             return Err(format!("it is {}, expected an object", kind_of(raw)));
         }
         if self.found.bytes() > SPARE_BYTES + 16 * raw.len() {
-            return Err("its values are nested in each other too often".to_owned());
+            return Err("its paths select too much data: values inside each other".to_owned());
         }
         let event = Event {
             key: self.key(source, raw),
@@ -263,7 +263,7 @@ impl<'a> Mapper<'a> {
         Ok((event, end))
     }
 
-    /// The first source whose condition holds.
+    /// The first source whose condition is true.
     fn source(&self, at: usize) -> Result<&'a Source, Exhausted> {
         let (last, special) = self.compiled.sources.split_last().ok_or(Exhausted)?;
         if special.is_empty() {
@@ -293,7 +293,7 @@ impl<'a> Mapper<'a> {
         let mut fields = Vec::with_capacity(source.fields.len());
         let large = self.found.bytes() > LARGE;
         for field in &source.fields {
-            // The steps of a large record take long; what is made is counted with the event.
+            // The steps of a large record take long.
             if large && self.stopped.is_none() {
                 self.stopped = self.watch.check(0).err();
             }
@@ -332,9 +332,12 @@ impl<'a> Mapper<'a> {
 
     fn warn(&mut self) {
         for (field, count) in &self.dropped {
-            let values = if *count == 1 { "value" } else { "values" };
+            let (values, left) = match count {
+                1 => ("value", "was"),
+                _ => ("values", "were"),
+            };
             let said = format!(
-                "{count} {values} of the field \"{}\" could not be converted and stayed out.",
+                "{count} {values} of the field \"{}\" could not be converted and {left} left out.",
                 field.name
             );
             let warning = Warning::new("not_converted", said).at(&*field.at);
@@ -343,7 +346,7 @@ impl<'a> Mapper<'a> {
     }
 }
 
-/// The memory of an event, in bytes: its texts, and what holds each of them.
+/// The memory of an event in bytes: its texts, and their containers.
 fn size(event: &Event) -> usize {
     let values = event
         .fields
@@ -354,7 +357,7 @@ fn size(event: &Event) -> usize {
 }
 
 fn told(_: Exhausted) -> String {
-    "its paths take too much work".to_owned()
+    "its paths need too much work".to_owned()
 }
 
 /// The hash of a record's canonical form.
@@ -371,7 +374,7 @@ fn content_key(raw: &str) -> String {
 
 type Named = (Arc<str>, Box<RawValue>);
 
-/// Dots in names make objects, each where its first member stood.
+/// Nested objects for names with dots, each at the place of its first member.
 fn nested(fields: &[Named]) -> Vec<Named> {
     let flat: Vec<(&str, &str)> = fields
         .iter()

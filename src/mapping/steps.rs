@@ -1,8 +1,7 @@
-//! What is done to the values of a field: take, regex, values, type, format, default, in this order.
+//! The steps that change a field's values: take, regex, values, type, format, default, in this order.
 //!
-//! Values are JSON texts and stay so: digits and escapes pass through unless a step asks for text.
-//! A null is no value. The steps act on each element of an array. Which values there are is not
-//! known here.
+//! Values are JSON texts: digits and escapes stay, unless a step needs the decoded text. Null is not
+//! a value. The steps apply to each element of an array. Does not find the values.
 
 use std::borrow::Cow;
 
@@ -23,24 +22,24 @@ pub(crate) struct Steps {
     kind: Option<FieldType>,
     format: Option<(String, String)>,
     default: Option<String>,
-    /// Is the field an array, by the grammar of its path and what is taken?
+    /// True if the field is an array, by its path and `take`.
     many: bool,
-    /// Does any step look at single values?
+    /// True if a step changes single values.
     alters: bool,
 }
 
-/// What the steps made of a field's values.
+/// The result of a field's steps.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
-    /// JSON text; `None` is no value.
+    /// JSON text; `None` without a value.
     pub(crate) value: Option<String>,
-    /// Values that would not convert and were left out.
+    /// The number of values that could not be converted and were left out.
     pub(crate) dropped: usize,
 }
 
 impl Steps {
-    /// Compiles the steps; `singular` is what the path's grammar says. Faults come with the name of
-    /// the key that is wrong.
+    /// Compiles the steps. `singular` is true if the path selects at most one value. Each fault has
+    /// the key of the field's definition.
     pub(crate) fn compile(
         field: &Field,
         singular: bool,
@@ -60,7 +59,7 @@ impl Steps {
             let halves = text.split_once("{}");
             let one = halves.filter(|(_, after)| !after.contains("{}"));
             if one.is_none() {
-                let said = "A format holds `{}` exactly once, where the value goes.";
+                let said = "A format must have `{}` exactly once, for the value.";
                 faults.push(("format", said.to_owned()));
             }
             one.map(|(before, after)| (before.to_owned(), after.to_owned()))
@@ -86,7 +85,7 @@ impl Steps {
         })
     }
 
-    /// Runs the steps over the values that a path gave.
+    /// Runs the steps on the values of a path.
     pub(crate) fn run<'a>(
         &self,
         found: impl DoubleEndedIterator<Item = &'a str> + Clone,
@@ -99,7 +98,7 @@ impl Steps {
             let taken = match self.take {
                 Take::First => found.next().map(Cow::Borrowed),
                 Take::Join => joined(found).map(Cow::Owned),
-                // A member that stands twice under a singular path: the last one.
+                // Of members with the same name, the last one counts.
                 _ => found.next_back().map(Cow::Borrowed),
             };
             taken.and_then(|raw| self.alter(raw, &mut dropped).map(Cow::into_owned))
@@ -165,7 +164,7 @@ impl Steps {
     }
 }
 
-/// Compiles a pattern of an author's; the refusal is one line.
+/// Compiles a pattern. The error is one line.
 fn pattern_of(pattern: &str) -> Result<Regex, String> {
     regex::RegexBuilder::new(pattern)
         .size_limit(256 << 10)
@@ -178,7 +177,7 @@ fn pattern_of(pattern: &str) -> Result<Regex, String> {
         })
 }
 
-/// A field never changes shape: the default of an array is an array.
+/// The default as JSON text. The default of an array is an array: a field never changes its shape.
 fn default_of(field: &Field, many: bool) -> Option<String> {
     match field.default.as_ref()? {
         Value::Null => None,
@@ -201,7 +200,7 @@ fn captured(regex: &Regex, text: &str) -> Option<String> {
         .map(|part| part.as_str().to_owned())
 }
 
-/// What a JSON text says: the characters of a string, else the JSON text itself.
+/// The characters of a JSON string; of other values, the JSON text.
 pub(crate) fn text_of(raw: &str) -> Cow<'_, str> {
     if raw.starts_with('"') {
         scan::unescape(raw)
@@ -235,7 +234,7 @@ fn convert(kind: FieldType, raw: &str) -> Option<String> {
     }
 }
 
-/// Digits as received; leading zeros and a fraction of zeros go.
+/// The digits as received, without leading zeros and a fraction of zeros.
 fn integer(text: &str) -> Option<String> {
     let (sign, unsigned) = match text.strip_prefix('-') {
         Some(unsigned) => ("-", unsigned),

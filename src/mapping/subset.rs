@@ -1,10 +1,10 @@
-//! The paths that mappings are made of, read without the full grammar: names, indexes, wildcards.
+//! Parses the most frequent paths of mappings without the full grammar: names, indexes, wildcards.
 //!
-//! It decides nothing about legality: what it does not know it leaves to `path`, which does.
+//! Rejects no path: `path` parses all others.
 
 use super::syntax::{Query, Segment, Selector};
 
-/// Reads names, indexes and wildcards; `None` leaves the text to the full grammar.
+/// Parses names, indexes and wildcards. `None`: the text needs the full grammar.
 pub(crate) fn common(text: &str) -> Option<Query> {
     let (mut rest, mut segments) = (text, Vec::new());
     while !rest.is_empty() {

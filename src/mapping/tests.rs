@@ -166,10 +166,10 @@ fn an_absent_root_names_the_path_and_what_is_there() {
     };
     assert_eq!(
         fails("$.value", r#"{"error":{"value":[]},"code":1}"#),
-        "The answer has nothing at the root path \"$.value\": its members are \"error\", \"code\"."
+        "The response has no value at the root path \"$.value\": its members are \"error\", \"code\"."
     );
     assert!(fails("$.value", "[]").contains("it is not an object"));
-    assert!(fails("$.value", r#"{"value":null}"#).contains("has null at the root path"));
+    assert!(fails("$.value", r#"{"value":null}"#).contains("the response has null"));
     assert!(fails("$.value[*]", r#"{"x":[]}"#).contains("its members are \"x\""));
     assert!(
         apply(&simple("$.value[*]", ""), r#"{"value":[]}"#)
@@ -210,8 +210,8 @@ fn values_that_will_not_convert_are_one_warning_a_field() {
     assert_eq!(
         told,
         [
-            "3 values of the field \"N\" could not be converted and stayed out.",
-            "1 value of the field \"T\" could not be converted and stayed out.",
+            "3 values of the field \"N\" could not be converted and were left out.",
+            "1 value of the field \"T\" could not be converted and was left out.",
         ]
     );
     assert_eq!(
@@ -240,7 +240,7 @@ fn dots_make_objects_of_an_own_vocabulary() {
         clash
             .expect_err("a clash")
             .message()
-            .contains("would be a value")
+            .contains("is a value, but")
     );
 }
 

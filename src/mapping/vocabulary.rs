@@ -1,6 +1,6 @@
-//! The catalogue of standard event fields, `mappings/fields.json`.
+//! The list of standard event fields, `mappings/fields.json`.
 //!
-//! It says which names there are and what they mean; whether a mapping uses them is for `lint`.
+//! `lint` compares the fields of mappings with it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use super::definition::{FieldType, place, refusal};
 use crate::protocol::{ErrorKind, Failure, decode_object, strict_object};
 
-/// The file.
+/// The file of standard event fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StandardFields {
-    /// The schema that an editor checks this file with.
+    /// The address of this file's schema, for editors.
     #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
     /// The version of the file format: 1.
     #[schemars(range(min = 1, max = 1))]
     pub fields: u64,
-    /// The fields, in the order of the reference.
+    /// The fields, in the order of the reference page.
     pub names: Vec<StandardField>,
 }
 
@@ -26,17 +26,17 @@ pub struct StandardFields {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StandardField {
-    /// The name, as events carry it.
+    /// The field's name in events.
     pub name: String,
-    /// What its values usually are.
+    /// The usual type of the values.
     #[serde(rename = "type")]
     pub kind: FieldType,
-    /// What it means, in one sentence.
+    /// The meaning of the field, in one sentence.
     pub summary: String,
 }
 
 impl StandardFields {
-    /// Reads the file. `origin` names it in faults.
+    /// Parses the file. `origin` is its name in faults.
     pub fn parse(text: &str, origin: &str) -> Result<Self, Failure> {
         let object =
             strict_object(text).map_err(|failure| refusal(failure.message(), origin.to_owned()))?;
@@ -50,14 +50,14 @@ impl StandardFields {
         let mut faults = Vec::new();
         if file.fields != 1 {
             let said = format!(
-                "A fields file of version {} was given; 1 is read here.",
+                "`fields` must be 1, the version of the format; got {}.",
                 file.fields
             );
             faults.push(refusal(said, place(origin, "/fields")));
         }
         for (n, field) in file.names.iter().enumerate() {
             if file.names[..n].iter().any(|other| other.name == field.name) {
-                let said = format!("The field \"{}\" stands twice; remove one.", field.name);
+                let said = format!("The field \"{}\" is defined twice. Remove one.", field.name);
                 faults.push(refusal(said, place(origin, &format!("/names/{n}/name"))));
             }
         }
@@ -65,7 +65,7 @@ impl StandardFields {
     }
 }
 
-/// The names in the catalogue of standard fields.
+/// The names of the standard fields.
 pub fn vocabulary(text: &str) -> Result<Vec<String>, Failure> {
     let file = StandardFields::parse(text, "mappings/fields.json")?;
     Ok(file.names.into_iter().map(|field| field.name).collect())

@@ -523,7 +523,7 @@ fn every_command_of_a_product_can_be_tried() {
 }
 
 #[test]
-fn n13_the_zone_of_the_machine_changes_nothing() {
+fn time_zone_of_the_machine_changes_nothing() {
     let request = json!({ "command": "ms-management-activity-list-content", "id": "same",
         "connection": { "tenant_id": "11111111-2222-3333-4444-555555555555",
             "client_id": "66666666-7777-8888-9999-000000000000", "enc_key": CANARY, "self_deployed": true },

@@ -119,7 +119,7 @@ fn source(result: &ResultEnvelope) -> &'static str {
 }
 
 #[test]
-fn t11_a_person_consents_and_the_code_is_redeemed_and_refreshed() {
+fn consent_of_a_user_gives_a_code_that_is_redeemed_and_refreshed() {
     serve(async {
         let world = json!({ "token_lifetime_seconds": 3599, "apps": [{ "id": CLIENT, "tenant": TENANT,
             "secrets": [{ "value": CANARY }], "redirect_uris": [REDIRECT], "refresh_tokens": "omit" }] });
@@ -190,7 +190,7 @@ fn a_certificate_is_verified_by_the_service_in_both_algorithms() {
 }
 
 #[test]
-fn t10_a_machine_has_an_identity_of_its_own_or_one_that_is_named() {
+fn machine_has_its_own_identity_or_a_named_one() {
     serve(async {
         let (sim, _folder, settings) = lab(&json!({})).await;
         for named in [None, Some(CLIENT)] {
