@@ -216,23 +216,23 @@ mod tests {
     #[test]
     fn single_use_credential_is_not_used_if_its_tokens_cannot_be_stored() {
         let cache = TokenCache::default();
-        let asked = Cell::new(0);
+        let requests = Cell::new(0);
         let request = |single_use| {
             let entry = Entry {
                 single_use,
                 ..entry("management")
             };
             let sign_in = |_| async {
-                asked.set(asked.get() + 1);
+                requests.set(requests.get() + 1);
                 Ok(granted("t", 0))
             };
             run(cache.get_or(&entry, Some(&Broken), sign_in)).map(drop)
         };
         let refused = request(true).expect_err("nothing is sent");
         assert_eq!(refused.place(), Some("--state"));
-        assert_eq!(asked.get(), 0);
+        assert_eq!(requests.get(), 0);
         assert!(request(false).is_ok());
-        assert_eq!(asked.get(), 1);
+        assert_eq!(requests.get(), 1);
     }
 
     #[test]
@@ -246,8 +246,8 @@ mod tests {
         let sources = run(async {
             let entries = ["graph", "graph", "management"].map(entry);
             let ask = |entry| cache.get_or(entry, None, sign_in);
-            let asked = entries.iter().map(ask);
-            let outcomes = futures_util::future::join_all(asked).await;
+            let requests = entries.iter().map(ask);
+            let outcomes = futures_util::future::join_all(requests).await;
             outcomes
                 .into_iter()
                 .map(|outcome| outcome.expect("a token").1)
@@ -318,8 +318,8 @@ mod tests {
     fn stored_token_is_used_until_it_ends_or_is_refused() {
         let ask = |cache: &TokenCache, stored: &OneTokenStore, lifetime| {
             let sign_in = |_| async move { Ok(granted("new", lifetime)) };
-            let asked = run(cache.get_or(&entry("graph"), Some(stored), sign_in));
-            let (token, source) = asked.expect("a token");
+            let outcome = run(cache.get_or(&entry("graph"), Some(stored), sign_in));
+            let (token, source) = outcome.expect("a token");
             (token.value.expose().to_owned(), source)
         };
         let kept = |age| OneTokenStore(Mutex::new(Some(("old", age))));

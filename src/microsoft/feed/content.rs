@@ -261,7 +261,7 @@ impl Sink for BlobReader<'_> {
 
     fn end(&mut self) -> Result<(), SinkError> {
         let finished = self.splitter.finish();
-        Ok(finished.map_err(|words| format!("{words}."))?)
+        Ok(finished.map_err(|message| format!("{message}."))?)
     }
 
     fn take(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
@@ -270,7 +270,8 @@ impl Sink for BlobReader<'_> {
             .splitter
             .push(bytes, &mut |text| {
                 let number = matching.records;
-                let unreadable = |words: String| format!("record {number} is not JSON: {words}");
+                let unreadable =
+                    |message: String| format!("record {number} is not JSON: {message}");
                 let record = Record::read(text).map_err(unreadable)?;
                 matching.records += 1;
                 if filter.matches(&record) {
@@ -284,10 +285,10 @@ impl Sink for BlobReader<'_> {
                 }
                 Ok(())
             })
-            .map_err(|words| format!("{words}."));
+            .map_err(|message| format!("{message}."));
         match pushed {
-            Err(words) if self.splitter.is_too_large() => Err(SinkError::Permanent(words)),
-            Err(words) => Err(words.into()),
+            Err(message) if self.splitter.is_too_large() => Err(SinkError::Permanent(message)),
+            Err(message) => Err(message.into()),
             Ok(()) => Ok(self.count()?),
         }
     }
@@ -330,14 +331,14 @@ mod tests {
         let filter = Filter::default();
         let memory = MemoryBudget::default();
         let mut reader = BlobReader::new(&filter, &memory);
-        let words = |stop| match stop {
-            SinkError::Body(words) | SinkError::Permanent(words) => words,
+        let message = |stop| match stop {
+            SinkError::Body(message) | SinkError::Permanent(message) => message,
             SinkError::Memory(failure) => failure.message().to_owned(),
         };
         for piece in pieces {
-            reader.take(piece.as_bytes()).map_err(words)?;
+            reader.take(piece.as_bytes()).map_err(message)?;
         }
-        reader.end().map_err(words)?;
+        reader.end().map_err(message)?;
         let closed = reader.close(&answer(200, "", &[]));
         closed.map_err(|failure| failure.message().to_owned())
     }
@@ -371,12 +372,12 @@ mod tests {
 
     #[test]
     fn invalid_blob_is_a_bad_response_with_its_place() {
-        let words = read_blob(&[r#"[{"Id":"a"},{"Id":}]"#]).expect_err("not JSON");
-        assert!(words.starts_with("record 1 is not JSON: "), "{words}");
-        let words = read_blob(&[r#"[{"Id":"a"}"#]).expect_err("cut");
+        let message = read_blob(&[r#"[{"Id":"a"},{"Id":}]"#]).expect_err("not JSON");
+        assert!(message.starts_with("record 1 is not JSON: "), "{message}");
+        let message = read_blob(&[r#"[{"Id":"a"}"#]).expect_err("cut");
         assert!(
-            words.contains("the array is incomplete: the data ends at byte 11"),
-            "{words}"
+            message.contains("the array is incomplete: the data ends at byte 11"),
+            "{message}"
         );
         let page = answer(200, "<html><title>Hello</title></html>", &[]);
         let filter = Filter::default();
