@@ -12,13 +12,12 @@ use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::json::error::ParseError;
 use crate::json::scan;
 use crate::json::whitespace::strip_whitespace;
 
-/// The maximum nesting of objects and arrays, in requests and in responses.
-pub const MAX_DEPTH: usize = 127;
-
-/// A JSON document: valid, compact, not deeper than [`MAX_DEPTH`]. Cheap to clone.
+/// A JSON document: valid, compact, not deeper than [`MAX_DEPTH`](crate::json::MAX_DEPTH). Cheap to
+/// clone.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Document(Arc<Box<RawValue>>);
@@ -114,24 +113,6 @@ impl<'de> Deserialize<'de> for Document {
     }
 }
 
-/// Why a text is not a valid document. Names the position and never quotes the text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseError(pub String);
-
-impl fmt::Display for ParseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ParseError {}
-
-impl From<serde_json::Error> for ParseError {
-    fn from(error: serde_json::Error) -> Self {
-        ParseError(error.to_string())
-    }
-}
-
 /// A member of an object.
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'a> {
@@ -211,6 +192,7 @@ pub fn position_of(text: &str, pointer: &str) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::MAX_DEPTH;
 
     #[test]
     fn parse_preserves_tokens_and_removes_white_space() {

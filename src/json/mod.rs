@@ -13,8 +13,10 @@ pub(crate) mod search;
 pub(crate) mod splitter;
 pub(crate) mod tape;
 
+mod error;
 mod escapes;
 mod rewrite;
 
 pub use document::Document;
+pub use error::{MAX_DEPTH, ParseError};
 pub use search::{REDACTED, Stopped};

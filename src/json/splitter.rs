@@ -3,7 +3,7 @@
 //! Only the incomplete element is buffered, so memory is bounded by the largest element. Checks the
 //! syntax between elements; the caller parses the elements.
 
-use crate::json::document::MAX_DEPTH;
+use crate::json::error::MAX_DEPTH;
 
 /// The maximum size of an element, in bytes.
 const MAX_ELEMENT: usize = 16 * 1024 * 1024;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::de::IgnoredAny;
 
-use crate::json::document::{MAX_DEPTH, ParseError};
+use crate::json::error::{MAX_DEPTH, ParseError};
 use crate::json::rewrite::Rewrite;
 use crate::json::scan;
 

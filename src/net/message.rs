@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use url::{Host, Url};
 
 use crate::json::Document;
+use crate::json::ParseError;
 use crate::json::REDACTED;
-use crate::json::document::ParseError;
 use crate::net::memory::Held;
 use crate::net::rate_limit::RateLimit;
 use crate::net::retry::Repeat;

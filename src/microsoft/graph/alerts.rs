@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::json::Document;
-use crate::json::document::{ParseError, elements, members};
+use crate::json::ParseError;
+use crate::json::document::{elements, members};
 use crate::microsoft::graph::Graph;
 use crate::net::ApiResponse;
 use crate::net::message::{append_path, with_query};
