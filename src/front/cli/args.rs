@@ -4,11 +4,12 @@
     reason = "these comments are the help texts, where backticks are noise"
 )]
 
-use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use crate::front::cli::poll::PollArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::front::cli::settings::SettingsArgs;
+use crate::front::poll::Emit;
 
 /// Runs SOAR integration commands against Microsoft 365 security and audit APIs.
 ///
@@ -79,144 +80,6 @@ Other environment variables:
 
 Host names are resolved with /etc/hosts and the servers of /etc/resolv.conf, not with the C library.";
 
-/// The heading of operator settings in help.
-pub(super) const SETTINGS: &str = "Operator settings";
-
-/// Operator settings: never settable by a request.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = SETTINGS)]
-pub(super) struct SettingsArgs {
-    /// The settings that were set, as flags for a shell, to reproduce a run.
-    #[arg(skip)]
-    pub(super) given: String,
-    /// Use the service addresses in this file instead of Microsoft's (`soarhost schema endpoints`)
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "SOARHOST_ENDPOINTS",
-        hide_env_values = true
-    )]
-    pub(super) endpoints: Option<PathBuf>,
-    /// Also trust the certificates in this PEM file
-    #[arg(
-        long,
-        global = true,
-        value_name = "PEM",
-        env = "SSL_CERT_FILE",
-        hide_env_values = true
-    )]
-    pub(super) ca_file: Option<PathBuf>,
-    /// Also trust the machine's certificates
-    #[arg(long, global = true)]
-    pub(super) system_roots: bool,
-    /// Use the manifests/ and mappings/ in this folder instead of the built-in ones
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "SOARHOST_CATALOG",
-        hide_env_values = true
-    )]
-    pub(super) catalog: Option<PathBuf>,
-    /// Read stored connections, which requests select by name, from this file (`soarhost schema profiles`)
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "SOARHOST_PROFILES",
-        hide_env_values = true
-    )]
-    pub(super) profiles: Option<PathBuf>,
-    /// Store encrypted tokens and the states of requests with a `state_key` in this folder
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "SOARHOST_STATE_DIR",
-        hide_env_values = true
-    )]
-    pub(super) state: Option<PathBuf>,
-    /// Allow `env:` references to this environment variable (SOAR_* are always allowed)
-    #[arg(long, global = true, value_name = "NAME")]
-    pub(super) allow_env: Vec<String>,
-    /// Allow `file:` references to files in this folder
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "SOARHOST_SECRETS_DIR",
-        hide_env_values = true
-    )]
-    pub(super) secrets_dir: Option<PathBuf>,
-    /// Limit the service data that one run holds: a number and KiB, MiB or GiB. A larger run ends early and can be resumed [default: 512MiB]
-    #[arg(
-        long,
-        global = true,
-        value_name = "SIZE",
-        env = "SOARHOST_MAX_MEMORY",
-        hide_env_values = true
-    )]
-    pub(super) max_memory: Option<String>,
-    /// Allow "Trust any certificate" in requests with secret references or a managed identity
-    #[arg(long, global = true)]
-    pub(super) allow_insecure_tls: bool,
-    /// Reject requests that use one of: insecure-tls, managed-identity, inline-mapping, inline-rules, inline-connection, write
-    #[arg(
-        long,
-        global = true,
-        value_name = "LIST",
-        value_delimiter = ',',
-        env = "SOARHOST_FORBID",
-        hide_env_values = true
-    )]
-    pub(super) forbid: Vec<String>,
-    /// Use this fixed time instead of the system clock (for tests)
-    #[arg(long, global = true, value_name = "RFC3339")]
-    pub(super) now: Option<String>,
-    /// The log level on stderr [default: warn]
-    #[arg(
-        long,
-        global = true,
-        value_name = "LEVEL",
-        ignore_case = true,
-        env = "SOARHOST_LOG",
-        hide_env_values = true
-    )]
-    pub(super) log_level: Option<LogLevel>,
-    /// The format of log lines
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
-    pub(super) log_format: LogFormat,
-}
-
-/// The log level on stderr.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogLevel {
-    /// Nothing
-    Off,
-    /// Errors
-    Error,
-    /// Errors and warnings
-    #[default]
-    Warn,
-    /// Errors, warnings, the outcome of each run, and each retry
-    Info,
-    /// As `info`, and each request to a service
-    Debug,
-    /// Everything, with secrets redacted
-    Trace,
-}
-
-/// The format of log lines.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum LogFormat {
-    /// Plain lines
-    #[default]
-    Text,
-    /// One JSON object per line
-    Json,
-}
-
 /// Sub-commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -283,20 +146,6 @@ pub(super) struct RunArgs {
     pub(super) flags: RunFlags,
 }
 
-/// An environment variable without a flag. An empty one counts as not set.
-pub(super) fn text_variable(name: &str) -> Option<String> {
-    let value = variable(OsStr::new(name))?.into_string().ok()?;
-    (!value.is_empty()).then_some(value)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the command line reads its own variables"
-)]
-pub(super) fn variable(name: &OsStr) -> Option<OsString> {
-    std::env::var_os(name)
-}
-
 impl RunArgs {
     /// With the flags before `run`.
     pub(super) fn after(self, before: RunFlags) -> Self {
@@ -309,6 +158,41 @@ impl RunArgs {
             sandbox: own.sandbox || before.sandbox,
         };
         RunArgs { flags, ..self }
+    }
+}
+
+/// Arguments of `poll`.
+#[derive(Args, Debug)]
+pub(super) struct PollArgs {
+    /// The request
+    pub(super) file: PathBuf,
+    /// Where to write one JSON object per line: `-` (stdout) or `file:PATH` (append)
+    #[arg(long, value_name = "SINK", value_parser = target)]
+    pub(super) to: Target,
+    /// What to write [default: events if the command makes events, else records]
+    #[arg(long)]
+    pub(super) emit: Option<Emit>,
+    /// Stop after this many runs, even if there is more to fetch
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) max_runs: Option<u64>,
+    /// Use the built-in simulator: no account and no network needed
+    #[cfg(feature = "sim")]
+    #[arg(long)]
+    pub(super) sandbox: bool,
+}
+
+/// The sink that `--to` names.
+#[derive(Clone, Debug)]
+pub(super) enum Target {
+    Stdout,
+    File(PathBuf),
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    match text.split_once(':') {
+        None if text == "-" => Ok(Target::Stdout),
+        Some(("file", path)) if !path.is_empty() => Ok(Target::File(path.into())),
+        _ => Err("a sink is `-` or `file:PATH`".to_owned()),
     }
 }
 

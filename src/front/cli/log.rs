@@ -12,7 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::front::cli::args::{LogFormat, LogLevel};
+use crate::front::cli::settings::{LogFormat, LogLevel};
 use crate::protocol::Redactor;
 
 /// Starts the log; without a level, errors, warnings and the one line of each run of `poll`. A second

@@ -32,8 +32,9 @@ use crate::protocol::{ErrorKind, Failure, Redactor};
 pub use reference::page as reference_page;
 pub use schema::SCHEMAS;
 
-use args::{Cli, Command, RunArgs, SettingsArgs};
+use args::{Cli, Command, RunArgs};
 use out::Out;
+use settings::SettingsArgs;
 
 /// The exit code for invalid arguments, requests and files.
 const INVALID: u8 = 2;
@@ -70,7 +71,9 @@ pub fn main() -> ExitCode {
     // `try` prints failures and warnings itself.
     #[cfg(feature = "sim")]
     if matches!(cli.command, Some(Command::Try(_))) {
-        cli.settings.log_level.get_or_insert(args::LogLevel::Off);
+        cli.settings
+            .log_level
+            .get_or_insert(settings::LogLevel::Off);
     }
     log::start(
         cli.settings.log_level,

@@ -7,7 +7,8 @@ use std::ffi::OsString;
 
 use clap::{Arg, ArgMatches, Command as Clap, CommandFactory, Parser};
 
-use crate::front::cli::args::{Cli, Command, RunAlone, RunFlags, SETTINGS, variable};
+use crate::front::cli::args::{Cli, Command, RunAlone, RunFlags};
+use crate::front::cli::settings::{SETTINGS, variable};
 
 /// THE TABLE of the settings that the help of each sub-command shows.
 const SHOWN: &[(&str, &[&str])] = &[

@@ -1,52 +1,17 @@
-//! The flags of `poll`, and its sinks.
+//! `poll`: the sinks, and the default state folder.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 
-use clap::Args;
-
-use crate::front::cli::args::{SettingsArgs, text_variable};
+use crate::front::cli::args::{PollArgs, Target};
 use crate::front::cli::out::{Out, UNWRITABLE};
-use crate::front::cli::{ExitResult, host, run, runtime, settings, signals};
-use crate::front::poll::{self, Emit, Limits, Poll, Sink};
+use crate::front::cli::settings::{self, SettingsArgs, text_variable};
+use crate::front::cli::{ExitResult, host, run, runtime, signals};
+use crate::front::poll::{self, Limits, Poll, Sink};
 use crate::host::Host;
 use crate::protocol::{Failure, Redactor};
-
-/// Arguments of `poll`.
-#[derive(Args, Debug)]
-pub(super) struct PollArgs {
-    /// The request
-    file: PathBuf,
-    /// Where to write one JSON object per line: `-` (stdout) or `file:PATH` (append)
-    #[arg(long, value_name = "SINK", value_parser = target)]
-    to: Target,
-    /// What to write [default: events if the command makes events, else records]
-    #[arg(long)]
-    emit: Option<Emit>,
-    /// Stop after this many runs, even if there is more to fetch
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    max_runs: Option<u64>,
-    /// Use the built-in simulator: no account and no network needed
-    #[cfg(feature = "sim")]
-    #[arg(long)]
-    sandbox: bool,
-}
-
-#[derive(Clone, Debug)]
-enum Target {
-    Stdout,
-    File(PathBuf),
-}
-
-fn target(text: &str) -> Result<Target, String> {
-    match text.split_once(':') {
-        None if text == "-" => Ok(Target::Stdout),
-        Some(("file", path)) if !path.is_empty() => Ok(Target::File(path.into())),
-        _ => Err("a sink is `-` or `file:PATH`".to_owned()),
-    }
-}
 
 /// Stdout: data is stored when it is written.
 impl Sink for Out {

@@ -11,8 +11,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use crate::front::cli::args::{RunArgs, RunFlags, SettingsArgs};
+use crate::front::cli::args::{RunArgs, RunFlags};
 use crate::front::cli::out::Out;
+use crate::front::cli::settings::SettingsArgs;
 use crate::front::cli::{
     CliError, ExitResult, host, print_hint, runtime, signals, stdin, stdin_is_a_terminal,
 };

@@ -5,7 +5,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::clock::Clock;
-use crate::front::cli::args::SettingsArgs;
+use crate::front::cli::settings::SettingsArgs;
 use crate::front::cli::{runtime, settings};
 use crate::host::{Host, Settings};
 use crate::protocol::failure::{ErrorKind, Failure};

@@ -9,8 +9,9 @@ use schemars::Schema;
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use crate::front::cli::args::{ClockMode, SettingsArgs, SimulateArgs};
+use crate::front::cli::args::{ClockMode, SimulateArgs};
 use crate::front::cli::out::Out;
+use crate::front::cli::settings::SettingsArgs;
 use crate::front::cli::{ExitResult, runtime, settings, signals};
 use crate::json::document::position_of;
 use crate::json::whitespace::indented;

@@ -5,8 +5,9 @@ use std::io::Write;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
-use crate::front::cli::args::{SettingsArgs, TryArgs};
+use crate::front::cli::args::TryArgs;
 use crate::front::cli::out::Out;
+use crate::front::cli::settings::SettingsArgs;
 use crate::front::cli::{ExitResult, run, sandbox};
 use crate::json::whitespace::indented;
 use crate::manifest::schema::sample_request;

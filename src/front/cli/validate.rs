@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
-use crate::front::cli::args::{SettingsArgs, ValidateArgs};
+use crate::front::cli::args::ValidateArgs;
 use crate::front::cli::describe::print_json;
 use crate::front::cli::out::Out;
+use crate::front::cli::settings::SettingsArgs;
 use crate::front::cli::{ExitResult, settings};
 use crate::host::catalog::Catalog;
 use crate::host::profiles::Profiles;
