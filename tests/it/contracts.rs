@@ -13,6 +13,7 @@ use soarhost::host::catalog::Catalog;
 use soarhost::json::whitespace::indented;
 use soarhost::manifest::schema::{request_schema, sample_request};
 
+use crate::architecture::{assert_none, files};
 use crate::bench::{Bench, NOW, connection};
 
 fn bind(folder: &str, check: impl FnOnce()) {
@@ -105,6 +106,31 @@ fn the_compiled_in_catalog_has_no_fault() {
     let quick = Catalog::builtin().expect("it reads");
     let shown = |catalog: &Catalog| format!("{:?}", catalog.manifests().expect("manifests"));
     assert_eq!(shown(&quick), shown(&catalog));
+}
+
+#[test]
+fn manifest_or_mapping_file_outside_the_catalog_is_reported() {
+    let catalog = Catalog::builtin().expect("the catalog");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let names = |folder: &str| -> Vec<String> {
+        let folder = root.join(folder);
+        let files = files(&folder, "json").into_iter().map(|file| {
+            let name = file.strip_prefix(&folder).expect("below the folder");
+            name.with_extension("").display().to_string()
+        });
+        files.collect()
+    };
+    let (manifests, mappings) = (names("manifests"), names("mappings"));
+    assert!(!manifests.is_empty() && !mappings.is_empty());
+    let manifests = manifests
+        .into_iter()
+        .filter(|id| catalog.integration(id).is_err())
+        .map(|id| format!("manifests/{id}.json is not in the table of the catalog"));
+    let mappings = mappings
+        .into_iter()
+        .filter(|name| name != "fields" && catalog.mapping(name).is_err())
+        .map(|name| format!("mappings/{name}.json is not in the table of the catalog"));
+    assert_none(manifests.chain(mappings));
 }
 
 fn schema(name: &str) -> jsonschema::Validator {

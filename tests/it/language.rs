@@ -1,4 +1,5 @@
-//! What users read is plain English: help, reference pages and the README avoid these phrases.
+//! What users read is plain English: help, reference pages, schemas and the README avoid these
+//! phrases.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -51,7 +52,7 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 fn texts() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut texts = vec![root.join("README.md")];
-    for folder in ["snapshots/cli", "snapshots/reference"] {
+    for folder in ["snapshots/cli", "snapshots/reference", "snapshots/schema"] {
         let files = std::fs::read_dir(root.join(folder)).expect("a folder");
         texts.extend(files.map(|file| file.expect("a file").path()));
     }
@@ -60,7 +61,8 @@ fn texts() -> Vec<PathBuf> {
 
 /// Each phrase of the list in the text, with the words before it and the replacement.
 fn faults(text: &str) -> Vec<String> {
-    // A sentence can continue on the next line; "there is no …" is plain.
+    // A sentence can continue on the next line, also inside a JSON text; "there is no …" is plain.
+    let text = text.replace("\\n", " ");
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let text = text.replace("here is no ", "");
     let found = PATTERNS
@@ -100,5 +102,6 @@ fn visible_text_has_none_of_the_worst_phrases() {
 fn phrase_is_found_as_whole_words_across_lines() {
     assert_eq!(faults("A run goes\non where it ended.").len(), 1);
     assert_eq!(faults("Give it in place of\n  a secret.").len(), 1);
+    assert_eq!(faults(r"The service\nasks again.").len(), 1);
     assert!(faults("Recommends a tellurium surface. There is no command.").is_empty());
 }

@@ -56,7 +56,7 @@ pub struct App {
     #[serde(default)]
     pub roles: Option<BTreeMap<String, Vec<String>>>,
     /// Granted delegated permissions by service. Default: all that the simulator knows. A service
-    /// that is not listed has none: nobody has consented (65001).
+    /// that is not listed has none: no user or administrator has consented (65001).
     #[serde(default)]
     pub scopes: Option<BTreeMap<String, Vec<String>>>,
     /// Whether the tenant has a service principal for the app, and users consent to it. Default
