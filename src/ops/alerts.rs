@@ -1,14 +1,15 @@
 //! `graph.alerts.fetch`: fetches the alerts of a time window, newest first.
 //!
-//! The alerts are listed by `listing`, part by part by time, from the `checkpoint` that the state
-//! holds. With *Top Recent N* they are listed newest first until N are delivered, without it oldest
-//! first. A window that is given in the inputs is one round and has a state only while something of
-//! it is left. Without such a window, a command that keeps a state starts the next round at the
-//! watermark less the overlap. The service keeps alerts for months, so a round can start more than 7
-//! days back.
+//! `listing` lists the alerts in parts, from the `checkpoint` in the state. With *Top Recent N* it
+//! starts with the newest alert and stops after N; otherwise it starts with the oldest.
 //!
-//! The subscription that some alerts depend on is checked at the same time; that ends in a warning
-//! at most.
+//! A round is one pass over a span of time. If the inputs have a window, this window is the only
+//! round, and there is a state until the round is finished. Otherwise, a command with a state
+//! starts the next round at the watermark less the overlap. The service stores alerts for months,
+//! so a round can start more than 7 days ago.
+//!
+//! The subscription that some alerts depend on is checked at the same time. A failure of this check
+//! is only a warning.
 
 mod checkpoint;
 mod listing;
@@ -37,8 +38,8 @@ use listing::{Listing, ListingEnd};
 
 const NAME: &str = "graph.alerts.fetch";
 
-/// How far back a window can start in its first run.
-const AGE: TimeDelta = TimeDelta::days(7);
+/// The largest age of a window in its first run.
+const MAX_AGE: TimeDelta = TimeDelta::days(7);
 
 /// Fetches security alerts of a time window, the most recent first.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -46,7 +47,8 @@ const AGE: TimeDelta = TimeDelta::days(7);
 pub struct Fetch {
     /// Graph's version, a segment of the path.
     pub api_version: ApiVersion,
-    /// Start of the window, inclusive, RFC 3339. Set both times or neither. Default: the last 24 hours.
+    /// Start of the window, inclusive, RFC 3339. Set both times or neither. Default: the last 24
+    /// hours.
     pub start_time: Option<String>,
     /// End of the window, exclusive, RFC 3339; at most 24 hours after the start.
     pub end_time: Option<String>,
@@ -99,11 +101,11 @@ impl Input for Fetch {
         Failure::join(faults).map_or(Ok(()), Err)
     }
 
-    /// A window that was allowed when its first run began stays resumable when it is older.
+    /// A window that was valid in its first run can be resumed when it is older.
     fn check_resumed(&self, now: DateTime<Utc>) -> Result<(), Failure> {
         let start = instant("start_time", self.start_time.as_deref());
         let start = start.ok().flatten().unwrap_or(now);
-        self.check(now.min(start + AGE))
+        self.check(now.min(start + MAX_AGE))
     }
 }
 
@@ -114,7 +116,7 @@ impl Fetch {
         TimeWindow::new(start, end, now)
     }
 
-    /// The window that the inputs give.
+    /// The window of the inputs.
     fn bounds(&self) -> Result<Option<[DateTime<Utc>; 2]>, Failure> {
         let start = instant("start_time", self.start_time.as_deref())?;
         let end = instant("end_time", self.end_time.as_deref())?;
@@ -173,11 +175,11 @@ fn balanced(text: &str) -> bool {
     depth == 0 && !quoted
 }
 
-/// The start of the run.
+/// Where the run starts.
 struct Plan {
     checkpoint: Checkpoint,
     round: Round,
-    /// The start follows from the host's clock.
+    /// Whether the start is based on the host's clock.
     provisional: bool,
     warnings: Vec<Warning>,
 }
@@ -251,8 +253,8 @@ fn resumed(call: &Call<'_>, input: &Fetch, state: &State) -> Result<Plan, Failur
     })
 }
 
-/// The scope of a state: the alerts of a tenant by one of their times, and the window of the inputs.
-/// The search condition can change from run to run.
+/// The scope of a state: the alerts of a tenant by one of their times, and the window of the
+/// inputs. The search condition can change from run to run.
 fn own_scope(call: &Call<'_>, input: &Fetch) -> Result<String, Failure> {
     let tenant = call.connection.tenant.to_ascii_lowercase();
     let parts = (

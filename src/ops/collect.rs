@@ -1,11 +1,11 @@
 //! `feed.content.collect`: fetches new content of several content types.
 //!
-//! Each content type has its own checkpoint and is read independently: if one fails, the others are still
-//! fetched. The type with the largest lag is read first, so that a run which ends early never skips
-//! the same type twice in a row. Results keep the order of the request.
+//! Each content type has its own checkpoint and is read independently: if one fails, the others are
+//! still fetched. The type with the largest lag is read first, so that a run which ends early never
+//! skips the same type twice in a row. Results keep the order of the request.
 //!
-//! The checkpoint of a content type that is not requested stays in the state, so a subscription that
-//! was disabled for a while resumes at its checkpoint.
+//! The checkpoint of a content type that is not requested stays in the state, so a subscription
+//! that was disabled for a while resumes at its checkpoint.
 //!
 //! Does not start subscriptions, and does not interpret records.
 
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::microsoft::ContentType;
 use crate::microsoft::feed::filter::Wanted;
 use crate::net::transcript::is_dry_run;
-use crate::ops::content::{LATE, bounds};
+use crate::ops::content::{EXPIRED, bounds};
 use crate::ops::feed::{
     self, ReadEnd, ReadOutcome, ReadPlan, ReadReport, RecordFilter, changed_records, document,
 };
@@ -37,8 +37,8 @@ const NAME: &str = "feed.content.collect";
 /// The default time range of the first run of a content type.
 const FIRST_FETCH: &str = "10 minutes";
 
-/// Cause and advice for a first fetch that was cut.
-const TOO_FAR: (&str, &str) = (
+/// Cause and advice for the gap of a first fetch that starts too early.
+const FIRST_FETCH_EXPIRED: (&str, &str) = (
     "The first fetch starts more than 7 days ago. The service stores content for 7 days.",
     "No action is needed: the next run resumes here.",
 );
@@ -107,8 +107,8 @@ impl Collect {
 /// A content type to read.
 struct Pending {
     resume: Resume,
-    /// Cause and advice for a lost span.
-    late: (&'static str, &'static str),
+    /// Cause and advice for an expired span.
+    expired: (&'static str, &'static str),
 }
 
 /// The outcome of one content type.
@@ -143,12 +143,16 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
     let mut known = HashSet::new();
     types.retain(|content_type| known.insert(*content_type));
     let first = input.first(now)?;
-    let mut rest = std::mem::take(&mut state.types);
+    // The checkpoints of content types that are not requested, and later those of all types.
+    let mut resumes = std::mem::take(&mut state.types);
     let pending: Vec<Pending> = types
         .into_iter()
         .map(|content_type| {
-            let place = rest.iter().position(|one| one.content_type == content_type);
-            pending(content_type, place.map(|place| rest.remove(place)), first)
+            let place = resumes
+                .iter()
+                .position(|one| one.content_type == content_type);
+            let resume = place.map(|place| resumes.remove(place));
+            pending(content_type, resume, first)
         })
         .collect();
     let run = Run {
@@ -157,9 +161,9 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
         now,
     };
     let (outcomes, records) = run.read_types(pending, state.records).await;
-    let mut outcomes = share(outcomes, &mut rest);
+    let mut outcomes = share(outcomes, &mut resumes);
     let fault = fault::report(&mut outcomes)?;
-    let mut reply = close(outcomes, &mut rest)?;
+    let mut reply = close(outcomes, &mut resumes)?;
     reply.warnings.splice(0..0, warnings);
     reply.warnings.extend(filter.warnings(state.filter));
     let memory = call.http.memory();
@@ -170,7 +174,7 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
     let state = FeedState {
         filter: Some(filter.fingerprint),
         records,
-        types: rest,
+        types: resumes,
     };
     reply.state = Some(State::new(scope(call, &tenant), state.pack()));
     Ok(reply)
@@ -201,19 +205,22 @@ fn begin(
 /// A content type starts at its checkpoint, or with the first fetch.
 fn pending(content_type: ContentType, resume: Option<Resume>, first: DateTime<Utc>) -> Pending {
     match resume {
-        Some(resume) => Pending { resume, late: LATE },
+        Some(resume) => Pending {
+            resume,
+            expired: EXPIRED,
+        },
         None => Pending {
             resume: Resume {
                 content_type,
                 checkpoint: Checkpoint::first(first, None),
                 stuck: false,
             },
-            late: TOO_FAR,
+            expired: FIRST_FETCH_EXPIRED,
         },
     }
 }
 
-/// What all content types of a run share.
+/// The parameters that are the same for all content types of a run.
 struct Run<'a> {
     call: &'a Call<'a>,
     filter: &'a RecordFilter,
@@ -229,8 +236,8 @@ struct Completed {
 }
 
 impl Run<'_> {
-    /// Reads one content type after the other, the largest lag first. A type without progress in the
-    /// last run comes last, because it can use up the time of the run.
+    /// Reads one content type after the other, the largest lag first. A type without progress in
+    /// the last run comes last, because it can use up the time of the run.
     ///
     /// Returns the outcomes in the order of `pending`, and the records that were seen.
     async fn read_types(
@@ -242,7 +249,7 @@ impl Run<'_> {
         queue.sort_by_key(|(_, one)| (one.resume.stuck, one.resume.checkpoint.watermark));
         let max = self.call.limits.max_events;
         let (mut outcomes, mut stop, mut delivered) = (Vec::new(), None::<Failure>, 0);
-        for (place, Pending { resume, late }) in queue {
+        for (place, Pending { resume, expired }) in queue {
             let plan = ReadPlan {
                 content_type: resume.content_type,
                 checkpoint: resume.checkpoint.clone(),
@@ -250,7 +257,7 @@ impl Run<'_> {
                 now: self.now,
                 records,
                 delivered,
-                late,
+                expired,
             };
             let is_limited =
                 max.is_some_and(|max| delivered >= max) || self.call.http.memory().is_exhausted();
@@ -277,20 +284,23 @@ impl Run<'_> {
     }
 }
 
-/// Whether the next content type would fail in the same way: the run must stop, or the service
+/// Whether the next content type would fail for the same reason: the run must stop, or the service
 /// demands a pause or rejects the credential.
 fn concerns_all(failure: &Failure) -> bool {
     use ErrorKind::{AuthFailed, Cancelled, Throttled, Timeout};
     matches!(failure.kind(), AuthFailed | Cancelled | Throttled | Timeout) && !is_dry_run(failure)
 }
 
-/// Closes the outcomes. All content types share the capacity of the state.
-fn share(read: Vec<Completed>, rest: &mut [Resume]) -> Vec<CollectOutcome> {
-    let of_rest = rest.iter().map(|one| one.checkpoint.fingerprints.len());
+/// Closes the outcomes. All content types share the capacity of the state, those in `unrequested`
+/// included.
+fn share(read: Vec<Completed>, unrequested: &mut [Resume]) -> Vec<CollectOutcome> {
+    let of_unrequested = unrequested
+        .iter()
+        .map(|one| one.checkpoint.fingerprints.len());
     let needs = read.iter().map(|one| one.outcome.fingerprints());
-    let needs: Vec<usize> = needs.chain(of_rest).collect();
+    let needs: Vec<usize> = needs.chain(of_unrequested).collect();
     let shares = shares(&needs, FINGERPRINTS);
-    for (one, share) in rest.iter_mut().zip(&shares[read.len()..]) {
+    for (one, share) in unrequested.iter_mut().zip(&shares[read.len()..]) {
         one.checkpoint.shrink(*share);
     }
     let close = |(one, share): (Completed, &usize)| {
@@ -313,7 +323,7 @@ fn share(read: Vec<Completed>, rest: &mut [Resume]) -> Vec<CollectOutcome> {
     read.into_iter().zip(&shares).map(close).collect()
 }
 
-/// Divides `total`: each gets what it needs, or the same share as the others that need more.
+/// Divides `total`. Small needs are met in full; the larger ones share the remainder equally.
 fn shares(needs: &[usize], total: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..needs.len()).collect();
     order.sort_by_key(|place| needs[*place]);
@@ -370,7 +380,7 @@ mod tests {
     use crate::when::instant;
 
     #[test]
-    fn capacity_unused_by_one_type_goes_to_the_others() {
+    fn unused_capacity_is_shared_by_other_types() {
         assert_eq!(shares(&[5, 900, 0], 1000), [5, 900, 0]);
         assert_eq!(shares(&[5, 2000, 0, 3000], 1005), [5, 500, 0, 500]);
         assert_eq!(shares(&[7, 7, 7], 7), [2, 2, 3]);

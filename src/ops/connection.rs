@@ -1,7 +1,7 @@
 //! `connection.test`: signs in to each service and returns the permissions of the tokens.
 //!
-//! Needs no permission and checks none. Calls no service except to list the subscriptions, if that is
-//! requested.
+//! Needs no permission and checks none. Calls no service except to list the subscriptions, if that
+//! is requested.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
@@ -24,8 +24,8 @@ pub struct Test {
     /// Checks the time range of a first fetch: a number and minutes, hours, days, weeks, months or
     /// years. More than one week is rejected.
     pub first_fetch: Option<String>,
-    /// Lists the subscriptions after the sign-ins. This needs the permission to read the feed, so it
-    /// distinguishes a missing permission from a wrong secret.
+    /// Lists the subscriptions after the sign-ins. This needs the permission to read the feed, so
+    /// it distinguishes a missing permission from a wrong secret.
     pub subscriptions: bool,
     /// Checks that these content types have an enabled subscription.
     pub content_types: Vec<ContentType>,
@@ -75,22 +75,22 @@ impl Test {
         let Some(text) = &self.first_fetch else {
             return Ok(());
         };
-        // Five minutes more, because the request took time to arrive.
+        // Allows five minutes more, because the request took time to arrive.
         let week = now - TimeDelta::days(7) - TimeDelta::minutes(5);
         if span("first_fetch", text, now)? > week {
             return Ok(());
         }
         let message = format!(
-            "\"{text}\" is more than one week; the first fetch must not reach back further than that."
+            "\"{text}\" is more than one week. The first fetch can start at most 7 days ago."
         );
         Err(Failure::invalid_input("/inputs/first_fetch", message)
             .cause("The service stores content for 7 days.")
-            .advice("Give a span of at most `7 days`."))
+            .advice("Use a time range of at most `7 days`."))
     }
 }
 
-/// Signs in to one service after the other. Stops at the first refusal, so that a wrong secret counts
-/// once against the account.
+/// Signs in to one service after the other. Stops at the first refusal, so that a wrong secret
+/// counts once against the account.
 pub async fn test(call: &Call<'_>, input: Test) -> Result<Reply, Failure> {
     let mut rows = Vec::new();
     for service in input.services {

@@ -1,8 +1,8 @@
 //! `feed.content.list`: lists the audit records of one content type and time window, filtered.
 //!
-//! Without times, a command that keeps a state collects what is new since the last run. With times,
-//! the state holds what is left of the window; a part that is older than 7 days by then is a gap.
-//! A window that ends after the service's time is cut there, with a warning.
+//! Without times, a command with a state lists the content that is new since the last run. With
+//! times, the state is the checkpoint within the window, and content that expires before it is
+//! listed is a gap. A window that ends after the service's time is cut there, with a warning.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use schemars::JsonSchema;
@@ -69,13 +69,13 @@ impl Input for List {
 }
 
 impl List {
-    /// The window. A start that is too old is rejected only in a `fresh` run: a state can continue
-    /// such a window.
-    fn window(&self, now: DateTime<Utc>, fresh: bool) -> Result<TimeWindow, Failure> {
+    /// The window. A start that is too old is rejected only in the first run of a window: a later
+    /// run resumes it from its state.
+    fn window(&self, now: DateTime<Utc>, is_first_run: bool) -> Result<TimeWindow, Failure> {
         let start = instant("start_time", self.start_time.as_deref())?;
         let end = instant("end_time", self.end_time.as_deref())?;
         let now = now.trunc_subsecs(0);
-        let now = start.map_or(now, |start| if fresh { now } else { now.min(start) });
+        let now = start.map_or(now, |start| if is_first_run { now } else { now.min(start) });
         TimeWindow::new(start, end, now)
     }
 
@@ -106,16 +106,16 @@ impl List {
     }
 }
 
-/// Cause and advice for a lost span.
-pub(super) const LATE: (&str, &str) = (
+/// Cause and advice for an expired span.
+pub(super) const EXPIRED: (&str, &str) = (
     "The state is older than 7 days.",
     "Run more often than every 7 days. `coverage` lists the lost content.",
 );
 
 /// Lists the records.
 ///
-/// Errors: nothing could be delivered, for a cause other than age. If a part was delivered, the
-/// reply lists what is missing.
+/// Errors: nothing could be delivered, and not only because content has expired. If a part was
+/// delivered, the reply lists what is missing.
 pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     let filter = input.filter()?;
     // Faults are reported before anything is sent.
@@ -136,7 +136,7 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
         now,
         records: state.records,
         delivered: 0,
-        late: LATE,
+        expired: EXPIRED,
     };
     let mut outcome = feed::read(call, plan, &filter.filter).await;
     let records = outcome.take_records();
@@ -216,7 +216,7 @@ fn begin(
         Resumed::Ignored(warning) => begun.warnings.push(warning),
     }
     if !is_rolling {
-        // The service's time decides what is too old; a window that is too long was refused.
+        // A window that is too old is a gap; one that is too long was rejected before.
         let end = instant("end_time", input.end_time.as_deref())?;
         let window = match (start, end) {
             (Some(start), Some(end)) => TimeWindow { start, end },
@@ -228,15 +228,15 @@ fn begin(
     Ok(begun)
 }
 
-/// Errors: nothing was delivered, for another cause than age.
+/// Errors: nothing was delivered, and not only because content has expired.
 fn reply(
     report: ReadReport,
     state: Option<State>,
     warnings: Vec<Warning>,
 ) -> Result<Reply, Failure> {
-    let is_fruitless = report.is_fruitless();
+    let has_failed = report.has_failed();
     let fault = match report.faults.report() {
-        Some(fault) if is_fruitless => return Err(fault),
+        Some(fault) if has_failed => return Err(fault),
         fault => fault,
     };
     let coverage = report.coverage;

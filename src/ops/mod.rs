@@ -1,7 +1,7 @@
 //! Operations on Microsoft's services. Each has one typed input and one function.
 //!
-//! Knows no product. [`Operation::check`] rejects everything that can be rejected without the network,
-//! before a runtime or a client exists.
+//! Knows no product. [`Operation::check`] rejects everything that can be rejected without the
+//! network, before a runtime or a client exists.
 
 pub mod alerts;
 #[cfg(feature = "sim")]
@@ -34,7 +34,7 @@ use crate::when;
 pub struct Operation {
     /// The name in manifests.
     pub name: &'static str,
-    /// What it does: one sentence.
+    /// One sentence about the operation.
     pub summary: &'static str,
     /// The JSON Schema of its input.
     pub input: fn() -> Schema,
@@ -66,7 +66,7 @@ pub enum Needs {
     Credential,
 }
 
-/// What an operation can use.
+/// The host's services and the request's settings for one run of an operation.
 #[derive(Clone, Copy)]
 pub struct Call<'a> {
     /// The account and the cloud.
@@ -79,7 +79,8 @@ pub struct Call<'a> {
     pub now: DateTime<Utc>,
     /// The state of an earlier run.
     pub state: Option<&'a State>,
-    /// Whether the state is stored under a name. Then another request must not overwrite it.
+    /// Whether the state is stored under a `state_key`. A state of another request is then an
+    /// error, because this run would overwrite it.
     pub is_stored: bool,
     /// For a command with a state: how far it looks back before the watermark.
     pub overlap: Option<TimeDelta>,
@@ -105,9 +106,9 @@ pub struct Reply {
     pub state: Option<State>,
     /// Whether more can be fetched now.
     pub more: bool,
-    /// Whether the run was complete.
+    /// The windows that were read, and the gaps.
     pub coverage: Option<Coverage>,
-    /// What a user should know.
+    /// Warnings for the user.
     pub warnings: Vec<Warning>,
     /// Why the result is incomplete.
     pub incomplete: Option<Failure>,
@@ -133,7 +134,7 @@ impl Reply {
 
 /// The input of an operation.
 pub trait Input: DeserializeOwned + JsonSchema {
-    /// What the operation does, in one sentence.
+    /// One sentence about the operation.
     const SUMMARY: &'static str;
     /// The shape of the raw data: one sentence with the path of the records.
     const RESULT: &'static str;
@@ -144,7 +145,7 @@ pub trait Input: DeserializeOwned + JsonSchema {
     /// The parts of the connection that it needs.
     const NEEDS: Needs = Needs::Credential;
 
-    /// Rejects what can be rejected without the network.
+    /// Rejects an input that can be rejected without the network.
     fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
         let _ = now;
         Ok(())
@@ -233,8 +234,8 @@ impl Operation {
         (self.check_resumed)(input, now)
     }
 
-    /// Runs the operation. Errors: nothing could be delivered. If a part was delivered, the reply has
-    /// `incomplete`.
+    /// Runs the operation. Errors: nothing could be delivered. If a part was delivered, the reply
+    /// has `incomplete`.
     pub fn run<'a>(&self, call: &'a Call<'a>, input: &'a Value) -> Pending<'a, Reply> {
         (self.run)(call, input)
     }
@@ -275,7 +276,7 @@ fn instant(input: &str, text: Option<&str>) -> Result<Option<DateTime<Utc>>, Fai
     when::instant(text, &[]).map(Some).ok_or_else(|| {
         Failure::invalid_input(
             format!("/inputs/{input}"),
-            format!("\"{text}\" is not a date and time; expected 2026-01-31T00:00:00Z or alike."),
+            format!("\"{text}\" is not a date and time; use a form such as 2026-01-31T00:00:00Z."),
         )
     })
 }
@@ -285,7 +286,7 @@ fn span(input: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Fa
     when::ago(text, now).ok_or_else(|| {
         Failure::invalid_input(
             format!("/inputs/{input}"),
-            format!("\"{text}\" is not a span of time; expected a number, a blank and minutes, hours, days, weeks, months or years, such as \"3 days\"."),
+            format!("\"{text}\" is not a time range; expected a number, a space and minutes, hours, days, weeks, months or years, such as \"3 days\"."),
         )
     })
 }
@@ -294,10 +295,10 @@ fn span(input: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Fa
 fn in_future(window: &TimeWindow, now: DateTime<Utc>) -> Option<Warning> {
     let message = match window {
         window if window.start >= now => {
-            "The window begins in the future, so nothing can be in it yet; times are UTC."
+            "The window begins in the future, so it is empty. Times are UTC."
         }
         window if window.end > now + TimeDelta::minutes(5) => {
-            "The window ends in the future; what comes until then is not in this result."
+            "The window ends in the future. The result contains only records from before this run."
         }
         _ => return None,
     };

@@ -1,7 +1,7 @@
 //! `feed.subscription.start`, `.stop` and `.list`: the subscriptions of one tenant.
 //!
-//! Webhook addresses are checked by the service, and its answers are returned unchanged. The manifest
-//! decides whether "already enabled" is a failure.
+//! Webhook addresses are checked by the service, and its answers are returned unchanged. The
+//! manifest decides whether "already enabled" is a failure.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -142,7 +142,7 @@ pub(super) async fn enabled(call: &Call<'_>) -> Result<(Vec<ContentType>, Vec<Wa
         .filter(|name| ContentType::parse(name).is_none())
         .map(|name| {
             let message = format!(
-                "The service lists a subscription to \"{name}\", which is none of the five known content types; it was skipped."
+                "The service lists a subscription to \"{name}\", which is not one of the five known content types. It was skipped."
             );
             Warning::new("unknown_content_type", message)
         });

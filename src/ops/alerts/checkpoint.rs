@@ -1,10 +1,10 @@
-//! The checkpoint of the alerts, and how a state holds it.
+//! The checkpoint of the alerts, and its form in a state.
 //!
-//! Every alert with a time before the watermark that was ever listed is settled: delivered, left out
-//! by *Top Recent N*, or named as a gap. The fingerprints are those of settled alerts from the floor
-//! on; below the floor nothing is listed again. A round is one pass over a span of time. If a limit
-//! or a failure ends a run within a round, the round stays in the state with its position, and the
-//! next run resumes there. No link is stored: links expire, times do not.
+//! All listed alerts before the watermark are settled: delivered, left out by *Top Recent N*, or
+//! named as a gap. The fingerprints are those of settled alerts at or after the floor; alerts
+//! before the floor are not listed again. A round is one pass over a span of time. If a limit or a
+//! failure ends a run within a round, the state contains the round with its position, and the next
+//! run resumes there. Links are not stored, because they expire.
 //!
 //! | member | bytes at most |
 //! |---|---|
@@ -19,13 +19,13 @@ use crate::ops::resume::fingerprint::{Fingerprint, FingerprintSet, second, unpac
 use crate::ops::resume::state::{invalid_state, is_plausible, members, read};
 use crate::protocol::{Failure, State};
 
-/// Fingerprints that a state holds between two rounds.
+/// The number of fingerprints in a state between two rounds.
 const CAPACITY: usize = 1_900;
 
-/// Fingerprints that a state holds within a round: those of the last round and of this one.
+/// The number of fingerprints in a state within a round: those of the last round and of this one.
 const CAPACITY_IN_ROUND: usize = 2 * CAPACITY;
 
-/// A wrong `Date` of the service within this span loses nothing.
+/// If the service's `Date` is wrong by less than this, no alert is lost.
 const TRUSTED: TimeDelta = TimeDelta::hours(24);
 
 /// One pass over a span of time.
@@ -37,14 +37,14 @@ pub(super) struct Round {
     /// End of the span, exclusive. `None` until the service has given its time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) to: Option<DateTime<Utc>>,
-    /// Where the rest of the span starts, or where it ends if it is listed newest first.
+    /// The start of the remaining span; its end if the span is listed newest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) position: Option<DateTime<Utc>>,
     /// The largest time listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) newest: Option<DateTime<Utc>>,
-    /// How many of the most recent alerts are still wanted. A round without this limit is listed
-    /// oldest first, one with it newest first.
+    /// The number of alerts that are still requested. With this limit, a round is listed newest
+    /// first, otherwise oldest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) left: Option<u64>,
     /// Fingerprints of this round's alerts before this time were dropped for lack of room.
@@ -65,7 +65,7 @@ impl Round {
         }
     }
 
-    /// What is not settled yet. The end is `None` until the service has given its time.
+    /// The remaining span. The end is `None` until the service has given its time.
     pub(super) fn rest(&self) -> (DateTime<Utc>, Option<DateTime<Utc>>) {
         match (self.position, self.left) {
             (None, _) => (self.from, self.to),
@@ -81,7 +81,7 @@ impl Round {
     }
 }
 
-/// What is settled.
+/// Where the next run resumes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Checkpoint {
     pub(super) watermark: DateTime<Utc>,
@@ -119,7 +119,7 @@ struct FirstVersion {
 }
 
 impl Checkpoint {
-    /// The checkpoint of a first run: nothing is settled, nothing before `start` is wanted.
+    /// The checkpoint of a first run, which starts at this time.
     pub(super) fn new(start: DateTime<Utc>) -> Self {
         Checkpoint {
             watermark: start,
@@ -152,8 +152,9 @@ impl Checkpoint {
         })
     }
 
-    /// The watermark of the first version could be ahead of the service's time, so it is lowered;
-    /// the fingerprints drop what was delivered. The link is not followed: it can have expired.
+    /// The watermark of the first version could be ahead of the service's time, so it is lowered.
+    /// Delivered alerts are recognized by their fingerprints. The link is not followed, because it
+    /// can have expired.
     fn read_first_version(state: &State, now: DateTime<Utc>) -> Result<Self, Failure> {
         let old: FirstVersion = read(Value::Object(state.resume.clone()))?;
         if !is_plausible(old.from, now) || !is_plausible(old.to, now) {
@@ -162,7 +163,7 @@ impl Checkpoint {
         let reached = if old.link.is_some() { old.from } else { old.to };
         let mut checkpoint = Checkpoint::new(reached.min(now) - TRUSTED);
         for bytes in unpack::<8>(&old.seen)? {
-            // The time was not stored; a listing that has the alert again corrects it.
+            // The time was not stored. It is corrected when the alert is listed again.
             let fingerprint = Fingerprint::from_bytes(bytes);
             checkpoint.fingerprints.insert(fingerprint, old.to);
         }
@@ -181,8 +182,8 @@ impl Checkpoint {
         State::new(scope, members(&packed))
     }
 
-    /// Ends a round: the watermark rises to the newest alert listed, and at least to 24 hours before
-    /// the round began. Returns how much overlap is left if there are too many fingerprints.
+    /// Ends a round: the watermark rises to the newest alert listed, and at least to 24 hours
+    /// before the round began. Returns how much overlap is left if there are too many fingerprints.
     pub(super) fn finish(&mut self, round: &Round, overlap: TimeDelta) -> Option<TimeDelta> {
         let began = round.to.unwrap_or(round.from);
         let reached = round
@@ -195,14 +196,15 @@ impl Checkpoint {
         if lowest <= self.floor {
             return None;
         }
-        // More alerts in one second than there is room for must not be delivered in every run.
+        // If one second has more alerts than the state can hold, they must not be delivered again
+        // in every run.
         self.watermark = self.watermark.max(lowest.min(began));
         self.raise_floor(lowest);
         Some((self.watermark - self.floor).max(TimeDelta::zero()))
     }
 
-    /// Keeps a round that is not finished, and only the fingerprints that the rest of it or the next
-    /// round needs.
+    /// Stores an unfinished round, with the fingerprints that its remaining span or the next round
+    /// needs.
     pub(super) fn suspend(&mut self, mut round: Round, overlap: Option<TimeDelta>) {
         let (start, end) = round.rest();
         let (start, end) = (second(start), round.position.and(end).map(second));

@@ -1,12 +1,13 @@
 //! Lists the alerts of a round, part by part.
 //!
-//! Only an answer without a next link is complete: it holds every alert of its span at one moment,
-//! in any order. If an answer has a next link, its alerts only show where to split the span. Then
-//! the nearer part is requested by its times. So the result depends neither on the order of an
-//! answer nor on a link, and an alert that is updated during the listing hides no other alert.
+//! Only an answer without a next link is complete: it contains every alert of its span at one
+//! moment, in any order. The alerts of an answer with a next link only show where to split the
+//! span. The first part is then requested by its times. The result therefore depends neither on the
+//! order of an answer nor on a link, and an alert that is updated during the listing hides no other
+//! alert.
 //!
-//! One exception saves a request: if the first page is in order and holds as many alerts as are
-//! wanted, it is the result. The alerts that it leaves out are reported as left out by the limit.
+//! One exception saves a request: if the first page is in order and has as many alerts as
+//! requested, it is the result. The warning about the limit covers the alerts that it leaves out.
 //!
 //! Within one instant, times cannot split the span. There, [`instant`] follows links.
 
@@ -37,9 +38,9 @@ use crate::protocol::{ErrorKind, Failure};
 /// The start of a first run is corrected if the host's clock is further off than this.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
-/// How the listing ended.
+/// Why the listing ended.
 pub(super) enum ListingEnd {
-    /// Everything was listed, or as many alerts as were wanted.
+    /// All alerts of the round were listed, or as many as requested.
     Done,
     /// The caller's `max_events` is reached.
     Enough,
@@ -72,14 +73,14 @@ struct Received {
 }
 
 impl Received {
-    fn forget(&mut self, of: impl Fn(&Identity) -> bool) {
+    fn remove(&mut self, is_removed: impl Fn(&Identity) -> bool) {
         let Received { known, new } = self;
         new.retain(|(identity, record)| {
-            let forgotten = of(identity);
-            if forgotten {
+            let is_removed = is_removed(identity);
+            if is_removed {
                 known.remove(&fingerprint(identity, record));
             }
-            !forgotten
+            !is_removed
         });
     }
 }
@@ -91,7 +92,7 @@ pub(super) struct Listing<'a> {
     graph: Graph<'a>,
     pub(super) checkpoint: Checkpoint,
     pub(super) round: Round,
-    /// The start of the round follows from the host's clock until the service has given its time.
+    /// Whether the start of the round is based on the host's clock.
     provisional: bool,
     links: Links,
     received: Received,
@@ -102,10 +103,10 @@ pub(super) struct Listing<'a> {
     largest_page: u64,
     /// Where the run started.
     start: Option<DateTime<Utc>>,
-    /// The round has its end from an earlier run.
+    /// Whether an earlier run began the round.
     resumed: bool,
     pub(super) coverage: Option<CoverageBuilder>,
-    /// A limit left alerts out.
+    /// Whether a limit left alerts out.
     pub(super) limited: bool,
     /// Why alerts are missing although the listing continued.
     pub(super) skipped: Option<Failure>,
@@ -165,7 +166,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// Lists this part of the round, or what is left of the round.
+    /// Lists this part of the round, or the remaining span.
     async fn step(&mut self, part: Option<Span>) -> Result<Step, Failure> {
         let requested = part.unwrap_or_else(|| self.rest());
         let size = part.map_or_else(|| self.page_size(), |_| self.largest_page);
@@ -187,7 +188,7 @@ impl<'a> Listing<'a> {
                 return Ok(Step::End(ListingEnd::Done));
             }
             match split {
-                Some(at) => return Ok(Step::Part(self.nearer(span, at))),
+                Some(at) => return Ok(Step::Part(self.first_part(span, at))),
                 None if requested.to.is_none() => return Ok(Step::Part(span)),
                 None => self.read_by_links(span, link).await?,
             }
@@ -201,8 +202,8 @@ impl<'a> Listing<'a> {
         })
     }
 
-    /// Uses the service's time as the end of the round. `false` if the round must start again because
-    /// the host's clock is wrong.
+    /// Uses the service's time as the end of the round. Returns false if the host's clock is wrong
+    /// and the round must start again.
     fn begin(&mut self) -> bool {
         let now = service_time(self.call);
         let to = *self.round.to.get_or_insert(now.max(self.round.from));
@@ -228,7 +229,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// What is left of the round.
+    /// The remaining span of the round.
     fn rest(&self) -> Span {
         let (from, to) = self.round.rest();
         Span {
@@ -238,7 +239,7 @@ impl<'a> Listing<'a> {
     }
 
     /// The part of the span that is listed first.
-    fn nearer(&self, span: Span, split: DateTime<Utc>) -> Span {
+    fn first_part(&self, span: Span, split: DateTime<Utc>) -> Span {
         match self.order() {
             Order::Ascending => Span {
                 to: Some(split),
@@ -251,10 +252,10 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// The number of wanted alerts, and of known ones that are listed again.
+    /// The number of requested alerts, and of delivered ones that are listed again.
     fn page_size(&self) -> u64 {
         let max = self.call.limits.max_events;
-        let max = max.map(|max| max.saturating_sub(self.kept()));
+        let max = max.map(|max| max.saturating_sub(self.delivered_count()));
         let wanted = self.round.left.into_iter().chain(max).min();
         let known = match self.order() {
             Order::Ascending => {
@@ -332,18 +333,19 @@ impl<'a> Listing<'a> {
         Ok(())
     }
 
-    /// Delivers the alerts of a part that was listed completely. `true` if the round has ended.
+    /// Delivers the alerts of a part that was listed completely. Returns true if the round has
+    /// ended.
     fn complete(&mut self, span: Span) -> bool {
         let whole = span == self.rest();
         if !whole {
-            // Alerts of the other part are listed again with it.
+            // Alerts outside of the span are listed again with the next part.
             let order = self.order();
             let is_beyond = |time: DateTime<Utc>| match order {
                 Order::Ascending => span.to.is_some_and(|to| time >= to),
                 Order::Descending => time < span.from,
             };
             self.received
-                .forget(|known| known.time.is_some_and(is_beyond));
+                .remove(|known| known.time.is_some_and(is_beyond));
         }
         let left_out = self.deliver();
         if !whole {
@@ -357,7 +359,8 @@ impl<'a> Listing<'a> {
         satisfied || whole
     }
 
-    /// Delivers what was received, the most recent first. `true` if a limit left alerts out.
+    /// Delivers the received alerts, the most recent first. Returns true if a limit left alerts
+    /// out.
     fn deliver(&mut self) -> bool {
         let mut rows = std::mem::take(&mut self.received.new);
         let received = std::mem::take(&mut self.received.known).len();
@@ -384,11 +387,11 @@ impl<'a> Listing<'a> {
             .insert(fingerprint(known, record), time);
     }
 
-    fn kept(&self) -> u64 {
+    fn delivered_count(&self) -> u64 {
         self.delivered.len() as u64
     }
 
-    /// Whether as many alerts were received as are wanted.
+    /// Whether as many alerts were received as requested.
     fn is_satisfied(&self) -> bool {
         let new = self.received.new.len() as u64;
         self.round.left.is_some_and(|left| left <= new)
@@ -396,10 +399,10 @@ impl<'a> Listing<'a> {
 
     fn is_enough(&self) -> bool {
         let max = self.call.limits.max_events;
-        max.is_some_and(|max| self.kept() >= max)
+        max.is_some_and(|max| self.delivered_count() >= max)
     }
 
-    /// Whether the round began in an earlier run, so that what came since then is not listed.
+    /// Whether the round began in an earlier run, so that later alerts were not listed.
     pub(super) fn is_behind(&self) -> bool {
         let now = service_time(self.call);
         self.resumed && self.round.to.is_some_and(|to| to < now)
@@ -410,7 +413,7 @@ impl<'a> Listing<'a> {
         !self.delivered.is_empty() || self.round.position != self.start
     }
 
-    /// Ends a run that settled something. Otherwise the page is requested again, alone and smaller.
+    /// Ends a run with progress. Otherwise, the caller requests the page again with fewer alerts.
     fn out_of_memory(&mut self) -> Option<ListingEnd> {
         if self.has_progress() {
             return Some(ListingEnd::Memory);
@@ -422,8 +425,8 @@ impl<'a> Listing<'a> {
         None
     }
 
-    /// A page that cannot be read ends the run; the run fails if it was the first. What was received
-    /// is delivered, and recognized when the next run lists it again.
+    /// Ends the run after a page that cannot be read. Delivers the received alerts; the next run
+    /// recognizes them. Errors: it was the first page, so the run fails.
     fn broken(&mut self, failure: Failure) -> Result<ListingEnd, Failure> {
         if self.coverage.is_none() {
             return Err(failure);
@@ -444,7 +447,7 @@ impl<'a> Listing<'a> {
         let first = self.first.take().ok_or_else(unjoined)?;
         self.delivered.sort_by_key(|(time, _)| Reverse(*time));
         let records = self.delivered.iter().map(|(_, record)| record.as_str());
-        // The link of a page that is included would lead a reader to it twice.
+        // The next link is removed, because the page that it leads to is included.
         let followed = (self.pages > 1).then_some(alerts::NEXT_LINK);
         first
             .with_elements(alerts::ITEMS, records, followed)
@@ -456,19 +459,20 @@ impl<'a> Listing<'a> {
 enum Step {
     /// This part of the round.
     Part(Span),
-    /// What is left of the round.
+    /// The remaining span of the round.
     Rest,
-    /// Nothing.
+    /// None: the listing has ended.
     End(ListingEnd),
 }
 
-/// Where to split a span that does not fit on a page. `None` if the times on the page do not split it.
+/// Where to split a span that does not fit on a page. `None` if the times on the page cannot split
+/// it.
 fn split(span: Span, order: Order, rows: &[Row], ordered: bool) -> Option<DateTime<Utc>> {
     let to = span.to?;
     let inside = |at: &DateTime<Utc>| span.from < *at && *at < to;
     let times = rows.iter().filter_map(|(known, _)| known.time);
     let mut times: Vec<_> = times.map(whole_ticks).collect();
-    // In the requested order, the nearer part is what is on the page.
+    // If the page is in order, the first part is the page itself.
     let last = times.last().filter(|_| ordered);
     let last = last.map(|last| match order {
         Order::Ascending => *last + TICK,

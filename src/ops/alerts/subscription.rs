@@ -1,7 +1,7 @@
 //! Checks the subscription that some alerts depend on, and starts it on request.
 //!
-//! Runs at the same time as the listing of alerts. A failure is a warning that explains how to get
-//! those alerts. Only a signal or the deadline ends the run.
+//! Runs at the same time as the listing of alerts. A failure is a warning that explains how to
+//! receive those alerts. Only a signal or the deadline ends the run.
 
 use std::time::Duration;
 
@@ -64,8 +64,8 @@ fn stopped_or(
 
 fn started(kind: ContentType) -> Warning {
     let message = format!(
-        "The subscription to {kind} was not enabled and has been started; events that depend on \
-         it can take up to 12 hours to arrive."
+        "The subscription to {kind} was not enabled and was started. Events that depend on it can \
+         take up to 12 hours to arrive."
     );
     Warning::new("subscription_started", message)
 }
@@ -73,15 +73,15 @@ fn started(kind: ContentType) -> Warning {
 fn not_enabled(kind: ContentType) -> Warning {
     let message = format!(
         "The subscription to {kind} is not enabled, so events that depend on it are missing. To \
-         get them, start that subscription or set the input that starts it."
+         receive them, start that subscription or set the input that starts it."
     );
     Warning::new("subscription_not_enabled", message)
 }
 
 fn unknown(kind: ContentType, failure: &Failure) -> Warning {
     let message = format!(
-        "Whether the subscription to {kind} is enabled could not be found out: {}. Events that \
-         depend on it may be missing. To get them, {} and start that subscription.",
+        "The status of the subscription to {kind} could not be read: {}. Events that depend on it \
+         can be missing. To receive them, {} and start that subscription.",
         reason(failure),
         remedy(failure)
     );
@@ -91,7 +91,7 @@ fn unknown(kind: ContentType, failure: &Failure) -> Warning {
 fn not_started(kind: ContentType, failure: &Failure) -> Warning {
     let message = format!(
         "The subscription to {kind} is not enabled and could not be started: {}. Events that \
-         depend on it are missing. To get them, {} and start that subscription.",
+         depend on it are missing. To receive them, {} and start that subscription.",
         reason(failure),
         remedy(failure)
     );

@@ -21,11 +21,11 @@ use crate::when;
 const LOG_IN: &str =
     r#"{"token_type":"Bearer","expires_in":3599,"access_token":"canary.e30.token"}"#;
 
-/// Six alerts on pages of three; what is not scripted is a sign-in or a page of them.
+/// A server with six alerts on pages of three. The script replaces answers.
 async fn service(script: fn(&str) -> Option<(u16, String)>) -> Server {
     Server::start(move |request| {
         let host = request.split("host: ").nth(1)?.split("\r\n").next()?;
-        let (status, body) = script(request).unwrap_or_else(|| usual(request, host));
+        let (status, body) = script(request).unwrap_or_else(|| default_answer(request, host));
         Some(http(
             status,
             "Content-Type: application/json\r\n",
@@ -35,8 +35,8 @@ async fn service(script: fn(&str) -> Option<(u16, String)>) -> Server {
     .await
 }
 
-/// Alerts 1 to 6, the newest first: listed by the times of the filter, in the order requested.
-fn usual(request: &str, host: &str) -> (u16, String) {
+/// A sign-in, or the page of alerts 1 to 6 that the query selects. Alert 1 is the newest.
+fn default_answer(request: &str, host: &str) -> (u16, String) {
     if request.starts_with("POST") {
         return (200, LOG_IN.to_owned());
     }
@@ -108,7 +108,7 @@ fn with(server: &Server, input: Value) -> Run<'_> {
 }
 
 impl Run<'_> {
-    async fn go(self) -> (Result<Reply, Failure>, Vec<String>) {
+    async fn send(self) -> (Result<Reply, Failure>, Vec<String>) {
         let connection = connection(self.server);
         let caller = caller(self.timeout, self.transcript).with_memory(self.memory);
         let means = SignInContext {
@@ -143,7 +143,7 @@ impl Run<'_> {
     }
 
     async fn reply(self) -> Reply {
-        self.go().await.0.expect("a reply")
+        self.send().await.0.expect("a reply")
     }
 }
 
@@ -196,7 +196,7 @@ fn top_is_exact_over_pages() {
 }
 
 #[test]
-fn max_events_stops_between_pages_and_the_state_resumes_there() {
+fn max_events_stops_between_pages_and_state_resumes_there() {
     run(async {
         let server = service(|_| None).await;
         let input = || json!({"top": 5, "filter": "severity eq 'high'"});
@@ -230,10 +230,10 @@ fn max_events_stops_between_pages_and_the_state_resumes_there() {
 }
 
 #[test]
-fn without_top_the_oldest_are_listed_first_and_continued() {
+fn listing_without_top_starts_with_oldest_and_resumes() {
     run(async {
         let server = service(|_| None).await;
-        let (mut state, mut came) = (None, Vec::new());
+        let (mut state, mut received) = (None, Vec::new());
         for left in [true, true, false] {
             let next = Run {
                 max_events: Some(2),
@@ -241,19 +241,19 @@ fn without_top_the_oldest_are_listed_first_and_continued() {
                 ..with(&server, json!({}))
             };
             let reply = next.reply().await;
-            came.push(ids(&reply));
-            assert_eq!(reply.more, left, "{came:?}");
+            received.push(ids(&reply));
+            assert_eq!(reply.more, left, "{received:?}");
             state = reply.state;
         }
-        assert_eq!(came, [[5, 6], [3, 4], [1, 2]]);
+        assert_eq!(received, [[5, 6], [3, 4], [1, 2]]);
     });
 }
 
 #[test]
-fn memory_that_is_used_up_ends_the_run_with_a_state() {
+fn exhausted_memory_ends_run_with_state() {
     run(async {
         let server = service(|_| None).await;
-        let (mut state, mut came, mut limited) = (None, Vec::new(), 0);
+        let (mut state, mut received, mut limited) = (None, Vec::new(), 0);
         loop {
             let next = Run {
                 memory: MemoryBudget::new(340),
@@ -262,7 +262,7 @@ fn memory_that_is_used_up_ends_the_run_with_a_state() {
             };
             let reply = next.reply().await;
             assert!(!ids(&reply).is_empty() && reply.incomplete.is_none());
-            came.splice(0..0, ids(&reply));
+            received.splice(0..0, ids(&reply));
             if !reply.more {
                 break;
             }
@@ -271,13 +271,13 @@ fn memory_that_is_used_up_ends_the_run_with_a_state() {
             assert!(coverage.windows[0].limited && coverage.complete);
             (state, limited) = (reply.state, limited + 1);
         }
-        assert_eq!(came, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(received, [1, 2, 3, 4, 5, 6]);
         assert!(limited > 0);
     });
 }
 
 #[test]
-fn link_of_a_state_of_the_first_version_is_not_followed() {
+fn link_in_state_of_first_version_is_not_followed() {
     run(async {
         let server = service(|_| None).await;
         let resume = json!({ "link": "https://evil.test/v1.0/security/alerts_v2", "left": 1,
@@ -297,7 +297,7 @@ fn link_of_a_state_of_the_first_version_is_not_followed() {
 }
 
 #[test]
-fn a_fault_on_a_later_page_delivers_what_came() {
+fn failure_on_later_page_delivers_earlier_pages() {
     run(async {
         let server = service(|r| {
             let busy = r#"{"error":{"code":"serviceNotAvailable","message":"Busy."}}"#;
@@ -337,21 +337,25 @@ fn link_to_another_host_is_not_followed_and_not_stored() {
 }
 
 #[test]
-fn the_first_page_decides_whether_the_run_fails() {
+fn failure_on_first_page_fails_run() {
     run(async {
         let server = service(|r| {
             let filter = r#"{"error":{"code":"BadRequest","message":"Invalid filter."}}"#;
             r.starts_with("GET").then(|| (400, filter.to_owned()))
         })
         .await;
-        let failure = with(&server, json!({})).go().await.0.expect_err("refused");
+        let failure = with(&server, json!({}))
+            .send()
+            .await
+            .0
+            .expect_err("refused");
         assert_eq!(failure.kind(), ErrorKind::Rejected);
         assert_eq!(failure.message(), "Invalid filter.");
     });
 }
 
 #[test]
-fn an_empty_page_with_a_link_is_read_past() {
+fn link_of_empty_page_is_followed() {
     run(async {
         let server = service(|r| {
             let page =
@@ -377,7 +381,7 @@ fn listed(request: &str, list: &str, start: (u16, &str)) -> Option<(u16, String)
 }
 
 #[test]
-fn an_enabled_subscription_is_left_alone() {
+fn enabled_subscription_is_not_started_again() {
     run(async {
         let server = service(|r| listed(r, WITH_DLP, (500, ""))).await;
         let input = json!({"ensure_subscription": "dlp.all", "start_subscription": true});
@@ -391,7 +395,7 @@ fn an_enabled_subscription_is_left_alone() {
 }
 
 #[test]
-fn a_missing_subscription_is_started_or_warned_about() {
+fn missing_subscription_is_started_or_causes_warning() {
     run(async {
         let input = |start| json!({"ensure_subscription": "DLP.All", "start_subscription": start});
         let server = service(|r| listed(r, "[]", (200, "{}"))).await;
@@ -416,7 +420,7 @@ const REFUSED: &str =
     r#"{"error":{"code":"AF10001","message":"The permission set () is not enough."}}"#;
 
 #[test]
-fn a_subscription_that_cannot_be_found_out_never_fails_the_run() {
+fn unknown_subscription_status_causes_warning() {
     run(async {
         let server = service(|r| {
             let html = "<html><title>Bad Gateway</title></html>";
@@ -438,14 +442,14 @@ fn a_subscription_that_cannot_be_found_out_never_fails_the_run() {
 }
 
 #[test]
-fn a_dry_run_lists_both_lanes_up_to_their_first_answer() {
+fn dry_run_lists_first_requests_of_alerts_and_subscription() {
     run(async {
         let server = service(|_| None).await;
         let dry_run = Run {
             transcript: Transcript::dry_run(),
             ..with(&server, json!({"ensure_subscription": "DLP.All"}))
         };
-        let (outcome, requests) = dry_run.go().await;
+        let (outcome, requests) = dry_run.send().await;
         assert!(is_dry_run(&outcome.expect_err("nothing is sent")));
         let starts: Vec<_> = requests
             .iter()
@@ -472,11 +476,11 @@ fn a_dry_run_lists_both_lanes_up_to_their_first_answer() {
 }
 
 #[test]
-fn time_that_runs_out_delivers_the_pages_that_came() {
+fn deadline_during_listing_delivers_received_pages() {
     run(async {
         let server = Server::start(|request| {
             let host = request.split("host: ").nth(1)?.split("\r\n").next()?;
-            let (status, body) = usual(request, host);
+            let (status, body) = default_answer(request, host);
             (!request.contains("ge%202026-09-20T00%3A00%3A05.0000001Z"))
                 .then(|| http(status, "", body))
         })
@@ -494,7 +498,7 @@ fn time_that_runs_out_delivers_the_pages_that_came() {
 }
 
 #[test]
-fn a_refused_sign_in_fails_the_run_with_the_login_services_code() {
+fn rejected_sign_in_fails_run_with_code_of_login_service() {
     run(async {
         let server = service(|r| {
             let refused = json!({
@@ -505,7 +509,7 @@ fn a_refused_sign_in_fails_the_run_with_the_login_services_code() {
         })
         .await;
         let input = json!({"ensure_subscription": "DLP.All"});
-        let failure = with(&server, input).go().await.0.expect_err("refused");
+        let failure = with(&server, input).send().await.0.expect_err("refused");
         assert_eq!(failure.kind(), ErrorKind::AuthFailed);
         assert_eq!(failure.vendor_code(), Some("AADSTS7000215"));
         assert_eq!(failure.message(), "Invalid client secret provided.");
@@ -521,7 +525,7 @@ fn refused(input: &Value) -> Vec<String> {
 }
 
 #[test]
-fn inputs_are_refused_at_their_place_all_at_once() {
+fn invalid_inputs_are_all_reported_at_their_place() {
     assert_eq!(refused(&json!({"top": 0})), ["/inputs/top"]);
     assert_eq!(refused(&json!({"topp": 1})), ["/inputs/topp"]);
     assert_eq!(

@@ -64,8 +64,8 @@ impl Partial {
 pub struct Flap {
     /// The kind of the failure.
     pub kind: ErrorKind,
-    /// The number of this attempt, from 1: odd attempts fail, even attempts succeed. Without it, runs
-    /// with the returned state alternate between partially successful (one event missing) and
+    /// The number of this attempt, from 1: odd attempts fail, even attempts succeed. Without it,
+    /// runs with the returned state alternate between partially successful (one event missing) and
     /// successful (the missing event).
     #[serde(default)]
     pub attempt: Option<NonZeroU64>,
@@ -131,7 +131,7 @@ pub async fn partial(call: &Call<'_>, input: Partial) -> Result<Reply, Failure> 
     parts.close(Some(failed), false)
 }
 
-/// Delivers one record. Every other run leaves a second one for the next run.
+/// Delivers one record. Every other run fails before a second record, which the next run delivers.
 pub async fn flap(call: &Call<'_>, input: Flap) -> Result<Reply, Failure> {
     if let Some(nothing) = dry_run(call)? {
         return Ok(nothing);
@@ -192,8 +192,8 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Starts at the first record or resumes from the state. `span` returns the range of records that
-    /// a record belongs to.
+    /// Starts at the first record or resumes from the state. `span` returns the range of records
+    /// that a record belongs to.
     fn begin(
         call: &'a Call<'a>,
         name: &str,
@@ -263,8 +263,12 @@ impl<'a> Parts<'a> {
         max.is_some_and(|max| self.coverage.kept() >= max)
     }
 
-    /// The reply. `keeps_state`: return a state even if nothing is missing.
-    fn close(mut self, incomplete: Option<Failure>, keeps_state: bool) -> Result<Reply, Failure> {
+    /// The reply. `always_has_state`: return a state even if nothing is missing.
+    fn close(
+        mut self,
+        incomplete: Option<Failure>,
+        always_has_state: bool,
+    ) -> Result<Reply, Failure> {
         let is_incomplete = self.is_incomplete();
         if incomplete.is_some() {
             let span = TimeWindow {
@@ -275,7 +279,7 @@ impl<'a> Parts<'a> {
         } else if is_incomplete {
             self.coverage.set_limited();
         }
-        let state = (is_incomplete || keeps_state).then(|| self.state());
+        let state = (is_incomplete || always_has_state).then(|| self.state());
         Ok(Reply {
             raw: document(&self.rows)?,
             changed: None,

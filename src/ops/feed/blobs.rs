@@ -1,4 +1,4 @@
-//! The blobs of a page: selects the new ones, downloads them, and accounts for each download.
+//! The blobs of a page: selects the new ones, downloads them, and records each outcome.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -60,7 +60,7 @@ pub(super) fn classify(blob: &Blob, failure: Failure, now: DateTime<Utc>) -> Fai
         (_, Some(Absence::Missing)) => FailureClass::Lost(GapCause::Missing, failure),
         (_, Some(Absence::Expired)) => FailureClass::Lost(GapCause::Expired, failure),
         (_, Some(Absence::AllRefused)) | (Cancelled | Timeout, _) => FailureClass::Stop(failure),
-        // It was not sent.
+        // The request was not sent.
         (Throttled, _) if failure.http_status().is_none() => FailureClass::Stop(failure),
         (AuthFailed | Forbidden, _) => FailureClass::Temporary(failure),
         _ if is_transient(&failure, Repeat::Safe) => FailureClass::Temporary(failure),
@@ -87,8 +87,8 @@ impl ContentReader<'_> {
             .collect()
     }
 
-    /// When a blob became available. If its time is outside of the window, the time of the blob before
-    /// it is used, because listings are ascending.
+    /// The time at which a blob became available. A time outside of the window is replaced by the
+    /// time of the previous blob, because listings are ascending.
     pub(super) fn available(&mut self, blob: &Blob, window: &TimeWindow) -> DateTime<Utc> {
         let is_inside = |time: &DateTime<Utc>| window.start <= *time && *time < window.end;
         let time = blob.created().filter(is_inside).unwrap_or(self.last_listed);
@@ -107,7 +107,7 @@ impl ContentReader<'_> {
         match address {
             Err(refused) => Task::Refuse(blob, refused),
             Ok(url) if !self.addresses.insert(url.to_string()) => {
-                let message = "The address of this content was listed for other content before. It was not requested again.";
+                let message = "The listing gives the same address for different content. It was requested once.";
                 Task::Refuse(blob, unusable(message))
             }
             Ok(url) => Task::Fetch(blob, url),
@@ -134,7 +134,7 @@ impl ContentReader<'_> {
         let (mut end, mut taken) = (ReadEnd::Done, 0);
         while let Some(outcome) = outcomes.next().await {
             taken += 1;
-            match self.take(outcome, Some(deferred)) {
+            match self.record(outcome, Some(deferred)) {
                 // A failure is reported before a limit.
                 Some(failure) if !matches!(end, ReadEnd::Broken(_)) => {
                     end = ReadEnd::Broken(failure);
@@ -152,16 +152,16 @@ impl ContentReader<'_> {
         end
     }
 
-    /// Downloads the deferred blobs again, with the usual retries. If the reading has ended, they go
-    /// into the retry queue.
-    pub(super) async fn again(
+    /// Downloads the deferred blobs again, with the usual retries. If reading has ended, adds them
+    /// to the retry queue.
+    pub(super) async fn download_deferred(
         &mut self,
         mut deferred: Deferred,
         mut end: ReadEnd,
         downloads: &Downloads<'_>,
     ) -> ReadEnd {
         if self.call.http.memory().is_exhausted() {
-            deferred = self.alone(deferred, downloads).await;
+            deferred = self.download_one_alone(deferred, downloads).await;
         }
         let ahead = self.ahead();
         let stop = AtomicBool::new(!matches!(end, ReadEnd::Done));
@@ -173,7 +173,7 @@ impl ContentReader<'_> {
         .map(|(blob, url, _)| execute(downloads, Task::Fetch(blob, url), Repeat::Safe))
         .buffered(ahead);
         while let Some(outcome) = outcomes.next().await {
-            match self.take(outcome, None) {
+            match self.record(outcome, None) {
                 Some(failure) if !matches!(end, ReadEnd::Broken(_)) => {
                     end = ReadEnd::Broken(failure);
                 }
@@ -189,9 +189,13 @@ impl ContentReader<'_> {
         end
     }
 
-    /// If nothing was delivered because parallel downloads used up the memory, the first blob is
-    /// downloaded alone. If the memory is not enough for it alone, it is lost.
-    async fn alone(&mut self, mut deferred: Deferred, downloads: &Downloads<'_>) -> Deferred {
+    /// If parallel downloads used up the memory and nothing was delivered, downloads the first blob
+    /// alone. If it alone needs too much memory, it is lost.
+    async fn download_one_alone(
+        &mut self,
+        mut deferred: Deferred,
+        downloads: &Downloads<'_>,
+    ) -> Deferred {
         let first = deferred
             .iter()
             .position(|(_, _, failure)| is_memory(failure));
@@ -206,14 +210,14 @@ impl ContentReader<'_> {
                 self.lose(&blob, GapCause::Failed { again: false }, failure);
             }
             outcome => {
-                self.take(outcome, Some(&mut deferred));
+                self.record(outcome, Some(&mut deferred));
             }
         }
         deferred
     }
 
-    /// How many downloads can be ahead of the first unfinished one. With a limit, only as many as run
-    /// at the same time.
+    /// How many downloads can be ahead of the first unfinished one. With a limit, only as many as
+    /// run at the same time.
     fn ahead(&self) -> usize {
         match self.call.limits.max_events {
             Some(_) => SLOTS,
@@ -231,15 +235,15 @@ impl ContentReader<'_> {
         }
     }
 
-    /// Accounts for a blob. Returns the failure if the reading must stop.
-    fn take(&mut self, outcome: Outcome, deferred: Option<&mut Deferred>) -> Option<Failure> {
+    /// Records the outcome of a blob. Returns the failure if reading must stop.
+    fn record(&mut self, outcome: Outcome, deferred: Option<&mut Deferred>) -> Option<Failure> {
         let (blob, url, failure) = match outcome {
             Outcome::Skipped => {
                 self.window_coverage().add_duplicate();
                 return None;
             }
-            Outcome::Received(blob, _, Ok(kept)) => {
-                let counted = self.delivered.add(kept);
+            Outcome::Received(blob, _, Ok(records)) => {
+                let counted = self.delivered.add(records);
                 self.window_coverage().add_fetched_blob(counted);
                 self.refusals = 0;
                 self.progress.settle(fingerprint(&blob));
@@ -256,7 +260,7 @@ impl ContentReader<'_> {
             }
             FailureClass::Temporary(failure) => self.fail(blob, url.zip(deferred), failure),
             FailureClass::NoMemory(failure) => {
-                // It stays unsettled: the next run requests it again.
+                // The blob stays unsettled, so the next run requests it again.
                 if let Some((url, deferred)) = url.zip(deferred) {
                     deferred.push((blob, url, failure));
                 }
@@ -273,8 +277,8 @@ impl ContentReader<'_> {
         self.faults.add_blob(blob.name(), why, failure);
     }
 
-    /// The blob failed temporarily. Returns the failure if the service refuses one blob after the
-    /// other, or demands a pause beyond the deadline.
+    /// Records a temporary failure. Returns it if reading must stop: the service refuses one blob
+    /// after the other, or demands a pause beyond the deadline.
     fn fail(
         &mut self,
         blob: Blob,
@@ -305,7 +309,7 @@ impl ContentReader<'_> {
         pause.is_none_or(|pause| self.call.http.deadline().allows(pause))
     }
 
-    /// The blob failed temporarily, and is not requested again in this run.
+    /// Adds a blob that failed temporarily to the retry queue.
     fn queue(&mut self, blob: &Blob, failure: Failure) {
         let why = GapCause::Failed { again: true };
         let code = failure.vendor_code().map(str::to_owned);
@@ -326,8 +330,8 @@ async fn execute(downloads: &Downloads<'_>, task: Task, repeat: Repeat) -> Outco
         Task::Skip => Outcome::Skipped,
         Task::Refuse(blob, failure) => Outcome::Refused(blob, failure),
         Task::Fetch(blob, url) => {
-            let kept = downloads.get(url.clone(), repeat).await;
-            Outcome::Received(blob, url, kept)
+            let records = downloads.get(url.clone(), repeat).await;
+            Outcome::Received(blob, url, records)
         }
     }
 }

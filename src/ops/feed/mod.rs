@@ -1,16 +1,17 @@
 //! Reading the content of one content type: windows and pages in sequence, blobs in parallel.
 //!
-//! [`read`] carries out one run of the algorithm in [`progress`](crate::ops::resume::progress).
-//! New content comes first. A blob is requested once when it is listed; if that fails for the
-//! moment, it is requested again, with the usual patience, after the other new blobs of its window.
-//! Blobs of the retry queue are requested once, in a quarter of the slots, until no new content is
-//! waiting.
+//! [`read`] performs one run of the algorithm in [`progress`](crate::ops::resume::progress). New
+//! content is downloaded first. A blob is requested once when it is listed. If that fails
+//! temporarily, it is requested again, with the usual retries, after the other new blobs of its
+//! window. Blobs of the retry queue are requested once. They use a quarter of the slots until all
+//! new content is read.
 //!
-//! Time is the service's: the `Date` of the run's first answer, which is the sign-in's unless the
-//! token is from an earlier run. Then the subscriptions are listed, which is the cheapest request.
+//! Time is the service's: the `Date` of the run's first answer. This is the answer to the sign-in.
+//! If a stored token makes the sign-in unnecessary, the subscriptions are listed, which is the
+//! cheapest request.
 //!
-//! `max_events` is checked before each download: up to eight blobs more than needed are delivered,
-//! and those of the retry queue.
+//! `max_events` is checked before each download, so the result can exceed it by the records of
+//! eight blobs and of the retry queue.
 
 mod blobs;
 mod outcome;
@@ -45,7 +46,7 @@ pub(in crate::ops) use outcome::{Faults, ReadOutcome, ReadReport, changed_record
 /// Downloads at the same time.
 const SLOTS: usize = 8;
 
-/// What to read, and from where.
+/// The content type to read, its checkpoint, and the limits.
 pub(in crate::ops) struct ReadPlan {
     pub(in crate::ops) content_type: ContentType,
     pub(in crate::ops) checkpoint: Checkpoint,
@@ -55,11 +56,11 @@ pub(in crate::ops) struct ReadPlan {
     pub(in crate::ops) records: SeenRecords,
     /// Records that the run has delivered already; they count towards `max_events`.
     pub(in crate::ops) delivered: u64,
-    /// Cause and advice for a lost span.
-    pub(in crate::ops) late: (&'static str, &'static str),
+    /// Cause and advice for an expired span.
+    pub(in crate::ops) expired: (&'static str, &'static str),
 }
 
-/// How a reading ended.
+/// Why reading ended.
 #[derive(Debug)]
 pub(in crate::ops) enum ReadEnd {
     /// Everything was listed, and every download was started.
@@ -122,7 +123,7 @@ impl RecordFilter {
     }
 }
 
-/// Carries out the plan.
+/// Reads the content of the plan.
 pub(in crate::ops) async fn read(call: &Call<'_>, plan: ReadPlan, filter: &Filter) -> ReadOutcome {
     let downloads = Downloads::new(call, filter);
     let content_type = plan.content_type;
@@ -130,7 +131,7 @@ pub(in crate::ops) async fn read(call: &Call<'_>, plan: ReadPlan, filter: &Filte
     let due = reader.due_retries();
     let new = async {
         let end = reader.read_new(&downloads).await;
-        downloads.give_all_to_retries();
+        downloads.open_all_slots_to_retries();
         end
     };
     let queue = retry::Queue {
@@ -169,8 +170,8 @@ impl<'a> Downloads<'a> {
         }
     }
 
-    /// No new content is waiting any more.
-    fn give_all_to_retries(&self) {
+    /// Called when all new content was read.
+    fn open_all_slots_to_retries(&self) {
         self.retry_slots.add_permits(SLOTS - SLOTS / 4);
     }
 
@@ -181,17 +182,17 @@ impl<'a> Downloads<'a> {
     }
 }
 
-/// What was delivered.
+/// The delivered records.
 struct Delivered {
     /// The records as an array that is not closed yet.
     text: String,
     records: SeenRecords,
     /// Records that came again with other content.
     changed: u64,
-    /// Blobs.
     blobs: u64,
     /// The memory of the records.
     held: Held,
+    /// Records that the run has delivered before, for other content types.
     before: u64,
 }
 
@@ -213,7 +214,7 @@ struct ContentReader<'a> {
     addresses: HashSet<String>,
     /// The time of the last blob that was listed.
     last_listed: DateTime<Utc>,
-    /// Refusals in sequence.
+    /// The number of refusals since the last successful download.
     refusals: usize,
 }
 
@@ -228,7 +229,7 @@ impl<'a> ContentReader<'a> {
         }
         let mut warnings = Vec::new();
         if progress.is_ahead() {
-            let message = "The state is ahead of the service's time, so nothing was listed; the next run resumes when that time has come.";
+            let message = "The state is ahead of the service's time, so nothing was listed. Runs resume when the service's time reaches the state.";
             warnings.push(Warning::new("clocks_differ", message));
         }
         ContentReader {
@@ -246,7 +247,7 @@ impl<'a> ContentReader<'a> {
             },
             coverage: Vec::new(),
             lost,
-            faults: Faults::new(plan.late),
+            faults: Faults::new(plan.expired),
             warnings,
             links: Links::new(&call.connection.cloud.management),
             addresses: HashSet::new(),
@@ -263,7 +264,7 @@ impl<'a> ContentReader<'a> {
             self.progress.window(&window);
             self.last_listed = window.start;
             let mut deferred = blobs::Deferred::new();
-            let end = self.pages(&window, &mut deferred, downloads).await;
+            let end = self.read_pages(&window, &mut deferred, downloads).await;
             let end = end.unwrap_or_else(|failure| {
                 if is_memory(&failure) {
                     ReadEnd::Limited
@@ -275,7 +276,7 @@ impl<'a> ContentReader<'a> {
             if matches!(end, ReadEnd::Limited | ReadEnd::Broken(_)) {
                 self.progress.cut();
             }
-            let end = self.again(deferred, end, downloads).await;
+            let end = self.download_deferred(deferred, end, downloads).await;
             if !matches!(end, ReadEnd::Done) {
                 // The later windows were not listed.
                 if is_listed && window.end < self.progress.until() && !matches!(end, ReadEnd::Full)
@@ -289,7 +290,7 @@ impl<'a> ContentReader<'a> {
     }
 
     /// Reads page after page. Errors: a page could not be fetched, or its link is not allowed.
-    async fn pages(
+    async fn read_pages(
         &mut self,
         window: &TimeWindow,
         deferred: &mut blobs::Deferred,
@@ -307,7 +308,7 @@ impl<'a> ContentReader<'a> {
                 end => end,
             };
             if matches!(end, ReadEnd::Limited | ReadEnd::Full) {
-                // A failure shortens the look ahead, and not what was delivered.
+                // A failure only ends the look-ahead. The downloaded records are delivered.
                 let _ = self.look_ahead(feed, page.next, window).await;
                 return Ok(end);
             }
@@ -352,20 +353,20 @@ impl<'a> ContentReader<'a> {
 
     /// Whether the limit of the caller is reached.
     fn is_limited(&self) -> bool {
-        let kept: u64 = self.coverage.iter().map(CoverageBuilder::kept).sum();
+        let selected: u64 = self.coverage.iter().map(CoverageBuilder::kept).sum();
         let max = self.call.limits.max_events;
-        max.is_some_and(|max| self.delivered.before + kept >= max)
+        max.is_some_and(|max| self.delivered.before + selected >= max)
     }
 }
 
 impl Delivered {
     /// Adds the new records of a blob.
-    fn add(&mut self, kept: BlobRecords) -> Counted {
+    fn add(&mut self, blob: BlobRecords) -> Counted {
         let mut counted = Counted {
-            records: kept.records,
+            records: blob.records,
             ..Counted::default()
         };
-        for (row, text) in kept.rows() {
+        for (row, text) in blob.rows() {
             match self.records.see(row) {
                 Seen::Duplicate => {
                     counted.repeated += 1;
@@ -381,7 +382,7 @@ impl Delivered {
             self.text.push_str(text);
         }
         self.blobs += 1;
-        self.held.absorb(kept.into_held());
+        self.held.absorb(blob.into_held());
         counted
     }
 }

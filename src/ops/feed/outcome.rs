@@ -1,7 +1,7 @@
 //! The outcome of reading one content type: records, coverage, the next checkpoint, and faults.
 //!
-//! Everything that was received is delivered. A run fails only if nothing was delivered, for a cause
-//! other than age.
+//! All received records are delivered. A run fails only if nothing was delivered, and not only
+//! because content has expired.
 
 use std::num::NonZeroU64;
 
@@ -36,8 +36,8 @@ pub(in crate::ops) struct ReadReport {
     /// Whether more can be fetched now, if the run had progress.
     pub(in crate::ops) more: bool,
     pub(in crate::ops) has_progress: bool,
-    /// Whether the same request, sent again, would be refused in the same way.
-    pub(in crate::ops) is_dead_end: bool,
+    /// Whether the same request, sent again, would fail for the same reason.
+    pub(in crate::ops) fails_again: bool,
     /// Blobs that were delivered.
     pub(in crate::ops) blobs: u64,
     /// Records that came again with other content.
@@ -60,17 +60,17 @@ impl ReadOutcome {
         }
     }
 
-    /// Records delivered in this run, with those before.
+    /// Records delivered in this run, those of other content types included.
     pub(in crate::ops) fn delivered(&self) -> u64 {
         self.delivered.before + self.coverage.iter().map(CoverageBuilder::kept).sum::<u64>()
     }
 
-    /// The records that were seen, for the next reading of the run.
+    /// The records that were seen, for the next content type of the run.
     pub(in crate::ops) fn take_records(&mut self) -> SeenRecords {
         std::mem::take(&mut self.delivered.records)
     }
 
-    /// What ended the reading before its end.
+    /// The failure that ended reading early.
     pub(in crate::ops) fn broken(&self) -> Option<&Failure> {
         match &self.end {
             ReadEnd::Broken(failure) => Some(failure),
@@ -101,7 +101,7 @@ impl ReadOutcome {
             self.coverage
                 .push(CoverageBuilder::new(self.content_type.name(), &window));
         }
-        let (is_dead_end, may_continue) = match self.coverage.last_mut() {
+        let (fails_again, may_continue) = match self.coverage.last_mut() {
             Some(last) => close_window(last, &self.end, &closed, &span),
             None => (false, true),
         };
@@ -137,7 +137,7 @@ impl ReadOutcome {
             checkpoint: closed.checkpoint,
             more,
             has_progress: closed.has_progress,
-            is_dead_end,
+            fails_again,
             blobs: self.delivered.blobs,
             changed: self.delivered.changed,
             warnings: self.warnings,
@@ -146,8 +146,8 @@ impl ReadOutcome {
     }
 }
 
-/// Adds the gaps that follow from the end of the reading to the last window. Returns whether the
-/// same request would end there again, and whether a run can continue now.
+/// Adds the gaps that follow from an early end to the last window. Returns whether the same request
+/// would fail there again, and whether a run can continue now.
 fn close_window(
     last: &mut CoverageBuilder,
     end: &ReadEnd,
@@ -167,60 +167,60 @@ fn close_window(
             (false, true)
         }
         ReadEnd::Broken(failure) => {
-            let is_dead_end = closed.checkpoint.end.is_some()
+            let fails_again = closed.checkpoint.end.is_some()
                 && failure.kind() == ErrorKind::BadResponse
                 && failure.detail() == Some(Detail::Permanent);
             if closed.is_open && span.start < span.end {
-                last.add_interrupted_span(span, failure.vendor_code(), is_dead_end);
+                last.add_interrupted_span(span, failure.vendor_code(), fails_again);
             } else if closed.is_open {
-                last.add_interruption(None, failure.vendor_code(), is_dead_end);
+                last.add_interruption(None, failure.vendor_code(), fails_again);
             }
-            (is_dead_end, failure.kind().retryable())
+            (fails_again, failure.kind().retryable())
         }
     }
 }
 
 impl ReadReport {
-    /// Whether nothing was delivered, for a cause other than age.
-    pub(in crate::ops) fn is_fruitless(&self) -> bool {
+    /// Whether nothing was delivered, and not only because content has expired.
+    pub(in crate::ops) fn has_failed(&self) -> bool {
         self.blobs == 0 && (self.faults.broken.is_some() || !self.faults.failed.is_empty())
     }
 
-    /// Whether a later run can fetch more. `waits`: a fixed window ends only when no content can
-    /// appear in it any more.
+    /// Whether a later run can fetch more. `waits`: the window is open until no more content can
+    /// appear in it.
     pub(in crate::ops) fn continues(&self, waits: bool) -> bool {
         let Some(end) = self.checkpoint.end else {
             return true;
         };
-        let is_left = waits && self.checkpoint.watermark < end;
+        let is_unfinished = waits && self.checkpoint.watermark < end;
         self.more
             || !self.checkpoint.retry.is_empty()
-            || (!self.is_dead_end && (is_left || self.faults.broken.is_some()))
+            || (!self.fails_again && (is_unfinished || self.faults.broken.is_some()))
     }
 }
 
-/// The faults of a reading.
+/// The faults found while reading.
 pub(in crate::ops) struct Faults {
-    /// What ended the reading before its end.
+    /// The failure that ended reading early.
     pub(in crate::ops) broken: Option<Failure>,
     /// Blobs that failed.
     pub(in crate::ops) failed: Vec<Failure>,
     /// The first answer with the code of expired or missing content.
-    aged: Option<Failure>,
-    /// Cause and advice for lost spans.
-    late: (&'static str, &'static str),
+    absent: Option<Failure>,
+    /// Cause and advice for expired spans.
+    expired: (&'static str, &'static str),
     gaps: usize,
     listed: u64,
 }
 
 impl Faults {
-    /// No faults. Lost spans have this cause and advice.
-    pub(in crate::ops) fn new(late: (&'static str, &'static str)) -> Self {
+    /// No faults. Expired spans get this cause and advice.
+    pub(in crate::ops) fn new(expired: (&'static str, &'static str)) -> Self {
         Faults {
             broken: None,
             failed: Vec::new(),
-            aged: None,
-            late,
+            absent: None,
+            expired,
             gaps: 0,
             listed: 0,
         }
@@ -230,7 +230,7 @@ impl Faults {
     pub(super) fn add_blob(&mut self, name: &str, why: GapCause, failure: Failure) {
         match why {
             GapCause::Expired | GapCause::Missing => {
-                self.aged.get_or_insert(failure);
+                self.absent.get_or_insert(failure);
             }
             GapCause::Failed { .. } => self.failed.push(failure.at(name)),
         }
@@ -240,21 +240,21 @@ impl Faults {
         self.failed.push(failure);
     }
 
-    /// A blob of the retry queue is not listed any more.
-    pub(super) fn not_listed(&mut self) {
-        self.aged.get_or_insert_with(|| {
+    /// Adds a blob of the retry queue that the service no longer lists.
+    pub(super) fn add_unlisted(&mut self) {
+        self.absent.get_or_insert_with(|| {
             let message = "Content that failed before is not listed any more.";
             Failure::new(ErrorKind::Rejected, message)
         });
     }
 
-    /// Adds the faults of another reading, without the failure that ended it.
+    /// Adds the faults of another content type, without the failure that ended its reading.
     pub(in crate::ops) fn add(&mut self, other: Faults) {
         if self.gaps == 0 {
-            self.late = other.late;
+            self.expired = other.expired;
         }
         self.failed.extend(other.failed);
-        self.aged = self.aged.take().or(other.aged);
+        self.absent = self.absent.take().or(other.absent);
         self.gaps += other.gaps;
         self.listed += other.listed;
     }
@@ -264,13 +264,14 @@ impl Faults {
         let first = match (self.broken, self.failed.first()) {
             (Some(broken), _) => broken,
             (None, Some(first)) => several(first, self.failed.len(), self.listed),
-            (None, None) => return aged(self.aged, (self.gaps, self.listed), self.late),
+            (None, None) => return absent(self.absent, (self.gaps, self.listed), self.expired),
         };
         Some(self.failed.into_iter().fold(first, Failure::with_item))
     }
 }
 
-/// More content became available than a state can remember, and the listing was not read.
+/// The failure if more content became available than a state can remember, and its listing was not
+/// read to the end.
 fn too_dense(skipped: &TimeWindow) -> Failure {
     let (from, to) = (rfc3339(skipped.start), rfc3339(skipped.end));
     let message = format!(
@@ -290,8 +291,8 @@ fn several(first: &Failure, failed: usize, listed: u64) -> Failure {
     first.reworded(what)
 }
 
-/// The failure if content is missing only because of its age.
-fn aged(
+/// The failure if content is missing only because it is expired or not found.
+fn absent(
     first: Option<Failure>,
     (gaps, listed): (usize, u64),
     (cause, advice): (&str, &str),
@@ -308,7 +309,7 @@ fn aged(
         );
     };
     let message = first.message();
-    // Those of the retry queue that are not listed any more are counted too.
+    // Gaps include blobs of the retry queue that the service no longer lists.
     let listed = listed.max(u64::try_from(gaps).unwrap_or(u64::MAX));
     let what = format!(
         "{gaps} of {listed} content blobs are expired or missing at the service; the first: {message}"
@@ -320,7 +321,7 @@ fn aged(
     )
 }
 
-/// An array of records that is not closed yet as a document.
+/// Closes an array of records and returns it as a document.
 pub(in crate::ops) fn document(mut text: String) -> Result<Document, Failure> {
     text.push(']');
     Document::from_compact(text).map_err(|error| {

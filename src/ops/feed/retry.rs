@@ -1,7 +1,7 @@
 //! The retry queue: blobs that failed in an earlier run, each requested once.
 //!
-//! A state holds no address, so a blob is found again by listing its second. The results are merged
-//! after the new content was read.
+//! A state contains no addresses, so a blob is found by listing the second in which it became
+//! available. The results are merged after the new content was read.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use futures_util::{StreamExt, stream};
@@ -45,17 +45,17 @@ impl Queue<'_> {
             .collect();
         due.sort_unstable();
         let seconds = due.chunk_by(|a, b| a.0 == b.0);
-        let seconds: Vec<Second> = seconds.map(|alike| self.second(alike)).collect();
+        let seconds: Vec<Second> = seconds.map(|blobs| self.second(blobs)).collect();
         let attempts = stream::iter(seconds).map(|second| self.read(second));
         attempts.buffered(SLOTS).collect().await
     }
 
-    fn second(&self, alike: &[(DateTime<Utc>, Fingerprint)]) -> Second {
-        let window = second_of(alike[0].0);
+    fn second(&self, blobs: &[(DateTime<Utc>, Fingerprint)]) -> Second {
+        let window = second_of(blobs[0].0);
         Second {
             window,
             coverage: CoverageBuilder::new(self.content_type.name(), &window),
-            missing: alike.iter().map(|(_, fingerprint)| *fingerprint).collect(),
+            missing: blobs.iter().map(|(_, fingerprint)| *fingerprint).collect(),
             received: Vec::new(),
             failure: None,
         }
@@ -64,13 +64,13 @@ impl Queue<'_> {
     async fn read(&self, mut second: Second) -> Second {
         // The semaphore is never closed.
         let _slot = self.downloads.retry_slots.acquire().await;
-        if let Err(failure) = self.pages(&mut second).await {
+        if let Err(failure) = self.read_pages(&mut second).await {
             second.failure = Some(failure);
         }
         second
     }
 
-    async fn pages(&self, second: &mut Second) -> Result<(), Failure> {
+    async fn read_pages(&self, second: &mut Second) -> Result<(), Failure> {
         let feed = &self.downloads.feed;
         let mut links = Links::new(self.links);
         let first = feed.content_url(self.content_type, &second.window).await?;
@@ -105,7 +105,7 @@ impl Queue<'_> {
 }
 
 impl ContentReader<'_> {
-    /// The blobs to fetch again. Expired blobs are gaps.
+    /// The blobs of the retry queue. Expired blobs become gaps.
     pub(super) fn due_retries(&mut self) -> RetryQueue {
         let (due, expired) = self.progress.due_retries();
         for retry in expired.values() {
@@ -114,7 +114,7 @@ impl ContentReader<'_> {
         due
     }
 
-    /// Accounts for the blobs of the retry queue. Returns how the reading ended.
+    /// Records the outcome of the retry queue. Returns why reading ended.
     pub(super) fn take_retries(&mut self, retried: Vec<Second>, mut end: ReadEnd) -> ReadEnd {
         let mut coverage = Vec::new();
         for mut second in retried {
@@ -133,7 +133,7 @@ impl ContentReader<'_> {
         end
     }
 
-    /// Accounts for a blob that was listed. Returns the failure if the run must stop.
+    /// Records the outcome of a listed blob. Returns the failure if the run must stop.
     fn take_retry(
         &mut self,
         second: &mut Second,
@@ -142,8 +142,10 @@ impl ContentReader<'_> {
     ) -> Option<Failure> {
         let fingerprint = fingerprint(blob);
         let failure = match received {
-            Ok(kept) => {
-                second.coverage.add_fetched_blob(self.delivered.add(kept));
+            Ok(records) => {
+                second
+                    .coverage
+                    .add_fetched_blob(self.delivered.add(records));
                 self.progress.settle_retry(fingerprint);
                 return None;
             }
@@ -174,27 +176,28 @@ impl ContentReader<'_> {
         stopped
     }
 
-    /// Accounts for blobs that were not listed. Returns the failure if the run must stop.
+    /// Records the outcome of blobs that were not listed. Returns the failure if the run must stop.
     fn take_missing(&mut self, second: &mut Second) -> Option<Failure> {
         if second.missing.is_empty() {
-            return second.failure.take().and_then(|failure| self.note(failure));
+            let failure = second.failure.take();
+            return failure.and_then(|failure| self.add_listing_failure(failure));
         }
         let Some(failure) = second.failure.take() else {
             for fingerprint in &second.missing {
                 self.progress.fail_retry(*fingerprint);
             }
             second.coverage.add_unlisted_span(&second.window);
-            self.faults.not_listed();
+            self.faults.add_unlisted();
             return None;
         };
         second
             .coverage
             .add_interrupted_span(&second.window, failure.vendor_code(), false);
-        self.note(failure)
+        self.add_listing_failure(failure)
     }
 
-    /// Adds the reason why a second was not listed. Returns the failure if the run must stop.
-    fn note(&mut self, failure: Failure) -> Option<Failure> {
+    /// Adds the failure of a listing. Returns it instead if the run must stop.
+    fn add_listing_failure(&mut self, failure: Failure) -> Option<Failure> {
         if matches!(failure.kind(), ErrorKind::Cancelled | ErrorKind::Timeout) {
             return Some(failure);
         }
@@ -203,9 +206,9 @@ impl ContentReader<'_> {
     }
 }
 
-/// The second of a moment: the shortest window that lists it.
-fn second_of(moment: DateTime<Utc>) -> TimeWindow {
-    let start = moment.trunc_subsecs(0);
+/// The second that contains this time: the shortest window that the service lists.
+fn second_of(time: DateTime<Utc>) -> TimeWindow {
+    let start = time.trunc_subsecs(0);
     TimeWindow {
         start,
         end: start + TimeDelta::seconds(1),

@@ -1,6 +1,6 @@
 //! The checkpoint of one content type: where the next run resumes.
 //!
-//! [`progress`](super::progress) moves it, [`packed`](super::packed) is its form in a state.
+//! [`progress`](super::progress) moves it. [`packed`](super::packed) reads and writes it.
 
 use std::collections::BTreeMap;
 
@@ -22,17 +22,17 @@ pub(in crate::ops) type RetryQueue = BTreeMap<Fingerprint, Retry>;
 /// Where one content type resumes.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::ops) struct Checkpoint {
-    /// Every blob before it that was ever listed is settled.
+    /// All listed blobs before this time are settled.
     pub(in crate::ops) watermark: DateTime<Utc>,
-    /// Below it nothing is remembered and nothing is listed again.
+    /// Content before this time is not listed again. Its fingerprints are dropped.
     pub(in crate::ops) floor: DateTime<Utc>,
-    /// Nothing before it was ever requested.
+    /// The start of the first run. Content before this time was never requested.
     pub(in crate::ops) start: DateTime<Utc>,
     /// The end of a fixed window. `None` if each run reads up to the present.
     pub(in crate::ops) end: Option<DateTime<Utc>>,
-    /// The largest time that was ever listed.
+    /// The latest time of all listed blobs.
     pub(in crate::ops) newest: DateTime<Utc>,
-    /// Settled blobs from the floor on.
+    /// The settled blobs at or after the floor.
     pub(in crate::ops) fingerprints: FingerprintSet,
     pub(in crate::ops) retry: RetryQueue,
 }
@@ -51,7 +51,7 @@ impl Checkpoint {
         }
     }
 
-    /// Sets the start, which a state of the first version does not contain.
+    /// Raises all times to the start, which a state of the first version does not contain.
     pub(in crate::ops) fn not_before(&mut self, start: Option<DateTime<Utc>>) {
         if let Some(start) = start {
             self.start = self.start.max(start);
@@ -60,7 +60,7 @@ impl Checkpoint {
         }
     }
 
-    /// Forgets the oldest fingerprints until at most `capacity` are left.
+    /// Drops the oldest fingerprints until at most `capacity` are left.
     pub(in crate::ops) fn shrink(&mut self, capacity: usize) {
         if let Some(remembered_from) = self.fingerprints.shrink_to(capacity) {
             self.floor = self.floor.max(remembered_from).min(self.watermark);

@@ -1,6 +1,6 @@
-//! Fingerprints: 64 bits that stand for a blob, a record or an alert in a state.
+//! Fingerprints: 64-bit hashes that identify a blob, a record or an alert in a state.
 //!
-//! A [`FingerprintSet`] is bounded: its oldest entries are dropped first. Times are kept in whole
+//! A [`FingerprintSet`] is bounded: its oldest entries are dropped first. Times are stored in whole
 //! seconds, so all entries of one second are dropped together.
 
 use std::collections::HashMap;
@@ -26,12 +26,12 @@ impl Fingerprint {
         Fingerprint(first)
     }
 
-    /// The eight bytes as a state holds them.
+    /// The eight bytes, as in a state.
     pub(in crate::ops) fn bytes(self) -> [u8; 8] {
         self.0
     }
 
-    /// The fingerprint that a state holds as these bytes.
+    /// The fingerprint of these bytes in a state.
     pub(in crate::ops) fn from_bytes(bytes: [u8; 8]) -> Self {
         Fingerprint(bytes)
     }
@@ -54,7 +54,7 @@ impl FingerprintSet {
         self.0.len()
     }
 
-    /// Every entry with its second, and that second as a time.
+    /// Each fingerprint with its second, as a number and as a time.
     pub(in crate::ops) fn entries(
         &self,
     ) -> impl Iterator<Item = (Fingerprint, u32, DateTime<Utc>)> {
@@ -79,8 +79,8 @@ impl FingerprintSet {
         self.0.retain(|_, second| *second >= from);
     }
 
-    /// Drops the oldest seconds until at most `capacity` entries are left. Returns the first second
-    /// that is still remembered whole, if any entry was dropped.
+    /// Drops the oldest seconds until at most `capacity` entries are left. If entries were dropped,
+    /// returns the first second whose entries are complete.
     pub(in crate::ops) fn shrink_to(&mut self, capacity: usize) -> Option<DateTime<Utc>> {
         let excess = self.0.len().checked_sub(capacity).filter(|n| *n > 0)?;
         let mut seconds: Vec<u32> = self.0.values().copied().collect();
@@ -118,7 +118,7 @@ impl FingerprintSet {
     }
 }
 
-/// Bytes as a state holds them.
+/// The form of bytes in a state.
 pub(in crate::ops) fn pack(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
@@ -132,12 +132,12 @@ pub(in crate::ops) fn unpack<const N: usize>(text: &str) -> Result<Vec<[u8; N]>,
     }
 }
 
-/// The second of a time, as a state holds it.
+/// The form of a time in a state: whole seconds.
 pub(in crate::ops) fn second(time: DateTime<Utc>) -> u32 {
     u32::try_from(time.timestamp().max(0)).unwrap_or(u32::MAX)
 }
 
-/// The time that a state holds as that second.
+/// The time of a second in a state.
 pub(in crate::ops) fn time(second: u32) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(i64::from(second), 0)
 }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn set_over_capacity_drops_oldest_seconds_whole() {
+    fn set_over_capacity_drops_all_entries_of_oldest_seconds() {
         let mut set = set(9, 2);
         assert_eq!(set.shrink_to(9), None);
         assert_eq!(set.shrink_to(6), Some(at("2026-01-14T12:00:02Z")));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_set_is_refused() {
+    fn damaged_set_is_rejected() {
         let now = at("2026-01-14T12:00:00Z");
         for text in ["AAAA", "not base64!", &pack(&[0; 12]), &pack(&[255; 12])] {
             assert!(FingerprintSet::unpack(text, now).is_err(), "{text}");

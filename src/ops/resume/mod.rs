@@ -1,9 +1,9 @@
-//! Resuming: what the operations that keep a state have in common.
+//! Resuming from a state, for all operations that have one.
 //!
 //! * [`checkpoint`]: where a content type resumes. [`progress`]: the algorithm that moves it.
-//! * [`packed`]: how a state holds checkpoints. [`records`]: the records that were seen.
-//! * [`fingerprint`]: what stands for a blob, a record or an alert, and the bounded set of them.
-//! * [`state`]: which state a request continues, and how its members are read.
+//! * [`packed`]: the checkpoints in a state. [`records`]: the records that were seen.
+//! * [`fingerprint`]: 64-bit fingerprints of blobs, records and alerts, and a bounded set of them.
+//! * [`state`]: checks that a state belongs to the request, and reads its members.
 //! * [`time`]: the service's time, and the warning about a clock that differs.
 //!
 //! Sends no request and knows no service.

@@ -1,4 +1,4 @@
-//! How a state holds the checkpoints of the activity feed.
+//! The checkpoints of the activity feed in a state.
 //!
 //! All content types share 64 KiB. The largest parts, in bytes of the state:
 //!
@@ -10,8 +10,8 @@
 //! | times and names | | 300 | 1,500 |
 //! | all | | 61,700 | 62,900 |
 //!
-//! A state of the first version held positions in the time of the host's clock. Its watermark is
-//! lowered by 24 hours, and its fingerprints drop what was delivered.
+//! The watermark of a state of the first version is in the time of the host's clock. It is lowered
+//! by 24 hours; content that was delivered is recognized by its fingerprint.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ pub(in crate::ops) const RETRIES: usize = 300;
 /// The layout that this module writes.
 const VERSION: u32 = 2;
 
-/// What a state of the activity feed says.
+/// The content of a state of the activity feed.
 #[derive(Debug, Default)]
 pub(in crate::ops) struct FeedState {
     /// The filter of the last run.
@@ -49,7 +49,7 @@ pub(in crate::ops) struct FeedState {
 pub(in crate::ops) struct Resume {
     pub(in crate::ops) content_type: ContentType,
     pub(in crate::ops) checkpoint: Checkpoint,
-    /// Whether the last run got nowhere.
+    /// Whether the last run had no progress.
     pub(in crate::ops) stuck: bool,
 }
 
@@ -80,7 +80,7 @@ struct PackedCheckpoint {
     stuck: bool,
 }
 
-/// A content type's position as the first version wrote it.
+/// The checkpoint of a content type in a state of the first version.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FirstVersion {
@@ -235,7 +235,7 @@ impl PackedCheckpoint {
 
 impl FirstVersion {
     fn open(self, now: DateTime<Utc>) -> Result<Checkpoint, Failure> {
-        // It is refused before times far away are added up.
+        // Rejected first, because arithmetic with extreme times can overflow.
         if !is_plausible(self.from, now) {
             return Err(invalid_state());
         }
@@ -262,7 +262,7 @@ impl FirstVersion {
     }
 }
 
-/// Refuses what no run has written.
+/// Rejects a checkpoint that was not written by a run.
 fn checked(checkpoint: Checkpoint, now: DateTime<Utc>) -> Result<Checkpoint, Failure> {
     let of_retries = checkpoint.retry.values().map(|retry| retry.available);
     let times = [

@@ -1,21 +1,21 @@
-//! The algorithm that loses nothing: one run over the checkpoint of one content type.
+//! The resume algorithm: one run from one checkpoint of a content type to the next, without loss.
 //!
-//! A blob has a fingerprint and the time at which it became available, called *a* here. A run
-//! begins with [`Progress::begin`], receives each listed blob and the outcome of each download, and
-//! ends with [`Progress::close`], which returns the next checkpoint. The rules:
+//! A blob has a fingerprint and the time at which it became available. A run begins with
+//! [`Progress::begin`], receives each listed blob and the outcome of each download, and ends with
+//! [`Progress::close`], which returns the next checkpoint. The rules:
 //!
 //! 1. Time is the service's. No window starts at or after `now`.
-//! 2. Everything from the floor on is listed again. What is too old by now is a gap.
+//! 2. All content at or after the floor is listed again. Expired content is a gap.
 //! 3. A blob in the fingerprints or in the retry queue is not downloaded again.
 //! 4. A blob is settled if it was delivered, is named as a gap, or is in the retry queue.
 //! 5. If the retry queue is full, a failing blob stays unsettled and the watermark stays at it.
 //!    Later blobs are still delivered while the fingerprints have room.
 //! 6. The watermark is the time of the first unsettled blob. Without one, it is the newest time
-//!    that was listed, so that a service's clock that is wrong moves it by 24 hours at most.
-//! 7. Fingerprints below the floor are forgotten. If there are too many, the floor rises.
+//!    that was listed, so a wrong clock of the service moves it by 24 hours at most.
+//! 7. Fingerprints below the floor are dropped. If there are too many, the floor rises.
 //! 8. A listing can be out of order by less than the overlap. If a limit ends it and the floor must
-//!    rise, the listing continues by an overlap without downloads. What it finds below the
-//!    watermark goes into the retry queue.
+//!    rise, the listing continues by an overlap without downloads. New blobs below the watermark
+//!    are added to the retry queue.
 //!
 //! Sends no request, and knows no content type and no record.
 
@@ -27,13 +27,13 @@ use super::checkpoint::{Checkpoint, Retry, RetryQueue};
 use super::fingerprint::Fingerprint;
 use crate::microsoft::TimeWindow;
 
-/// How long the feed keeps content, less a margin for slow requests.
+/// How long the service stores content, less a margin for slow requests.
 const RETENTION: TimeDelta = TimeDelta::minutes(7 * 24 * 60 - 5);
 
-/// The longest window that the feed lists, and the most that a wrong `Date` can cost.
+/// The longest window that the service lists, and the largest step of a watermark without content.
 const DAY: TimeDelta = TimeDelta::hours(24);
 
-/// What bounds a checkpoint, and how far it looks back.
+/// The limits of a checkpoint, and how far the next run looks back.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::ops) struct Bounds {
     /// How late or how far out of order a blob can appear.
@@ -62,7 +62,7 @@ pub(in crate::ops) struct Progress {
     /// Where the listing ends.
     until: DateTime<Utc>,
     unsettled: HashMap<Fingerprint, Unsettled>,
-    /// The first unsettled blob that found the retry queue full.
+    /// The earliest time of a blob that failed while the retry queue was full.
     blocked_at: Option<DateTime<Utc>>,
     /// The earliest time on the last page.
     page_start: DateTime<Utc>,
@@ -70,7 +70,7 @@ pub(in crate::ops) struct Progress {
     listed_to: DateTime<Utc>,
     /// Whether the listing is out of order, so that earlier content can follow.
     is_out_of_order: bool,
-    /// The watermark that the listing must be ahead of when it ends early.
+    /// If the listing ends early: the watermark that it must pass by an overlap.
     ahead_of: Option<DateTime<Utc>>,
     /// Whether the listing was cut short.
     is_cut: bool,
@@ -88,9 +88,9 @@ pub(in crate::ops) struct Closed {
     pub(in crate::ops) has_progress: bool,
     /// Whether listed blobs are unsettled, or pages are unlisted.
     pub(in crate::ops) is_open: bool,
-    /// Names of late blobs that found no room anywhere: gaps.
+    /// The names of late blobs that did not fit into the retry queue: gaps.
     pub(in crate::ops) dropped: Vec<String>,
-    /// A span with more blobs than can be remembered, which was not listed to its end: a gap.
+    /// A span with more blobs than fingerprints, which was not listed to its end: a gap.
     pub(in crate::ops) skipped: Option<TimeWindow>,
     /// The overlap that is left, if it was shortened.
     pub(in crate::ops) shortened: Option<TimeDelta>,
@@ -104,10 +104,10 @@ impl Progress {
         now: DateTime<Utc>,
     ) -> (Self, Option<TimeWindow>) {
         let until = checkpoint.end.map_or(now, |end| end.min(now));
-        let kept_from = (now - RETENTION).trunc_subsecs(0);
-        let low = checkpoint.floor.max(checkpoint.start).max(kept_from);
+        let stored_from = (now - RETENTION).trunc_subsecs(0);
+        let low = checkpoint.floor.max(checkpoint.start).max(stored_from);
         let lost_until = checkpoint.end.map_or(low, |end| end.min(low));
-        // Late blobs between the floor and the watermark were never listed.
+        // Blobs between the floor and the watermark that appeared late were never listed.
         let lost = (checkpoint.floor < lost_until).then_some(TimeWindow {
             start: checkpoint.floor,
             end: lost_until,
@@ -168,13 +168,13 @@ impl Progress {
             .collect()
     }
 
-    /// The blobs to fetch again. Expired blobs leave the queue and are returned second: gaps.
+    /// Returns the retry queue, and the expired blobs, which are removed from it: gaps.
     pub(in crate::ops) fn due_retries(&mut self) -> (RetryQueue, RetryQueue) {
-        let kept_from = self.now - RETENTION;
+        let stored_from = self.now - RETENTION;
         let queue = std::mem::take(&mut self.checkpoint.retry);
         let (due, expired): (RetryQueue, RetryQueue) = queue
             .into_iter()
-            .partition(|(_, retry)| retry.available >= kept_from);
+            .partition(|(_, retry)| retry.available >= stored_from);
         self.has_settled |= !expired.is_empty();
         self.checkpoint.retry.clone_from(&due);
         (due, expired)
@@ -218,7 +218,7 @@ impl Progress {
         let checkpoint = &mut self.checkpoint;
         checkpoint.newest = checkpoint.newest.max(available);
         if checkpoint.fingerprints.contains(fingerprint) {
-            // A state of the first version does not know the time.
+            // A state of the first version does not contain the time.
             checkpoint.fingerprints.insert(fingerprint, available);
             return false;
         }
@@ -230,8 +230,8 @@ impl Progress {
         true
     }
 
-    /// A limit ends the downloads here. Returns whether the floor must rise, so that the listing must
-    /// continue until [`Progress::has_looked_ahead`].
+    /// Called when a limit ends the downloads. If the floor must rise, returns true: the listing
+    /// must then continue until [`Progress::has_looked_ahead`].
     pub(in crate::ops) fn look_ahead(&mut self) -> bool {
         let before = self.checkpoint.watermark;
         let unsettled = self.unsettled.values().map(|blob| blob.available);
@@ -263,7 +263,8 @@ impl Progress {
         }
     }
 
-    /// Whether no content before the watermark can follow. `is_last`: the window has no more pages.
+    /// Whether all content before the watermark was listed. `is_last`: the window has no more
+    /// pages.
     pub(in crate::ops) fn has_looked_ahead(&mut self, is_last: bool) -> bool {
         let far_enough = |watermark| self.listed_to >= watermark + self.bounds.overlap;
         let is_ahead = is_last || self.ahead_of.is_none_or(far_enough);
@@ -279,7 +280,7 @@ impl Progress {
         })
     }
 
-    /// The blob was delivered, or is named as a gap.
+    /// Settles a blob that was delivered or is a gap.
     pub(in crate::ops) fn settle(&mut self, fingerprint: Fingerprint) {
         if let Some(blob) = self.unsettled.remove(&fingerprint) {
             self.checkpoint
@@ -289,7 +290,8 @@ impl Progress {
         }
     }
 
-    /// The download failed for the moment.
+    /// Adds a blob that failed temporarily to the retry queue. If it is full, the blob stays
+    /// unsettled.
     pub(in crate::ops) fn fail(&mut self, fingerprint: Fingerprint) {
         let Some(available) = self.unsettled.get(&fingerprint).map(|blob| blob.available) else {
             return;
@@ -301,7 +303,7 @@ impl Progress {
         }
     }
 
-    /// Adds a blob to the retry queue if there is room.
+    /// Adds a blob to the retry queue, unless it is full.
     fn enqueue(
         &mut self,
         fingerprint: Fingerprint,
@@ -321,19 +323,19 @@ impl Progress {
         has_room
     }
 
-    /// A blob of the retry queue was delivered, or is named as a gap.
+    /// Removes a blob from the retry queue: it was delivered or is a gap.
     pub(in crate::ops) fn settle_retry(&mut self, fingerprint: Fingerprint) {
         self.has_settled |= self.checkpoint.retry.remove(&fingerprint).is_some();
     }
 
-    /// A blob of the retry queue failed once more.
+    /// Counts a failed attempt of a blob of the retry queue.
     pub(in crate::ops) fn fail_retry(&mut self, fingerprint: Fingerprint) {
         if let Some(retry) = self.checkpoint.retry.get_mut(&fingerprint) {
             retry.attempts = retry.attempts.saturating_add(1);
         }
     }
 
-    /// The listing was cut short by a limit, the deadline, a signal or a failure.
+    /// Called when a limit, the deadline, a signal or a failure ends the listing early.
     pub(in crate::ops) fn cut(&mut self) {
         self.is_cut = true;
     }
@@ -346,7 +348,7 @@ impl Progress {
         let is_blocked = self.blocked_at.is_some() && !self.is_cut;
         let has_progress = self.has_settled || self.checkpoint.watermark > before;
         let is_open = self.is_cut || !self.unsettled.is_empty();
-        let (shortened, skipped) = self.forget(fingerprints);
+        let (shortened, skipped) = self.raise_floor(fingerprints);
         Closed {
             checkpoint: self.checkpoint,
             more: is_open && !is_blocked,
@@ -358,8 +360,8 @@ impl Progress {
         }
     }
 
-    /// Late blobs that were not settled go into the retry queue, so that they do not pull the
-    /// watermark back. Returns the names of those that find no room.
+    /// Adds late, unsettled blobs to the retry queue, so that they do not lower the watermark.
+    /// Returns the names of those that do not fit.
     fn queue_late_blobs(&mut self) -> Vec<String> {
         let watermark = self.checkpoint.watermark;
         let late = self
@@ -388,7 +390,8 @@ impl Progress {
         if let Some(first) = self.first_unsettled() {
             return first;
         }
-        // A late blob that found the retry queue full is no longer unsettled, but ended the listing.
+        // A late blob that failed while the queue was full is no longer unsettled, but ended the
+        // listing.
         if self.is_cut || self.blocked_at.is_some() {
             return watermark.max(self.page_start);
         }
@@ -404,14 +407,13 @@ impl Progress {
         self.unsettled.values().map(|blob| blob.available).min()
     }
 
-    /// Forgets fingerprints below the floor. Returns the overlap that is left if it was shortened,
-    /// and the span that is skipped because of it.
-    fn forget(&mut self, capacity: usize) -> (Option<TimeDelta>, Option<TimeWindow>) {
+    /// Raises the floor and drops the fingerprints below it. If that shortens the overlap, returns
+    /// the remaining overlap and the span that is skipped.
+    fn raise_floor(&mut self, capacity: usize) -> (Option<TimeDelta>, Option<TimeWindow>) {
         let is_read = self.unsettled.is_empty() && !self.is_cut && self.blocked_at.is_none();
         let earliest = self.listed_to - self.bounds.overlap;
         let checkpoint = &mut self.checkpoint;
-        // Content from there on can be on pages that were not listed, or was listed only to look
-        // ahead.
+        // Later content can be on pages that were not listed, or was listed only to look ahead.
         let unlisted_from = if self.is_out_of_order {
             checkpoint.floor.max(earliest)
         } else {

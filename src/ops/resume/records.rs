@@ -24,7 +24,7 @@ pub(in crate::ops) enum Seen {
 pub(in crate::ops) struct SeenRecords {
     /// Ids of this run, with the digest of the content.
     run: HashMap<u128, u32>,
-    /// Ids of earlier runs. The first version of the state did not hold the content's digest.
+    /// Ids of earlier runs. A state of the first version has no digest of the content.
     earlier: HashMap<Fingerprint, Option<u32>>,
     /// The latest records, the oldest first.
     latest: VecDeque<(Fingerprint, u32)>,
@@ -39,38 +39,38 @@ impl SeenRecords {
         let Some(id) = row.id else { return Seen::New };
         let fingerprint = Fingerprint::of(id.to_be_bytes());
         let before = match self.run.insert(id, row.content_hash) {
-            Some(print) => Some(Some(print)),
+            Some(hash) => Some(Some(hash)),
             None => self.earlier.get(&fingerprint).copied(),
         };
         self.remember(fingerprint, row.content_hash);
         match before {
             None => Seen::New,
             Some(None) => Seen::Duplicate,
-            Some(Some(print)) if print == row.content_hash => Seen::Duplicate,
+            Some(Some(hash)) if hash == row.content_hash => Seen::Duplicate,
             Some(Some(_)) => Seen::Changed,
         }
     }
 
-    fn remember(&mut self, fingerprint: Fingerprint, print: u32) {
-        self.latest.push_back((fingerprint, print));
-        // A record that is seen again is remembered once, at its latest place.
+    fn remember(&mut self, fingerprint: Fingerprint, content_hash: u32) {
+        self.latest.push_back((fingerprint, content_hash));
         if self.latest.len() > 4 * CAPACITY {
             self.compact();
         }
     }
 
+    /// Removes earlier occurrences of a record, and the oldest records beyond the capacity.
     fn compact(&mut self) {
         let mut latest = HashMap::new();
-        for (fingerprint, print) in self.latest.drain(..).rev() {
-            let place = latest.len();
-            latest.entry(fingerprint).or_insert((place, print));
+        for (fingerprint, content_hash) in self.latest.drain(..).rev() {
+            let age = latest.len();
+            latest.entry(fingerprint).or_insert((age, content_hash));
         }
-        let mut kept: Vec<_> = latest.into_iter().collect();
-        kept.sort_unstable_by_key(|(_, (place, _))| std::cmp::Reverse(*place));
-        let excess = kept.len().saturating_sub(CAPACITY);
-        let kept = kept.into_iter().skip(excess);
-        self.latest = kept
-            .map(|(fingerprint, (_, print))| (fingerprint, print))
+        let mut records: Vec<_> = latest.into_iter().collect();
+        records.sort_unstable_by_key(|(_, (age, _))| std::cmp::Reverse(*age));
+        let excess = records.len().saturating_sub(CAPACITY);
+        let records = records.into_iter().skip(excess);
+        self.latest = records
+            .map(|(fingerprint, (_, content_hash))| (fingerprint, content_hash))
             .collect();
     }
 
@@ -78,27 +78,28 @@ impl SeenRecords {
     pub(in crate::ops) fn pack(mut self) -> String {
         self.compact();
         let entries = self.latest.iter();
-        let bytes = entries.flat_map(|(fingerprint, print)| {
-            fingerprint.bytes().into_iter().chain(print.to_be_bytes())
+        let bytes = entries.flat_map(|(fingerprint, content_hash)| {
+            let hash = content_hash.to_be_bytes();
+            fingerprint.bytes().into_iter().chain(hash)
         });
         pack(&bytes.collect::<Vec<u8>>())
     }
 
-    /// Reads what a state holds.
+    /// Reads the records of a state.
     pub(in crate::ops) fn unpack(text: &str) -> Result<Self, Failure> {
         let mut seen = SeenRecords::default();
         for [fingerprint @ .., a, b, c, d] in unpack::<12>(text)? {
-            let (fingerprint, print) = (
+            let (fingerprint, content_hash) = (
                 Fingerprint::from_bytes(fingerprint),
                 u32::from_be_bytes([a, b, c, d]),
             );
-            seen.earlier.insert(fingerprint, Some(print));
-            seen.latest.push_back((fingerprint, print));
+            seen.earlier.insert(fingerprint, Some(content_hash));
+            seen.latest.push_back((fingerprint, content_hash));
         }
         Ok(seen)
     }
 
-    /// Adds ids that a state of the first version holds.
+    /// Adds the ids of a state of the first version.
     pub(in crate::ops) fn add_first_version(&mut self, text: &str) -> Result<(), Failure> {
         for fingerprint in unpack::<8>(text)? {
             self.earlier

@@ -1,6 +1,6 @@
-//! Which state a request continues, and how its members are read.
+//! Checks that a state belongs to the request, and reads its members.
 //!
-//! A scope is the digest of everything that a state is bound to. Each operation decides what that is.
+//! A scope is a digest of the values that a state is bound to. Each operation selects these values.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
@@ -11,9 +11,9 @@ use crate::identity::sha256;
 use crate::ops::Call;
 use crate::protocol::{Failure, State, Warning};
 
-/// The scope of these parts.
-pub(in crate::ops) fn scope_of(parts: &impl Serialize) -> String {
-    sha256(&serde_json::to_vec(parts).unwrap_or_default())
+/// The scope of these values.
+pub(in crate::ops) fn scope_of(values: &impl Serialize) -> String {
+    sha256(&serde_json::to_vec(values).unwrap_or_default())
 }
 
 /// The state of the request, checked against this run.
@@ -26,7 +26,7 @@ pub(in crate::ops) enum Resumed<'a> {
     Ignored(Warning),
 }
 
-/// Whether the state of the call belongs to one of these scopes.
+/// Checks that the state of the call belongs to one of these scopes.
 ///
 /// Errors: the state belongs to another request and is stored under a name, where this run would
 /// overwrite it.
@@ -47,8 +47,11 @@ pub(in crate::ops) fn resume<'a>(
 pub(in crate::ops) fn foreign(call: &Call<'_>) -> Result<Warning, Failure> {
     let message = "The state belongs to another connection or to other inputs";
     if call.is_stored {
-        return Err(Failure::invalid_input("/state", format!("{message}."))
-            .advice("Use another name for other inputs; each position has its own."));
+        return Err(
+            Failure::invalid_input("/state", format!("{message}.")).advice(
+                "Use another `state_key`: each connection and each set of inputs needs its own.",
+            ),
+        );
     }
     let message = format!("{message}. It was ignored, and this run starts again.");
     Ok(Warning::new("state_ignored", message).at("/state"))
@@ -67,12 +70,12 @@ pub(in crate::ops) fn members(of: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-/// Whether a run can have written this time: clocks differ, but not by years.
+/// Whether this time can be from a run: clocks differ, but not by years.
 pub(in crate::ops) fn is_plausible(time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     (time - now).abs() < TimeDelta::days(3660)
 }
 
-/// The failure for a state that no run has written.
+/// The failure for a state that was not written by a run.
 pub(in crate::ops) fn invalid_state() -> Failure {
     let message = "The state is invalid: its members were not written by this program.";
     Failure::invalid_input("/state/resume", message)

@@ -1,18 +1,18 @@
 //! The service's time, and the warning about a clock that differs from it.
 //!
-//! Runs with a state take the time from the service: a host clock that is wrong by hours must not
-//! decide what is listed. The host's clock limits only waits and deadlines.
+//! Runs with a state use the service's time: if the host's clock is wrong by hours, the same
+//! content must be listed. The host's clock is used only for waits and deadlines.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::ops::Call;
 use crate::protocol::Warning;
 
-/// The largest difference between the clocks that is not worth a warning.
+/// The largest difference between the clocks without a warning.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
-/// The service's time at the run's first answer. In a dry run there is none, so the host's time is
-/// used.
+/// The service's time at the run's first answer. A dry run has no answer, so it uses the host's
+/// time.
 pub(in crate::ops) fn service_time(call: &Call<'_>) -> DateTime<Utc> {
     call.http.service_date().map_or(call.now, |seen| seen.date)
 }

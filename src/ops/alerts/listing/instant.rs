@@ -1,9 +1,9 @@
 //! Lists the alerts of one instant by the service's links, because times cannot split it.
 //!
-//! Each alert that leaves the instant moves the following alerts up, past the next link. So the
-//! instant is listed again until a listing contains everything of the listing before it: then
-//! nothing moved in between. A link that cannot be followed does not fail the run. The instant is
-//! then a gap.
+//! An alert that is updated during the listing leaves the instant. The following alerts then move
+//! up, and the next link skips one. The instant is therefore listed again until a listing contains
+//! all alerts of the previous one. A link that cannot be followed does not fail the run: the
+//! instant is then a gap.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ use crate::protocol::{ErrorKind, Failure};
 use crate::when::rfc3339;
 
 impl Listing<'_> {
-    /// Lists a span that times do not split, from its first page on, by the service's links.
+    /// Lists a span that times cannot split, by the service's links. The first page was received.
     pub(super) async fn read_by_links(&mut self, span: Span, link: String) -> Result<(), Failure> {
         let Err(failure) = self.repeat_until_stable(span, link).await else {
             return Ok(());
@@ -53,9 +53,9 @@ impl Listing<'_> {
             let mut listed = fingerprints(&page.rows);
             let next = page.next;
             self.receive(page.rows)?;
-            let at_once = next.is_none();
+            let is_one_page = next.is_none();
             self.follow(&mut listed, next).await?;
-            if at_once || before.is_subset(&listed) {
+            if is_one_page || before.is_subset(&listed) {
                 return Ok(());
             }
             before = listed;

@@ -1,9 +1,10 @@
-//! Random histories of one content type against the invariants of the algorithm.
+//! Checks the invariants of the algorithm with random histories of one content type.
 //!
-//! Blobs appear late and out of order, fail for some runs, vanish, or are listed twice; the `Date`
-//! is hours off; runs have limits, small capacities, and are killed before the commit. After
-//! every run the invariants are checked; at the end every blob was delivered once, or its absence
-//! is named. `SOARHOST_SEEDS` sets the number of histories. A mistake in a rule must be found.
+//! Blobs appear late and out of order, fail in some runs, vanish, or are listed twice. The `Date`
+//! is hours off. Runs have limits and small capacities, and are killed before the commit. After
+//! every run the invariants are checked. At the end, every blob was delivered once or is named as a
+//! gap. `SOARHOST_SEEDS` sets the number of histories. Each mistake that is made on purpose must be
+//! found.
 
 #![allow(
     clippy::disallowed_methods,
@@ -173,7 +174,7 @@ struct Limits {
     deliveries: usize,
     fingerprints: usize,
     retry: usize,
-    /// Which rule is broken on purpose.
+    /// The rule that is broken on purpose; 0: none.
     mistake: u8,
 }
 
@@ -187,13 +188,13 @@ impl Limits {
     }
 }
 
-fn print(n: usize) -> Fingerprint {
+fn fingerprint(n: usize) -> Fingerprint {
     let mut bytes = [0; 8];
     bytes[..4].copy_from_slice(&u32::try_from(n).expect("small").to_be_bytes());
     Fingerprint::from_bytes(bytes)
 }
 
-/// One run, as the reader carries it out.
+/// One run, as the reader performs it.
 fn run(
     world: &mut World,
     checkpoint: &Checkpoint,
@@ -211,7 +212,7 @@ fn run(
     ran.spans.extend(lost);
     let (due, expired) = progress.due_retries();
     ran.named
-        .extend((0..world.blobs.len()).filter(|n| expired.contains_key(&print(*n))));
+        .extend((0..world.blobs.len()).filter(|n| expired.contains_key(&fingerprint(*n))));
     let mut is_full = false;
     ran.windows = progress.windows();
     'windows: for window in progress.windows() {
@@ -222,7 +223,13 @@ fn run(
             let new: Vec<usize> = page
                 .iter()
                 .copied()
-                .filter(|n| progress.list(print(*n), at(world.blobs[*n].available), &n.to_string()))
+                .filter(|n| {
+                    progress.list(
+                        fingerprint(*n),
+                        at(world.blobs[*n].available),
+                        &n.to_string(),
+                    )
+                })
                 .collect();
             ran.listed.extend(page);
             for n in new {
@@ -230,7 +237,7 @@ fn run(
                 if is_full || ran.delivered.len() >= limits.deliveries {
                     let is_late = at(world.blobs[n].available) < progress.checkpoint.watermark;
                     if limits.mistake == 2 && is_late {
-                        progress.settle(print(n));
+                        progress.settle(fingerprint(n));
                     }
                     ran.starved |= limits.deliveries > world.blobs.len() && !is_full;
                     continue;
@@ -239,19 +246,19 @@ fn run(
                     Attempt::Delivered => ran.delivered.push(n),
                     Attempt::Gone => ran.named.push(n),
                     Attempt::Failed => {
-                        progress.fail(print(n));
+                        progress.fail(fingerprint(n));
                         continue;
                     }
                 }
-                progress.settle(print(n));
+                progress.settle(fingerprint(n));
             }
             let is_limited = ran.delivered.len() >= limits.deliveries;
             if is_limited && !is_full {
                 progress.cut();
             }
             if is_limited || is_full {
-                // A deadline leaves no time to look ahead. Only a listing that was seen out of
-                // order is known to hide something.
+                // A deadline leaves no time to look ahead. Then the reader knows that blobs can be
+                // missing only if the listing was out of order.
                 if limits.mistake < 8 && !world.dice.chance(20) {
                     look_ahead(&mut progress, pages, world);
                 } else {
@@ -262,16 +269,16 @@ fn run(
             }
         }
     }
-    for n in (0..world.blobs.len()).filter(|n| due.contains_key(&print(*n))) {
+    for n in (0..world.blobs.len()).filter(|n| due.contains_key(&fingerprint(*n))) {
         match world.attempt(n) {
             Attempt::Delivered => ran.delivered.push(n),
             Attempt::Gone => ran.named.push(n),
             Attempt::Failed => {
-                progress.fail_retry(print(n));
+                progress.fail_retry(fingerprint(n));
                 continue;
             }
         }
-        progress.settle_retry(print(n));
+        progress.settle_retry(fingerprint(n));
     }
     ran.is_full = is_full;
     let until = progress.until();
@@ -313,13 +320,13 @@ fn look_ahead(progress: &mut Progress, mut pages: impl Iterator<Item = Vec<usize
         && let Some(page) = next.take()
     {
         for n in page {
-            progress.list_ahead(print(n), at(world.blobs[n].available), &n.to_string());
+            progress.list_ahead(fingerprint(n), at(world.blobs[n].available), &n.to_string());
         }
         next = pages.next();
     }
 }
 
-/// What happened so far.
+/// The outcome of all runs so far.
 #[derive(Default)]
 struct Account {
     delivered: HashMap<usize, usize>,
@@ -353,7 +360,8 @@ impl Account {
 }
 
 impl Account {
-    /// The overlap was shortened with a warning, and the blob needs it.
+    /// Whether the blob can be missing: the overlap was shortened, with a warning, and the blob is
+    /// late.
     fn excuses(&self, blob: &Blob, world: &World) -> bool {
         let is_late = blob.visible > blob.available;
         (self.was_shortened && is_late) || (self.hid_disorder && world.disorder > 0)
@@ -370,8 +378,10 @@ fn check(
     let next = &closed.checkpoint;
     for n in &account.listed {
         let blob = &world.blobs[*n];
-        let is_due = at(blob.available) >= next.floor && !next.fingerprints.contains(print(*n));
-        let is_safe = account.knows(*n, blob) || next.retry.contains_key(&print(*n)) || is_due;
+        let is_due =
+            at(blob.available) >= next.floor && !next.fingerprints.contains(fingerprint(*n));
+        let is_safe =
+            account.knows(*n, blob) || next.retry.contains_key(&fingerprint(*n)) || is_due;
         if !is_safe && !account.excuses(blob, world) {
             return Err("1: a listed blob is lost");
         }
@@ -388,7 +398,7 @@ fn check(
     Ok(())
 }
 
-/// Checks what a run listed, and what a run that ended without a gap claims.
+/// Checks which windows a run listed, and that a run without gaps is complete.
 fn check_listing(
     (before, closed, ran): (&Checkpoint, &Closed, &Ran),
     (account, world, t): (&Account, &World, i64),
@@ -524,7 +534,7 @@ fn seeds() -> u64 {
 }
 
 #[test]
-fn random_histories_keep_every_invariant() {
+fn random_histories_hold_all_invariants() {
     let broken: Vec<_> = (0..seeds())
         .filter_map(|seed| history(seed, 0).err().map(|why| (seed, why)))
         .collect();
@@ -549,13 +559,15 @@ fn late_blob_without_room_in_retry_queue_leaves_watermark() {
     let mut checkpoint = Checkpoint::first(at(0), None);
     checkpoint.watermark = at(5 * MINUTE);
     for n in 5..7 {
-        checkpoint.fingerprints.insert(print(n), at(5 * MINUTE));
+        checkpoint
+            .fingerprints
+            .insert(fingerprint(n), at(5 * MINUTE));
     }
     let (mut progress, _) = Progress::begin(checkpoint, limits, at(30 * 60 * MINUTE));
     progress.window(&progress.windows()[0]);
     progress.page(Some(at(MINUTE)));
-    assert!(progress.list(print(1), at(MINUTE), "late"));
-    progress.fail(print(1));
+    assert!(progress.list(fingerprint(1), at(MINUTE), "late"));
+    progress.fail(fingerprint(1));
     assert!(!progress.has_room(1), "the listing ends here");
     let closed = progress.close(2);
     assert_eq!(closed.dropped, ["late"]);
