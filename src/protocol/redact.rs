@@ -52,6 +52,20 @@ impl Inner {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a short text without escapes has no secret. Building the search takes a third of the
+    /// time of a rejected request, and most results do not need it.
+    fn is_clean(&self, text: &str) -> bool {
+        let known = self.known();
+        known.search.is_none()
+            && known.patterns.len() <= 64
+            && text.len() <= 4096
+            && memchr::memchr3(b'\\', b'%', b'+', text.as_bytes()).is_none()
+            && known
+                .patterns
+                .iter()
+                .all(|one| memchr::memmem::find(text.as_bytes(), one.text.as_bytes()).is_none())
+    }
+
     fn search(&self) -> Option<Arc<SecretSearch>> {
         let mut known = self.known();
         if known.patterns.is_empty() {
@@ -118,6 +132,9 @@ impl Redactor {
     }
 
     fn redact(&self, text: &str, kind: TextKind) -> String {
+        if self.0.is_clean(text) {
+            return text.to_owned();
+        }
         let search = self.0.search();
         let redacted = search.and_then(|search| search.redact(text, kind, &|| false).ok()?);
         redacted.unwrap_or_else(|| text.to_owned())
