@@ -28,7 +28,7 @@ use crate::microsoft::graph::alert_filter::{
 };
 use crate::microsoft::graph::alerts::{ApiVersion, TimeField};
 use crate::microsoft::{ContentType, TimeWindow};
-use crate::ops::resume::state::{Resumed, resume, scope_of};
+use crate::ops::resume::scope::{Resumed, resume, scope_of};
 use crate::ops::resume::time::{clocks_differ, service_time};
 use crate::ops::{Call, Input, Reply, in_future, instant, scope};
 use crate::protocol::{Failure, State, Warning};

@@ -25,9 +25,9 @@ use crate::ops::feed::{
     self, ReadEnd, ReadOutcome, ReadPlan, ReadReport, RecordFilter, changed_records, document,
 };
 use crate::ops::resume::checkpoint::Checkpoint;
-use crate::ops::resume::packed::{FINGERPRINTS, FeedState, Resume};
+use crate::ops::resume::packed::{FINGERPRINTS, FeedState, TypeState};
 use crate::ops::resume::records::SeenRecords;
-use crate::ops::resume::state::{Resumed, resume, scope_of};
+use crate::ops::resume::scope::{Resumed, resume, scope_of};
 use crate::ops::resume::time::clocks_differ;
 use crate::ops::{Call, Input, Reply, span, subscriptions};
 use crate::protocol::{Coverage, ErrorKind, Failure, State, Warning};
@@ -105,8 +105,8 @@ impl Collect {
 }
 
 /// A content type to read.
-struct Pending {
-    resume: Resume,
+struct TypeToRead {
+    resume: TypeState,
     /// Cause and advice for an expired span.
     expired: (&'static str, &'static str),
 }
@@ -145,14 +145,14 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
     let first = input.first(now)?;
     // The checkpoints of content types that are not requested, and later those of all types.
     let mut resumes = std::mem::take(&mut state.types);
-    let pending: Vec<Pending> = types
+    let pending: Vec<TypeToRead> = types
         .into_iter()
         .map(|content_type| {
             let place = resumes
                 .iter()
                 .position(|one| one.content_type == content_type);
             let resume = place.map(|place| resumes.remove(place));
-            pending(content_type, resume, first)
+            type_to_read(content_type, resume, first)
         })
         .collect();
     let run = Run {
@@ -161,7 +161,7 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
         now,
     };
     let (outcomes, records) = run.read_types(pending, state.records).await;
-    let mut outcomes = share(outcomes, &mut resumes);
+    let mut outcomes = close_all(outcomes, &mut resumes);
     let fault = fault::report(&mut outcomes)?;
     let mut reply = close(outcomes, &mut resumes)?;
     reply.warnings.splice(0..0, warnings);
@@ -203,14 +203,18 @@ fn begin(
 }
 
 /// A content type starts at its checkpoint, or with the first fetch.
-fn pending(content_type: ContentType, resume: Option<Resume>, first: DateTime<Utc>) -> Pending {
+fn type_to_read(
+    content_type: ContentType,
+    resume: Option<TypeState>,
+    first: DateTime<Utc>,
+) -> TypeToRead {
     match resume {
-        Some(resume) => Pending {
+        Some(resume) => TypeToRead {
             resume,
             expired: EXPIRED,
         },
-        None => Pending {
-            resume: Resume {
+        None => TypeToRead {
+            resume: TypeState {
                 content_type,
                 checkpoint: Checkpoint::first(first, None),
                 stuck: false,
@@ -228,9 +232,9 @@ struct Run<'a> {
 }
 
 /// A content type that was read, with its earlier checkpoint.
-struct Completed {
+struct TypeRead {
     place: usize,
-    before: Resume,
+    before: TypeState,
     was_read: bool,
     outcome: ReadOutcome,
 }
@@ -242,14 +246,14 @@ impl Run<'_> {
     /// Returns the outcomes in the order of `pending`, and the records that were seen.
     async fn read_types(
         &self,
-        pending: Vec<Pending>,
+        pending: Vec<TypeToRead>,
         mut records: SeenRecords,
-    ) -> (Vec<Completed>, SeenRecords) {
-        let mut queue: Vec<(usize, Pending)> = pending.into_iter().enumerate().collect();
+    ) -> (Vec<TypeRead>, SeenRecords) {
+        let mut queue: Vec<(usize, TypeToRead)> = pending.into_iter().enumerate().collect();
         queue.sort_by_key(|(_, one)| (one.resume.stuck, one.resume.checkpoint.watermark));
         let max = self.call.limits.max_events;
         let (mut outcomes, mut stop, mut delivered) = (Vec::new(), None::<Failure>, 0);
-        for (place, Pending { resume, expired }) in queue {
+        for (place, TypeToRead { resume, expired }) in queue {
             let plan = ReadPlan {
                 content_type: resume.content_type,
                 checkpoint: resume.checkpoint.clone(),
@@ -272,7 +276,7 @@ impl Run<'_> {
             }
             records = outcome.take_records();
             delivered = outcome.delivered();
-            outcomes.push(Completed {
+            outcomes.push(TypeRead {
                 place,
                 before: resume,
                 was_read: read,
@@ -293,7 +297,7 @@ fn concerns_all(failure: &Failure) -> bool {
 
 /// Closes the outcomes. All content types share the capacity of the state, those in `unrequested`
 /// included.
-fn share(read: Vec<Completed>, unrequested: &mut [Resume]) -> Vec<CollectOutcome> {
+fn close_all(read: Vec<TypeRead>, unrequested: &mut [TypeState]) -> Vec<CollectOutcome> {
     let of_unrequested = unrequested
         .iter()
         .map(|one| one.checkpoint.fingerprints.len());
@@ -303,7 +307,7 @@ fn share(read: Vec<Completed>, unrequested: &mut [Resume]) -> Vec<CollectOutcome
     for (one, share) in unrequested.iter_mut().zip(&shares[read.len()..]) {
         one.checkpoint.shrink(*share);
     }
-    let close = |(one, share): (Completed, &usize)| {
+    let close = |(one, share): (TypeRead, &usize)| {
         let content_type = one.outcome.content_type;
         let report = one.outcome.close(*share);
         let is_stuck = report.faults.broken.is_some()
@@ -337,7 +341,7 @@ fn shares(needs: &[usize], total: usize) -> Vec<usize> {
 }
 
 /// Joins all outcomes into one reply. The checkpoints are added to `resumes`.
-fn close(outcomes: Vec<CollectOutcome>, resumes: &mut Vec<Resume>) -> Result<Reply, Failure> {
+fn close(outcomes: Vec<CollectOutcome>, resumes: &mut Vec<TypeState>) -> Result<Reply, Failure> {
     let mut coverage = Coverage {
         complete: true,
         ..Coverage::default()
@@ -355,7 +359,7 @@ fn close(outcomes: Vec<CollectOutcome>, resumes: &mut Vec<Resume>) -> Result<Rep
             text.push_str(&report.text[1..]);
         }
         coverage.add(report.coverage);
-        resumes.push(Resume {
+        resumes.push(TypeState {
             content_type: one.content_type,
             checkpoint: report.checkpoint,
             stuck: one.stuck,

@@ -12,9 +12,9 @@ use crate::microsoft::feed::filter::Wanted;
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::ops::feed::{self, ReadPlan, ReadReport, RecordFilter, changed_records, document};
 use crate::ops::resume::checkpoint::Checkpoint;
-use crate::ops::resume::packed::{FINGERPRINTS, FeedState, RETRIES, Resume};
+use crate::ops::resume::packed::{FINGERPRINTS, FeedState, RETRIES, TypeState};
 use crate::ops::resume::progress::Bounds;
-use crate::ops::resume::state::{Resumed, invalid_state, resume, scope_of};
+use crate::ops::resume::scope::{Resumed, invalid_state, resume, scope_of};
 use crate::ops::resume::time::clocks_differ;
 use crate::ops::{Call, Input, Reply, in_future, instant};
 use crate::protocol::{Failure, State, Warning};
@@ -153,7 +153,7 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     let members = FeedState {
         filter: Some(filter.fingerprint),
         records,
-        types: vec![Resume {
+        types: vec![TypeState {
             content_type,
             checkpoint: report.checkpoint.clone(),
             stuck: false,

@@ -261,7 +261,7 @@ fn decode<T: Input>(input: &Value) -> Result<T, Failure> {
 
 /// The scope of a state: a digest of the operation, the connection and the inputs.
 fn scope(operation: &str, connection: &Connection, input: &impl Serialize) -> String {
-    resume::state::scope_of(&(
+    resume::scope::scope_of(&(
         operation,
         &connection.cloud.id,
         connection.tenant.to_ascii_lowercase(),

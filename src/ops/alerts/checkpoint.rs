@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ops::resume::fingerprint::{Fingerprint, FingerprintSet, second, unpack};
-use crate::ops::resume::state::{invalid_state, is_plausible, members, read};
+use crate::ops::resume::scope::{invalid_state, is_plausible, members, read};
 use crate::protocol::{Failure, State};
 
 /// The number of fingerprints in a state between two rounds.

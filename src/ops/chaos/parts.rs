@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{document, dry_run, failure, pause};
 use crate::microsoft::TimeWindow;
 use crate::microsoft::coverage::CoverageBuilder;
-use crate::ops::resume::state::{Resumed, invalid_state, members, read, resume};
+use crate::ops::resume::scope::{Resumed, invalid_state, members, read, resume};
 use crate::ops::{Call, Input, Needs, Reply, scope};
 use crate::protocol::{ErrorKind, Failure, State, Warning};
 use crate::when::rfc3339;

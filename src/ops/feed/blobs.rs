@@ -184,7 +184,7 @@ impl ContentReader<'_> {
         }
         drop(outcomes);
         for (blob, _, failure) in deferred.filter(|(_, _, failure)| !is_memory(failure)) {
-            self.queue(&blob, failure);
+            self.queue_for_next_run(&blob, failure);
         }
         end
     }
@@ -207,7 +207,7 @@ impl ContentReader<'_> {
         let outcome = execute(downloads, Task::Fetch(blob, url), Repeat::Never).await;
         match outcome {
             Outcome::Received(blob, _, Err(failure)) if is_memory(&failure) => {
-                self.lose(&blob, GapCause::Failed { again: false }, failure);
+                self.report_lost(&blob, GapCause::Failed { again: false }, failure);
             }
             outcome => {
                 self.record(outcome, Some(&mut deferred));
@@ -255,10 +255,12 @@ impl ContentReader<'_> {
         match classify(&blob, failure, self.now) {
             FailureClass::Stop(failure) => Some(failure),
             FailureClass::Lost(why, failure) => {
-                self.lose(&blob, why, failure);
+                self.report_lost(&blob, why, failure);
                 None
             }
-            FailureClass::Temporary(failure) => self.fail(blob, url.zip(deferred), failure),
+            FailureClass::Temporary(failure) => {
+                self.defer_or_queue(blob, url.zip(deferred), failure)
+            }
             FailureClass::NoMemory(failure) => {
                 // The blob stays unsettled, so the next run requests it again.
                 if let Some((url, deferred)) = url.zip(deferred) {
@@ -269,7 +271,7 @@ impl ContentReader<'_> {
         }
     }
 
-    fn lose(&mut self, blob: &Blob, why: GapCause, failure: Failure) {
+    fn report_lost(&mut self, blob: &Blob, why: GapCause, failure: Failure) {
         let code = failure.vendor_code().map(str::to_owned);
         self.window_coverage()
             .add_missing_blob(blob.name(), why, code.as_deref());
@@ -279,7 +281,7 @@ impl ContentReader<'_> {
 
     /// Records a temporary failure. Returns it if reading must stop: the service refuses one blob
     /// after the other, or demands a pause beyond the deadline.
-    fn fail(
+    fn defer_or_queue(
         &mut self,
         blob: Blob,
         again: Option<(Url, &mut Deferred)>,
@@ -297,7 +299,7 @@ impl ContentReader<'_> {
             deferred.push((blob, url, failure));
             return None;
         }
-        self.queue(&blob, failure);
+        self.queue_for_next_run(&blob, failure);
         None
     }
 
@@ -310,12 +312,12 @@ impl ContentReader<'_> {
     }
 
     /// Adds a blob that failed temporarily to the retry queue.
-    fn queue(&mut self, blob: &Blob, failure: Failure) {
+    fn queue_for_next_run(&mut self, blob: &Blob, failure: Failure) {
         let why = GapCause::Failed { again: true };
         let code = failure.vendor_code().map(str::to_owned);
         self.window_coverage()
             .add_missing_blob(blob.name(), why, code.as_deref());
-        self.progress.fail(fingerprint(blob));
+        self.progress.record_failure(fingerprint(blob));
         self.faults.add_blob(blob.name(), why, failure);
     }
 }

@@ -15,7 +15,7 @@
 
 mod blobs;
 mod outcome;
-mod retry;
+mod retry_queue;
 
 use std::collections::HashSet;
 
@@ -36,7 +36,7 @@ use crate::ops::resume::checkpoint::Checkpoint;
 use crate::ops::resume::fingerprint::Fingerprint;
 use crate::ops::resume::progress::{Bounds, Progress};
 use crate::ops::resume::records::{Seen, SeenRecords};
-use crate::ops::resume::state::scope_of;
+use crate::ops::resume::scope::scope_of;
 use crate::ops::resume::time::service_time;
 use crate::ops::{Call, subscriptions};
 use crate::protocol::{Failure, Warning};
@@ -134,13 +134,13 @@ pub(in crate::ops) async fn read(call: &Call<'_>, plan: ReadPlan, filter: &Filte
         downloads.open_all_slots_to_retries();
         end
     };
-    let queue = retry::Queue {
+    let queue = retry_queue::Queue {
         downloads: &downloads,
         links: &call.connection.cloud.management,
         content_type,
     };
     let (end, retried) = join(new, queue.attempt(due)).await;
-    let end = reader.take_retries(retried, end);
+    let end = reader.record_retries(retried, end);
     ReadOutcome::new(reader, end)
 }
 

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use ring::digest;
 
-use super::state::{invalid_state, is_plausible};
+use super::scope::{invalid_state, is_plausible};
 use crate::protocol::Failure;
 
 /// The first 64 bits of a SHA-256 digest.

@@ -13,5 +13,5 @@ pub(in crate::ops) mod fingerprint;
 pub(in crate::ops) mod packed;
 pub(in crate::ops) mod progress;
 pub(in crate::ops) mod records;
-pub(in crate::ops) mod state;
+pub(in crate::ops) mod scope;
 pub(in crate::ops) mod time;

@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 use super::checkpoint::{Checkpoint, Retry, RetryQueue};
 use super::fingerprint::{Fingerprint, FingerprintSet, pack, second, time, unpack};
 use super::records::SeenRecords;
-use super::state::{invalid_state, is_plausible, members, read};
+use super::scope::{invalid_state, is_plausible, members, read};
 use crate::microsoft::ContentType;
 use crate::protocol::Failure;
 
@@ -33,7 +33,7 @@ pub(in crate::ops) const FINGERPRINTS: usize = 2_000;
 pub(in crate::ops) const RETRIES: usize = 300;
 
 /// The layout that this module writes.
-const VERSION: u32 = 2;
+const LAYOUT: u32 = 2;
 
 /// The content of a state of the activity feed.
 #[derive(Debug, Default)]
@@ -41,12 +41,12 @@ pub(in crate::ops) struct FeedState {
     /// The filter of the last run.
     pub(in crate::ops) filter: Option<Fingerprint>,
     pub(in crate::ops) records: SeenRecords,
-    pub(in crate::ops) types: Vec<Resume>,
+    pub(in crate::ops) types: Vec<TypeState>,
 }
 
 /// Where a content type resumes.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::ops) struct Resume {
+pub(in crate::ops) struct TypeState {
     pub(in crate::ops) content_type: ContentType,
     pub(in crate::ops) checkpoint: Checkpoint,
     /// Whether the last run had no progress.
@@ -132,7 +132,7 @@ impl FeedState {
         self.records.add_first_version(&first.records)?;
         let stuck = first.stuck;
         let checkpoint = first.open(now)?;
-        self.types.push(Resume {
+        self.types.push(TypeState {
             content_type,
             checkpoint,
             stuck,
@@ -144,7 +144,7 @@ impl FeedState {
     pub(in crate::ops) fn pack(self) -> Map<String, Value> {
         let types = self.types.into_iter();
         members(&PackedState {
-            version: VERSION,
+            version: LAYOUT,
             filter: self
                 .filter
                 .map_or_else(String::new, |filter| pack(&filter.bytes())),
@@ -167,13 +167,13 @@ impl PackedState {
         let types = self.types.into_iter().map(|(name, packed)| {
             let content_type = ContentType::parse(&name).ok_or_else(invalid_state)?;
             let stuck = packed.stuck;
-            Ok(Resume {
+            Ok(TypeState {
                 content_type,
                 checkpoint: packed.open(now)?,
                 stuck,
             })
         });
-        if self.version != VERSION {
+        if self.version != LAYOUT {
             return Err(invalid_state());
         }
         Ok(FeedState {
@@ -185,7 +185,7 @@ impl PackedState {
 }
 
 impl PackedCheckpoint {
-    fn of(resume: &Resume) -> Self {
+    fn of(resume: &TypeState) -> Self {
         let checkpoint = &resume.checkpoint;
         let retry = checkpoint.retry.iter().flat_map(|(fingerprint, retry)| {
             let second = second(retry.available).to_be_bytes();
@@ -295,7 +295,7 @@ mod tests {
         instant(text, &[]).expect("a time")
     }
 
-    fn full(content_type: ContentType, fingerprints: usize, retries: usize) -> Resume {
+    fn full(content_type: ContentType, fingerprints: usize, retries: usize) -> TypeState {
         let from = at("2026-01-14T12:00:00.123456789Z");
         let mut checkpoint = Checkpoint::first(from, Some(from));
         for n in 0..fingerprints {
@@ -312,7 +312,7 @@ mod tests {
                 .retry
                 .insert(Fingerprint::of(format!("lost{n}")), retry);
         }
-        Resume {
+        TypeState {
             content_type,
             checkpoint,
             stuck: true,

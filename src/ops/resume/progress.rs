@@ -292,7 +292,7 @@ impl Progress {
 
     /// Adds a blob that failed temporarily to the retry queue. If it is full, the blob stays
     /// unsettled.
-    pub(in crate::ops) fn fail(&mut self, fingerprint: Fingerprint) {
+    pub(in crate::ops) fn record_failure(&mut self, fingerprint: Fingerprint) {
         let Some(available) = self.unsettled.get(&fingerprint).map(|blob| blob.available) else {
             return;
         };
@@ -329,7 +329,7 @@ impl Progress {
     }
 
     /// Counts a failed attempt of a blob of the retry queue.
-    pub(in crate::ops) fn fail_retry(&mut self, fingerprint: Fingerprint) {
+    pub(in crate::ops) fn record_failed_retry(&mut self, fingerprint: Fingerprint) {
         if let Some(retry) = self.checkpoint.retry.get_mut(&fingerprint) {
             retry.attempts = retry.attempts.saturating_add(1);
         }

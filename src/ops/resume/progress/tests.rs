@@ -246,7 +246,7 @@ fn run(
                     Attempt::Delivered => ran.delivered.push(n),
                     Attempt::Gone => ran.named.push(n),
                     Attempt::Failed => {
-                        progress.fail(fingerprint(n));
+                        progress.record_failure(fingerprint(n));
                         continue;
                     }
                 }
@@ -274,7 +274,7 @@ fn run(
             Attempt::Delivered => ran.delivered.push(n),
             Attempt::Gone => ran.named.push(n),
             Attempt::Failed => {
-                progress.fail_retry(fingerprint(n));
+                progress.record_failed_retry(fingerprint(n));
                 continue;
             }
         }
@@ -567,7 +567,7 @@ fn late_blob_without_room_in_retry_queue_leaves_watermark() {
     progress.window(&progress.windows()[0]);
     progress.page(Some(at(MINUTE)));
     assert!(progress.list(fingerprint(1), at(MINUTE), "late"));
-    progress.fail(fingerprint(1));
+    progress.record_failure(fingerprint(1));
     assert!(!progress.has_room(1), "the listing ends here");
     let closed = progress.close(2);
     assert_eq!(closed.dropped, ["late"]);

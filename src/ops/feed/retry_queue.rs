@@ -115,14 +115,14 @@ impl ContentReader<'_> {
     }
 
     /// Records the outcome of the retry queue. Returns why reading ended.
-    pub(super) fn take_retries(&mut self, retried: Vec<Second>, mut end: ReadEnd) -> ReadEnd {
+    pub(super) fn record_retries(&mut self, retried: Vec<Second>, mut end: ReadEnd) -> ReadEnd {
         let mut coverage = Vec::new();
         for mut second in retried {
             let mut stopped = None;
             for (blob, received) in std::mem::take(&mut second.received) {
-                stopped = self.take_retry(&mut second, &blob, received).or(stopped);
+                stopped = self.record_retry(&mut second, &blob, received).or(stopped);
             }
-            stopped = self.take_missing(&mut second).or(stopped);
+            stopped = self.record_missing(&mut second).or(stopped);
             if let (Some(failure), false) = (stopped, matches!(end, ReadEnd::Broken(_))) {
                 end = ReadEnd::Broken(failure);
             }
@@ -134,7 +134,7 @@ impl ContentReader<'_> {
     }
 
     /// Records the outcome of a listed blob. Returns the failure if the run must stop.
-    fn take_retry(
+    fn record_retry(
         &mut self,
         second: &mut Second,
         blob: &Blob,
@@ -159,7 +159,7 @@ impl ContentReader<'_> {
             }
             FailureClass::NoMemory(failure) => (GapCause::Failed { again: true }, failure, None),
             FailureClass::Temporary(failure) => {
-                self.progress.fail_retry(fingerprint);
+                self.progress.record_failed_retry(fingerprint);
                 (GapCause::Failed { again: true }, failure, None)
             }
             FailureClass::Stop(failure) => {
@@ -177,14 +177,14 @@ impl ContentReader<'_> {
     }
 
     /// Records the outcome of blobs that were not listed. Returns the failure if the run must stop.
-    fn take_missing(&mut self, second: &mut Second) -> Option<Failure> {
+    fn record_missing(&mut self, second: &mut Second) -> Option<Failure> {
         if second.missing.is_empty() {
             let failure = second.failure.take();
             return failure.and_then(|failure| self.add_listing_failure(failure));
         }
         let Some(failure) = second.failure.take() else {
             for fingerprint in &second.missing {
-                self.progress.fail_retry(*fingerprint);
+                self.progress.record_failed_retry(*fingerprint);
             }
             second.coverage.add_unlisted_span(&second.window);
             self.faults.add_unlisted();
