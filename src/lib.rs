@@ -39,8 +39,8 @@
 //! * The wire format: [`protocol`]; its schemas are in `snapshots/schema`.
 //! * JSON bytes (documents, positions, the search for secrets): [`json`].
 //! * Mapping: [`mapping`]; all paths of a source are one automaton in `src/mapping/plan.rs`.
-//! * Sign-in: `host::connect` selects the method, [`identity`] has one file for each, and
-//!   `host::vault` stores tokens.
+//! * Sign-in: `host::connect` selects the method, [`identity`] requests the token (its first lines
+//!   list what a new method needs), and `host::vault` stores it.
 //! * Presentation: `outputs` of a command in its manifest → [`output`].
 //! * Resuming without loss: `src/ops/resume` (checkpoint, algorithm, packing), `src/ops/feed` (reading
 //!   content), `src/ops/alerts` (reading alerts).

@@ -1,6 +1,7 @@
 //! The credentials of the four sign-in methods.
 //!
-//! Each sign-in method has its own file. `host::connect` selects the credential from a connection's
+//! `sign_in` has the requests with a client secret and a certificate; authorization codes and managed
+//! identities have files of their own. `host::connect` selects the credential from a connection's
 //! parameters.
 
 use url::Url;

@@ -1,7 +1,10 @@
 //! Sign-in: tokens for each credential, their cache, and the store that keeps them between runs.
 //!
-//! To add a sign-in method, add a variant to [`Credential`] and its request to [`SignIn`]. Calls
-//! the login service and a machine's identity endpoint only. Reads and writes no files: the
+//! To add a sign-in method, change in this order: [`Credential`], the request in `sign_in`, the
+//! answers in `token_endpoint`, `manifest::Slot`, `host::connect`, the manifests, and the
+//! simulator's `login`.
+//!
+//! Calls the login service and a machine's identity endpoint only. Reads and writes no files: the
 //! [`TokenStore`] does. Does not verify tokens: the services do.
 
 mod account;

@@ -69,7 +69,7 @@ impl CoverageBuilder {
         self.add_page_records(received, kept, repeated);
     }
 
-    /// The same for records whose pages were counted by [`CoverageBuilder::listing`].
+    /// The same for records whose pages were counted by [`CoverageBuilder::add_listing_page`].
     pub fn add_page_records(&mut self, received: usize, kept: usize, repeated: usize) {
         let counts = [received, kept, repeated].map(|n| u64::try_from(n).unwrap_or(u64::MAX));
         let [received, kept, repeated] = counts;
@@ -121,6 +121,13 @@ impl CoverageBuilder {
             code: code.map(str::to_owned),
             lost: why != GapCause::Failed { again: true },
         });
+    }
+
+    /// Marks the gap of a blob as lost. Returns whether there is such a gap.
+    pub fn mark_lost(&mut self, blob: &str) -> bool {
+        let mut gaps = self.gaps.iter_mut();
+        let gap = gaps.find(|gap| gap.id.as_deref() == Some(blob));
+        gap.map(|gap| gap.lost = true).is_some()
     }
 
     /// A span whose content the service has deleted.
@@ -225,6 +232,11 @@ mod tests {
             ..window
         };
         coverage.add_interrupted_span(&second_half, None, false);
+        let mut late = CoverageBuilder::new("Audit.Exchange", &window);
+        late.add_missing_blob("e", GapCause::Failed { again: true }, None);
+        assert!(late.mark_lost("e") && !late.mark_lost("f"));
+        let late = late.close();
+        assert_eq!((late.gaps.len(), late.gaps[0].lost), (1, true));
         let coverage = coverage.close();
         let window = &coverage.windows[0];
         assert!(window.balances() && !coverage.complete);

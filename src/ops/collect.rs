@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use crate::microsoft::ContentType;
 use crate::microsoft::feed::filter::Wanted;
 use crate::net::transcript::is_dry_run;
-use crate::ops::content::{EXPIRED, bounds};
 use crate::ops::feed::{
     self, ReadEnd, ReadOutcome, ReadPlan, ReadReport, RecordFilter, changed_records, document,
 };
@@ -211,7 +210,7 @@ fn type_to_read(
     match resume {
         Some(resume) => TypeToRead {
             resume,
-            expired: EXPIRED,
+            expired: feed::EXPIRED,
         },
         None => TypeToRead {
             resume: TypeState {
@@ -257,7 +256,7 @@ impl Run<'_> {
             let plan = ReadPlan {
                 content_type: resume.content_type,
                 checkpoint: resume.checkpoint.clone(),
-                bounds: bounds(self.call, ContentType::ALL.len()),
+                bounds: feed::bounds(self.call, ContentType::ALL.len()),
                 now: self.now,
                 records,
                 delivered,

@@ -12,8 +12,7 @@ use crate::microsoft::feed::filter::Wanted;
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::ops::feed::{self, ReadPlan, ReadReport, RecordFilter, changed_records, document};
 use crate::ops::resume::checkpoint::Checkpoint;
-use crate::ops::resume::packed::{FINGERPRINTS, FeedState, RETRIES, TypeState};
-use crate::ops::resume::progress::Bounds;
+use crate::ops::resume::packed::{FINGERPRINTS, FeedState, TypeState};
 use crate::ops::resume::scope::{Resumed, invalid_state, resume, scope_of};
 use crate::ops::resume::time::clocks_differ;
 use crate::ops::{Call, Input, Reply, in_future, instant};
@@ -106,12 +105,6 @@ impl List {
     }
 }
 
-/// Cause and advice for an expired span.
-pub(super) const EXPIRED: (&str, &str) = (
-    "The state is older than 7 days.",
-    "Run more often than every 7 days. `coverage` lists the lost content.",
-);
-
 /// Lists the records.
 ///
 /// Errors: nothing could be delivered, and not only because content has expired. If a part was
@@ -132,11 +125,11 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     let plan = ReadPlan {
         content_type,
         checkpoint: begun.checkpoint,
-        bounds: bounds(call, 1),
+        bounds: feed::bounds(call, 1),
         now,
         records: state.records,
         delivered: 0,
-        expired: EXPIRED,
+        expired: feed::EXPIRED,
     };
     let mut outcome = feed::read(call, plan, &filter.filter).await;
     let records = outcome.take_records();
@@ -161,15 +154,6 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     };
     let state = continues.then(|| State::new(begun.scope, members.pack()));
     reply(report, state, warnings)
-}
-
-/// The bounds of one checkpoint if this number of content types share a state.
-pub(super) fn bounds(call: &Call<'_>, types: usize) -> Bounds {
-    Bounds {
-        overlap: call.overlap.unwrap_or(TimeDelta::minutes(10)),
-        fingerprints: FINGERPRINTS / types,
-        retry: RETRIES / types,
-    }
 }
 
 /// The start of a run.

@@ -19,7 +19,7 @@ mod retry_queue;
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -34,6 +34,7 @@ use crate::net::retry::Repeat;
 use crate::net::{Held, Links};
 use crate::ops::resume::checkpoint::Checkpoint;
 use crate::ops::resume::fingerprint::Fingerprint;
+use crate::ops::resume::packed::{FINGERPRINTS, RETRIES};
 use crate::ops::resume::progress::{Bounds, Progress};
 use crate::ops::resume::records::{Seen, SeenRecords};
 use crate::ops::resume::scope::scope_of;
@@ -47,6 +48,21 @@ pub(in crate::ops) use outcome::{Faults, ReadOutcome, ReadReport, changed_record
 const SLOTS: usize = 8;
 
 /// The content type to read, its checkpoint, and the limits.
+/// Cause and advice for an expired span.
+pub(in crate::ops) const EXPIRED: (&str, &str) = (
+    "The state is older than 7 days.",
+    "Run more often than every 7 days. `coverage` lists the lost content.",
+);
+
+/// The bounds of one checkpoint if this number of content types share a state.
+pub(in crate::ops) fn bounds(call: &Call<'_>, types: usize) -> Bounds {
+    Bounds {
+        overlap: call.overlap.unwrap_or(TimeDelta::minutes(10)),
+        fingerprints: FINGERPRINTS / types,
+        retry: RETRIES / types,
+    }
+}
+
 pub(in crate::ops) struct ReadPlan {
     pub(in crate::ops) content_type: ContentType,
     pub(in crate::ops) checkpoint: Checkpoint,

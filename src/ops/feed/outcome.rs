@@ -5,6 +5,8 @@
 
 use std::num::NonZeroU64;
 
+use chrono::TimeDelta;
+
 use super::{ContentReader, Delivered, ReadEnd};
 use crate::json::Document;
 use crate::microsoft::coverage::{CoverageBuilder, GapCause};
@@ -15,7 +17,7 @@ use crate::ops::resume::records::SeenRecords;
 use crate::protocol::{Coverage, Detail, ErrorKind, Failure, Warning};
 use crate::when::rfc3339;
 
-/// The outcome before the number of fingerprints in the state is known.
+/// A finished read. `close` limits its fingerprints and builds the report.
 pub(in crate::ops) struct ReadOutcome {
     pub(in crate::ops) content_type: ContentType,
     end: ReadEnd,
@@ -101,6 +103,13 @@ impl ReadOutcome {
             self.coverage
                 .push(CoverageBuilder::new(self.content_type.name(), &window));
         }
+        for name in &closed.dropped {
+            let mut windows = self.coverage.iter_mut();
+            if !windows.any(|window| window.mark_lost(name)) {
+                let lost = GapCause::Failed { again: false };
+                self.lost.add_missing_blob(name, lost, None);
+            }
+        }
         let (fails_again, may_continue) = match self.coverage.last_mut() {
             Some(last) => close_window(last, &self.end, &closed, &span),
             None => (false, true),
@@ -110,13 +119,8 @@ impl ReadOutcome {
             self.faults.add_failure(too_dense(skipped));
         }
         if let Some(left) = closed.shortened {
-            let (left, all) = (left.num_seconds(), bounds.overlap.num_seconds());
-            let message = format!(
-                "{}: more content became available than a state can remember. The next run looks back {left} seconds instead of {all}; content that appears later than that is not found.",
-                self.content_type
-            );
-            self.warnings
-                .push(Warning::new("overlap_shortened", message));
+            let warning = overlap_shortened(self.content_type, left, bounds.overlap);
+            self.warnings.push(warning);
         }
         let mut coverage = Coverage {
             windows: Vec::new(),
@@ -154,9 +158,6 @@ fn close_window(
     closed: &Closed,
     span: &TimeWindow,
 ) -> (bool, bool) {
-    for name in &closed.dropped {
-        last.add_missing_blob(name, GapCause::Failed { again: false }, None);
-    }
     if let Some(skipped) = &closed.skipped {
         last.add_interrupted_span(skipped, None, true);
     }
@@ -268,6 +269,14 @@ impl Faults {
         };
         Some(self.failed.into_iter().fold(first, Failure::with_item))
     }
+}
+
+fn overlap_shortened(content_type: ContentType, left: TimeDelta, overlap: TimeDelta) -> Warning {
+    let (left, overlap) = (left.num_seconds(), overlap.num_seconds());
+    let message = format!(
+        "{content_type}: more content became available than a state can remember. The next run looks back {left} seconds instead of {overlap}; content that appears later than that is not found."
+    );
+    Warning::new("overlap_shortened", message)
 }
 
 /// The failure if more content became available than a state can remember, and its listing was not

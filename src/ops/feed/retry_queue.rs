@@ -1,4 +1,4 @@
-//! The retry queue: blobs that failed in an earlier run, each requested once.
+//! The retry queue: blobs that earlier runs listed and did not deliver, each requested once.
 //!
 //! A state contains no addresses, so a blob is found by listing the second in which it became
 //! available. The results are merged after the new content was read.

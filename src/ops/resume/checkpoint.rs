@@ -12,7 +12,7 @@ use super::fingerprint::{Fingerprint, FingerprintSet};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ops) struct Retry {
     pub(in crate::ops) available: DateTime<Utc>,
-    /// The number of runs in which it failed.
+    /// The number of runs in which it failed. There is no limit: it is retried until it expires.
     pub(in crate::ops) attempts: u8,
 }
 
