@@ -1,12 +1,12 @@
-//! Fetch Event from run to run: whatever happens to the alerts, the pages and the clocks, every
-//! alert is delivered once in every version that lasts, or the result names what is missing.
+//! Fetch Event over several runs with changing alerts, pages and clocks: every alert is delivered once
+//! in every version that lasts, or the result names the gap.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, Ran, connection, read, wait};
+use crate::bench::{Bench, Ran, block_on, connection, read};
 
 const NOW: &str = "2026-01-14T12:00:00Z";
 
@@ -31,14 +31,14 @@ fn request(state: &Value) -> Value {
             "connection": connection(), "options": { "include": ["raw_data"] }, "state": state })
 }
 
-/// One run: the service's time is in the world, `host` is this machine's.
-async fn at(host: &str, world: &Value, request: &Value) -> Ran {
-    let bench = Bench::impatient(&world.to_string(), host).await;
+/// One run. The world contains the service's time, `host` is the time of this machine.
+async fn run_at(host: &str, world: &Value, request: &Value) -> Ran {
+    let bench = Bench::with_two_attempts(&world.to_string(), host).await;
     bench.run(&request.to_string()).await
 }
 
 async fn run(world: &Value, state: &Value) -> Value {
-    read(&at(NOW, world, &request(state)).await)
+    read(&run_at(NOW, world, &request(state)).await)
 }
 
 fn ids(result: &Value) -> Vec<String> {
@@ -68,7 +68,7 @@ fn listings(ran: &Ran) -> usize {
 
 #[test]
 fn alert_updated_between_pages_hides_no_other_alert() {
-    wait(async {
+    block_on(async {
         for paging in ["skip", "skiptoken"] {
             let mut world = world(&many(6), 2);
             world["alerts"]["paging"] = json!(paging);
@@ -90,33 +90,33 @@ fn alert_updated_between_pages_hides_no_other_alert() {
 
 #[test]
 fn max_events_continues_at_its_place() {
-    wait(async {
+    block_on(async {
         let mut state = Value::Null;
-        let mut came = Vec::new();
+        let mut received = Vec::new();
         for runs in 1.. {
             let mut request = request(&state);
             request["options"]["max_events"] = json!(4);
-            let ran = at(NOW, &world(&many(20), 100), &request).await;
+            let ran = run_at(NOW, &world(&many(20), 100), &request).await;
             assert!(listings(&ran) <= 2, "nothing is listed again");
             let result = read(&ran);
             assert!(ids(&result).len() <= 4, "{:?}", ids(&result));
-            came.extend(ids(&result));
+            received.extend(ids(&result));
             state = result["state"].clone();
             if result["more"] == false {
                 assert!(runs <= 6, "{runs}");
                 break;
             }
         }
-        assert_eq!(came, numbered((0..20).rev()));
+        assert_eq!(received, numbered((0..20).rev()));
     });
 }
 
 #[test]
-fn end_of_an_earlier_round_has_more_if_time_has_passed() {
-    wait(async {
+fn last_run_of_a_window_has_more_if_time_has_passed() {
+    block_on(async {
         let mut limited = request(&Value::Null);
         limited["options"]["max_events"] = json!(2);
-        let first = read(&at(NOW, &world(&many(3), 10), &limited).await);
+        let first = read(&run_at(NOW, &world(&many(3), 10), &limited).await);
         let mut alerts = many(3);
         alerts.push(alert("a3", "2026-01-14T12:30:00Z"));
         let mut world = world(&alerts, 10);
@@ -135,14 +135,14 @@ fn end_of_an_earlier_round_has_more_if_time_has_passed() {
 }
 
 #[test]
-fn expired_page_links_are_never_fatal() {
-    wait(async {
+fn expired_page_link_lists_the_window_again() {
+    block_on(async {
         for status in [400, 404, 410] {
             let mut world = world(&many(7), 2);
             world["alerts"]["expired_links"] = json!(status);
             let mut limited = request(&Value::Null);
             limited["options"]["max_events"] = json!(2);
-            let first = read(&at(NOW, &world, &limited).await);
+            let first = read(&run_at(NOW, &world, &limited).await);
             let second = run(&world, &first["state"]).await;
             assert_eq!([ids(&first), ids(&second)].concat(), numbered((0..7).rev()));
             assert_eq!(second["return_data"], "Successful", "{status}");
@@ -151,8 +151,8 @@ fn expired_page_links_are_never_fatal() {
 }
 
 #[test]
-fn page_of_one_time_is_left_by_links_or_named_as_a_gap() {
-    wait(async {
+fn page_of_alerts_with_equal_times_is_passed_by_links_or_named_as_a_gap() {
+    block_on(async {
         let mut alerts = many(3);
         alerts.extend((3..9).map(|n| alert(&format!("a{n}"), "2026-01-14T11:00:00Z")));
         alerts.push(alert("a9", "2026-01-14T11:30:00Z"));
@@ -162,7 +162,7 @@ fn page_of_one_time_is_left_by_links_or_named_as_a_gap() {
         let result = run(&world, &Value::Null).await;
         assert_eq!((set(&result), ids(&result).len()), (whole, 10));
         assert_eq!(result["return_data"], "Successful");
-        // Where the links have expired too, the rest comes and the gap has a name.
+        // If the links have expired too, the other alerts are delivered and the gap is named.
         world["alerts"]["expired_links"] = json!(410);
         let result = run(&world, &Value::Null).await;
         let came = set(&result);
@@ -177,8 +177,8 @@ fn page_of_one_time_is_left_by_links_or_named_as_a_gap() {
 }
 
 #[test]
-fn update_within_one_time_hides_no_alert() {
-    wait(async {
+fn update_among_alerts_with_equal_times_hides_no_alert() {
+    block_on(async {
         let alerts: Vec<Value> = (0..6)
             .map(|n| alert(&format!("a{n}"), "2026-01-14T11:00:00Z"))
             .collect();
@@ -196,14 +196,14 @@ fn update_within_one_time_hides_no_alert() {
 
 #[test]
 fn next_link_larger_than_a_state_is_not_stored() {
-    wait(async {
+    block_on(async {
         let mut world = world(&many(5), 2);
         let long = format!("$skiptoken={}", "x".repeat(65_000));
         world["faults"] =
             json!([{ "route": "graph.alerts", "replace": { "from": "$skiptoken=", "to": long } }]);
         let mut limited = request(&Value::Null);
         limited["options"]["max_events"] = json!(2);
-        let first = read(&at(NOW, &world, &limited).await);
+        let first = read(&run_at(NOW, &world, &limited).await);
         assert_eq!(first["more"], true);
         let second = run(&world, &first["state"]).await;
         assert_eq!([ids(&first), ids(&second)].concat(), numbered((0..5).rev()));
@@ -213,7 +213,7 @@ fn next_link_larger_than_a_state_is_not_stored() {
 
 #[test]
 fn alerts_without_text_id_are_all_delivered_once() {
-    wait(async {
+    block_on(async {
         let time = "2026-01-14T11:55:00Z";
         let mut alerts = Vec::new();
         for (n, id) in [Value::Null, Value::Null, json!(1), json!(2), json!("")]
@@ -239,8 +239,8 @@ fn alerts_without_text_id_are_all_delivered_once() {
 }
 
 #[test]
-fn answer_out_of_order_is_read_to_its_end_and_sorted() {
-    wait(async {
+fn listing_out_of_order_is_read_completely_and_sorted() {
+    block_on(async {
         for order in ["ignored", "shuffled"] {
             let mut world = world(&many(20), 5);
             world["alerts"]["order"] = json!(order);
@@ -248,15 +248,15 @@ fn answer_out_of_order_is_read_to_its_end_and_sorted() {
             assert_eq!(ids(&first), numbered((0..20).rev()), "{order}");
             let mut few = request(&Value::Null);
             few["inputs"]["Top Recent Event Number"] = json!(3);
-            let result = read(&at(NOW, &world, &few).await);
+            let result = read(&run_at(NOW, &world, &few).await);
             assert_eq!(ids(&result), ["a19", "a18", "a17"]);
         }
     });
 }
 
 #[test]
-fn clock_hours_off_loses_nothing() {
-    wait(async {
+fn clock_that_is_hours_off_loses_no_alert() {
+    block_on(async {
         for host in [
             "2026-01-15T12:00:00Z",
             "2026-01-14T14:00:00Z",
@@ -266,12 +266,13 @@ fn clock_hours_off_loses_nothing() {
             let alerts = many(4);
             let mut world = world(&alerts[..2], 10);
             world["now"] = json!("2026-01-14T10:01:30Z");
-            let first = read(&at(host, &world, &request(&Value::Null)).await);
+            let first = read(&run_at(host, &world, &request(&Value::Null)).await);
             assert_eq!(ids(&first), ["a1", "a0"], "{host}");
             assert!(codes(&first).contains(&"clocks_differ"), "{host}");
             let mut world = self::world(&alerts, 10);
             world["now"] = json!("2026-01-14T10:04:00Z");
-            let second = read(&at("2026-01-14T10:04:00Z", &world, &request(&first["state"])).await);
+            let second =
+                read(&run_at("2026-01-14T10:04:00Z", &world, &request(&first["state"])).await);
             assert_eq!(ids(&second), ["a3", "a2"], "{host}");
             assert!(!codes(&second).contains(&"clocks_differ"));
         }
@@ -280,7 +281,7 @@ fn clock_hours_off_loses_nothing() {
 
 #[test]
 fn fixed_window_stays_resumable_after_seven_days() {
-    wait(async {
+    block_on(async {
         let window = |state: &Value| {
             let mut request = request(state);
             request["inputs"]["Start Time"] = json!("2026-01-14T09:00:00Z");
@@ -289,35 +290,35 @@ fn fixed_window_stays_resumable_after_seven_days() {
             request
         };
         let world = world(&many(5), 10);
-        let first = read(&at(NOW, &world, &window(&Value::Null)).await);
+        let first = read(&run_at(NOW, &world, &window(&Value::Null)).await);
         assert_eq!(
             (ids(&first), &first["more"]),
             (numbered([4, 3, 2]), &json!(true))
         );
         let later = "2026-01-22T12:00:00Z";
-        let second = read(&at(later, &world, &window(&first["state"])).await);
+        let second = read(&run_at(later, &world, &window(&first["state"])).await);
         assert_eq!(
             (ids(&second), &second["more"]),
             (numbered([1, 0]), &json!(false))
         );
-        let refused = read(&at(later, &world, &window(&Value::Null)).await);
+        let refused = read(&run_at(later, &world, &window(&Value::Null)).await);
         assert_eq!(refused["error"]["kind"], "invalid_input");
     });
 }
 
 #[test]
 fn other_search_condition_continues_with_a_warning() {
-    wait(async {
+    block_on(async {
         let first = run(&world(&many(3), 10), &Value::Null).await;
         let mut filtered = request(&first["state"]);
         filtered["inputs"]["Search Condition"] = json!("severity ne 'high'");
-        let second = read(&at(NOW, &world(&many(3), 10), &filtered).await);
+        let second = read(&run_at(NOW, &world(&many(3), 10), &filtered).await);
         assert_eq!(codes(&second), ["filter_changed"]);
         assert!(ids(&second).is_empty());
     });
 }
 
-/// A generator of numbers that a seed determines.
+/// A generator of random numbers with a seed.
 struct Random(u64);
 
 impl Random {
@@ -338,7 +339,7 @@ impl Random {
     }
 }
 
-/// One service with its alerts, and one client that polls it.
+/// A service with its alerts, and a client that polls it.
 struct History {
     random: Random,
     now: DateTime<Utc>,
@@ -388,7 +389,7 @@ impl History {
         let alike = self.random.chance(30);
         let seconds = i64::try_from(seconds).expect("small");
         let time = self.now - TimeDelta::seconds(seconds);
-        // Many alerts of one time: a bulk update.
+        // Many alerts with the same time, as after a bulk update.
         if alike {
             self.now - TimeDelta::seconds(seconds / 300 * 300 + 1)
         } else {
@@ -431,8 +432,8 @@ impl History {
         world
     }
 
-    /// A world in trouble, a wrong clock, a limit, a kill.
-    async fn troubled(&mut self) {
+    /// One run with random faults, a wrong clock, a limit, or a result that is lost.
+    async fn run_with_faults(&mut self) {
         let mut world = self.world();
         world["alerts"]["paging"] = json!(self.random.pick(&["skip", "skiptoken"]));
         if self.random.chance(20) {
@@ -468,7 +469,7 @@ impl History {
             request["options"]["max_events"] = json!(limit);
         }
         let host = text(self.now + TimeDelta::minutes(skew));
-        let result = read(&at(&host, world, &request).await);
+        let result = read(&run_at(&host, world, &request).await);
         if killed {
             return true;
         }
@@ -495,14 +496,14 @@ impl History {
 
     async fn play(mut self) -> Result<(), String> {
         for _ in 0..8 {
-            self.troubled().await;
+            self.run_with_faults().await;
             self.pass();
         }
         let mut runs = 0;
         while self.run(&self.world(), (0, 0), false).await {
             runs += 1;
             if runs > 40 {
-                return Err("it does not end".to_owned());
+                return Err("endless".to_owned());
             }
         }
         if let Some((version, _)) = self.delivered.iter().find(|(_, times)| **times > 1) {
@@ -529,7 +530,7 @@ fn random_histories_deliver_every_version_that_lasts_once() {
     let seed = |text: &str| text.parse::<u64>().expect("ALERT_SEEDS is 300 or 100..200");
     let failed: Vec<String> = (seed(from)..seed(to))
         .filter_map(|seed| {
-            let outcome = wait(History::new(seed).play());
+            let outcome = block_on(History::new(seed).play());
             outcome.err().map(|why| format!("seed {seed}: {why}"))
         })
         .collect();

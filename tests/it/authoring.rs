@@ -1,4 +1,4 @@
-//! What an author of a catalog does: a manifest of their own, and `validate` on files of every kind.
+//! For authors of catalogs: a custom manifest, and `validate` for files of every kind.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ fn write(file: &Path, value: &Value) -> String {
 }
 
 #[test]
-fn own_parameters_bound_to_typed_inputs_filter_with_their_values_quoted() {
+fn manifests_parameter_for_a_typed_input_filters_with_its_value_quoted() {
     let folder = tempfile::tempdir().expect("a folder");
     write(
         &folder.path().join("manifests/own.json"),
@@ -43,7 +43,7 @@ fn own_parameters_bound_to_typed_inputs_filter_with_their_values_quoted() {
         "inputs": { "Severity": ["high", "Medium"], "Analyst": "o'brien' or severity eq 'low",
                     "Filter": "status eq 'new' or status eq 'resolved'" } });
     let args = ["run", "--sandbox", "--catalog", &catalog];
-    let (code, result, _) = run(&args, request.to_string().as_bytes());
+    let (code, result, _) = run(&args, request.to_string());
     assert_eq!(code, 0, "{result}");
     let sent = result["context_data"].to_string();
     let query: String = url::form_urlencoded::parse(sent.as_bytes())
@@ -55,11 +55,11 @@ fn own_parameters_bound_to_typed_inputs_filter_with_their_values_quoted() {
     assert!(query.contains(wanted), "{query}");
 }
 
-/// The faults that `validate` tells, as `pointer message`.
+/// The faults that `validate` prints, as `pointer message`.
 fn faults(args: &[&str]) -> Vec<String> {
     let output = feed(soarhost(&[&["validate", "--json"], args].concat()), b"");
-    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let found = told["faults"].as_array().expect("faults").iter();
+    let listed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let found = listed["faults"].as_array().expect("faults").iter();
     let found: Vec<String> = found
         .map(|one| {
             assert!(one["line"].is_u64() && one["column"].is_u64(), "{one}");
@@ -155,7 +155,7 @@ fn file_of_each_kind_is_recognized_and_every_fault_has_a_place() {
 }
 
 #[test]
-fn copied_catalog_has_schemas_where_its_files_look_for_them() {
+fn schemas_are_written_to_the_addresses_in_catalog_files() {
     let folder = tempfile::tempdir().expect("a folder");
     let copy = folder.path().to_string_lossy().into_owned();
     let output = feed(soarhost(&["schema", "--write", &copy]), b"");
@@ -178,10 +178,10 @@ fn copied_catalog_has_schemas_where_its_files_look_for_them() {
 }
 
 #[test]
-fn operations_are_listed_with_all_that_a_manifest_needs() {
+fn listed_operation_has_inputs_result_state_and_permissions() {
     let output = feed(soarhost(&["operations", "--json"]), b"");
-    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    for operation in told["operations"].as_array().expect("operations") {
+    let listed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    for operation in listed["operations"].as_array().expect("operations") {
         for key in ["name", "summary", "result"] {
             assert!(
                 operation[key].as_str().is_some_and(|text| !text.is_empty()),
@@ -191,7 +191,7 @@ fn operations_are_listed_with_all_that_a_manifest_needs() {
         assert_eq!(operation["input_schema"]["type"], "object");
         assert!(operation["state"].is_boolean() && operation["permissions"].is_array());
     }
-    let slots = told["connection"].as_array().expect("slots");
+    let slots = listed["connection"].as_array().expect("slots");
     let secret = |name: &str| {
         slots
             .iter()

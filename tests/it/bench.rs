@@ -1,6 +1,7 @@
-//! The bench: a simulator, a still clock, a host; envelope in, requests seen and result out.
+//! The bench: a simulator, a host and a fixed clock. A request goes in; the result and the requests
+//! that the simulator received come out.
 //!
-//! Every result that passes through here is held against the laws of the protocol.
+//! Checks the rules of the protocol on every result.
 
 use std::path::Path;
 
@@ -14,12 +15,12 @@ use soarhost::protocol::{Redactor, ResultEnvelope};
 use soarhost::sim::{Listen, LoggedRequest, Sim, World};
 use soarhost::when;
 
-/// The time of day in every case that names no other.
+/// The time of every case that sets no other one.
 pub const NOW: &str = "2026-01-14T12:00:00Z";
-/// The secret of every case that gives none of its own; it must never be seen anywhere.
+/// The secret of every case that sets no other one. It must never be in a result.
 pub const CANARY: &str = "canary~Q8.secret/value+of=the%bench";
 
-/// The eighteen keys, in their order.
+/// The keys of a result, in order.
 const KEYS: [&str; 18] = [
     "protocol",
     "id",
@@ -41,27 +42,27 @@ const KEYS: [&str; 18] = [
     "meta",
 ];
 
-/// One run: what the services saw, and the answer.
+/// One run: the requests that the services received, and the result.
 pub struct Ran {
     pub seen: Vec<LoggedRequest>,
     pub result: ResultEnvelope,
     pub text: String,
 }
 
-/// The result as it is printed.
+/// The result as JSON.
 pub fn read(ran: &Ran) -> Value {
     serde_json::from_str(&ran.text).expect("a result")
 }
 
-/// Runs the future to its end.
-pub fn wait<T>(work: impl Future<Output = T>) -> T {
+/// Runs a future to its end, on a runtime of its own.
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
-    runtime.expect("a runtime").block_on(work)
+    runtime.expect("a runtime").block_on(Box::pin(work))
 }
 
-/// A simulator and a host that talks to it.
+/// A simulator and a host that uses it.
 pub struct Bench {
     pub sim: Sim,
     pub host: Host,
@@ -74,18 +75,18 @@ impl Bench {
         Bench::with(world, now, (RetryPolicy::fast(), Listen::default())).await
     }
 
-    /// A host that gives up after two attempts.
-    pub async fn impatient(world: &str, now: &str) -> Self {
-        Bench::with(world, now, (impatience(), Listen::default())).await
+    /// A host that makes two attempts at most.
+    pub async fn with_two_attempts(world: &str, now: &str) -> Self {
+        Bench::with(world, now, (two_attempts(), Listen::default())).await
     }
 
-    /// The same over plain HTTP, which starts faster.
+    /// The same over HTTP without TLS, which starts faster.
     pub async fn plain(world: &str, now: &str) -> Self {
         let listen = Listen {
             tls: false,
             ..Listen::default()
         };
-        Bench::with(world, now, (impatience(), listen)).await
+        Bench::with(world, now, (two_attempts(), listen)).await
     }
 
     async fn with(world: &str, now: &str, (retry_policy, listen): (RetryPolicy, Listen)) -> Self {
@@ -119,20 +120,19 @@ impl Bench {
         }
     }
 
-    /// Another process of the same host, with that state folder.
-    pub fn restart_keeping(&mut self, folder: &Path) {
+    /// Replaces the host by a new one with this state folder, as a new process would.
+    pub fn restart_with_state(&mut self, folder: &Path) {
         self.settings.state = Some(folder.to_owned());
         self.host = Host::open(self.settings.clone(), Redactor::default());
     }
 
-    /// Carries out one envelope.
-    ///
-    /// `{hook}` in it stands for the simulator's receiver of notifications.
+    /// Runs one request. `{hook}` in it is replaced by the address of the simulator's receiver of
+    /// notifications.
     pub async fn run(&self, envelope: &str) -> Ran {
         self.run_until(envelope, &Cancel::default()).await
     }
 
-    /// The same, until it is cancelled.
+    /// Runs one request until it is cancelled.
     pub async fn run_until(&self, envelope: &str, cancel: &Cancel) -> Ran {
         let envelope = envelope.replace("{hook}", &self.sim.webhook_receiver("notify"));
         let before = self.sim.requests().len();
@@ -146,22 +146,22 @@ impl Bench {
         };
         let text = serde_json::to_string(&result).expect("a result serializes");
         assert!(!text.contains(CANARY), "a secret is in the result: {text}");
-        laws(&result, &text);
+        assert_protocol_rules(&result, &text);
         let mut seen = self.sim.requests().split_off(before);
-        // Lanes run side by side, and so do blobs: their order between each other means nothing.
-        seen.sort_by_key(lane);
+        // Sign-ins, listings and blobs are requested concurrently, so their order is random.
+        seen.sort_by_key(concurrent_group);
         Ran { seen, result, text }
     }
 
-    /// Text with the simulator's addresses as names that do not change.
-    pub fn still(&self, text: &str) -> String {
+    /// Replaces what differs from run to run: addresses, ids, and messages of the network.
+    pub fn with_stable_names(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for (base, name) in &self.bases {
             text = text.replace(base.as_str(), name);
         }
-        // What is left: the bare address, ids that lanes side by side may swap, and the words of
-        // whatever layer noticed first that a connection broke.
-        let moving = [
+        // Concurrent requests can swap ids, and any layer can be the first to report a broken
+        // connection.
+        let unstable = [
             (r"(https?)://127\.0\.0\.1:\d+", "$1://simulator.test"),
             (r#""request_id":"[^"]+""#, r#""request_id":"[an id]""#),
             (
@@ -169,22 +169,22 @@ impl Bench {
                 "$1: [as the network said it].\"",
             ),
         ];
-        moving.iter().fold(text, |text, (pattern, name)| {
+        unstable.iter().fold(text, |text, (pattern, name)| {
             let pattern = regex::Regex::new(pattern).expect("a pattern");
             pattern.replace_all(&text, *name).into_owned()
         })
     }
 }
 
-/// Two attempts.
-fn impatience() -> RetryPolicy {
+fn two_attempts() -> RetryPolicy {
     RetryPolicy {
         attempts: 2,
         ..RetryPolicy::fast()
     }
 }
 
-fn lane(seen: &LoggedRequest) -> (String, String, String) {
+/// Requests with the same key are sent one after the other.
+fn concurrent_group(seen: &LoggedRequest) -> (String, String, String) {
     let scope = match seen.service {
         "login" => seen.body.clone().unwrap_or_default(),
         _ => String::new(),
@@ -194,8 +194,8 @@ fn lane(seen: &LoggedRequest) -> (String, String, String) {
     (seen.service.to_owned(), scope, blob)
 }
 
-/// What holds for every result.
-fn laws(result: &ResultEnvelope, text: &str) {
+/// Checks the rules that every result of the protocol follows.
+fn assert_protocol_rules(result: &ResultEnvelope, text: &str) {
     let read: Map<String, Value> = serde_json::from_str(text).expect("one JSON object");
     let keys: Vec<&str> = read.keys().map(String::as_str).collect();
     assert_eq!(keys, KEYS, "the eighteen keys, in their order");
@@ -213,7 +213,7 @@ fn laws(result: &ResultEnvelope, text: &str) {
     );
     if let Some(coverage) = &result.coverage {
         for window in &coverage.windows {
-            assert!(window.balances(), "the identities hold: {window:?}");
+            assert!(window.balances(), "the counts do not add up: {window:?}");
         }
         assert_eq!(
             coverage.complete,
@@ -226,12 +226,15 @@ fn laws(result: &ResultEnvelope, text: &str) {
         );
     }
     if read["more"] == json!(true) {
-        assert!(!read["state"].is_null(), "more needs a state to go on with");
+        assert!(
+            !read["state"].is_null(),
+            "`more` needs a state to resume from"
+        );
     }
 }
 
-/// Law 3: the events can be made again from the raw data.
-pub fn replays(result: &ResultEnvelope, mapping: &Mapping) {
+/// Checks that mapping the raw data again makes the same events.
+pub fn assert_events_match_raw_data(result: &ResultEnvelope, mapping: &Mapping) {
     let (Some(raw), Some(events)) = (&result.raw_data, &result.events) else {
         return;
     };
@@ -251,10 +254,10 @@ pub fn connection() -> Value {
     })
 }
 
-/// The same for that face, which may ask for more.
-pub fn connection_of(face: &str) -> Value {
+/// The same for this integration, which can have more required parameters.
+pub fn connection_of(integration: &str) -> Value {
     let mut connection = connection();
-    if face == "management_activity" {
+    if integration == "management_activity" {
         connection["Use a self-deployed Azure application"] = json!(true);
     }
     connection

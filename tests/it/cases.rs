@@ -17,7 +17,7 @@ use soarhost::json::whitespace::indented;
 use soarhost::mapping::Mapping;
 use soarhost::sim::LoggedRequest;
 
-use crate::bench::{Bench, NOW, Ran, connection_of, replays};
+use crate::bench::{Bench, NOW, Ran, assert_events_match_raw_data, block_on, connection_of};
 
 /// A case.
 #[derive(Deserialize)]
@@ -128,7 +128,7 @@ async fn play(mut case: Case, integration: &str) -> String {
         let connection = request.entry("connection");
         connection.or_insert_with(|| connection_of(integration));
         if let Some(folder) = &folder {
-            bench.restart_keeping(folder.path());
+            bench.restart_with_state(folder.path());
         }
         if case.pass_state && n > 1 {
             request.insert("state".to_owned(), state);
@@ -153,7 +153,7 @@ fn replay(ran: &Ran, request: &Value) {
         .expect("the command of the run");
     if let (Some(name), None) = (&target.command.mapping, request.get("mapping")) {
         let definition = catalog.mapping(name).expect("the mapping");
-        replays(
+        assert_events_match_raw_data(
             &ran.result,
             &Mapping::compile(definition, "mapping").expect("it compiles"),
         );
@@ -171,7 +171,7 @@ fn received(seen: &LoggedRequest, bench: &Bench) -> String {
     let body = seen
         .body
         .iter()
-        .map(|body| format!("    {}\n", bench.still(body)));
+        .map(|body| format!("    {}\n", bench.with_stable_names(body)));
     let LoggedRequest {
         service,
         method,
@@ -193,7 +193,7 @@ fn show(page: &mut String, number: usize, ran: &Ran, bench: &Bench) {
             let _ = writeln!(page, "    … {} times", alike.len());
         }
     }
-    let text = shown(&bench.still(&ran.text));
+    let text = shown(&bench.with_stable_names(&ran.text));
     let _ = write!(
         page,
         "\n── run {number}: result, exit {}\n{text}\n",
@@ -254,12 +254,7 @@ fn every_case_gives_the_calls_and_results_of_its_snapshot() {
             let case: Case =
                 serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
             let integration = name.split('/').next().expect("a folder");
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
-            let page = runtime
-                .expect("a runtime")
-                .block_on(play(case, integration));
+            let page = block_on(play(case, integration));
             let stem = path
                 .file_stem()
                 .expect("a name")

@@ -1,8 +1,8 @@
-//! The built-in integration that goes wrong on purpose, over the real binary: the whole table of
-//! exit codes, the laws of stdout, signals, and a reader that goes away.
+//! The integration that returns faults on request, with the binary: exit codes, the rules of stdout,
+//! signals, and a reader that closes stdout.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, Command};
+use std::io::Read;
+use std::process::Child;
 
 use serde_json::{Value, json};
 use soarhost::host::catalog::Catalog;
@@ -10,9 +10,10 @@ use soarhost::host::{Cancel, Host, Settings};
 use soarhost::manifest::param::Choices;
 use soarhost::protocol::{Redactor, Signal};
 
-use crate::process::{feed, run, soarhost};
+use crate::bench::block_on;
+use crate::process::{feed, run, signal, soarhost, start};
 
-/// The table of section 4 of the protocol: kind, exit, may be repeated.
+/// Each kind of error, with its exit code and whether a retry can succeed.
 const KINDS: [(&str, i32, bool); 19] = [
     ("malformed_request", 2, false),
     ("request_too_large", 2, false),
@@ -39,10 +40,10 @@ fn request(command: &str, inputs: &Value) -> String {
     json!({ "id": "1", "integration": "chaos", "command": command, "inputs": inputs }).to_string()
 }
 
-/// Carries it out and holds the result against the laws: one line (`run` sees to it), eighteen keys,
-/// an error if and only if it was not successful, and exit 0 if and only if it was.
-fn lawful(command: &str, inputs: &Value) -> (i32, Value) {
-    let (code, result, _) = run(&["run"], request(command, inputs).as_bytes());
+/// Runs a command and checks the rules of results: one line (checked by `run`), eighteen keys, an
+/// error if and only if it was not successful, and exit 0 if and only if it was.
+fn checked_run(command: &str, inputs: &Value) -> (i32, Value) {
+    let (code, result, _) = run(&["run"], request(command, inputs));
     assert_eq!(result.as_object().map(serde_json::Map::len), Some(18));
     let successful = result["return_data"] == "Successful";
     assert_eq!(result["error"].is_null(), successful, "{result}");
@@ -53,25 +54,25 @@ fn lawful(command: &str, inputs: &Value) -> (i32, Value) {
 #[test]
 fn every_kind_has_its_exit_code() {
     for (kind, exit, retryable) in KINDS {
-        let (code, result) = lawful("Fail", &json!({ "Kind": kind, "Retry After": 7 }));
+        let (code, result) = checked_run("Fail", &json!({ "Kind": kind, "Retry After": 7 }));
         let error = &result["error"];
         assert_eq!((code, &error["kind"]), (exit, &json!(kind)));
         assert_eq!(error["retryable"], retryable, "{kind}");
         assert_eq!(error["retry_after_ms"], 7, "{kind}");
         assert_eq!(result["return_data"], "Failed", "{kind}");
-        let told = format!(
+        let sentence = format!(
             "Fail failed. Status Code: {}. Message: {}",
             error["status_code"].as_str().expect("a code"),
             error["message"].as_str().expect("a message")
         );
-        assert_eq!(result["result"], told);
+        assert_eq!(result["result"], sentence);
     }
     let interrupted = json!({ "Kind": "cancelled", "Message": "Stopped by SIGINT." });
-    assert_eq!(lawful("Fail", &interrupted).0, 130);
+    assert_eq!(checked_run("Fail", &interrupted).0, 130);
 }
 
 #[test]
-fn every_kind_can_be_asked_for() {
+fn every_kind_is_a_choice_of_the_command() {
     let catalog = Catalog::builtin().expect("the catalog");
     let target = catalog.find(Some("chaos"), "Fail").expect("the command");
     let kind = &target.command.inputs[0];
@@ -83,38 +84,38 @@ fn every_kind_can_be_asked_for() {
 }
 
 #[test]
-fn a_panic_is_a_result_too() {
-    let (code, result) = lawful("Fail", &json!({ "Kind": "internal", "Panic": true }));
+fn panic_has_a_result() {
+    let (code, result) = checked_run("Fail", &json!({ "Kind": "internal", "Panic": true }));
     assert_eq!((code, &result["error"]["kind"]), (70, &json!("internal")));
     let lines = [
         request("Fail", &json!({ "Kind": "internal", "Panic": true })),
         request("Sleep", &json!({ "Duration": 1 })),
     ];
-    let output = feed(soarhost(&["run", "--batch"]), lines.join("\n").as_bytes());
+    let output = feed(soarhost(&["run", "--batch"]), lines.join("\n"));
     let text = String::from_utf8(output.stdout).expect("UTF-8");
-    assert_eq!(text.lines().count(), 2, "the rest of a batch goes on");
+    assert_eq!(text.lines().count(), 2, "the next line of the batch runs");
     assert_eq!(output.status.code(), Some(70));
 }
 
 #[test]
-fn partial_success_has_an_exit_code_of_its_own_whatever_the_kind() {
+fn partial_success_exits_with_3_for_each_kind() {
     for kind in ["rejected", "throttled", "bad_response", "timeout"] {
-        let (code, result) = lawful("Partial", &json!({ "Kind": kind }));
+        let (code, result) = checked_run("Partial", &json!({ "Kind": kind }));
         assert_eq!((code, &result["error"]["kind"]), (3, &json!(kind)));
         assert_eq!(result["events"].as_array().map(Vec::len), Some(10));
         assert_eq!(result["coverage"]["complete"], false);
         assert!(result["more"] == true && result["state"].is_object());
     }
-    let (code, _) = lawful("Partial", &json!({ "Kind": "cancelled" }));
+    let (code, _) = checked_run("Partial", &json!({ "Kind": "cancelled" }));
     assert_eq!(code, 143);
 }
 
 #[test]
-fn a_huge_answer_comes_whole() {
+fn large_result_is_complete() {
     let bytes = 8 * 1024 * 1024;
     let output = feed(
         soarhost(&["run"]),
-        request("Huge", &json!({ "Bytes": bytes })).as_bytes(),
+        request("Huge", &json!({ "Bytes": bytes })),
     );
     assert_eq!(output.status.code(), Some(0));
     let text = String::from_utf8(output.stdout).expect("UTF-8");
@@ -128,23 +129,11 @@ fn a_huge_answer_comes_whole() {
 }
 
 fn started(request: &str) -> Child {
-    let mut child = soarhost(&["run", "--log-level", "off"])
-        .spawn()
-        .expect("it starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    stdin.write_all(request.as_bytes()).expect("it reads");
-    child
-}
-
-fn signal(child: &Child, name: &str) {
-    let told = Command::new("kill")
-        .args([&format!("-{name}"), &child.id().to_string()])
-        .status();
-    assert!(told.expect("kill").success());
+    start(soarhost(&["run", "--log-level", "off"]), request)
 }
 
 #[test]
-fn a_reader_that_goes_away_in_the_middle_ends_it_silently() {
+fn stdout_closed_while_writing_ends_the_run_silently() {
     let mut child = started(&request("Huge", &json!({ "Bytes": 8 * 1024 * 1024 })));
     let mut beginning = [0; 1000];
     let mut stdout = child.stdout.take().expect("a pipe");
@@ -156,13 +145,13 @@ fn a_reader_that_goes_away_in_the_middle_ends_it_silently() {
 }
 
 /// Waits until the process handles signals.
-fn wait_until_it_listens(child: &Child) {
+fn wait_for_signal_handlers(child: &Child) {
     let status = format!("/proc/{}/status", child.id());
     let catches = |line: &str| {
         let caught = line.strip_prefix("SigCgt:").map(str::trim)?;
         u64::from_str_radix(caught, 16).ok()
     };
-    // SIGINT is 2 and SIGTERM is 15: bits 1 and 14. SIGINT is listened for last.
+    // SIGINT is 2 and SIGTERM is 15: bits 1 and 14.
     let both = 1 << 1 | 1 << 14;
     loop {
         let text = std::fs::read_to_string(&status).expect("a process");
@@ -174,17 +163,15 @@ fn wait_until_it_listens(child: &Child) {
 }
 
 #[test]
-fn a_signal_ends_a_sleep_with_a_result() {
+fn signal_ends_a_sleep_with_a_result() {
     for (name, exit) in [("TERM", 143), ("INT", 130)] {
-        let mut child = started(&request("Sleep", &json!({ "Duration": 600_000 })));
-        wait_until_it_listens(&child);
+        let child = started(&request("Sleep", &json!({ "Duration": 600_000 })));
+        wait_for_signal_handlers(&child);
         signal(&child, name);
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("UTF-8");
-        let result: Value = serde_json::from_str(&line).expect("one result");
+        let output = child.wait_with_output().expect("it ends");
+        let result: Value = serde_json::from_slice(&output.stdout).expect("one result");
         assert_eq!(result["error"]["kind"], "cancelled");
-        assert_eq!(child.wait().expect("it ends").code(), Some(exit));
+        assert_eq!(output.status.code(), Some(exit));
     }
 }
 
@@ -195,8 +182,8 @@ fn signal_during_the_check_of_a_large_request_returns_a_result() {
             .expect("a request");
     request["meta"] = json!({ "filler": "x".repeat(4 * 1024 * 1024) });
     let child = started(&request.to_string());
-    // Of a large request, they are handled before the check.
-    wait_until_it_listens(&child);
+    // For a large request, the handlers are installed before the check.
+    wait_for_signal_handlers(&child);
     signal(&child, "TERM");
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(143));
@@ -244,16 +231,9 @@ fn signal_between_pages_returns_the_received_records_and_a_state() {
     assert!(result["more"] == true && result["state"].is_object());
 }
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.expect("a runtime").block_on(Box::pin(work))
-}
-
 #[test]
-fn a_reader_that_waits_does_not_keep_a_second_signal_from_working() {
-    // Only the beginning is read, so most of the answer waits to be written.
+fn second_signal_ends_a_run_whose_reader_waits() {
+    // Only the beginning is read, so most of the result cannot be written.
     let mut child = started(&request("Huge", &json!({ "Bytes": 8 * 1024 * 1024 })));
     let mut beginning = [0; 1];
     let mut stdout = child.stdout.take().expect("a pipe");

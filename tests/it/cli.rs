@@ -1,22 +1,31 @@
-//! The binary itself: help, sub-commands, signals, and the simulator as a server.
+//! The binary: help, sub-commands, signals, and the simulator as a server.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Child;
 
 use serde_json::{Value, json};
 
 use crate::bench::{CANARY, NOW, connection};
-use crate::process::{feed, run, soarhost};
+use crate::process::{feed, printed, run, signal, soarhost, start, wait_for_log};
 
-fn said(args: &[&str]) -> String {
-    let output = feed(soarhost(args), b"");
-    let text = [output.stdout, output.stderr].concat();
+/// Stdout, stderr and the exit code of a sub-command.
+fn shown(args: &[&str]) -> String {
+    let output = feed(soarhost(args), "");
     let code = output.status.code().unwrap_or(-1);
-    format!(
-        "{}\n── exit {code}\n",
-        String::from_utf8_lossy(&text).trim_end()
-    )
+    format!("{}\n── exit {code}\n", printed(&output).trim_end())
+}
+
+/// The stdout of a sub-command that must succeed.
+fn stdout(args: &[&str]) -> String {
+    let output = feed(soarhost(args), "");
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+fn fetch_event(count: u32) -> Value {
+    json!({ "command": "Fetch Event", "id": "same", "connection": connection(),
+            "inputs": { "Top Recent Event Number": count } })
 }
 
 #[test]
@@ -26,36 +35,36 @@ fn help_and_errors_are_snapshots() {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| {
-        insta::assert_snapshot!("help", said(&["--help"]));
-        insta::assert_snapshot!("run_help", said(&["run", "--help"]));
-        insta::assert_snapshot!("poll_help", said(&["poll", "--help"]));
-        insta::assert_snapshot!("settings_help", said(&["help", "settings"]));
-        insta::assert_snapshot!("list_help", said(&["list", "--help"]));
-        insta::assert_snapshot!("list", said(&["list"]));
+        insta::assert_snapshot!("help", shown(&["--help"]));
+        insta::assert_snapshot!("run_help", shown(&["run", "--help"]));
+        insta::assert_snapshot!("poll_help", shown(&["poll", "--help"]));
+        insta::assert_snapshot!("settings_help", shown(&["help", "settings"]));
+        insta::assert_snapshot!("list_help", shown(&["list", "--help"]));
+        insta::assert_snapshot!("list", shown(&["list"]));
         insta::assert_snapshot!(
             "describe",
-            said(&["describe", "purview_audit_alert_v2.Fetch Event"])
+            shown(&["describe", "purview_audit_alert_v2.Fetch Event"])
         );
-        insta::assert_snapshot!("sample", said(&["sample", "fetch event"]));
+        insta::assert_snapshot!("sample", shown(&["sample", "fetch event"]));
         insta::assert_snapshot!(
             "unknown_names",
             [
-                said(&["sample", "fetch"]),
-                said(&["describe", "nothing"]),
-                said(&["schema", "nothing"]),
-                said(&["map", "nothing"]),
-                said(&["lst"]),
+                shown(&["sample", "fetch"]),
+                shown(&["describe", "nothing"]),
+                shown(&["schema", "nothing"]),
+                shown(&["map", "nothing"]),
+                shown(&["lst"]),
             ]
             .concat()
         );
-        insta::assert_snapshot!("validate", said(&["validate"]));
-        insta::assert_snapshot!("validate_faults", said(&["validate", "tests/it/faulty"]));
+        insta::assert_snapshot!("validate", shown(&["validate"]));
+        insta::assert_snapshot!("validate_faults", shown(&["validate", "tests/it/faulty"]));
         let world = "tests/it/faulty/world.json";
         insta::assert_snapshot!(
             "world_faults",
             [
-                said(&["validate", world]),
-                said(&["simulate", "--world", world]),
+                shown(&["validate", world]),
+                shown(&["simulate", "--world", world]),
             ]
             .concat()
         );
@@ -64,54 +73,49 @@ fn help_and_errors_are_snapshots() {
 
 #[test]
 fn fault_injection_is_listed_last_and_only_on_request() {
-    assert!(!said(&["list"]).contains("chaos"));
-    assert!(!said(&["describe"]).contains("chaos"));
-    let all = said(&["list", "--all"]);
+    assert!(!shown(&["list"]).contains("chaos"));
+    assert!(!shown(&["describe"]).contains("chaos"));
+    let all = shown(&["list", "--all"]);
     assert!(
         all.find("chaos@") > all.find("purview_audit_alert_v2@"),
         "{all}"
     );
     assert!(
-        said(&["describe", "chaos"]).contains("chaos@"),
+        shown(&["describe", "chaos"]).contains("chaos@"),
         "it is named"
     );
-    assert_eq!(said(&["settings"]), said(&["help", "settings"]));
+    assert_eq!(shown(&["settings"]), shown(&["help", "settings"]));
 }
 
 #[test]
 fn failure_is_logged_with_cause_advice_places_and_the_operators_flags() {
-    let request = json!({ "command": "Fetch Event", "connection": connection(),
-        "inputs": { "Top Recent Event Number": 1, "Start Time": "2026-09-17", "End Time": "2026-09-19" } });
+    let mut request = fetch_event(1);
+    request["inputs"]["Start Time"] = json!("2026-09-17");
+    request["inputs"]["End Time"] = json!("2026-09-19");
     let args = ["run", "--sandbox", "--now", NOW];
-    let (_, result, told) = run(&args, request.to_string().as_bytes());
-    let lines: Vec<&str> = told.lines().collect();
+    let (_, result, log) = run(&args, request.to_string());
+    let lines: Vec<&str> = log.lines().collect();
     let message = result["error"]["message"].as_str().expect("a message");
     assert!(lines[0].starts_with("error: Fetch Event failed.") && lines[0].ends_with(message));
     assert_eq!(
         lines[1],
         "  cause: The window is 48 hours long. The maximum is 24 hours."
     );
-    assert!(lines[2].starts_with("  advice: Set both times"), "{told}");
+    assert!(lines[2].starts_with("  advice: Set both times"), "{log}");
     assert_eq!(lines[3], "  at: /inputs/End Time");
     let flags = format!(" | soarhost run --sandbox --now {NOW}");
-    assert!(lines[4].ends_with(&flags), "{told}");
+    assert!(lines[4].ends_with(&flags), "{log}");
 
     let faulty = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": "x" } });
-    let (_, result, told) = run(&["run"], faulty.to_string().as_bytes());
+    let (_, result, log) = run(&["run"], faulty.to_string());
     for item in result["error"]["items"].as_array().expect("items") {
         let (at, message) = (item["at"].as_str(), item["message"].as_str());
-        let line = format!(
-            "\n  fault: {}: {}\n",
-            at.expect("a place"),
-            message.expect("words")
-        );
-        assert!(told.contains(&line), "{line} in {told}");
+        let (at, message) = (at.expect("a place"), message.expect("a message"));
+        let line = format!("\n  fault: {at}: {message}\n");
+        assert!(log.contains(&line), "{line} in {log}");
     }
-    let (_, _, told) = run(
-        &["run", "--log-format", "json"],
-        faulty.to_string().as_bytes(),
-    );
-    let line: Value = serde_json::from_str(&told).expect("one JSON line");
+    let (_, _, log) = run(&["run", "--log-format", "json"], faulty.to_string());
+    let line: Value = serde_json::from_str(&log).expect("one JSON line");
     assert_eq!(
         (&line["level"], line["advice"].is_string()),
         (&json!("ERROR"), true)
@@ -138,16 +142,15 @@ fn fault_of_an_operators_file_names_the_file_and_the_line() {
         "{\"cloud\":1,\n\"id\":\"x\",\n\"grph\":1}",
     );
     let roots = file("roots.pem", "nothing");
-    let request = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": 1 },
-                          "connection": connection() });
-    let stored = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": 1 },
-                         "connection": "prod" });
+    let request = fetch_event(1);
+    let mut stored = fetch_event(1);
+    stored["connection"] = json!("prod");
     for (flag, file, request, line) in [
         ("--endpoints", &endpoints, &request, ":3"),
         ("--profiles", &profiles, &stored, ":4"),
         ("--ca-file", &roots, &request, ""),
     ] {
-        let (code, result, _) = run(&["run", flag, file], request.to_string().as_bytes());
+        let (code, result, _) = run(&["run", flag, file], request.to_string());
         let message = result["error"]["message"].as_str().expect("a message");
         let expected = format!("The file of {flag} is invalid: {file}{line}: ");
         assert!(message.contains(&expected), "{expected} in {message}");
@@ -167,24 +170,19 @@ fn every_schema_is_printed_as_its_snapshot() {
         "profiles",
         "world",
     ] {
-        let output = feed(soarhost(&["schema", name]), b"");
-        let kept = std::fs::read_to_string(format!(
+        let snapshot = std::fs::read_to_string(format!(
             "{}/snapshots/schema/{name}.snap.json",
             env!("CARGO_MANIFEST_DIR")
         ));
-        let printed = String::from_utf8(output.stdout).expect("UTF-8");
-        assert_eq!(printed, kept.expect("a snapshot"), "{name}");
+        let schema = stdout(&["schema", name]);
+        assert_eq!(schema, snapshot.expect("a snapshot"), "{name}");
     }
 }
 
 #[test]
 fn try_shows_a_request_and_events_of_all_twenty_fields() {
-    let output = feed(
-        soarhost(&["try", "Fetch Event", "--now", NOW, "--json"]),
-        b"",
-    );
-    assert_eq!(output.status.code(), Some(0));
-    let shown: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let text = stdout(&["try", "Fetch Event", "--now", NOW, "--json"]);
+    let shown: Value = serde_json::from_str(&text).expect("JSON");
     assert_eq!(shown["request"]["command"], "Fetch Event");
     assert_eq!(shown["result"]["warnings"], json!([]));
     let events = shown["result"]["events"].as_array().expect("events");
@@ -195,8 +193,7 @@ fn try_shows_a_request_and_events_of_all_twenty_fields() {
     fields.sort();
     fields.dedup();
     assert_eq!(fields.len(), 20, "{fields:?}");
-    let output = feed(soarhost(&["try", "Fetch Event", "--now", NOW]), b"");
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let text = stdout(&["try", "Fetch Event", "--now", NOW]);
     let rows: Vec<&str> = text
         .lines()
         .filter(|line| line.starts_with("| 2"))
@@ -212,21 +209,15 @@ fn try_shows_a_request_and_events_of_all_twenty_fields() {
         "fetchEvent",
         "purview_audit_alert_v2.FETCH EVENT",
     ] {
-        assert_eq!(
-            feed(soarhost(&["try", spelling]), b"").status.code(),
-            Some(0),
-            "{spelling}"
-        );
+        stdout(&["try", spelling]);
     }
 }
 
 #[test]
-fn raw_data_mapped_again_offline_gives_the_same_events_byte_for_byte() {
-    let request = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": 40 },
-                          "connection": connection() });
+fn raw_data_mapped_offline_has_the_same_events() {
     let output = feed(
         soarhost(&["run", "--sandbox", "--now", NOW]),
-        request.to_string().as_bytes(),
+        fetch_event(40).to_string(),
     );
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let cut = |from: &str, to: &str| {
@@ -238,7 +229,7 @@ fn raw_data_mapped_again_offline_gives_the_same_events_byte_for_byte() {
     let raw = cut("\"raw_data\":", ",\"readable\":");
     let mapped = feed(
         soarhost(&["map", "purview_audit_alert_v2/fetch_event"]),
-        raw.as_bytes(),
+        raw,
     );
     assert_eq!(mapped.status.code(), Some(0));
     let lines = String::from_utf8(mapped.stdout).expect("UTF-8");
@@ -247,9 +238,9 @@ fn raw_data_mapped_again_offline_gives_the_same_events_byte_for_byte() {
 }
 
 #[test]
-fn a_sample_runs_in_the_sandbox_as_it_is_printed() {
-    let sample = feed(soarhost(&["sample", "Fetch Event"]), b"").stdout;
-    let (code, result, _) = run(&["run", "--sandbox"], &sample);
+fn printed_sample_runs_in_the_sandbox() {
+    let sample = stdout(&["sample", "Fetch Event"]);
+    let (code, result, _) = run(&["run", "--sandbox"], sample);
     assert_eq!(
         (code, &result["return_data"]),
         (0, &json!("Successful")),
@@ -259,14 +250,10 @@ fn a_sample_runs_in_the_sandbox_as_it_is_printed() {
 }
 
 #[test]
-fn two_runs_differ_only_under_metrics() {
-    let request = json!({ "command": "Fetch Event", "id": "same", "connection": connection(),
-                          "inputs": { "Top Recent Event Number": 20 } });
+fn repeated_run_differs_only_in_metrics() {
     let once = || {
-        let (_, mut result, _) = run(
-            &["run", "--sandbox", "--now", NOW],
-            request.to_string().as_bytes(),
-        );
+        let args = ["run", "--sandbox", "--now", NOW];
+        let (_, mut result, _) = run(&args, fetch_event(20).to_string());
         result["metrics"] = Value::Null;
         // The sandbox has another port each time.
         let text = result.to_string();
@@ -276,7 +263,7 @@ fn two_runs_differ_only_under_metrics() {
     assert_eq!(once(), once());
 }
 
-/// A simulator as a process of its own; it is told to stop when this goes.
+/// A simulator in another process, which is killed on drop.
 pub struct Served {
     child: Child,
     endpoints: tempfile::NamedTempFile,
@@ -305,11 +292,11 @@ impl Served {
         self.endpoints.path()
     }
 
-    fn args(&self) -> Vec<String> {
-        let path = self.endpoints.path().to_string_lossy().into_owned();
-        ["run", "--now", NOW, "--endpoints", &path]
-            .map(str::to_owned)
-            .to_vec()
+    /// The arguments of a run that uses this simulator.
+    fn args(&self, more: &[&str]) -> Vec<String> {
+        let path = self.endpoints.path().to_string_lossy();
+        let args = [&["run", "--now", NOW, "--endpoints", &path], more].concat();
+        args.into_iter().map(str::to_owned).collect()
     }
 }
 
@@ -320,73 +307,37 @@ impl Drop for Served {
     }
 }
 
-/// Sends a signal, by its name without `SIG`.
-pub fn signal(child: &Child, name: &str) {
-    let told = Command::new("kill")
-        .args([&format!("-{name}"), &child.id().to_string()])
-        .status();
-    assert!(told.expect("kill").success());
-}
-
 #[test]
-fn what_simulate_prints_is_enough_to_run_against_it() {
-    let request = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": 2 },
-                          "connection": connection() });
+fn endpoints_file_that_simulate_prints_works_in_run() {
     for more in [vec![], vec!["--plain"]] {
         let served = Served::start("{}", &more);
-        let args = served.args();
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let (code, result, told) = run(&args, request.to_string().as_bytes());
-        assert_eq!(code, 0, "{told}");
+        let (code, result, log) = run(&served.args(&[]), fetch_event(2).to_string());
+        assert_eq!(code, 0, "{log}");
         assert_eq!(result["events"].as_array().map(Vec::len), Some(2));
     }
 }
 
 #[test]
-fn the_first_signal_ends_with_a_result_and_its_own_exit_code() {
+fn first_signal_ends_the_run_with_a_result_and_its_exit_code() {
     let world = r#"{"faults":[{"route":"graph.alerts","delay_ms":600000}]}"#;
     for (name, code) in [("TERM", 143), ("INT", 130)] {
         let served = Served::start(world, &[]);
-        let args = served.args();
-        let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
-        args.extend(["--log-level", "debug"]);
-        let request = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": 2 },
-                              "connection": connection() });
-        let mut child = soarhost(&args).spawn().expect("it starts");
-        let mut stdin = child.stdin.take().expect("a pipe");
-        stdin
-            .write_all(request.to_string().as_bytes())
-            .expect("it reads");
-        drop(stdin);
-        // Once it says that it asks for alerts, the answer will not come for ten minutes.
-        let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
-        let mut line = String::new();
-        while !line.contains("alerts_v2") {
-            line.clear();
-            assert!(
-                log.read_line(&mut line).expect("a log") > 0,
-                "it ended early"
-            );
-        }
+        let command = soarhost(&served.args(&["--log-level", "debug"]));
+        let mut child = start(command, fetch_event(2).to_string());
+        wait_for_log(&mut child, "alerts_v2");
         signal(&child, name);
-        let mut text = String::new();
-        child
-            .stdout
-            .take()
-            .expect("a pipe")
-            .read_to_string(&mut text)
-            .expect("UTF-8");
-        let result: Value = serde_json::from_str(&text).expect("one result");
-        assert_eq!(result["error"]["kind"], "cancelled", "{text}");
-        assert_eq!(child.wait().expect("it ends").code(), Some(code));
+        let output = child.wait_with_output().expect("it ends");
+        let result: Value = serde_json::from_slice(&output.stdout).expect("one result");
+        assert_eq!(result["error"]["kind"], "cancelled", "{result}");
+        assert_eq!(output.status.code(), Some(code));
         let message = result["error"]["message"].as_str().expect("a message");
         assert!(message.contains(&format!("SIG{name}")), "{message}");
     }
 }
 
 #[test]
-fn no_secret_is_found_in_anything_that_is_written() {
-    // An error of the service for two runs, a plain text for the other two.
+fn secret_of_every_reference_form_is_not_in_output() {
+    // The service answers two runs with an error, and the other two with plain text.
     let world = r#"{"faults":[{"route":"graph.alerts","nth":[1,2],"status":400,"body":{"error":{"code":"BadRequest","message":"You sent CANARY."}}},
         {"route":"graph.alerts","nth":[3,4],"status":400,"body":"You sent CANARY."}]}"#;
     let world = world.replace("CANARY", CANARY);
@@ -400,39 +351,33 @@ fn no_secret_is_found_in_anything_that_is_written() {
         "env:SOAR_CANARY".into(),
         "file:secret".into(),
     ] {
-        let mut parameters = connection();
-        parameters["Client Secret"] = json!(secret);
         for dry_run in [false, true] {
-            let request = json!({ "command": "Fetch Event", "connection": parameters,
-                "inputs": { "Top Recent Event Number": 2 }, "options": { "dry_run": dry_run } });
-            let args = served.args();
-            let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
-            args.extend(["--log-level", "trace", "--secrets-dir", &dir]);
+            let mut request = fetch_event(2);
+            request["connection"]["Client Secret"] = json!(secret);
+            request["options"] = json!({ "dry_run": dry_run });
+            let args = served.args(&["--log-level", "trace", "--secrets-dir", &dir]);
             let mut command = soarhost(&args);
             command.env("SOAR_CANARY", CANARY);
-            let output = feed(command, request.to_string().as_bytes());
-            let all = [output.stdout, output.stderr].concat();
-            let text = String::from_utf8_lossy(&all);
-            let encoded: String = url_encoded(CANARY);
+            let text = printed(&feed(command, request.to_string()));
+            let encoded: String = url::form_urlencoded::byte_serialize(CANARY.as_bytes()).collect();
             assert!(
                 !text.contains(CANARY) && !text.contains(&encoded),
                 "{secret}: {text}"
             );
-            assert!(!text.contains("eyJ0eXAi"), "no token either: {text}");
+            assert!(!text.contains("eyJ0eXAi"), "a token: {text}");
             if !dry_run {
                 assert!(
                     text.contains("You sent ***."),
-                    "the service's words, the secret struck out: {text}"
+                    "the service's message with the secret redacted: {text}"
                 );
             }
         }
     }
 }
 
-/// Each way to sign in with what it has of secrets: none of them is written anywhere, nor is a token
-/// or what renews it; what the state folder keeps is sealed.
+/// Neither the secrets of a sign-in method nor tokens are in output or in token files.
 #[test]
-fn no_secret_of_any_way_to_sign_in_is_written() {
+fn secret_of_every_sign_in_method_is_not_in_output_or_token_files() {
     let key = include_str!("../../src/identity/certificate/fixtures/key.pem");
     let cert = include_str!("../../src/identity/certificate/fixtures/cert.pem");
     let line = key.lines().nth(3).expect("a line of the key");
@@ -472,23 +417,16 @@ fn no_secret_of_any_way_to_sign_in_is_written() {
         for dry_run in [true, false, false] {
             let request = json!({ "command": "test-module", "connection": connection,
                 "options": { "dry_run": dry_run } });
-            let args = served.args();
-            let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
-            args.extend(["--log-level", "trace", "--state", &state]);
+            let args = served.args(&["--log-level", "trace", "--state", &state]);
             let mut command = soarhost(&args);
             if let Some(platform) = platform {
                 command
                     .env("IDENTITY_ENDPOINT", platform)
                     .env("IDENTITY_HEADER", header);
             }
-            let output = feed(command, request.to_string().as_bytes());
+            let output = feed(command, request.to_string());
+            assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
             let mut written = [output.stdout, output.stderr].concat();
-            assert_eq!(
-                output.status.code(),
-                Some(0),
-                "{}",
-                String::from_utf8_lossy(&written)
-            );
             for entry in std::fs::read_dir(folder.path().join("state/tokens"))
                 .into_iter()
                 .flatten()
@@ -504,18 +442,15 @@ fn no_secret_of_any_way_to_sign_in_is_written() {
 }
 
 #[test]
-fn every_command_of_a_product_can_be_tried() {
-    let listed = feed(soarhost(&["list", "--json"]), b"").stdout;
-    let listed: Value = serde_json::from_slice(&listed).expect("JSON");
-    let faces = listed["integrations"].as_array().expect("integrations");
+fn try_of_every_command_succeeds() {
+    let listed: Value = serde_json::from_str(&stdout(&["list", "--json"])).expect("JSON");
+    let integrations = listed["integrations"].as_array().expect("integrations");
     let mut tried = 0;
-    for face in faces.iter().filter(|face| face["id"] != "chaos") {
-        for command in face["commands"].as_array().expect("commands") {
-            let name = [&face["id"], &command["id"]].map(|id| id.as_str().expect("an id"));
-            let output = feed(soarhost(&["try", &name.join("."), "--now", NOW]), b"");
-            let told = String::from_utf8_lossy(&output.stdout);
-            assert_eq!(output.status.code(), Some(0), "{name:?}: {told}");
-            assert!(told.contains("(Simulated data.)"), "{told}");
+    for integration in integrations.iter().filter(|one| one["id"] != "chaos") {
+        for command in integration["commands"].as_array().expect("commands") {
+            let name = [&integration["id"], &command["id"]].map(|id| id.as_str().expect("an id"));
+            let text = stdout(&["try", &name.join("."), "--now", NOW]);
+            assert!(text.contains("(Simulated data.)"), "{text}");
             tried += 1;
         }
     }
@@ -523,22 +458,22 @@ fn every_command_of_a_product_can_be_tried() {
 }
 
 #[test]
-fn time_zone_of_the_machine_changes_nothing() {
+fn time_zone_of_the_machine_does_not_change_the_result() {
     let request = json!({ "command": "ms-management-activity-list-content", "id": "same",
         "connection": { "tenant_id": "11111111-2222-3333-4444-555555555555",
             "client_id": "66666666-7777-8888-9999-000000000000", "enc_key": CANARY, "self_deployed": true },
         "inputs": { "content_type": "Audit.Exchange", "start_time": "2026-01-14T02:00:00",
             "end_time": "2026-01-14T03:00:00" },
         "options": { "dry_run": true } });
-    let asked = |zone: &str| {
+    let result_in = |zone: &str| {
         let mut command = soarhost(&["run", "--now", NOW]);
         command.env("TZ", zone);
-        let output = feed(command, request.to_string().as_bytes());
+        let output = feed(command, request.to_string());
         let mut result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         result["metrics"] = Value::Null;
         result
     };
-    let (here, there) = (asked("UTC"), asked("XXX-9"));
+    let (here, there) = (result_in("UTC"), result_in("XXX-9"));
     assert!(
         here.to_string()
             .contains("startTime=2026-01-14T02%3A00%3A00"),
@@ -547,19 +482,8 @@ fn time_zone_of_the_machine_changes_nothing() {
     assert_eq!(here, there);
 }
 
-fn url_encoded(text: &str) -> String {
-    text.bytes()
-        .map(|b| match b {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'*' => {
-                (b as char).to_string()
-            }
-            other => format!("%{other:02X}"),
-        })
-        .collect()
-}
-
 #[test]
-fn a_catalog_folder_replaces_what_is_compiled_in() {
+fn catalog_folder_replaces_the_built_in_catalog() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for path in [
@@ -572,8 +496,7 @@ fn a_catalog_folder_replaces_what_is_compiled_in() {
         std::fs::write(to, text.replace("\"Fetch Event\"", "\"Get Alerts\"")).expect("a file");
     }
     let dir = folder.path().to_string_lossy().into_owned();
-    let output = feed(soarhost(&["list", "--catalog", &dir]), b"");
-    assert!(String::from_utf8_lossy(&output.stdout).contains("Get Alerts"));
+    assert!(stdout(&["list", "--catalog", &dir]).contains("Get Alerts"));
     let mapping = folder
         .path()
         .join("mappings/purview_audit_alert_v2/fetch_event.json");
@@ -591,37 +514,33 @@ fn a_catalog_folder_replaces_what_is_compiled_in() {
 }
 
 #[test]
-fn a_profile_carries_the_connection() {
+fn connection_name_selects_the_profile() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("profiles.json");
     let profiles = json!({ "profiles": 1, "connections": { "Prod EU": {
         "integration": "purview_audit_alert_v2", "params": connection() } } });
     std::fs::write(&file, profiles.to_string()).expect("a file");
     let path = file.to_string_lossy().into_owned();
-    let request = json!({ "command": "Fetch Event", "connection": "prod-eu", "inputs": { "Top Recent Event Number": 1 } });
-    let (code, result, told) = run(
-        &["run", "--sandbox", "--profiles", &path],
-        request.to_string().as_bytes(),
-    );
-    assert_eq!(code, 0, "{} {told}", result["result"]);
-    let wrong = request.to_string().replace("prod-eu", "prod-us");
-    let (code, result, _) = run(&["run", "--profiles", &path], wrong.as_bytes());
+    let mut request = fetch_event(1);
+    request["connection"] = json!("prod-eu");
+    let args = ["run", "--sandbox", "--profiles", &path];
+    let (code, result, log) = run(&args, request.to_string());
+    assert_eq!(code, 0, "{} {log}", result["result"]);
+    request["connection"] = json!("prod-us");
+    let (code, result, _) = run(&["run", "--profiles", &path], request.to_string());
     assert_eq!(
         (code, &result["error"]["kind"]),
         (2, &json!("unknown_name"))
     );
-    assert!(
-        result["error"]["message"]
-            .as_str()
-            .is_some_and(|said| said.contains("\"Prod EU\""))
-    );
+    let message = result["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("\"Prod EU\""), "{message}");
 }
 
-/// What a proxy of the environment, which refuses, was asked for, and the result.
-fn through_a_proxy(request: &Value) -> (String, Value) {
+/// Runs a request with a proxy in the environment that refuses it. The result must report that.
+fn assert_refused_by_the_proxy(request: &Value) {
     let proxy = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = format!("http://{}", proxy.local_addr().expect("an address"));
-    let asked = std::thread::spawn(move || {
+    let received = std::thread::spawn(move || {
         let (stream, _) = proxy.accept().expect("a connection");
         let mut line = String::new();
         BufReader::new(&stream)
@@ -641,29 +560,22 @@ fn through_a_proxy(request: &Value) -> (String, Value) {
     let path = file.path().to_string_lossy().into_owned();
     let mut command = soarhost(&["run", "--endpoints", &path]);
     command.env("HTTPS_PROXY", &address);
-    let output = feed(command, request.to_string().as_bytes());
-    let result = serde_json::from_slice(&output.stdout).expect("one result");
-    (asked.join().expect("the proxy"), result)
-}
-
-fn refused_by_the_proxy(request: &Value) {
-    let (asked, result) = through_a_proxy(request);
-    assert_eq!(asked, "CONNECT login.lab.test:443 HTTP/1.1\r\n");
+    let output = feed(command, request.to_string());
+    let result: Value = serde_json::from_slice(&output.stdout).expect("one result");
+    let received = received.join().expect("the proxy");
+    assert_eq!(received, "CONNECT login.lab.test:443 HTTP/1.1\r\n");
     assert_eq!(result["error"]["kind"], "network", "{result}");
 }
 
 #[test]
-fn the_environments_proxy_is_asked_and_what_it_says_is_told() {
-    refused_by_the_proxy(
-        &json!({ "command": "Fetch Event", "connection": connection(),
-        "inputs": { "Top Recent Event Number": 2 } }),
-    );
+fn proxy_of_the_environment_is_used_and_its_refusal_reported() {
+    assert_refused_by_the_proxy(&fetch_event(2));
 }
 
 #[test]
-fn a_connection_can_switch_the_environments_proxy_on() {
-    let mut switched_on = connection();
-    switched_on["self_deployed"] = json!(true);
-    switched_on["Use system proxy settings"] = json!(true);
-    refused_by_the_proxy(&json!({ "command": "test-module", "connection": switched_on }));
+fn connection_parameter_enables_the_proxy_of_the_environment() {
+    let mut connection = connection();
+    connection["self_deployed"] = json!(true);
+    connection["Use system proxy settings"] = json!(true);
+    assert_refused_by_the_proxy(&json!({ "command": "test-module", "connection": connection }));
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, NOW, connection};
+use crate::bench::{Bench, NOW, block_on, connection};
 
 const BLOBS: usize = 1000;
 const RECORDS: usize = 5;
@@ -38,12 +38,8 @@ fn id(record: &Value) -> String {
 }
 
 #[test]
-fn a_thousand_blobs_come_whole_and_the_gaps_are_named() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
-    let ran = runtime.block_on(async {
+fn union_of_a_thousand_blobs_is_exact_and_gaps_are_named() {
+    let ran = block_on(async {
         let bench = Bench::new(&world().to_string(), NOW).await;
         let request = json!({ "command": "Get Audit Log", "inputs": { "Content Type": "Audit.Exchange" },
                               "connection": connection() });

@@ -1,7 +1,7 @@
-//! Generated documents: schemas and reference pages are snapshots, and what we print fits them.
+//! Schemas and reference pages are snapshots, and results, samples and files fit the schemas.
 //!
-//! They lie under `snapshots/schema` and `snapshots/reference` as plain `.json` and `.md`, so that
-//! editors and readers use them directly.
+//! The snapshots are plain `.json` and `.md` files in `snapshots/schema` and `snapshots/reference`,
+//! so editors and readers can use them directly.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use soarhost::json::whitespace::indented;
 use soarhost::manifest::schema::{request_schema, sample_request};
 
 use crate::architecture::{assert_none, files};
-use crate::bench::{Bench, NOW, connection};
+use crate::bench::{Bench, NOW, block_on, connection};
 
 fn bind(folder: &str, check: impl FnOnce()) {
     let mut settings = insta::Settings::new();
@@ -97,12 +97,12 @@ fn schema_or_reference_page_without_source_is_reported() {
 }
 
 #[test]
-fn the_compiled_in_catalog_has_no_fault() {
+fn built_in_catalog_has_no_fault() {
     let catalog = Catalog::builtin_strict().expect("it reads strictly");
     let found = catalog.check().into_iter().chain(catalog.unused());
     let faults: Vec<String> = found.map(|fault| fault.to_string()).collect();
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    // And the fast way to read it gives the same.
+    // The faster way to read it has the same result.
     let quick = Catalog::builtin().expect("it reads");
     let shown = |catalog: &Catalog| format!("{:?}", catalog.manifests().expect("manifests"));
     assert_eq!(shown(&quick), shown(&catalog));
@@ -152,10 +152,7 @@ fn assert_fits(validator: &jsonschema::Validator, instance: &Value, what: &str) 
 #[test]
 fn results_fit_the_schema_of_results() {
     let validator = schema("result");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.expect("a runtime").block_on(async {
+    block_on(async {
         let bench = Bench::new("{}", NOW).await;
         let good = serde_json::json!({ "command": "Fetch Event", "connection": connection(),
             "inputs": { "Top Recent Event Number": 3 } });

@@ -1,19 +1,19 @@
-//! Fuzzing that is an ordinary test: hand-picked inputs of `tests/it/corpus`, and edits of them.
+//! Fuzzing as an ordinary test: the inputs in `tests/it/corpus`, and edits of them.
 //!
-//! Random bytes are never JSON, so an ordinary run spends its iterations on the corpus with a few
-//! edits each; the bytes that bolero gives say which. What finds the way in by itself is the raw
-//! target under `cargo bolero test -T --corpus-dir tests/it/corpus/<target> <test>`. Tests next to
-//! private code include this file by its path; it knows nothing of what is tested.
+//! Random bytes are almost never JSON. So an ordinary run edits inputs of the corpus, and the bytes
+//! that bolero generates select the edits. For coverage-guided fuzzing of raw bytes, run `cargo bolero
+//! test -T --corpus-dir tests/it/corpus/<target> <test>`. Tests next to private code include this file
+//! by its path, so it imports nothing of this crate.
 
 use std::panic::{RefUnwindSafe, UnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// How many edited inputs an ordinary run tries.
+/// The number of edited inputs in an ordinary run.
 pub(crate) const EDITED: usize = 3000;
-/// How many inputs of raw bytes it tries, which are rarely more than noise.
+/// The number of inputs of raw bytes, which are rarely JSON.
 pub(crate) const RAW: usize = 300;
 
-/// What is put in: the words of JSON and of paths, and what is neither.
+/// Texts that edits insert: tokens of JSON and of paths, and others.
 const TOKENS: [&[u8]; 48] = [
     b"{",
     b"}",
@@ -86,15 +86,15 @@ impl Corpus {
         Corpus { files }
     }
 
-    /// Holds every input of the corpus against the property; the one that breaks it is named.
+    /// Checks the property for every input of the corpus. Names the first input that breaks it.
     pub(crate) fn each(&self, property: impl Fn(&[u8]) + UnwindSafe + RefUnwindSafe) {
         for (name, bytes) in &self.files {
-            let held = catch_unwind(|| property(bytes));
-            assert!(held.is_ok(), "{name} breaks it");
+            let checked = catch_unwind(|| property(bytes));
+            assert!(checked.is_ok(), "{name} breaks the property");
         }
     }
 
-    /// An input of the corpus with up to eight edits: five bytes each say what and where.
+    /// An input of the corpus with up to eight edits. Five bytes of the recipe define each edit.
     pub(crate) fn edited(&self, recipe: &[u8]) -> Vec<u8> {
         let number = |n: usize| recipe.get(n).copied().map_or(0, usize::from);
         let mut bytes = self.files[number(0) % self.files.len()].1.clone();
@@ -131,12 +131,12 @@ impl Corpus {
     }
 }
 
-/// One target: the corpus, raw bytes, edits of the corpus.
+/// Checks a property for one target: the corpus, raw bytes, and edits of the corpus.
 macro_rules! target {
     ($name:literal, $property:path) => {
         let corpus = Corpus::open($name);
         corpus.each($property);
-        // `cargo bolero` takes the first one that it meets.
+        // `cargo bolero` uses the first check.
         bolero::check!()
             .with_iterations(corpus::RAW)
             .with_max_len(256)

@@ -1,5 +1,5 @@
-//! Fuzz targets of what reads other people's text: requests, mappings, paths. (The activity feed's
-//! are next to its private code, `src/microsoft/feed/fuzz.rs`.)
+//! Fuzz targets of the parsers of requests, mappings and paths. Those of the activity feed are next
+//! to its private code, in `src/microsoft/feed/fuzz.rs`.
 
 use serde_json::Value;
 use soarhost::host::{Cancel, Host, Settings};
@@ -12,8 +12,8 @@ use crate::corpus::{self, Corpus, target};
 /// A value that no message may quote.
 const CANARY: &str = "canary";
 
-/// Is it a value that the text holds, and no key of it?
-fn only_as_value(text: &str) -> bool {
+/// Does the text contain the canary only in values that messages must not quote?
+fn is_only_in_unquoted_values(text: &str) -> bool {
     fn in_keys(value: &Value) -> bool {
         match value {
             Value::Object(members) => members
@@ -23,7 +23,7 @@ fn only_as_value(text: &str) -> bool {
             _ => false,
         }
     }
-    // How to run is no secret: those members are quoted.
+    // Messages can quote the members that contain no secret.
     let quoted = ["id", "integration", "command", "options"];
     let shown = |value: &Value| {
         quoted
@@ -38,7 +38,7 @@ fn envelope(bytes: &[u8]) {
     match Envelope::parse(bytes) {
         Ok(read) => {
             let text = serde_json::to_string(&read).expect("a request serializes");
-            let again = Envelope::parse(text.as_bytes()).expect("what was read is a request");
+            let again = Envelope::parse(text.as_bytes()).expect("a serialized request parses");
             let meta = |envelope: &Envelope| serde_json::to_string(&envelope.meta);
             assert_eq!(meta(&read).expect("JSON"), meta(&again).expect("JSON"));
             assert_eq!(serde_json::to_string(&again).expect("JSON"), text);
@@ -46,27 +46,27 @@ fn envelope(bytes: &[u8]) {
         Err(refused) => {
             let failure = refused.failure;
             assert!(!failure.message().is_empty());
-            let told = format!("{failure} {failure:?}");
+            let message = format!("{failure} {failure:?}");
             let text = String::from_utf8_lossy(bytes);
-            if only_as_value(&text) {
-                assert!(!told.contains(CANARY), "{text}: {told}");
+            if is_only_in_unquoted_values(&text) {
+                assert!(!message.contains(CANARY), "{text}: {message}");
             }
         }
     }
 }
 
 #[test]
-fn a_request_is_read_or_refused_and_reads_the_same_again() {
+fn parsed_request_serializes_to_the_same_request() {
     target!("envelope", envelope);
 }
 
-/// A host with the compiled-in catalog; opened once, as it does not change.
+/// A host with the built-in catalog. Opened once, because it does not change.
 fn host() -> &'static Host {
     static HOST: std::sync::OnceLock<Host> = std::sync::OnceLock::new();
     HOST.get_or_init(|| Host::open(Settings::default(), Redactor::default()))
 }
 
-/// Every stage before the network answers, and never with a fault of its own.
+/// Runs every stage before the network. None may end with an internal error.
 fn checked(bytes: &[u8]) {
     if let Err(refused) = host().check(bytes, &Cancel::default()) {
         let error = refused.error.as_ref().expect("an error");
@@ -77,7 +77,7 @@ fn checked(bytes: &[u8]) {
 }
 
 #[test]
-fn a_request_is_checked_without_a_fault_of_the_hosts() {
+fn check_of_any_request_has_no_internal_error() {
     target!("envelope", checked);
 }
 
@@ -101,7 +101,7 @@ fn mapping(bytes: &[u8]) {
 }
 
 #[test]
-fn a_mapping_is_refused_with_its_place_or_maps() {
+fn mapping_is_valid_or_refused_with_its_place() {
     target!("mapping", mapping);
 }
 
@@ -114,7 +114,7 @@ fn path(bytes: &[u8]) {
     let general = path.evaluate(&raw);
     if path.absolute() {
         let extractor = Extractor::compile([("x", path.text())], "t").expect("a legal path");
-        // Either may find it too much work where the other does not.
+        // Each has its own limit of work.
         if let (Ok(found), Some(general)) = (extractor.run(&raw), general) {
             assert_eq!(found[0].values, general, "{text}");
         }
@@ -122,6 +122,6 @@ fn path(bytes: &[u8]) {
 }
 
 #[test]
-fn a_path_is_refused_or_both_engines_find_the_same() {
+fn both_engines_find_the_same_values() {
     target!("path", path);
 }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use soarhost::host::Cancel;
 use soarhost::protocol::Signal;
 
-use crate::bench::{Bench, connection, wait};
+use crate::bench::{Bench, block_on, connection};
 use account::{Account, Conditions, check_listings, keys};
 use service::{Dice, MINUTE, Ms, Service, text};
 
@@ -159,7 +159,7 @@ impl History {
         }
         let mut bench = Bench::plain(&world.to_string(), &text(t + skew)).await;
         if self.stored {
-            bench.restart_keeping(self.folder.path());
+            bench.restart_with_state(self.folder.path());
         }
         let line = request.to_string();
         let ran = match interruption {
@@ -292,7 +292,7 @@ fn random_histories_keep_every_invariant() {
                     if seed >= end {
                         return;
                     }
-                    if let Err(why) = wait(History::new(seed).play()) {
+                    if let Err(why) = block_on(History::new(seed).play()) {
                         let mut broken = broken.lock().expect("no panic");
                         let _ = writeln!(broken, "seed {seed}: {why}");
                     }

@@ -1,4 +1,4 @@
-//! What a request or a service can cost: counts, bytes and kinds, never seconds.
+//! Limits of counts and bytes in requests. Measures no time.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ fn memory_size_that_cannot_be_read_is_refused_at_its_flag() {
     assert!(message.contains("\"512MB\""), "{message}");
 }
 
-/// A request of Fetch Event with that text for a key.
+/// A request of Fetch Event with this JSON text as the value of a key.
 fn request(key: &str, value: &str) -> String {
     format!(r#"{{"command":"Fetch Event","{key}":{value}}}"#)
 }
@@ -32,7 +32,8 @@ fn refused(request: &str) -> Value {
     result["error"].clone()
 }
 
-fn words(error: &Value) -> String {
+/// The kind, the place and the message of an error.
+fn summary(error: &Value) -> String {
     let texts = [&error["kind"], &error["at"], &error["message"]];
     texts.map(|text| text.as_str().unwrap_or("-")).join(" ")
 }
@@ -43,10 +44,10 @@ fn fields(count: usize, rest: &str) -> String {
 }
 
 #[test]
-fn mapping_with_too_many_parts_is_refused_with_the_limit_and_the_count() {
+fn mapping_with_too_many_parts_is_refused_with_count_and_limit() {
     let whole = |sources: &str| format!(r#"{{"mapping":1,"root":"$","sources":[{sources}]}}"#);
     let source = |fields: &str| format!(r#"{{"id":"d","fields":[{fields}]}}"#);
-    for (mapping, says) in [
+    for (mapping, expected) in [
         (whole(&source(&fields(501, ""))), "501 fields; at most 500"),
         (
             whole(&source(&fields(101, r#","regex":"(a)""#))),
@@ -64,15 +65,16 @@ fn mapping_with_too_many_parts_is_refused_with_the_limit_and_the_count() {
         // The connection is missing too; the fault of the mapping is one of the items.
         let error = refused(&request("mapping", &mapping));
         let items = error["items"].as_array().expect("items");
-        let told: Vec<String> = items.iter().map(words).collect();
-        let found =
-            |told: &String| told.starts_with("invalid_mapping /mapping") && told.contains(says);
-        assert!(told.iter().any(found), "{says} in {told:?}");
+        let errors: Vec<String> = items.iter().map(summary).collect();
+        let is_expected = |error: &String| {
+            error.starts_with("invalid_mapping /mapping") && error.contains(expected)
+        };
+        assert!(errors.iter().any(is_expected), "{expected} in {errors:?}");
     }
 }
 
 #[test]
-fn part_of_the_request_beyond_its_size_is_refused_before_it_is_read() {
+fn part_of_the_request_beyond_its_size_limit_is_refused() {
     let numbers = |count: usize| format!("[{}1]", "1,".repeat(count));
     let mapping = format!(r#"{{"sources":[{{"fields":[{}]}}]}}"#, fields(20_000, ""));
     for (key, value, limit) in [
@@ -94,15 +96,18 @@ fn part_of_the_request_beyond_its_size_is_refused_before_it_is_read() {
             65_536,
         ),
     ] {
-        let told = words(&refused(&request(key, &value)));
+        let error = summary(&refused(&request(key, &value)));
         let expected = format!("has {} bytes; the maximum is {limit}", value.len());
-        assert!(told.starts_with(&format!("invalid_input /{key}")), "{told}");
-        assert!(told.contains(&expected), "{expected} in {told}");
+        assert!(
+            error.starts_with(&format!("invalid_input /{key}")),
+            "{error}"
+        );
+        assert!(error.contains(&expected), "{expected} in {error}");
     }
 }
 
 #[test]
-fn many_faults_are_listed_up_to_a_limit_and_the_rest_is_counted() {
+fn faults_beyond_the_limit_are_counted_and_not_listed() {
     let members = |count: usize| -> String {
         let members: Vec<_> = (0..count).map(|n| format!(r#""k{n}":0"#)).collect();
         members.join(",")
@@ -113,7 +118,7 @@ fn many_faults_are_listed_up_to_a_limit_and_the_rest_is_counted() {
     let last = items[100]["message"].as_str().expect("a message");
     assert!(last.ends_with("more faults are not listed."), "{last}");
     let many = refused(&request("inputs", &format!("{{{}}}", members(2000))));
-    assert!(words(&many).contains("/inputs There are 2000 parameters; at most 1000"));
+    assert!(summary(&many).contains("/inputs There are 2000 parameters; at most 1000"));
     let unknown = format!(r#"{{"command":"x",{}}}"#, members(5000));
     let unknown = refused(&unknown);
     assert!(unknown.to_string().len() < 64 * 1024);
@@ -121,9 +126,9 @@ fn many_faults_are_listed_up_to_a_limit_and_the_rest_is_counted() {
     assert_eq!(items.len(), 101);
 }
 
-/// The peak of address space is bounded from outside: 20 times the request is enough.
+/// `ulimit` limits the address space to 20 times the size of the request.
 #[test]
-fn request_takes_a_small_multiple_of_its_size() {
+fn memory_of_a_request_is_a_small_multiple_of_its_size() {
     for part in [r#"{"":0},"#, "1,", r#"{"a":1},"#] {
         let value = format!(r#"{{"a":[{}0]}}"#, part.repeat((8 << 20) / part.len()));
         for key in ["meta", "inputs", "state", "elsewhere"] {
@@ -144,7 +149,7 @@ fn request_takes_a_small_multiple_of_its_size() {
 }
 
 #[test]
-fn event_key_is_the_same_after_common_tools_wrote_the_record_anew() {
+fn event_key_is_the_same_after_common_tools_rewrote_the_record() {
     let key = |record: &str| {
         let mapping = "purview_audit_alert_v2/fetch_event";
         let document = format!(r#"{{"value":[{record}]}}"#);

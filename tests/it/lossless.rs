@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, connection, read, wait};
+use crate::bench::{Bench, block_on, connection, read};
 
 fn blob(number: usize, created: &str) -> Value {
     json!({ "type": "Audit.Exchange", "created": created, "id": format!("blob{number}$x$y$na0001"),
@@ -71,7 +71,7 @@ fn clock_ahead_then_right_loses_nothing() {
     let later = every_ten_minutes(14, 141);
     for command in ["Get Audit Log", "fetch-incidents"] {
         for ahead in ["2026-01-15T00:00:10Z", "2026-01-14T02:00:10Z"] {
-            wait(async {
+            block_on(async {
                 let empty = world("2026-01-14T00:00:10Z", &[]);
                 let (first, _) = run(&empty, ahead, &request(command, &Value::Null)).await;
                 assert!(has_warning(&first, "clocks_differ"), "{first}");
@@ -90,7 +90,7 @@ fn clock_ahead_then_right_loses_nothing() {
 fn clock_behind_after_a_week_away_does_not_request_what_is_too_old() {
     let blobs = every_ten_minutes(13, 20);
     for command in ["Get Audit Log", "fetch-incidents"] {
-        wait(async {
+        block_on(async {
             let start = "2026-01-06T12:00:00Z";
             let (first, _) = run(&world(start, &[]), start, &request(command, &Value::Null)).await;
             // Its clock is 20 minutes behind that of the service.
@@ -118,7 +118,7 @@ fn failing_blobs_do_not_delay_new_content() {
         .collect();
     let new = |poll: usize| (0..20).map(move |n| 100 * poll + n);
     let mut state = Value::Null;
-    wait(async {
+    block_on(async {
         for poll in 1..=4 {
             let created = |n: usize| format!("2026-01-14T1{poll}:{:02}:00Z", n % 100);
             blobs.extend(new(poll).map(|n| blob(n, &created(n))));
@@ -150,7 +150,7 @@ fn fixed_window_stays_resumable_when_its_start_is_older_than_seven_days() {
     fixed["inputs"]["Start Time"] = json!("2026-01-07T00:00:00Z");
     fixed["inputs"]["End Time"] = json!("2026-01-07T12:00:00Z");
     fixed["options"]["max_events"] = json!(1);
-    wait(async {
+    block_on(async {
         let now = "2026-01-13T23:00:00Z";
         let (first, _) = run(&world(now, &blobs), now, &fixed).await;
         assert_eq!(first["more"], true);
@@ -189,7 +189,7 @@ fn continuation_lists_from_its_place_and_not_from_the_start() {
     let mut world = world(now, &blobs);
     world["content_page_size"] = json!(2);
     world["content_disorder_seconds"] = json!(240);
-    wait(async {
+    block_on(async {
         let (mut state, mut came, mut listings, mut runs) = (Value::Null, BTreeSet::new(), 0, 0);
         loop {
             let mut next = request("Get Audit Log", &state);
@@ -224,7 +224,7 @@ fn record_that_changed_since_an_earlier_run_is_delivered_with_a_warning() {
     for (next, count) in [(changed, 1), (same, 0)] {
         for command in ["Get Audit Log", "fetch-incidents"] {
             let now = "2026-01-14T11:05:00Z";
-            wait(async {
+            block_on(async {
                 let start = world(now, std::slice::from_ref(&first));
                 let (one, _) = run(&start, now, &request(command, &Value::Null)).await;
                 assert_eq!(numbers(&one).len(), 1);
@@ -248,7 +248,7 @@ fn blob_not_found_after_its_expiration_counts_as_expired() {
     missing["id"] = json!("other$x$y$na0001");
     let now = "2026-01-14T12:00:00Z";
     let request = request("Get Audit Log", &Value::Null);
-    let (result, _) = wait(run(&world(now, &[gone, missing]), now, &request));
+    let (result, _) = block_on(run(&world(now, &[gone, missing]), now, &request));
     let gaps = result["coverage"]["gaps"].as_array().expect("gaps");
     let causes: Vec<&str> = gaps
         .iter()
@@ -259,7 +259,7 @@ fn blob_not_found_after_its_expiration_counts_as_expired() {
 
 #[test]
 fn record_that_is_too_large_is_requested_once_and_named_as_a_gap() {
-    wait(async {
+    block_on(async {
         let mut large = blob(1, "2026-01-14T10:00:00.000Z");
         large["records"][0]["Text"] = json!("x".repeat(17 << 20));
         let now = "2026-01-14T12:00:00Z";
@@ -283,7 +283,7 @@ fn incident_of_a_record_without_an_id_has_a_name() {
     let now = "2026-01-14T12:00:00Z";
     let mut request = request("fetch-incidents", &Value::Null);
     request["options"]["include"] = json!(["events"]);
-    let (result, _) = wait(run(&world(now, &[odd]), now, &request));
+    let (result, _) = block_on(run(&world(now, &[odd]), now, &request));
     let event = result["events"][0].to_string();
     assert!(event.contains("Microsoft Management Activity: "), "{event}");
 }
@@ -301,7 +301,7 @@ fn dense_listing_out_of_order_loses_nothing_with_few_fingerprints() {
     let mut world = world(now, &blobs);
     world["content_page_size"] = json!(200);
     world["content_disorder_seconds"] = json!(300);
-    wait(async {
+    block_on(async {
         let (mut state, mut came, mut lost) = (Value::Null, BTreeSet::new(), Vec::new());
         for _ in 0..40 {
             let mut next = request("fetch-incidents", &state);

@@ -1,4 +1,4 @@
-//! `soarhost poll`: delivery before the state, crashes, locks, exit codes.
+//! `soarhost poll`: records are delivered before the state is committed; crashes, locks, exit codes.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use std::process::Output;
 use serde_json::{Value, json};
 
 use crate::bench::{NOW, connection};
-use crate::cli::{Served, signal};
-use crate::process::{feed, soarhost};
+use crate::cli::Served;
+use crate::process::{feed, signal, soarhost};
 
 /// A simulator, and a folder with the request, the state and the file that is appended to.
 struct Lab {
@@ -29,7 +29,7 @@ impl Lab {
         self.folder.path().join(name)
     }
 
-    /// `poll` to that sink, or to the file of this folder.
+    /// `poll` to the sink in `more`, or to the file in this folder.
     fn command(&self, more: &[&str]) -> std::process::Command {
         let text = |path: &Path| path.display().to_string();
         let own = format!("file:{}", text(&self.path("out.ndjson")));
@@ -47,7 +47,7 @@ impl Lab {
     }
 
     fn poll(&self, more: &[&str]) -> Output {
-        feed(self.command(more), b"")
+        feed(self.command(more), "")
     }
 
     /// The keys of the delivered events; every line must be whole.
@@ -72,13 +72,13 @@ fn distinct(mut keys: Vec<String>) -> Vec<String> {
     keys
 }
 
-fn told(output: &Output) -> String {
+fn log(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 const ALERTS: usize = 24;
 
-/// Many small runs.
+/// A world and a request of many small runs.
 fn alerts() -> (Value, Value) {
     let world = json!({ "page_size": 2, "alerts": { "count": ALERTS },
                         "subscriptions": [{ "content_type": "DLP.All" }] });
@@ -88,17 +88,24 @@ fn alerts() -> (Value, Value) {
     (world, request)
 }
 
+/// The keys of the events that a poll delivers if it is not killed.
+fn all_keys(world: &Value, request: &Value) -> Vec<String> {
+    let lab = Lab::start(world, request);
+    lab.poll(&[]);
+    distinct(lab.keys())
+}
+
 #[test]
 fn poll_runs_until_nothing_is_left_and_the_next_poll_delivers_nothing() {
     let (world, request) = alerts();
     let lab = Lab::start(&world, &request);
     let first = lab.poll(&[]);
-    assert_eq!(first.status.code(), Some(0), "{}", told(&first));
+    assert_eq!(first.status.code(), Some(0), "{}", log(&first));
     assert!(first.stdout.is_empty());
     let delivered = lab.keys();
     assert!(delivered.len() > 8, "{delivered:?}");
     assert_eq!(distinct(delivered.clone()).len(), delivered.len());
-    let runs: Vec<String> = told(&first).lines().map(str::to_owned).collect();
+    let runs: Vec<String> = log(&first).lines().map(str::to_owned).collect();
     assert!(runs.len() > 2 && runs.iter().all(|line| line.starts_with("info: run ")));
     assert!(
         runs[0].contains(" delivered, ") && runs[0].ends_with(" gaps"),
@@ -106,12 +113,12 @@ fn poll_runs_until_nothing_is_left_and_the_next_poll_delivers_nothing() {
         runs[0]
     );
     let second = lab.poll(&[]);
-    assert_eq!(second.status.code(), Some(0), "{}", told(&second));
+    assert_eq!(second.status.code(), Some(0), "{}", log(&second));
     assert_eq!(lab.keys(), delivered);
 }
 
 #[test]
-fn poll_to_stdout_delivers_what_it_delivers_to_a_file() {
+fn poll_to_stdout_writes_the_same_as_to_a_file() {
     let (world, request) = alerts();
     let lab = Lab::start(&world, &request);
     let stdout = lab.poll(&["--to", "-", "--emit", "events"]).stdout;
@@ -122,7 +129,7 @@ fn poll_to_stdout_delivers_what_it_delivers_to_a_file() {
 }
 
 #[test]
-fn records_are_delivered_as_the_service_sent_them() {
+fn emitted_record_has_the_members_of_the_service() {
     let (world, request) = alerts();
     let lab = Lab::start(&world, &request);
     let output = lab.poll(&["--to", "-", "--emit", "records"]);
@@ -135,27 +142,23 @@ fn records_are_delivered_as_the_service_sent_them() {
 }
 
 #[test]
-fn poll_killed_at_any_moment_loses_no_event_and_leaves_whole_lines() {
+fn poll_killed_between_runs_loses_no_event_and_leaves_whole_lines() {
     let (world, request) = alerts();
     let lab = Lab::start(&world, &request);
-    let all = {
-        let whole = Lab::start(&world, &request);
-        whole.poll(&[]);
-        distinct(whole.keys())
-    };
+    let all = all_keys(&world, &request);
     for lines in [1, 2, 3] {
         let mut command = lab.command(&[]);
         let mut child = command.spawn().expect("it starts");
-        let mut log = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        // Killed right after a line of the log, which stands between two runs.
+        let mut runs = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        // Killed after a line of the log, which is written between two runs.
         for _ in 0..lines {
-            let _ = log.next();
+            let _ = runs.next();
         }
         signal(&child, "KILL");
         child.wait().expect("it ends");
     }
     let last = lab.poll(&[]);
-    assert_eq!(last.status.code(), Some(0), "{}", told(&last));
+    assert_eq!(last.status.code(), Some(0), "{}", log(&last));
     assert_eq!(distinct(lab.keys()), all);
 }
 
@@ -178,11 +181,7 @@ fn poll_killed_while_it_delivers_to_stdout_loses_no_event() {
         .lines()
         .filter(|line| serde_json::from_str::<Value>(line).is_ok());
     let seen: Vec<String> = lines.flat_map(keys).chain(keys(&again)).collect();
-    let all = {
-        let whole = Lab::start(&world, &request);
-        whole.poll(&[]);
-        distinct(whole.keys())
-    };
+    let all = all_keys(&world, &request);
     assert_eq!(distinct(seen), all);
 }
 
@@ -194,9 +193,9 @@ fn incomplete_last_line_is_removed_at_the_start() {
     std::fs::write(lab.path("out.ndjson"), torn).expect("a file");
     let output = lab.poll(&["--max-runs", "1"]);
     assert!(
-        told(&output).contains("incomplete last line of 11 bytes"),
+        log(&output).contains("incomplete last line of 11 bytes"),
         "{}",
-        told(&output)
+        log(&output)
     );
     assert_eq!(lab.keys()[0], "whole");
     assert!(lab.keys().len() > 1);
@@ -208,18 +207,18 @@ fn second_poll_on_the_same_state_is_busy_and_sigterm_ends_the_first_with_143() {
     world["faults"] = json!([{ "route": "graph.alerts", "nth": 5, "delay_ms": 600_000 }]);
     let lab = Lab::start(&world, &request);
     let mut first = lab.command(&[]).spawn().expect("it starts");
-    let mut log = BufReader::new(first.stderr.take().expect("a pipe"));
+    let mut lines = BufReader::new(first.stderr.take().expect("a pipe"));
     let mut line = String::new();
-    log.read_line(&mut line).expect("a log");
+    lines.read_line(&mut line).expect("a log");
     let delivered = lab.keys();
     assert!(!delivered.is_empty(), "{line}");
     let other = format!("file:{}", lab.path("other.ndjson").display());
     let second = lab.poll(&["--to", &other]);
-    assert_eq!(second.status.code(), Some(75), "{}", told(&second));
+    assert_eq!(second.status.code(), Some(75), "{}", log(&second));
     assert!(
-        told(&second).contains("Another run uses"),
+        log(&second).contains("Another run uses"),
         "{}",
-        told(&second)
+        log(&second)
     );
     signal(&first, "TERM");
     assert_eq!(first.wait().expect("it ends").code(), Some(143));
@@ -232,11 +231,11 @@ fn full_disk_ends_with_74_and_the_state_stays() {
     let (world, request) = alerts();
     let lab = Lab::start(&world, &request);
     let output = lab.poll(&["--to", "file:/dev/full"]);
-    assert_eq!(output.status.code(), Some(74), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(74), "{}", log(&output));
     assert!(
-        told(&output).contains("The state was not committed"),
+        log(&output).contains("The state was not committed"),
         "{}",
-        told(&output)
+        log(&output)
     );
     assert_eq!(lab.poll(&[]).status.code(), Some(0));
     assert!(lab.keys().len() > 8);
@@ -249,35 +248,31 @@ fn discarded_stdout_is_refused_and_commits_nothing() {
     let mut command = lab.command(&["--to", "-"]);
     let output = command.stdout(std::process::Stdio::null()).output();
     let output = output.expect("it runs");
-    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
-    assert!(
-        told(&output).contains("file:/dev/null"),
-        "{}",
-        told(&output)
-    );
+    assert_eq!(output.status.code(), Some(2), "{}", log(&output));
+    assert!(log(&output).contains("file:/dev/null"), "{}", log(&output));
     assert_eq!(lab.poll(&[]).status.code(), Some(0));
     assert!(lab.keys().len() > 8, "the state was not committed");
     let discarded = lab.poll(&["--to", "file:/dev/null"]);
-    assert_eq!(discarded.status.code(), Some(0), "{}", told(&discarded));
+    assert_eq!(discarded.status.code(), Some(0), "{}", log(&discarded));
 }
 
 #[test]
-fn failure_that_can_pass_is_retried_until_it_has_passed() {
+fn temporary_failure_is_retried_until_it_passes() {
     let (mut world, mut request) = alerts();
     world["faults"] = json!([{ "route": "graph.alerts", "times": 1, "delay_ms": 5_000 }]);
     request["options"] = json!({ "timeout_ms": 700 });
     let lab = Lab::start(&world, &request);
     let once = lab.poll(&["--max-runs", "1"]);
-    assert_eq!(once.status.code(), Some(75), "{}", told(&once));
+    assert_eq!(once.status.code(), Some(75), "{}", log(&once));
     assert!(lab.keys().is_empty());
     let lab = Lab::start(&world, &request);
     let output = lab.poll(&[]);
-    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(0), "{}", log(&output));
     assert!(lab.keys().len() > 8);
 }
 
 #[test]
-fn exit_code_tells_gaps_refusals_and_faults_of_the_request() {
+fn exit_code_distinguishes_gaps_refusals_and_faults_of_the_request() {
     let (world, request) = alerts();
     let body = json!({ "error": { "code": "Forbidden", "message": "Missing application roles." } });
     let forbidden = json!({ "faults": [{ "route": "graph.alerts", "status": 403, "body": body }] });
@@ -296,9 +291,9 @@ fn exit_code_tells_gaps_refusals_and_faults_of_the_request() {
     let nowhere = feed(soarhost(&["poll", "absent.json", "--to", "nowhere"]), b"");
     assert_eq!(nowhere.status.code(), Some(2), "no such sink");
     assert!(
-        told(&nowhere).contains("`-` or `file:PATH`"),
+        log(&nowhere).contains("`-` or `file:PATH`"),
         "{}",
-        told(&nowhere)
+        log(&nowhere)
     );
 
     let gaps = json!({ "subscriptions": [{ "content_type": "Audit.Exchange" }], "faults": [{ "route": "management.blob", "nth": 1, "status": 404, "body": "" }] });
@@ -306,14 +301,14 @@ fn exit_code_tells_gaps_refusals_and_faults_of_the_request() {
                         "inputs": { "Content Type": "Audit.Exchange" } });
     let lab = Lab::start(&gaps, &audit);
     let output = lab.poll(&["--to", "-"]);
-    assert_eq!(output.status.code(), Some(3), "{}", told(&output));
+    assert_eq!(output.status.code(), Some(3), "{}", log(&output));
     assert!(!output.stdout.is_empty());
     let events = lab.poll(&["--emit", "events"]);
-    assert_eq!(events.status.code(), Some(2), "it makes no events");
+    assert_eq!(events.status.code(), Some(2), "the command makes no events");
 }
 
 #[test]
-fn state_folder_is_that_of_the_service_manager_or_of_the_user() {
+fn default_state_folder_is_the_service_managers_or_the_users() {
     let (world, request) = alerts();
     let lab = Lab::start(&world, &request);
     let file = lab.path("request.json").display().to_string();
@@ -326,7 +321,7 @@ fn state_folder_is_that_of_the_service_manager_or_of_the_user() {
         command.arg("--endpoints").arg(lab.served.endpoints());
         command.env(variable, lab.path(folder));
         let output = feed(command, b"");
-        assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+        assert_eq!(output.status.code(), Some(0), "{}", log(&output));
         assert!(lab.path(below).is_dir(), "{variable}");
     }
 }

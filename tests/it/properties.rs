@@ -1,8 +1,7 @@
-//! The engines against each other: the automaton, the general evaluator, two libraries, and the
-//! compliance suite of RFC 9535.
+//! JSONPath: the automaton, the general evaluator and two libraries agree, and the compliance suite of
+//! RFC 9535 passes.
 //!
-//! The libraries are oracles only where they follow the RFC; where one is known not to, the test
-//! says so at the place.
+//! Where a library is known to differ from the RFC, a comment in the test says how.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -10,8 +9,9 @@ use serde_json::Value;
 use soarhost::json::Document;
 use soarhost::mapping::{Extractor, FieldPath};
 
-/// Runs the automaton (or, for what it does not take, what it hands over to).
-fn by_plan<'a>(path: &str, document: &'a Document) -> Vec<&'a str> {
+/// The values that the automaton finds, or the general evaluator if the automaton does not support
+/// the path.
+fn by_extractor<'a>(path: &str, document: &'a Document) -> Vec<&'a str> {
     let extractor = Extractor::compile([("x", path)], "t").expect("a legal path");
     let found = extractor.run(document).expect("within the budget");
     // The names borrow from the extractor, the values from the document.
@@ -38,34 +38,34 @@ fn parsed(raw: &[&str]) -> Vec<Value> {
 }
 
 #[test]
-fn the_compliance_suite_passes() {
+fn compliance_suite_passes() {
     let suite: Value = serde_json::from_str(include_str!("../rfc9535/cts.json")).expect("JSON");
     let cases = suite["tests"].as_array().expect("a list");
     assert_eq!(cases.len(), 703);
     let mut common = 0;
-    let mut missed = Vec::new();
+    let mut failed = Vec::new();
     for case in cases {
         let path = FieldPath::parse(case["selector"].as_str().expect("a text"));
         let legal = path.ok().filter(FieldPath::absolute);
-        let verdict = match legal {
+        let is_correct = match legal {
             None => case["invalid_selector"] == true,
             Some(_) if case["invalid_selector"] == true => false,
             Some(path) => {
                 let document = Document::from_value(&case["document"]).expect("JSON");
                 let general = path.evaluate(&document).expect("within the budget");
                 common += usize::from(path.common());
-                expected(case, &parsed(&general)) && by_plan(path.text(), &document) == general
+                expected(case, &parsed(&general)) && by_extractor(path.text(), &document) == general
             }
         };
-        if !verdict {
-            missed.push(format!("{}: {}", case["name"], case["selector"]));
+        if !is_correct {
+            failed.push(format!("{}: {}", case["name"], case["selector"]));
         }
     }
     assert!(
-        missed.is_empty(),
-        "{} missed:\n{}",
-        missed.len(),
-        missed.join("\n")
+        failed.is_empty(),
+        "{} failed:\n{}",
+        failed.len(),
+        failed.join("\n")
     );
     assert!(common > 60, "the automaton took only {common} of the paths");
 }
@@ -78,7 +78,7 @@ fn expected(case: &Value, found: &[Value]) -> bool {
             .is_some_and(|any| any.iter().any(is))
 }
 
-/// A document as text, so that tokens no tree can hold may stand in it.
+/// A document as text, so that it can contain tokens that a tree cannot represent.
 fn document(
     scalars: &'static [&'static str],
     names: &'static [&'static str],
@@ -126,8 +126,8 @@ fn plain() -> impl Strategy<Value = String> {
     )
 }
 
-/// What a tree cannot hold: long digits, `1e400`, lone surrogates, repeated members.
-fn odd() -> impl Strategy<Value = String> {
+/// Documents that a tree cannot represent: long numbers, `1e400`, lone surrogates, repeated members.
+fn unrepresentable() -> impl Strategy<Value = String> {
     document(
         &[
             "18446744073709551616",
@@ -228,7 +228,7 @@ proptest! {
         let document = Document::parse(&text).expect("JSON");
         let read = FieldPath::parse(&path).expect("a legal path");
         prop_assert!(read.common());
-        let found = by_plan(&path, &document);
+        let found = by_extractor(&path, &document);
         prop_assert_eq!(&found, &read.evaluate(&document).expect("within the budget"));
         let value: Value = serde_json::from_str(&text).expect("JSON");
         let found = parsed(&found);
@@ -236,8 +236,7 @@ proptest! {
         let rust = jsonpath_rust::parser::parse_json_path(&path).expect("a legal path");
         let rust = jsonpath_rust::query::js_path_process(&rust, &value).expect("nodes");
         let rust: Vec<Value> = rust.into_iter().map(|node| node.val().clone()).collect();
-        // jsonpath-rust visits the levels below `..` one after the other where the RFC leaves that
-        // free; its nodes are the same.
+        // The RFC does not fix the order of nodes below `..`, and jsonpath-rust has another one.
         if path.contains("..") {
             prop_assert_eq!(sorted(&found), sorted(&rust));
         } else {
@@ -246,26 +245,26 @@ proptest! {
     }
 
     #[test]
-    fn any_legal_path_gives_what_the_library_gives(text in plain(), path in any_path()) {
+    fn any_legal_path_finds_the_same_as_the_library(text in plain(), path in any_path()) {
         let document = Document::parse(&text).expect("JSON");
         let value: Value = serde_json::from_str(&text).expect("JSON");
-        let found = by_plan(&path, &document);
+        let found = by_extractor(&path, &document);
         prop_assert_eq!(parsed(&found), by_serde_json_path(&path, &value));
     }
 
     #[test]
-    fn raw_text_is_kept_where_a_tree_would_break(text in odd(), path in common_path()) {
+    fn values_that_a_tree_cannot_represent_are_unchanged(text in unrepresentable(), path in common_path()) {
         let document = Document::parse(&text).expect("JSON");
         let general = FieldPath::parse(&path).expect("legal").evaluate(&document);
         let general = general.expect("within the budget");
         let places = |found: &[&str]| -> Vec<_> { found.iter().map(|raw| raw.as_ptr()).collect() };
-        let found = by_plan(&path, &document);
+        let found = by_extractor(&path, &document);
         prop_assert_eq!(&found, &general);
         prop_assert_eq!(places(&found), places(&general), "the same places of the text");
     }
 
     #[test]
-    fn a_path_is_legal_exactly_when_the_rfc_says_so(
+    fn path_is_legal_if_and_only_if_the_library_accepts_it(
         path in any_path(),
         at in any::<prop::sample::Index>(),
         cut in 0..2_usize,

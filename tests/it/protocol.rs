@@ -1,27 +1,27 @@
-//! Broken envelopes, odd bytes, and the laws of stdout, over the real binary.
+//! Invalid requests, unusual bytes, and the rules of stdout, with the binary.
 
 use serde_json::{Value, json};
 
-use crate::process::{feed, run, soarhost};
+use crate::process::{feed, printed, run, soarhost};
 
-/// What is sent, and what must come back: exit code, kind, a part of the message, the place.
-struct Odd {
+/// An invalid request, and its error: the kind, a part of the message, the place.
+struct Invalid {
     sent: Vec<u8>,
     kind: &'static str,
-    says: &'static str,
+    message: &'static str,
     at: Option<&'static str>,
 }
 
-fn odd(
+fn invalid(
     sent: impl Into<Vec<u8>>,
     kind: &'static str,
-    says: &'static str,
+    message: &'static str,
     at: Option<&'static str>,
-) -> Odd {
-    Odd {
+) -> Invalid {
+    Invalid {
         sent: sent.into(),
         kind,
-        says,
+        message,
         at,
     }
 }
@@ -42,7 +42,7 @@ fn unknown_key_is_reported_with_the_other_faults() {
 }
 
 #[test]
-fn every_bad_input_gets_a_proper_result() {
+fn invalid_request_has_a_result_with_kind_message_and_place() {
     let malformed = "malformed_request";
     let deep = |n: usize| {
         format!(
@@ -58,115 +58,115 @@ fn every_bad_input_gets_a_proper_result() {
     ]
     .concat();
     let cases = [
-        odd("", malformed, "empty", None),
-        odd(" \n\t ", malformed, "empty", None),
-        odd("{\"command\":", malformed, "line 1, column 11", None),
-        odd(
+        invalid("", malformed, "empty", None),
+        invalid(" \n\t ", malformed, "empty", None),
+        invalid("{\"command\":", malformed, "line 1, column 11", None),
+        invalid(
             "{\"command\":\n\n  nope}",
             malformed,
             "line 3, column",
             None,
         ),
-        odd(utf16, malformed, "UTF-16", None),
-        odd(utf16_marked, malformed, "UTF-16", None),
-        odd(
+        invalid(utf16, malformed, "UTF-16", None),
+        invalid(utf16_marked, malformed, "UTF-16", None),
+        invalid(
             b"{\"command\":\"\xff\"}".to_vec(),
             malformed,
             "must be UTF-8; byte 12 is invalid",
             None,
         ),
-        odd(
+        invalid(
             "[]",
             malformed,
             "must be one JSON object; got an array",
             None,
         ),
-        odd(
+        invalid(
             "{\"command\":\"x\"} {}",
             malformed,
             "unexpected text after",
             None,
         ),
-        odd(
+        invalid(
             "{\"command\":\"x\",\"command\":\"y\"}",
             malformed,
             "\"command\" is repeated",
             None,
         ),
-        odd(
+        invalid(
             r#"{"command":"x","inputs":{"a":{"b":1,"b":2}}}"#,
             malformed,
             "\"b\" is repeated",
             None,
         ),
-        odd(
+        invalid(
             r#"{"command":"x","dry-run":true}"#,
             malformed,
             "Unknown key \"dry-run\"",
             Some("/dry-run"),
         ),
-        odd(
+        invalid(
             r#"{"command":"x","options":{"dry-run":true}}"#,
             malformed,
             "Did you mean \"dry_run\"?",
             Some("/options/dry-run"),
         ),
-        odd(
+        invalid(
             r#"{"inputs":{}}"#,
             malformed,
             "`command` is missing; it must be text.",
             None,
         ),
-        odd(
+        invalid(
             r#"{"command":7}"#,
             malformed,
             "`command` must be text; got 7.",
             Some("/command"),
         ),
-        odd(
+        invalid(
             r#"{"command":"x","inputs":[]}"#,
             malformed,
             "`inputs` must be an object; got an array.",
             Some("/inputs"),
         ),
-        odd(
+        invalid(
             r#"{"command":"x","id":""}"#,
             malformed,
             "1 to 128 visible ASCII",
             Some("/id"),
         ),
-        odd(
+        invalid(
             r#"{"command":"x","id":"a b"}"#,
             malformed,
             "1 to 128 visible ASCII",
             Some("/id"),
         ),
-        odd(
+        invalid(
             r#"{"command":"x","meta":{"a":"\ud83d"}}"#,
             malformed,
             "hex escape",
             None,
         ),
-        odd(
+        invalid(
             r#"{"command":"x","meta":{"a":1e400}}"#,
             malformed,
             "number out of range",
             None,
         ),
-        odd(deep(126), malformed, "deeper than 127", None),
-        odd(
+        invalid(deep(126), malformed, "deeper than 127", None),
+        invalid(
             r#"{"command":"x","protocol":2}"#,
             "unsupported_protocol",
             "Supported: 1.",
             Some("/protocol"),
         ),
-        odd(
+        invalid(
             r#"{"command":"Fetch Evnt"}"#,
             "unknown_name",
             "Did you mean \"Fetch Event\"?",
             Some("/command"),
         ),
-        odd(
+        invalid(
             r#"{"command":"Fetch Event","options":{"max_events":0}}"#,
             "invalid_input",
             "`options.max_events` must be a whole number, 1 or more; got 0.",
@@ -175,7 +175,7 @@ fn every_bad_input_gets_a_proper_result() {
     ];
     for case in cases {
         let shown = String::from_utf8_lossy(&case.sent).into_owned();
-        let (code, result, _) = run(&[], &case.sent);
+        let (code, result, _) = run(&[""; 0], &case.sent);
         assert_eq!(code, 2, "{shown}");
         assert_eq!(
             result["error"]["kind"], case.kind,
@@ -183,13 +183,13 @@ fn every_bad_input_gets_a_proper_result() {
             result["result"]
         );
         let message = result["error"]["message"].as_str().expect("a message");
-        assert!(message.contains(case.says), "{shown}: {message}");
+        assert!(message.contains(case.message), "{shown}: {message}");
         if let Some(at) = case.at {
             assert_eq!(result["error"]["at"], at, "{shown}");
         }
         assert_eq!(result["return_data"], "Failed");
     }
-    let (_, fine, _) = run(&[], deep(125).as_bytes());
+    let (_, fine, _) = run(&[""; 0], deep(125).as_bytes());
     assert_eq!(
         fine["error"]["kind"], "unknown_name",
         "127 levels are not too deep"
@@ -197,7 +197,7 @@ fn every_bad_input_gets_a_proper_result() {
 }
 
 #[test]
-fn too_large_a_request_is_refused_where_reading_stops() {
+fn request_beyond_the_size_limit_is_refused() {
     let mut big = br#"{"command":"x","meta":{"a":""#.to_vec();
     big.resize(16 * 1024 * 1024 + 10, b'x');
     let (code, result, _) = run(&["run"], &big);
@@ -208,15 +208,15 @@ fn too_large_a_request_is_refused_where_reading_stops() {
 }
 
 #[test]
-fn id_and_meta_are_echoed_even_when_the_request_is_refused() {
+fn id_and_meta_of_a_refused_request_are_in_the_result() {
     let request = json!({ "command": "nothing", "id": "abc-1", "meta": { "playbook": "p/1" } });
-    let (_, result, _) = run(&["run"], request.to_string().as_bytes());
+    let (_, result, _) = run(&["run"], request.to_string());
     assert_eq!(
         (&result["id"], &result["meta"]),
         (&json!("abc-1"), &json!({ "playbook": "p/1" }))
     );
     let unknown = json!({ "command": "x", "id": "abc-2", "meta": { "a": 1 }, "nope": 1 });
-    let (_, result, _) = run(&["run"], unknown.to_string().as_bytes());
+    let (_, result, _) = run(&["run"], unknown.to_string());
     assert_eq!(
         (&result["id"], &result["meta"]),
         (&json!("abc-2"), &json!({ "a": 1 }))
@@ -226,29 +226,25 @@ fn id_and_meta_are_echoed_even_when_the_request_is_refused() {
 }
 
 #[test]
-fn a_byte_order_mark_is_skipped() {
+fn byte_order_mark_is_skipped() {
     let (_, result, _) = run(&["run"], "\u{feff}{\"command\":\"x\"}".as_bytes());
     assert_eq!(result["error"]["kind"], "unknown_name");
 }
 
 #[test]
-fn a_message_never_quotes_the_text() {
+fn message_does_not_quote_the_request() {
     for sent in [
         r#"{"command":"x","options":"canary-secret"}"#,
         r#"{"command":"x","connection":canary-secret}"#,
         r#"{"command":"x","options":{"timeout_ms":"canary-secret"}}"#,
     ] {
-        let output = feed(soarhost(&["run", "--log-level", "trace"]), sent.as_bytes());
-        let said = [output.stdout, output.stderr].concat();
-        assert!(
-            !String::from_utf8_lossy(&said).contains("canary-secret"),
-            "{sent}"
-        );
+        let text = printed(&feed(soarhost(&["run", "--log-level", "trace"]), sent));
+        assert!(!text.contains("canary-secret"), "{sent}: {text}");
     }
 }
 
 #[test]
-fn a_batch_answers_line_by_line_in_input_order() {
+fn batch_has_a_result_for_each_line_in_order() {
     let lines = b"{\"command\":\"a\",\"id\":\"1\"}\r\n\n   \nnot json\n{\"command\":\"Fetch Event\",\"id\":\"5\"}\n{\"command\":\"b\",\"id\":\"6\"}";
     for jobs in ["1", "8"] {
         let output = feed(soarhost(&["run", "--batch", "--jobs", jobs]), lines);
@@ -267,7 +263,7 @@ fn a_batch_answers_line_by_line_in_input_order() {
 }
 
 #[test]
-fn pretty_shows_the_same_result_indented() {
+fn pretty_prints_the_same_result_indented() {
     let request = br#"{"command":"nothing","id":"1"}"#;
     let output = feed(soarhost(&["run", "--pretty"]), request);
     let text = String::from_utf8(output.stdout).expect("UTF-8");
@@ -284,7 +280,7 @@ fn pretty_shows_the_same_result_indented() {
 }
 
 #[test]
-fn a_closed_pipe_ends_silently_and_a_full_disk_says_so() {
+fn closed_pipe_ends_silently_and_full_disk_is_reported() {
     let mut child = soarhost(&["run"]).spawn().expect("it starts");
     drop(child.stdout.take());
     let mut stdin = child.stdin.take().expect("a pipe");
@@ -292,8 +288,8 @@ fn a_closed_pipe_ends_silently_and_a_full_disk_says_so() {
     drop(stdin);
     let output = child.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(141));
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(!told.contains("stdout"), "silent about the pipe: {told}");
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(!log.contains("stdout"), "silent about the pipe: {log}");
 
     let full = std::fs::OpenOptions::new()
         .write(true)
@@ -334,31 +330,31 @@ fn stdout_discarded_or_closed_before_the_start_exits_as_the_result_says() {
 }
 
 #[test]
-fn a_failed_run_tells_how_to_reproduce_it_with_references_intact() {
+fn failed_run_logs_a_command_that_reproduces_it() {
     let request = json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": "x" },
         "connection": { "Tenant ID": "t", "Client ID": "c", "Client Secret": "canary-secret" } });
-    let (_, _, told) = run(&["run"], request.to_string().as_bytes());
-    assert!(told.contains("| soarhost run"), "{told}");
+    let (_, _, log) = run(&["run"], request.to_string());
+    assert!(log.contains("| soarhost run"), "{log}");
     assert!(
-        told.contains(r#""Client Secret":"***""#) && !told.contains("canary-secret"),
-        "{told}"
+        log.contains(r#""Client Secret":"***""#) && !log.contains("canary-secret"),
+        "{log}"
     );
     let reference = request.to_string().replace("canary-secret", "env:SOAR_X");
-    let (_, _, told) = run(&["run"], reference.as_bytes());
-    assert!(told.contains(r#""Client Secret":"env:SOAR_X""#), "{told}");
+    let (_, _, log) = run(&["run"], &reference);
+    assert!(log.contains(r#""Client Secret":"env:SOAR_X""#), "{log}");
     let (_, _, silent) = run(&["run", "--log-level", "off"], reference.as_bytes());
     assert_eq!(silent, "");
 }
 
 #[test]
-fn secret_references_reach_only_what_is_allowed() {
+fn secret_reference_that_is_not_allowed_or_not_set_is_refused() {
     let request = |secret: &str| {
         json!({ "command": "Fetch Event", "inputs": { "Top Recent Event Number": 1 },
             "connection": { "Tenant ID": "11111111-2222-3333-4444-555555555555",
                 "Client ID": "66666666-7777-8888-9999-000000000000", "Client Secret": secret } })
         .to_string()
     };
-    for (secret, says) in [
+    for (secret, expected) in [
         ("env:HOME", "\"env:HOME\" is not allowed"),
         (
             "env:SOAR_NOT_SET",
@@ -375,13 +371,13 @@ fn secret_references_reach_only_what_is_allowed() {
             (2, &json!("secret_unavailable"))
         );
         let message = result["error"]["message"].as_str().expect("a message");
-        assert!(message.contains(says), "{message}");
+        assert!(message.contains(expected), "{message}");
         assert_eq!(result["error"]["at"], "/connection/Client Secret");
     }
 }
 
 #[test]
-fn wrong_operator_settings_answer_every_request_at_the_flag() {
+fn invalid_operator_setting_refuses_every_request_at_its_flag() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("endpoints.json");
     std::fs::write(&file, "{\"cloud\":1,\"id\":\"lab\",\"logon\":\"x\"}").expect("a file");
@@ -403,18 +399,14 @@ fn wrong_operator_settings_answer_every_request_at_the_flag() {
             (2, &json!("invalid_input")),
             "{args:?}"
         );
-        assert!(
-            result["error"]["at"]
-                .as_str()
-                .is_some_and(|said| said.starts_with(at)),
-            "{args:?}: {result}"
-        );
-        assert_eq!(result["id"], "7", "the id is echoed");
+        let place = result["error"]["at"].as_str().unwrap_or_default();
+        assert!(place.starts_with(at), "{args:?}: {result}");
+        assert_eq!(result["id"], "7", "the id of the request");
     }
 }
 
 #[test]
-fn meta_comes_back_digit_by_digit() {
+fn meta_is_returned_unchanged() {
     let meta = r#"{"n":12345678901234567890123,"t":1.50e3,"e":1e-999,"s":"\u00e4"}"#;
     for request in [
         format!(r#"{{"command":"nothing","meta":{meta}}}"#),
@@ -427,7 +419,7 @@ fn meta_comes_back_digit_by_digit() {
 }
 
 #[test]
-fn a_secret_of_any_shape_leaves_the_result_json() {
+fn result_is_valid_json_for_a_secret_of_any_shape() {
     let secrets = [
         "secretab\"",
         "x\"x\"x\"",
@@ -441,33 +433,32 @@ fn a_secret_of_any_shape_leaves_the_result_json() {
         let request = json!({ "command": "Fetch Event", "meta": { "m": secret, "n": 91_234_567 },
             "inputs": { "Top Recent Event Number": "ten" },
             "connection": { "Tenant ID": "t", "Client ID": "c", "Client Secret": secret } });
-        let (code, result, told) = run(&["run"], request.to_string().as_bytes());
+        let (code, result, log) = run(&["run"], request.to_string());
         assert_eq!(
             (code, &result["meta"]),
             (2, &json!({ "m": "***", "n": 91_234_567 })),
             "{secret}"
         );
         assert_eq!(result.as_object().map(serde_json::Map::len), Some(18));
-        assert!(!told.contains(&format!(":{}", json!(secret))), "{told}");
+        assert!(!log.contains(&format!(":{}", json!(secret))), "{log}");
     }
 }
 
 #[test]
-fn a_secret_in_the_wrong_place_is_not_told() {
+fn secret_in_the_wrong_place_is_not_in_output() {
     let request = json!({ "command": "Fetch Event",
         "inputs": { "Client Secret": "pasted-canary-secret" }, "options": { "timeout_ms": 1 } });
-    let output = feed(soarhost(&["run"]), request.to_string().as_bytes());
-    let said = [output.stdout, output.stderr].concat();
-    assert!(!String::from_utf8_lossy(&said).contains("pasted-canary-secret"));
-    let (_, result, told) = run(
-        &["run"],
-        br#"{"command":"x","options":{"include":["pasted-canary-secret"]}}"#,
-    );
-    assert!(!result.to_string().contains("pasted-canary") && !told.contains("pasted-canary"));
+    for request in [
+        request.to_string(),
+        r#"{"command":"x","options":{"include":["pasted-canary-secret"]}}"#.to_owned(),
+    ] {
+        let text = printed(&feed(soarhost(&["run"]), request));
+        assert!(!text.contains("pasted-canary"), "{text}");
+    }
 }
 
 #[test]
-fn what_cannot_be_read_gets_a_result_too() {
+fn unreadable_file_has_a_result() {
     for args in [
         vec!["run", "/not/there"],
         vec!["run", "/tmp"],
@@ -491,7 +482,7 @@ fn what_cannot_be_read_gets_a_result_too() {
 }
 
 #[test]
-fn empty_and_odd_variables_stop_nothing() {
+fn empty_or_invalid_variable_is_ignored() {
     let mut command = soarhost(&["run"]);
     for name in [
         "SOARHOST_ENDPOINTS",
@@ -508,7 +499,7 @@ fn empty_and_odd_variables_stop_nothing() {
 }
 
 #[test]
-fn a_flag_wins_over_its_variable_on_either_side_of_the_sub_command() {
+fn flag_overrides_its_variable_on_either_side_of_the_sub_command() {
     for args in [
         &["--endpoints", "/flag", "run"][..],
         &["run", "--endpoints", "/flag"],
@@ -524,7 +515,7 @@ fn a_flag_wins_over_its_variable_on_either_side_of_the_sub_command() {
 }
 
 #[test]
-fn an_array_is_no_object() {
+fn array_instead_of_an_object_is_refused() {
     let (_, result, _) = run(&["run"], br#"{"command":"x","options":[]}"#);
     assert_eq!(
         (&result["error"]["kind"], &result["error"]["at"]),

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use soarhost::host::Cancel;
 use soarhost::protocol::Signal;
 
-use crate::bench::{Bench, connection, connection_of, read, wait};
+use crate::bench::{Bench, block_on, connection, connection_of, read};
 
 const TYPES: [&str; 3] = ["Audit.Exchange", "Audit.General", "DLP.All"];
 const NOW: &str = "2026-01-14T12:00:00Z";
@@ -120,7 +120,7 @@ fn record_after_random_faults_is_delivered_once_or_named_as_lost() {
             let mut world = world(&blobs(alike, types));
             world["faults"] = json!(faults);
             world["content_page_size"] = json!(page);
-            let (delivered, lost) = wait(until_done(&world, request));
+            let (delivered, lost) = block_on(until_done(&world, request));
             prop_assert!(
                 delivered.values().all(|times| *times == 1),
                 "repeated: {:?}",
@@ -145,7 +145,7 @@ async fn until_done(
     world: &Value,
     mut request: Value,
 ) -> (BTreeMap<usize, usize>, BTreeSet<usize>) {
-    let bench = Bench::impatient(&world.to_string(), NOW).await;
+    let bench = Bench::with_two_attempts(&world.to_string(), NOW).await;
     let (mut delivered, mut lost) = (BTreeMap::new(), BTreeSet::new());
     let number = |gap: &Value| -> usize {
         let id = gap["id"].as_str().expect("a blob");
@@ -184,7 +184,7 @@ fn fingerprint_that_is_not_seen_again_is_kept() {
         { "route": "management.content", "nth": [4, 5, 8, 9], "status": 500 },
         { "route": "management.blob", "nth": [1, 2, 3, 6, 14, 19], "reset": true },
     ]);
-    let (delivered, _) = wait(until_done(&world, audit_log()));
+    let (delivered, _) = block_on(until_done(&world, audit_log()));
     assert_eq!(delivered.into_values().collect::<Vec<_>>(), [1; 24]);
 }
 
@@ -217,7 +217,7 @@ fn service_that_fails_every_fifth_call_loses_nothing() {
         { "route": "management.blob", "nth": some(3), "status": 403,
           "body": { "error": { "code": "AF429", "message": "Too many requests." } } },
     ]);
-    let result = wait(async {
+    let result = block_on(async {
         let bench = Bench::new(&world.to_string(), NOW).await;
         read(&bench.run(&audit_log().to_string()).await)
     });
@@ -266,7 +266,7 @@ fn signal_between_downloads_delivers_finished_blobs_and_resumes() {
         .collect();
     let mut world = world(&blobs);
     world["faults"] = json!([{ "route": "management.blob", "nth": 3, "delay_ms": 600_000 }]);
-    let (first, next) = wait(stopped(&world, audit_log(), "/audit/", 12));
+    let (first, next) = block_on(stopped(&world, audit_log(), "/audit/", 12));
     assert_eq!(first["return_data"], "Partially Successful");
     assert_eq!(
         (&first["error"]["kind"], &first["more"]),
@@ -295,7 +295,7 @@ fn signal_during_the_listing_of_the_third_day_resumes_there() {
     let mut world = world(&blobs);
     world["faults"] = json!([{ "route": "management.content", "nth": 3, "delay_ms": 600_000 }]);
     let request = incidents("3 days", &TYPES[..1]);
-    let (first, next) = wait(stopped(&world, request, "/content", 3));
+    let (first, next) = block_on(stopped(&world, request, "/content", 3));
     assert_eq!((numbers(&first), numbers(&next)), (vec![0, 1], vec![2]));
     let from = &next["coverage"]["windows"][0]["from"];
     assert_eq!(

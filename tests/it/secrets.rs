@@ -1,11 +1,11 @@
-//! Secrets and what an operator forbids: nothing of a secret leaves, nothing else is changed.
+//! Secrets are redacted and nothing else is changed; uses that an operator forbids are refused.
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, NOW, connection_of};
+use crate::bench::{Bench, NOW, block_on, connection_of};
 use crate::process::{feed, run, soarhost};
 
-/// With every sign that JSON and addresses escape.
+/// With all kinds of characters that JSON and addresses escape.
 const CANARY: &str = "ca+na/ry&<x>'ö€~2026.end";
 
 fn escaped(text: &str) -> String {
@@ -30,18 +30,18 @@ fn secret_echoed_by_a_service_in_any_spelling_is_not_in_the_result() {
         escaped(CANARY)
     );
     for world in [answer, refusal] {
-        let result = echo(&world);
+        let result = result_in(&world);
         assert!(result.contains("***"), "{result}");
         for part in ["na/ry", "na\\/ry", "%2Fry", "\\u002F", "€", "~2026"] {
             assert!(!result.contains(part), "{part}: {result}");
         }
-        let words: Value = serde_json::from_str(&result).expect("JSON");
+        let read: Value = serde_json::from_str(&result).expect("JSON");
         assert!(
-            !words["result"].to_string().contains("\\u001b[31m.\\u202e"),
+            !read["result"].to_string().contains("\\u001b[31m.\\u202e"),
             "{result}"
         );
         assert!(
-            words["return_data"] == "Successful" || result.contains("***\\\\u001b[31m.\\\\u202e"),
+            read["return_data"] == "Successful" || result.contains("***\\\\u001b[31m.\\\\u202e"),
             "{result}"
         );
     }
@@ -51,11 +51,9 @@ fn url_encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-fn echo(world: &str) -> String {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.expect("a runtime").block_on(async {
+/// The result of a run in this world.
+fn result_in(world: &str) -> String {
+    block_on(async {
         let bench = Bench::new(world, NOW).await;
         let mut connection = connection_of("purview_audit_alert_v2");
         connection["Client Secret"] = json!(CANARY);
@@ -73,7 +71,7 @@ fn request(secret: &str) -> Value {
 }
 
 #[test]
-fn secrets_of_one_line_change_no_other_line_and_no_word_of_the_protocol() {
+fn secret_of_one_line_is_not_redacted_in_other_lines_and_protocol_words() {
     let secrets = ["2026-", "Successful", "another-line's-secret", "Purview"];
     let mut lines: Vec<Value> = secrets.map(request).into();
     lines[3]["meta"] = json!({ "guess": "another-line's-secret", "own": "Purview" });
@@ -152,7 +150,7 @@ fn forbidden_use_is_refused_at_its_place_with_the_flag() {
         ("write", &start, "/command"),
     ] {
         let args = ["run", "--sandbox", "--allow-insecure-tls", "--forbid", word];
-        let (code, result, _) = run(&args, request.to_string().as_bytes());
+        let (code, result, _) = run(&args, request.to_string());
         let error = &result["error"];
         assert_eq!(
             (code, &error["kind"]),
@@ -172,13 +170,13 @@ fn forbidden_use_is_refused_at_its_place_with_the_flag() {
 }
 
 #[test]
-fn secret_of_the_operator_is_not_sent_where_any_certificate_is_trusted() {
+fn operators_secret_with_insecure_tls_is_refused_unless_allowed() {
     let mut request = json!({ "command": "test-module", "connection": {
         "Token or Tenant ID": "11111111-2222-3333-4444-555555555555",
         "Application ID or Client ID": "66666666-7777-8888-9999-000000000000",
         "Use a self-deployed Azure application": true, "Key or Client Secret": "Env:SOAR_ANY",
         "Trust any certificate (not secure)": true } });
-    let (code, result, _) = run(&["run", "--sandbox"], request.to_string().as_bytes());
+    let (code, result, _) = run(&["run", "--sandbox"], request.to_string());
     let error = &result["error"];
     assert_eq!(
         (code, &error["kind"]),
@@ -192,14 +190,14 @@ fn secret_of_the_operator_is_not_sent_where_any_certificate_is_trusted() {
     let advice = error["assistance"].as_str().expect("advice");
     assert!(advice.contains("--allow-insecure-tls"), "{advice}");
     let args = ["run", "--sandbox", "--allow-insecure-tls"];
-    let (code, result, _) = run(&args, request.to_string().as_bytes());
+    let (code, result, _) = run(&args, request.to_string());
     assert_eq!(
         (code, &result["return_data"]),
         (0, &json!("Successful")),
         "{result}"
     );
     request["connection"]["Key or Client Secret"] = json!("given-in-the-request");
-    let (code, result, _) = run(&["run", "--sandbox"], request.to_string().as_bytes());
+    let (code, result, _) = run(&["run", "--sandbox"], request.to_string());
     assert_eq!(
         (code, &result["return_data"]),
         (0, &json!("Successful")),
@@ -208,10 +206,10 @@ fn secret_of_the_operator_is_not_sent_where_any_certificate_is_trusted() {
 }
 
 #[test]
-fn control_characters_of_a_request_reach_no_terminal() {
+fn control_characters_of_a_request_are_escaped() {
     let request = json!({ "command": "x\u{1b}[31m\u{202e}y\u{9b}" });
-    let (_, result, told) = run(&["run"], request.to_string().as_bytes());
-    for text in [&told, result["result"].as_str().expect("a sentence")] {
+    let (_, result, log) = run(&["run"], request.to_string());
+    for text in [&log, result["result"].as_str().expect("a sentence")] {
         assert!(text.contains("[31m"), "{text}");
         assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{text}");
     }

@@ -1,6 +1,5 @@
-//! Signing in against the simulator: a person's consent from the login URL to the refresh token, a
-//! certificate whose signature is verified there, a machine's identity (T10, T11), and trusting any
-//! certificate.
+//! Sign-in with the simulator: consent of a user from the login URL to the refresh token, a
+//! certificate whose signature the simulator verifies, managed identities, and insecure TLS.
 
 use std::path::Path;
 
@@ -12,10 +11,10 @@ use soarhost::protocol::{Redactor, ResultEnvelope};
 use soarhost::sim::{Listen, Sim, World};
 use soarhost::when;
 
-use crate::bench::{CANARY, NOW};
+use crate::bench::{CANARY, NOW, block_on};
 
-/// A catalog of one command.
-fn catalog(folder: &Path) {
+/// Writes a catalog of one integration.
+fn write_catalog(folder: &Path) {
     for below in ["manifests", "mappings"] {
         std::fs::create_dir(folder.join(below)).expect("a folder");
     }
@@ -55,13 +54,13 @@ async fn send(host: &Host, command: &str, connection: &Value) -> ResultEnvelope 
     result
 }
 
-async fn run(host: &Host, trusts: bool) -> ResultEnvelope {
+async fn test_connection(host: &Host, insecure_tls: bool) -> ResultEnvelope {
     let connection = json!({ "tenant_id": TENANT, "client_id": CLIENT, "client_secret": CANARY,
-        "trust_any_certificate": trusts });
+        "trust_any_certificate": insecure_tls });
     send(host, "test", &connection).await
 }
 
-/// A simulator over plain http, and what a host needs to talk to it.
+/// A simulator without TLS, and settings of a host that uses it.
 async fn lab(world: &Value) -> (Sim, tempfile::TempDir, Settings) {
     let now = when::instant(NOW, &[]).expect("a time");
     let mut world = World::from_json(&world.to_string()).expect("a world");
@@ -72,11 +71,11 @@ async fn lab(world: &Value) -> (Sim, tempfile::TempDir, Settings) {
     };
     let sim = Sim::start(world, plain).await.expect("it starts");
     let folder = tempfile::tempdir().expect("a folder");
-    catalog(folder.path());
+    write_catalog(folder.path());
     let settings = Settings {
         endpoints: Some(sim.endpoints().to_string().into()),
         catalog: Some(folder.path().to_path_buf()),
-        state: Some(folder.path().join("kept")),
+        state: Some(folder.path().join("stored")),
         clock: Clock::Fixed(now),
         retry_policy: RetryPolicy::fast(),
         ..Settings::default()
@@ -84,15 +83,8 @@ async fn lab(world: &Value) -> (Sim, tempfile::TempDir, Settings) {
     (sim, folder, settings)
 }
 
-fn serve<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.expect("a runtime").block_on(work)
-}
-
-/// Where a browser is sent to from that address.
-async fn sent_to(address: &str) -> String {
+/// The address that a browser is redirected to.
+async fn redirect_of(address: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let (host, path) = address
         .strip_prefix("http://")
@@ -103,14 +95,14 @@ async fn sent_to(address: &str) -> String {
         .expect("it listens");
     let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("sent");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.expect("text");
-    let found = answer.lines().find_map(|line| {
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.expect("text");
+    let found = response.lines().find_map(|line| {
         let (name, value) = line.split_once(": ")?;
         name.eq_ignore_ascii_case("location")
             .then(|| value.to_owned())
     });
-    found.unwrap_or_else(|| panic!("no redirect: {answer}"))
+    found.unwrap_or_else(|| panic!("no redirect: {response}"))
 }
 
 fn source(result: &ResultEnvelope) -> &'static str {
@@ -119,8 +111,8 @@ fn source(result: &ResultEnvelope) -> &'static str {
 }
 
 #[test]
-fn consent_of_a_user_gives_a_code_that_is_redeemed_and_refreshed() {
-    serve(async {
+fn authorization_code_is_redeemed_and_its_token_refreshed() {
+    block_on(async {
         let world = json!({ "token_lifetime_seconds": 3599, "apps": [{ "id": CLIENT, "tenant": TENANT,
             "secrets": [{ "value": CANARY }], "redirect_uris": [REDIRECT], "refresh_tokens": "omit" }] });
         let (sim, _folder, settings) = lab(&world).await;
@@ -128,10 +120,10 @@ fn consent_of_a_user_gives_a_code_that_is_redeemed_and_refreshed() {
             "redirect_uri": REDIRECT });
         let host = || Host::open(settings.clone(), Redactor::default());
         let made = send(&host(), "url", &connection).await;
-        assert_eq!(sim.requests().len(), 0, "nobody is asked");
+        assert_eq!(sim.requests().len(), 0, "it needs no request");
         let context: Value =
             serde_json::from_str(made.context_data.expect("a context").text()).expect("JSON");
-        let back = sent_to(context["login_url"].as_str().expect("a URL")).await;
+        let back = redirect_of(context["login_url"].as_str().expect("a URL")).await;
         let code = back
             .split("code=")
             .nth(1)
@@ -160,13 +152,13 @@ fn consent_of_a_user_gives_a_code_that_is_redeemed_and_refreshed() {
             "{logins:?}"
         );
         assert!(logins[1].contains("grant_type=refresh_token"), "{logins:?}");
-        assert_eq!(logins.len(), 2, "the renewed token is kept");
+        assert_eq!(logins.len(), 2, "the refreshed token is stored");
     });
 }
 
 #[test]
-fn a_certificate_is_verified_by_the_service_in_both_algorithms() {
-    serve(async {
+fn certificate_signs_in_with_both_algorithms_if_it_is_registered() {
+    block_on(async {
         let cert = include_str!("../../src/identity/certificate/fixtures/cert.pem");
         let other = include_str!("../../src/identity/certificate/fixtures/other.pem");
         let key = include_str!("../../src/identity/certificate/fixtures/key.pem");
@@ -190,8 +182,8 @@ fn a_certificate_is_verified_by_the_service_in_both_algorithms() {
 }
 
 #[test]
-fn machine_has_its_own_identity_or_a_named_one() {
-    serve(async {
+fn managed_identity_is_the_default_or_the_named_one() {
+    block_on(async {
         let (sim, _folder, settings) = lab(&json!({})).await;
         for named in [None, Some(CLIENT)] {
             let connection =
@@ -200,21 +192,18 @@ fn machine_has_its_own_identity_or_a_named_one() {
             let before = sim.requests().len();
             assert_eq!(source(&send(&host, "list", &connection).await), "sign_in");
             let seen = sim.requests().split_off(before);
-            let asked = serde_json::to_string(&seen[0].query).expect("JSON");
-            assert!(
-                asked.contains("https://manage.office.com") || asked.contains("manage.office.com"),
-                "{asked}"
-            );
-            assert_eq!(asked.contains(CLIENT), named.is_some(), "{asked}");
-            // The tenant in the feed's address is the one that the token names.
+            let query = serde_json::to_string(&seen[0].query).expect("JSON");
+            assert!(query.contains("manage.office.com"), "{query}");
+            assert_eq!(query.contains(CLIENT), named.is_some(), "{query}");
+            // The feed's address contains the tenant of the token.
             assert!(seen[1].path.contains(TENANT), "{}", seen[1].path);
         }
     });
 }
 
 #[test]
-fn any_certificate_is_trusted_on_request_alone_and_told() {
-    serve(async {
+fn any_certificate_is_trusted_only_on_request_and_with_a_warning() {
+    block_on(async {
         let now = when::instant(NOW, &[]).expect("a time");
         let mut world = World::from_json("{}").expect("a world");
         world.now = Some(now);
@@ -222,8 +211,8 @@ fn any_certificate_is_trusted_on_request_alone_and_told() {
             .await
             .expect("it starts");
         let folder = tempfile::tempdir().expect("a folder");
-        catalog(folder.path());
-        // Without the authority that the simulator prints beside its addresses.
+        write_catalog(folder.path());
+        // Without the certificate authority of the simulator.
         let mut endpoints: Value =
             serde_json::from_str(&sim.endpoints().to_string()).expect("JSON");
         let authority = endpoints.as_object_mut().expect("an object").remove("ca");
@@ -238,9 +227,9 @@ fn any_certificate_is_trusted_on_request_alone_and_told() {
             },
             ..Settings::default()
         };
-        // One process: each way to trust has a client of its own.
+        // One host: each TLS setting has its own client.
         let host = Host::open(settings, Redactor::default());
-        let refused = run(&host, false).await;
+        let refused = test_connection(&host, false).await;
         let error = refused.error.expect("not trusted");
         assert!(
             error.message.contains("TLS handshake failed"),
@@ -248,12 +237,12 @@ fn any_certificate_is_trusted_on_request_alone_and_told() {
             error.message
         );
         assert!(refused.warnings.is_empty());
-        let trusted = run(&host, true).await;
+        let trusted = test_connection(&host, true).await;
         assert!(trusted.error.is_none(), "{:?}", trusted.error);
         let codes: Vec<&str> = trusted
             .warnings
             .iter()
-            .map(|told| told.code.as_str())
+            .map(|warning| warning.code.as_str())
             .collect();
         assert_eq!(codes, ["any_certificate_trusted"]);
     });

@@ -1,9 +1,9 @@
-//! What is kept between runs: tokens and states below `--state`, by processes of their own against
-//! one simulator.
+//! Tokens and states that are stored in `--state` between runs. Each run is a process; all use one
+//! simulator.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,14 +14,13 @@ use soarhost::protocol::Redactor;
 use soarhost::sim::{Listen, Sim, World};
 use soarhost::when;
 
-use crate::bench::{CANARY, NOW, connection};
-use crate::cli::signal;
-use crate::process::{feed, run, soarhost};
+use crate::bench::{CANARY, NOW, block_on, connection};
+use crate::process::{feed, printed, run, signal, soarhost, start, wait_for_log};
 
 /// Exit code, result, stderr.
 type Ran = (i32, Value, String);
 
-/// A simulator in this process, and a state folder that is not there yet.
+/// A simulator in this process, and a state folder that does not exist yet.
 struct Lab {
     sim: Sim,
     folder: tempfile::TempDir,
@@ -40,11 +39,11 @@ impl Lab {
     }
 
     fn state(&self) -> PathBuf {
-        self.folder.path().join("kept/state")
+        self.folder.path().join("stored/state")
     }
 
-    /// The file of a state by its name.
-    fn position(&self, name: &str) -> PathBuf {
+    /// The file of a state by its key.
+    fn state_file(&self, name: &str) -> PathBuf {
         let file = format!("{}.json", sha256(name.as_bytes()));
         self.state().join("state").join(file)
     }
@@ -63,21 +62,22 @@ impl Lab {
         all.map(|word| (*word).to_owned()).collect()
     }
 
-    /// Runs one request in a process of its own, while the simulator serves.
+    /// A process that uses the simulator and the state folder.
+    fn command(&self, more: &[&str]) -> Command {
+        soarhost(&self.args(more))
+    }
+
+    /// Runs one request in a process.
     async fn run(&self, request: &Value) -> Ran {
         self.run_with(&[], request).await
     }
 
     async fn run_with(&self, more: &[&str], request: &Value) -> Ran {
         let (args, request) = (self.args(more), request.to_string());
-        aside(move || {
-            let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            run(&args, request.as_bytes())
-        })
-        .await
+        blocking(move || run(&args, request)).await
     }
 
-    /// How often somebody signed in so far.
+    /// The number of sign-ins so far.
     fn sign_ins(&self) -> usize {
         let seen = self.sim.requests();
         seen.iter()
@@ -85,57 +85,41 @@ impl Lab {
             .count()
     }
 
-    /// How often alerts were asked for so far.
-    fn asked(&self) -> usize {
+    /// The number of requests for alerts so far.
+    fn alert_requests(&self) -> usize {
         let seen = self.sim.requests();
         seen.iter().filter(|seen| seen.service == "graph").count()
     }
 
-    /// A process that has asked for alerts and waits for the answer.
-    async fn hanging(&self, request: &Value) -> Child {
-        let before = self.asked();
-        let (args, request) = (self.args(&["--log-level", "debug"]), request.to_string());
-        let child = aside(move || {
-            let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            let mut child = soarhost(&args).spawn().expect("it starts");
-            let mut stdin = child.stdin.take().expect("a pipe");
-            stdin.write_all(request.as_bytes()).expect("it reads");
-            drop(stdin);
-            let mut log = BufReader::new(child.stderr.take().expect("a pipe"));
-            let mut line = String::new();
-            while !line.contains("alerts_v2") {
-                line.clear();
-                assert!(log.read_line(&mut line).expect("a log") > 0, "it ended");
-            }
+    /// A process that has requested alerts and waits for the response.
+    async fn waiting(&self, request: &Value) -> Child {
+        let before = self.alert_requests();
+        let command = self.command(&["--log-level", "debug"]);
+        let request = request.to_string();
+        let child = blocking(move || {
+            let mut child = start(command, request);
+            wait_for_log(&mut child, "alerts_v2");
             child
         })
         .await;
-        // It says so before it asks; whoever asks first is the one that has to wait.
-        while self.asked() == before {
+        // It logs a request before it sends it, and only the first request is delayed.
+        while self.alert_requests() == before {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         child
     }
 }
 
-/// Work that blocks, aside from the runtime that the simulator needs.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+/// Runs blocking work on another thread, because the simulator needs the runtime.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("no panic")
-}
-
-fn serve<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime")
-        .block_on(work)
 }
 
 fn test_connection() -> Value {
     json!({ "command": "Test Connection", "id": "t", "connection": connection() })
 }
 
-/// Pages of two of twelve alerts, at least three at a time: four runs.
+/// Ten of twelve alerts, at most three in a run: four runs.
 fn fetch(name: &str) -> Value {
     json!({ "command": "Fetch Event", "id": "f", "connection": connection(),
             "inputs": { "Top Recent Event Number": 10 },
@@ -147,6 +131,7 @@ fn paged() -> Value {
             "subscriptions": [{ "content_type": "DLP.All" }] })
 }
 
+/// All files below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).into_iter().flatten() {
@@ -161,32 +146,34 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn ending(folder: &Path, extension: &str) -> Vec<PathBuf> {
+fn files_with_extension(folder: &Path, extension: &str) -> Vec<PathBuf> {
     let mut found = files(folder);
     found.retain(|file| file.extension().is_some_and(|own| own == extension));
     found
 }
 
+/// The source of the token in a run that must succeed.
 fn source(ran: &Ran) -> &str {
-    let (code, result, told) = ran;
-    assert_eq!(*code, 0, "{} {told}", result["result"]);
+    let (code, result, log) = ran;
+    assert_eq!(*code, 0, "{} {log}", result["result"]);
     result["metrics"]["token_source"].as_str().expect("a word")
 }
 
 fn warnings(ran: &Ran) -> Vec<&str> {
-    let told = ran.1["warnings"].as_array().expect("warnings");
-    told.iter()
+    let warnings = ran.1["warnings"].as_array().expect("warnings");
+    warnings
+        .iter()
         .filter_map(|warning| warning["code"].as_str())
         .collect()
 }
 
-fn kind(ran: &Ran) -> (i32, &str) {
+fn exit(ran: &Ran) -> (i32, &str) {
     (ran.0, ran.1["error"]["kind"].as_str().unwrap_or("none"))
 }
 
 #[test]
-fn a_second_test_connection_sends_no_sign_in() {
-    serve(async {
+fn second_test_connection_uses_the_stored_tokens() {
+    block_on(async {
         let lab = Lab::start(&json!({})).await;
         let mut first = lab.run(&test_connection()).await;
         assert_eq!(source(&first), "sign_in");
@@ -198,7 +185,7 @@ fn a_second_test_connection_sends_no_sign_in() {
         for ran in [&mut first, &mut second] {
             ran.1["metrics"] = Value::Null;
         }
-        assert_eq!(first.1, second.1, "they differ under metrics alone");
+        assert_eq!(first.1, second.1, "they differ in more than metrics");
         // Nearly an hour later the tokens are renewed early.
         let later = ["--now", "2026-01-14T12:56:00Z"];
         let third = lab.run_with(&later, &test_connection()).await;
@@ -208,9 +195,9 @@ fn a_second_test_connection_sends_no_sign_in() {
 }
 
 #[test]
-fn processes_side_by_side_sign_in_once_for_each_service() {
-    serve(async {
-        // Long enough that all of them find no token.
+fn concurrent_processes_sign_in_once_for_each_service() {
+    block_on(async {
+        // Long enough that no process finds a token.
         let slow = json!({ "faults": [{ "route": "login.token", "delay_ms": 300 }] });
         let lab = Lab::start(&slow).await;
         let request = test_connection();
@@ -226,8 +213,8 @@ fn processes_side_by_side_sign_in_once_for_each_service() {
 }
 
 #[test]
-fn a_changed_secret_signs_in_anew() {
-    serve(async {
+fn changed_secret_signs_in_again() {
+    block_on(async {
         let lab = Lab::start(&json!({})).await;
         assert_eq!(source(&lab.run(&test_connection()).await), "sign_in");
         let mut changed = test_connection();
@@ -235,36 +222,36 @@ fn a_changed_secret_signs_in_anew() {
         let ran = lab.run(&changed).await;
         assert_eq!((source(&ran), warnings(&ran)), ("sign_in", vec![]));
         assert_eq!(lab.sign_ins(), 4);
-        // While both are valid, neither gets into the other's way.
+        // While both secrets are valid, each has its own tokens.
         assert_eq!(source(&lab.run(&test_connection()).await), "vault");
         assert_eq!(source(&lab.run(&changed).await), "vault");
     });
 }
 
 #[test]
-fn a_damaged_file_is_told_and_replaced() {
-    serve(async {
+fn damaged_token_file_is_reported_and_replaced() {
+    block_on(async {
         let lab = Lab::start(&json!({})).await;
         lab.run(&test_connection()).await;
-        let kept = ending(&lab.state(), "json");
-        assert_eq!(kept.len(), 2);
-        let whole = std::fs::read_to_string(&kept[0]).expect("it reads");
-        std::fs::write(&kept[0], &whole[..whole.len() / 2]).expect("a file");
-        std::fs::copy(&kept[0], &kept[1]).expect("a copy");
+        let stored = files_with_extension(&lab.state(), "json");
+        assert_eq!(stored.len(), 2);
+        let whole = std::fs::read_to_string(&stored[0]).expect("it reads");
+        std::fs::write(&stored[0], &whole[..whole.len() / 2]).expect("a file");
+        std::fs::copy(&stored[0], &stored[1]).expect("a copy");
         let ran = lab.run(&test_connection()).await;
         assert_eq!(source(&ran), "sign_in");
         assert_eq!(warnings(&ran), ["vault_ignored"; 2]);
-        let name = kept[0].file_name().expect("a name").to_string_lossy();
-        let told = ran.1["warnings"][0]["message"].as_str().expect("words");
-        assert!(told.contains(&format!("tokens/{name}")), "{told}");
+        let name = stored[0].file_name().expect("a name").to_string_lossy();
+        let message = ran.1["warnings"][0]["message"].as_str().expect("words");
+        assert!(message.contains(&format!("tokens/{name}")), "{message}");
         let ran = lab.run(&test_connection()).await;
         assert_eq!((source(&ran), warnings(&ran)), ("vault", vec![]));
     });
 }
 
 #[test]
-fn a_refused_token_is_not_met_twice() {
-    serve(async {
+fn refused_token_is_replaced_after_one_sign_in() {
+    block_on(async {
         let world =
             json!({ "faults": [{ "route": "graph.alerts", "nth": 2, "expire_token": true }] });
         let lab = Lab::start(&world).await;
@@ -272,7 +259,7 @@ fn a_refused_token_is_not_met_twice() {
                               "inputs": { "Top Recent Event Number": 2 } });
         assert_eq!(source(&lab.run(&request).await), "sign_in");
         let before = lab.sign_ins();
-        // Whether this run signs in again itself or leaves that to the next one:
+        // This run or the next one signs in again.
         lab.run(&request).await;
         assert_eq!(lab.run(&request).await.0, 0);
         assert_eq!(lab.sign_ins(), before + 1);
@@ -281,61 +268,61 @@ fn a_refused_token_is_not_met_twice() {
 }
 
 #[test]
-fn what_killed_processes_left_does_no_harm() {
-    serve(async {
+fn files_of_a_killed_process_do_not_affect_the_next_run() {
+    block_on(async {
         let mut world = paged();
         world["faults"] = json!([{ "route": "graph.alerts", "nth": 1, "delay_ms": 600_000 }]);
         let lab = Lab::start(&world).await;
-        let mut child = lab.hanging(&fetch("prod")).await;
-        assert_eq!(kind(&lab.run(&fetch("prod")).await), (75, "busy"));
+        let mut child = lab.waiting(&fetch("prod")).await;
+        assert_eq!(exit(&lab.run(&fetch("prod")).await), (75, "busy"));
         signal(&child, "KILL");
         child.wait().expect("it ends");
-        let kept = ending(&lab.state(), "json");
-        let locks = ending(&lab.state(), "lock");
+        let stored = files_with_extension(&lab.state(), "json");
+        let locks = files_with_extension(&lab.state(), "lock");
         assert_eq!(
-            (kept.len(), locks.len()),
+            (stored.len(), locks.len()),
             (2, 3),
-            "two tokens, and a name that is held"
+            "two tokens, and a state key in use"
         );
         for lock in &locks {
             std::fs::write(lock.with_extension("tmp"), "{\"vault\":1,\"sa").expect("a file");
         }
-        std::fs::remove_file(&kept[0]).expect("it was there");
+        std::fs::remove_file(&stored[0]).expect("it was there");
         let ran = lab.run(&fetch("prod")).await;
         assert_eq!((source(&ran), warnings(&ran)), ("sign_in", vec![]));
-        assert!(lab.position("prod").is_file());
-        assert!(!lab.position("prod").with_extension("tmp").exists());
-        assert!(!kept[0].with_extension("tmp").exists());
+        assert!(lab.state_file("prod").is_file());
+        assert!(!lab.state_file("prod").with_extension("tmp").exists());
+        assert!(!stored[0].with_extension("tmp").exists());
     });
 }
 
 #[test]
-fn of_two_processes_on_one_state_key_one_works() {
-    serve(async {
+fn second_process_on_a_state_key_is_busy() {
+    block_on(async {
         let mut world = paged();
         world["faults"] = json!([{ "route": "graph.alerts", "nth": 1, "delay_ms": 600_000 }]);
         let lab = Lab::start(&world).await;
-        let mut child = lab.hanging(&fetch("prod")).await;
+        let mut child = lab.waiting(&fetch("prod")).await;
         let busy = lab.run(&fetch("prod")).await;
-        assert_eq!(kind(&busy), (75, "busy"));
+        assert_eq!(exit(&busy), (75, "busy"));
         assert_eq!(busy.1["metrics"]["calls"], 0);
         assert_eq!(busy.1["error"]["status_code"], "409");
         assert_eq!(busy.1["error"]["at"], "/options/state_key");
         let words = busy.1["error"]["message"].as_str().expect("words");
         assert!(words.contains("\"prod\""), "{words}");
-        // Another name is free, and so is this one for a look.
-        assert_eq!(kind(&lab.run(&fetch("other")).await), (0, "none"));
-        let mut rehearsed = fetch("prod");
-        rehearsed["options"]["dry_run"] = json!(true);
-        assert_eq!(kind(&lab.run(&rehearsed).await), (0, "none"));
+        // Another state key is free, and a dry run does not lock this one.
+        assert_eq!(exit(&lab.run(&fetch("other")).await), (0, "none"));
+        let mut dry_run = fetch("prod");
+        dry_run["options"]["dry_run"] = json!(true);
+        assert_eq!(exit(&lab.run(&dry_run).await), (0, "none"));
         signal(&child, "TERM");
         assert_eq!(child.wait().expect("it ends").code(), Some(143));
-        assert_eq!(kind(&lab.run(&fetch("prod")).await), (0, "none"));
+        assert_eq!(exit(&lab.run(&fetch("prod")).await), (0, "none"));
     });
 }
 
 #[test]
-fn a_name_is_held_within_one_process_too() {
+fn second_request_on_a_state_key_in_one_process_is_busy() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = Settings {
         state: Some(folder.path().to_path_buf()),
@@ -348,83 +335,81 @@ fn a_name_is_held_within_one_process_too() {
         .expect("it is free");
     let second = host
         .check(line.as_bytes(), &Cancel::default())
-        .expect_err("it is held");
+        .expect_err("it is in use");
     assert_eq!(second.exit_code(), 75);
     drop(first);
     assert!(host.check(line.as_bytes(), &Cancel::default()).is_ok());
 }
 
 #[test]
-fn a_kept_state_is_gone_on_from() {
-    serve(async {
+fn stored_state_is_resumed_until_nothing_is_left() {
+    block_on(async {
         let lab = Lab::start(&paged()).await;
         let mut keys = Vec::new();
         let mut last = Value::Null;
-        for turn in 0..4 {
+        for number in 0..4 {
             let ran = lab.run(&fetch("prod/alerts")).await;
-            assert_eq!((kind(&ran), warnings(&ran)), ((0, "none"), vec![]));
+            assert_eq!((exit(&ran), warnings(&ran)), ((0, "none"), vec![]));
             let events = ran.1["events"].as_array().expect("events");
             keys.extend(events.iter().map(|event| event["key"].clone()));
-            assert_eq!(ran.1["more"], json!(turn < 3), "turn {turn}");
+            assert_eq!(ran.1["more"], json!(number < 3), "run {number}");
             last = ran.1["state"].clone();
-            let text = std::fs::read_to_string(lab.position("prod/alerts")).expect("it reads");
-            let kept: Value = serde_json::from_str(&text).expect("JSON");
+            let text = std::fs::read_to_string(lab.state_file("prod/alerts")).expect("it reads");
+            let stored: Value = serde_json::from_str(&text).expect("JSON");
             let command = "purview_audit_alert_v2.fetch_event";
             let expected = json!({ "state_key": "prod/alerts", "command": command, "state": last });
-            assert_eq!(kept, expected);
+            assert_eq!(stored, expected);
         }
         let delivered = keys.len();
         keys.sort_by_key(Value::to_string);
         keys.dedup();
         assert_eq!((delivered, keys.len()), (10, 10), "each once");
-        // It is through, so the next run looks for what is new: nothing, but for what the limit of
-        // ten left out.
+        // Everything was delivered, and there is nothing new.
         let ran = lab.run(&fetch("prod/alerts")).await;
         assert_eq!(ran.1["events"].as_array().map(Vec::len), Some(0));
         let mut both = fetch("prod/alerts");
         both["state"] = last;
         let refused = lab.run(&both).await;
-        assert_eq!(kind(&refused), (2, "invalid_input"));
+        assert_eq!(exit(&refused), (2, "invalid_input"));
         assert_eq!(refused.1["error"]["at"], "/options/state_key");
     });
 }
 
 #[test]
-fn a_run_that_fails_leaves_the_kept_state_and_tells_it() {
-    serve(async {
+fn failed_run_does_not_change_the_stored_state_and_returns_it() {
+    block_on(async {
         let mut world = paged();
         world["faults"] =
             json!([{ "route": "graph.alerts", "nth": [3, 4, 5, 6, 7, 8], "status": 400 }]);
         let lab = Lab::start(&world).await;
         let first = lab.run(&fetch("prod")).await;
-        let kept = std::fs::read(lab.position("prod")).expect("it reads");
+        let stored = std::fs::read(lab.state_file("prod")).expect("it reads");
         let failed = lab.run(&fetch("prod")).await;
         assert_eq!(failed.1["return_data"], "Failed");
         assert_eq!(failed.1["state"], first.1["state"]);
-        assert_eq!(std::fs::read(lab.position("prod")).expect("it reads"), kept);
+        assert_eq!(
+            std::fs::read(lab.state_file("prod")).expect("it reads"),
+            stored
+        );
         let mut other = test_connection();
         other["options"] = json!({ "state_key": "prod" });
         let refused = lab.run(&other).await;
         assert_eq!(
-            kind(&refused),
+            exit(&refused),
             (2, "invalid_input"),
-            "it is another command's"
+            "the state of another command"
         );
     });
 }
 
 #[test]
-fn a_batch_goes_on_line_by_line() {
-    serve(async {
+fn each_line_of_a_batch_resumes_after_the_line_before() {
+    block_on(async {
         let lab = Lab::start(&paged()).await;
         let line = fetch("prod").to_string();
         let input = [line.as_str(); 4].join("\n");
-        let args = lab.args(&["--batch"]);
-        let output = aside(move || {
-            let args: Vec<&str> = args.iter().map(String::as_str).collect();
-            feed(soarhost(&args), input.as_bytes())
-        })
-        .await;
+        let command = lab.command(&["--batch"]);
+        let output = blocking(move || feed(command, input)).await;
         let text = String::from_utf8(output.stdout).expect("UTF-8");
         let counts: Vec<usize> = text
             .lines()
@@ -436,40 +421,38 @@ fn a_batch_goes_on_line_by_line() {
 }
 
 #[test]
-fn a_state_moves_only_when_the_result_was_written_out() {
-    serve(async {
+fn state_is_committed_only_after_the_result_was_written() {
+    block_on(async {
         let lab = Lab::start(&paged()).await;
-        let (args, request) = (lab.args(&[]), fetch("prod").to_string());
-        let code = aside(move || {
-            let mut child = soarhost(&args.iter().map(String::as_str).collect::<Vec<_>>())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("it starts");
+        let mut command = lab.command(&[]);
+        command.stderr(Stdio::null());
+        let code = blocking(move || {
+            let mut child = command.spawn().expect("it starts");
             drop(child.stdout.take());
             let mut stdin = child.stdin.take().expect("a pipe");
-            stdin.write_all(request.as_bytes()).expect("it reads");
+            write!(stdin, "{}", fetch("prod")).expect("it reads");
             drop(stdin);
             child.wait().expect("it ends").code()
         })
         .await;
         assert_eq!(code, Some(141));
-        assert!(!lab.position("prod").exists());
-        // And when that cannot be kept, the exit code says what the result says.
-        let in_the_way = lab.position("prod").with_extension("tmp");
-        std::fs::create_dir(&in_the_way).expect("a folder");
-        let (code, result, told) = lab.run(&fetch("prod")).await;
+        assert!(!lab.state_file("prod").exists());
+        // If the state cannot be stored, the exit code is still the one of the result.
+        let obstacle = lab.state_file("prod").with_extension("tmp");
+        std::fs::create_dir(&obstacle).expect("a folder");
+        let (code, result, log) = lab.run(&fetch("prod")).await;
         assert_eq!((code, &result["error"]), (0, &Value::Null));
-        assert_eq!(told.lines().count(), 1, "{told}");
-        assert!(told.contains("delivers these events again"), "{told}");
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(log.contains("delivers these events again"), "{log}");
     });
 }
 
 #[test]
-fn a_damaged_state_is_refused_with_its_file() {
-    serve(async {
+fn damaged_state_is_refused_with_its_file() {
+    block_on(async {
         let lab = Lab::start(&paged()).await;
         lab.run(&fetch("prod")).await;
-        let file = lab.position("prod");
+        let file = lab.state_file("prod");
         let whole = std::fs::read_to_string(&file).expect("it reads");
         let other = whole.replace("\"prod\"", "\"dev\"");
         let edited = regex::Regex::new(r#""resume": \{[^}]*\}"#).expect("a pattern");
@@ -477,22 +460,22 @@ fn a_damaged_state_is_refused_with_its_file() {
         for text in [&whole[..whole.len() / 2], &other, &edited] {
             std::fs::write(&file, text).expect("a file");
             let ran = lab.run(&fetch("prod")).await;
-            assert_eq!(kind(&ran), (2, "invalid_input"), "{text}");
+            assert_eq!(exit(&ran), (2, "invalid_input"), "{text}");
             assert_eq!(ran.1["error"]["at"], "/options/state_key");
             let words = ran.1["error"]["message"].as_str().expect("words");
             assert!(words.contains(&*file.to_string_lossy()), "{words}");
             assert_eq!(std::fs::read_to_string(&file).expect("it reads"), text);
         }
         std::fs::remove_file(&file).expect("it was there");
-        assert_eq!(kind(&lab.run(&fetch("prod")).await), (0, "none"));
+        assert_eq!(exit(&lab.run(&fetch("prod")).await), (0, "none"));
     });
 }
 
 #[test]
-fn no_secret_and_no_token_lies_in_the_folder_or_is_told() {
-    serve(async {
+fn secrets_and_tokens_are_not_in_output_or_the_state_folder() {
+    block_on(async {
         let lab = Lab::start(&paged()).await;
-        let mut told = String::new();
+        let mut text = String::new();
         for request in [
             test_connection(),
             fetch("prod"),
@@ -500,47 +483,47 @@ fn no_secret_and_no_token_lies_in_the_folder_or_is_told() {
             test_connection(),
         ] {
             let (_, result, log) = lab.run_with(&["--log-level", "trace"], &request).await;
-            told.push_str(&result.to_string());
-            told.push_str(&log);
+            text.push_str(&result.to_string());
+            text.push_str(&log);
         }
         for file in files(&lab.state()) {
-            told.push_str(&std::fs::read_to_string(file).expect("text"));
+            text.push_str(&std::fs::read_to_string(file).expect("text"));
         }
-        assert!(told.contains("\"vault\":2") && told.contains("\"state_key\""));
+        assert!(text.contains("\"vault\":2") && text.contains("\"state_key\""));
         for secret in [CANARY, "eyJ0eXAi", &CANARY.replace('/', "%2F")] {
-            assert!(!told.contains(secret), "{secret}: {told}");
+            assert!(!text.contains(secret), "{secret}: {text}");
         }
     });
 }
 
 #[test]
-fn nothing_is_touched_by_what_is_refused_rehearsed_or_for_show() {
-    serve(async {
+fn refusal_dry_run_and_sandbox_create_no_state_folder() {
+    block_on(async {
         let lab = Lab::start(&json!({})).await;
         let refused = json!({ "command": "Test Connection" });
         assert_eq!(lab.run(&refused).await.0, 2);
-        let mut rehearsed = test_connection();
-        rehearsed["options"] = json!({ "dry_run": true });
-        assert_eq!(lab.run(&rehearsed).await.0, 0);
+        let mut dry_run = test_connection();
+        dry_run["options"] = json!({ "dry_run": true });
+        assert_eq!(lab.run(&dry_run).await.0, 0);
         let state = lab.state();
         assert!(!state.exists());
         let mut command = soarhost(&["try", "Test Connection"]);
         command.env("SOARHOST_STATE_DIR", &state);
-        assert_eq!(feed(command, b"").status.code(), Some(0));
-        assert!(!state.exists(), "the sandbox keeps no tokens");
+        assert_eq!(feed(command, "").status.code(), Some(0));
+        assert!(!state.exists(), "the sandbox stores no tokens");
         lab.run(&test_connection()).await;
-        let listed = lab.run(&rehearsed).await;
+        let listed = lab.run(&dry_run).await;
         let requests = listed.1["context_data"].as_array().map(Vec::len);
         assert_eq!(
             requests,
             Some(2),
-            "the sign-ins are told although they are not needed"
+            "the sign-ins are listed although tokens are stored"
         );
     });
 }
 
 #[test]
-fn the_sandbox_keeps_states_and_no_tokens() {
+fn sandbox_stores_states_and_no_tokens() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path().join("state");
     let args = [
@@ -553,38 +536,39 @@ fn the_sandbox_keeps_states_and_no_tokens() {
     ];
     let mut request = fetch("demo");
     request["inputs"]["Top Recent Event Number"] = json!(150);
-    let ran = run(&args, request.to_string().as_bytes());
-    assert_eq!((kind(&ran), &ran.1["more"]), ((0, "none"), &json!(true)));
-    assert_eq!(ending(&dir, "json").len(), 1);
+    let ran = run(&args, request.to_string());
+    assert_eq!((exit(&ran), &ran.1["more"]), ((0, "none"), &json!(true)));
+    assert_eq!(files_with_extension(&dir, "json").len(), 1);
     assert!(!dir.join("tokens").exists());
 }
 
 #[test]
-fn a_folder_that_cannot_be_used_is_refused_at_its_flag() {
+fn unusable_state_folder_is_refused_at_its_flag() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("file");
     std::fs::write(&file, "x").expect("a file");
     let path = file.to_string_lossy().into_owned();
     for request in [test_connection(), fetch("prod")] {
-        let ran = run(&["run", "--state", &path], request.to_string().as_bytes());
-        assert_eq!(kind(&ran), (2, "invalid_input"));
+        let ran = run(&["run", "--state", &path], request.to_string());
+        assert_eq!(exit(&ran), (2, "invalid_input"));
         assert_eq!(ran.1["error"]["at"], "--state");
     }
     let mut odd = fetch("a name with spaces");
-    let ran = run(&["run", "--state", &path], odd.to_string().as_bytes());
+    let ran = run(&["run", "--state", &path], odd.to_string());
     assert_eq!(ran.1["error"]["at"], "/options/state_key");
     odd["options"]["state_key"] = json!("prod");
-    let ran = run(&["run"], odd.to_string().as_bytes());
+    let ran = run(&["run"], odd.to_string());
     assert_eq!(
         ran.1["error"]["at"], "/options/state_key",
         "no folder at all"
     );
 }
 
-/// The numbers of the records in a result that was printed to its end; nothing of one that was not.
-fn printed(stdout: &[u8]) -> Option<(Vec<usize>, bool)> {
+/// The numbers of the records in a result and whether there is more; none if the result is incomplete.
+fn delivered(stdout: &[u8]) -> Option<(Vec<usize>, bool)> {
     let line = stdout.strip_suffix(b"\n")?;
-    let result: Value = serde_json::from_slice(line).expect("what ends in a line break is whole");
+    let result: Value =
+        serde_json::from_slice(line).expect("a result with a line break is complete");
     let records = result["raw_data"].as_array().into_iter().flatten();
     let numbers = records.map(|record| {
         let id = record["Id"].as_str().expect("an id");
@@ -594,9 +578,9 @@ fn printed(stdout: &[u8]) -> Option<(Vec<usize>, bool)> {
 }
 
 #[test]
-fn a_hundred_kills_lose_nothing_and_damage_nothing() {
+fn hundred_kills_lose_no_record_and_damage_no_file() {
     const BLOBS: usize = 400;
-    serve(async {
+    block_on(async {
         let blobs: Vec<Value> = (0..BLOBS)
             .map(|n| {
                 json!({ "type": "Audit.Exchange", "created": format!("2026-01-14T10:{:02}:{:02}Z", n / 60, n % 60),
@@ -609,52 +593,51 @@ fn a_hundred_kills_lose_nothing_and_damage_nothing() {
         let request = json!({ "command": "Get Audit Log", "inputs": { "Content Type": "Audit.Exchange" },
             "connection": connection(),
             "options": { "include": ["raw_data"], "max_events": 2, "state_key": "killed" } });
-        let mut came = std::collections::BTreeSet::new();
+        let mut received = std::collections::BTreeSet::new();
         let mut random = 7_u64;
-        for turn in 0.. {
-            // Any moment of a run's life; after a hundred of them runs are left alone.
+        for number in 0.. {
+            // The first hundred runs are killed at a random time, the following ones are not.
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);
-            let moment = (turn < 100).then(|| Duration::from_micros(random >> 33 & 0xffff));
-            let (args, text) = (lab.args(&[]), request.to_string());
-            let output = aside(move || {
-                let args: Vec<&str> = args.iter().map(String::as_str).collect();
-                let mut child = soarhost(&args).spawn().expect("it starts");
+            let moment = (number < 100).then(|| Duration::from_micros(random >> 33 & 0xffff));
+            let (mut command, text) = (lab.command(&[]), request.to_string());
+            let output = blocking(move || {
+                let mut child = command.spawn().expect("it starts");
                 let mut stdin = child.stdin.take().expect("a pipe");
-                // It may be killed before it reads.
+                // It can be killed before it reads.
                 let _ = stdin.write_all(text.as_bytes());
                 drop(stdin);
                 if let Some(moment) = moment {
                     std::thread::sleep(moment);
-                    child.kill().expect("it is there");
+                    child.kill().expect("a process");
                 }
                 child.wait_with_output().expect("it ends")
             })
             .await;
-            let ended = printed(&output.stdout);
-            came.extend(
+            let ended = delivered(&output.stdout);
+            received.extend(
                 ended
                     .iter()
                     .flat_map(|(numbers, _)| numbers.iter().copied()),
             );
-            if let Ok(text) = std::fs::read_to_string(lab.position("killed")) {
-                let kept: Value = serde_json::from_str(&text).expect("no file is damaged");
-                assert_eq!(kept["state_key"], "killed");
+            if let Ok(text) = std::fs::read_to_string(lab.state_file("killed")) {
+                let stored: Value = serde_json::from_str(&text).expect("no file is damaged");
+                assert_eq!(stored["state_key"], "killed");
             }
             if moment.is_none() {
-                let (_, more) = ended.expect("it was left alone");
-                assert!(turn < 400, "it does not end");
+                let (_, more) = ended.expect("it was not killed");
+                assert!(number < 400, "it does not end");
                 if !more {
                     break;
                 }
             }
         }
-        assert_eq!(came, (0..BLOBS).collect(), "the union is exact");
+        assert_eq!(received, (0..BLOBS).collect(), "the union is exact");
         for file in files(&lab.state()) {
-            let half = file.extension().is_some_and(|name| name == "tmp");
+            let incomplete = file.extension().is_some_and(|name| name == "tmp");
             assert!(
-                !half || !file.starts_with(lab.state().join("state")),
+                !incomplete || !file.starts_with(lab.state().join("state")),
                 "{}",
                 file.display()
             );
@@ -663,19 +646,17 @@ fn a_hundred_kills_lose_nothing_and_damage_nothing() {
 }
 
 #[test]
-fn secrets_of_every_form_are_found_nowhere() {
-    const FORMS: [&str; 3] = ["literal", "env", "file"];
-    serve(async {
+fn secret_of_every_reference_form_is_not_in_output_or_the_state_folder() {
+    block_on(async {
         let lab = Lab::start(&paged()).await;
         let secrets = lab.folder.path().join("secrets");
         std::fs::create_dir(&secrets).expect("a folder");
         std::fs::write(secrets.join("client"), "canary-of-the-file~7\n").expect("a file");
-        for form in FORMS {
-            let (given, canary) = match form {
-                "literal" => ("literal:canary-of-the-text~7", "canary-of-the-text~7"),
-                "env" => ("env:SOAR_TEST_CANARY", "canary-of-the-variable~7"),
-                _ => ("file:client", "canary-of-the-file~7"),
-            };
+        for (given, canary) in [
+            ("literal:canary-of-the-text~7", "canary-of-the-text~7"),
+            ("env:SOAR_TEST_CANARY", "canary-of-the-variable~7"),
+            ("file:client", "canary-of-the-file~7"),
+        ] {
             for command in ["Test Connection", "Get Audit Log", "Fetch Event"] {
                 let mut request = fetch("canary");
                 request["command"] = json!(command);
@@ -687,19 +668,12 @@ fn secrets_of_every_form_are_found_nowhere() {
                 request["options"] = json!({ "state_key": command });
                 request["connection"]["Client Secret"] = json!(given);
                 let folder = secrets.to_string_lossy().into_owned();
-                let args = lab.args(&["--log-level", "trace", "--secrets-dir", &folder]);
+                let mut host = lab.command(&["--log-level", "trace", "--secrets-dir", &folder]);
+                host.env("SOAR_TEST_CANARY", "canary-of-the-variable~7");
                 let text = request.to_string();
-                let output = aside(move || {
-                    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-                    let mut host = soarhost(&args);
-                    host.env("SOAR_TEST_CANARY", "canary-of-the-variable~7");
-                    feed(host, text.as_bytes())
-                })
-                .await;
-                let said = [output.stdout, output.stderr].concat();
-                let said = String::from_utf8_lossy(&said);
-                assert!(said.contains("\"protocol\":1"), "{said}");
-                assert!(!said.contains(canary), "{form}, {command}: {said}");
+                let output = printed(&blocking(move || feed(host, text)).await);
+                assert!(output.contains("\"protocol\":1"), "{output}");
+                assert!(!output.contains(canary), "{given}, {command}: {output}");
             }
             for file in files(&lab.state()) {
                 let bytes = std::fs::read(&file).expect("it reads");
