@@ -1,7 +1,7 @@
 //! The catalog: integrations and mappings, and the table of the built-in ones.
 //!
-//! An operator's folder is checked when it loads. A test checks the built-in catalog, so that it costs
-//! no time at every start.
+//! An operator's folder is checked when it is loaded. The built-in catalog is checked by a test
+//! instead, because a check would take time at every start.
 
 mod check;
 mod integration;
@@ -113,11 +113,12 @@ impl Catalog {
     pub fn folder_of(file: &Path) -> Option<PathBuf> {
         let file = file.canonicalize().ok()?;
         let mut folders = file.ancestors().skip(1);
-        let holds = |folder: &&Path| FOLDERS.iter().any(|name| folder.join(name).is_dir());
-        folders.find(holds).map(Path::to_path_buf)
+        let is_catalog = |folder: &&Path| FOLDERS.iter().any(|name| folder.join(name).is_dir());
+        folders.find(is_catalog).map(Path::to_path_buf)
     }
 
-    /// A folder, read but not checked. Returns also a fault for each manifest that cannot be read.
+    /// Reads a folder without checking it. Returns also a fault for each manifest that cannot be
+    /// read.
     pub fn read(folder: &Path) -> Result<(Self, Vec<Failure>), Failure> {
         if !FOLDERS.iter().any(|name| folder.join(name).is_dir()) {
             let message = format!(
@@ -237,17 +238,17 @@ impl Catalog {
 
     /// The command that a request selects. `integration` is an id, or an id with a version prefix.
     pub fn find(&self, integration: Option<&str>, command: &str) -> Result<Target<'_>, Failure> {
-        let among: Vec<&Integration> = match integration {
+        let candidates: Vec<&Integration> = match integration {
             Some(wanted) => vec![self.find_integration(wanted)?],
             None => self.integrations.iter().collect(),
         };
-        let found: Vec<(&Integration, usize)> = among
+        let found: Vec<(&Integration, usize)> = candidates
             .iter()
             .flat_map(|integration| integration.commands(command).map(|n| (*integration, n)))
             .collect();
         match found.as_slice() {
             [(integration, n)] => target(integration, *n),
-            [] => Err(no_command(command, &among)),
+            [] => Err(no_command(command, &candidates)),
             several => Err(ambiguous(command, several)),
         }
     }
@@ -282,13 +283,13 @@ impl Catalog {
         let Some(version) = version else {
             return Ok(integration);
         };
-        let here = integration.manifest()?;
-        if here.version == version || here.version.starts_with(&format!("{version}.")) {
+        let manifest = integration.manifest()?;
+        if manifest.version == version || manifest.version.starts_with(&format!("{version}.")) {
             return Ok(integration);
         }
         let message = format!(
             "There is no \"{wanted}\". This host has {}.",
-            here.full_id()
+            manifest.full_id()
         );
         Err(Failure::new(ErrorKind::UnknownName, message).at("/integration"))
     }
@@ -325,9 +326,9 @@ impl Catalog {
         faults
     }
 
-    /// Mappings that are not used: no manifest names them, they extend no named mapping
-    /// (`fetch_event_extended` extends `fetch_event`), and they are not in `ocsf/` or `ecs/`. For the
-    /// built-in catalog, a test fails.
+    /// A fault for each unused mapping: no manifest names it, or the mapping that it extends
+    /// (`fetch_event_extended` extends `fetch_event`). Mappings in `ocsf/` and `ecs/` are exempt. A
+    /// test requires that the built-in catalog has no such fault.
     pub fn unused(&self) -> Vec<Failure> {
         let named = |name: &str| {
             self.integrations
@@ -354,7 +355,7 @@ impl Catalog {
     }
 }
 
-/// True for the mapping itself and its variants: the same name with a suffix after an underscore.
+/// True for the mapping itself and for its variants: the same name with `_` and a suffix.
 fn extends(name: &str, known: &str) -> bool {
     let suffix = name.strip_prefix(known);
     suffix.is_some_and(|suffix| suffix.is_empty() || suffix.starts_with('_'))
@@ -375,8 +376,8 @@ fn target(integration: &Integration, number: usize) -> Result<Target<'_>, Failur
     })
 }
 
-fn no_command(command: &str, among: &[&Integration]) -> Failure {
-    let titles: Vec<&str> = among
+fn no_command(command: &str, candidates: &[&Integration]) -> Failure {
+    let titles: Vec<&str> = candidates
         .iter()
         .flat_map(|integration| integration.titles())
         .collect();

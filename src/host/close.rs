@@ -19,7 +19,7 @@ use crate::protocol::failure::{Codes, ErrorBlock, ErrorKind, Failure};
 use crate::protocol::result::{Metrics, ReturnData};
 use crate::protocol::{Detail, PROTOCOL, Redactor, ResultEnvelope, State, Watch};
 
-/// The facts about a request that its result repeats, as far as they are known.
+/// The facts about a request that its result repeats. Facts that are not known yet have defaults.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
     pub(super) id: Option<String>,
@@ -48,7 +48,7 @@ pub(super) struct Counts {
 }
 
 impl Head {
-    /// Before the request was read.
+    /// The head of a request that was not parsed yet.
     pub(super) fn unread(started: Instant) -> Self {
         Head {
             id: None,
@@ -66,7 +66,7 @@ impl Head {
         }
     }
 
-    /// With the members of the envelope.
+    /// The head of a parsed request.
     pub(super) fn new(envelope: &Envelope, started: Instant) -> Self {
         let id = envelope
             .id
@@ -82,11 +82,11 @@ impl Head {
     }
 
     /// Sets the state to resume from. A failed run returns it unchanged.
-    pub(super) fn resume(&mut self, state: Option<&State>) {
+    pub(super) fn set_state(&mut self, state: Option<&State>) {
         self.state = state.cloned();
     }
 
-    /// When the request was read.
+    /// The time at which reading the request began.
     pub(super) fn started(&self) -> Instant {
         self.started
     }
@@ -97,7 +97,7 @@ impl Head {
     }
 
     /// Sets the command.
-    pub(super) fn address(&mut self, target: &Target<'_>, parameters: &Map<String, Value>) {
+    pub(super) fn set_command(&mut self, target: &Target<'_>, parameters: &Map<String, Value>) {
         let command: &CommandSpec = target.command;
         self.integration = Some(target.manifest.full_id());
         self.command = Some(command.id.clone());
@@ -113,7 +113,7 @@ impl Head {
     pub(super) fn refuse(self, failure: Failure, redactor: &Redactor) -> ResultEnvelope {
         let counts = Counts::default();
         let mut result = self.fail(failure, counts);
-        // Nothing stops it: the result is short.
+        // Redaction has no time limit here, because the result is short.
         let _ = redact::redact(&mut result, redactor, &|| false);
         self.report(&result);
         result
@@ -130,34 +130,34 @@ impl Head {
         result
     }
 
-    /// The failure; if a permission is missing, the advice names it.
+    /// Names the required permissions in the advice of a `forbidden` failure.
     fn advised(&self, failure: Failure) -> Failure {
-        // A refused sign-in has other advice: no permission was checked yet.
+        // The advice of a rejected sign-in is not replaced, because no permission was checked.
         let at_login = failure
             .vendor_code()
             .is_some_and(|code| code.starts_with("AADSTS"));
-        let other = at_login || failure.detail() == Some(Detail::StatedReason);
-        if failure.kind() != ErrorKind::Forbidden || other || self.permissions.is_empty() {
+        let has_advice = at_login || failure.detail() == Some(Detail::StatedReason);
+        if failure.kind() != ErrorKind::Forbidden || has_advice || self.permissions.is_empty() {
             return failure;
         }
         let texts = [failure.message(), failure.assistance().unwrap_or_default()];
-        let said =
+        let is_named =
             |permission: &&Permission| texts.iter().any(|text| text.contains(&permission.name));
-        let mut meant: Vec<&Permission> = self.permissions.iter().filter(said).collect();
-        if meant.is_empty() {
-            meant = self.permissions.iter().collect();
+        let mut missing: Vec<&Permission> = self.permissions.iter().filter(is_named).collect();
+        if missing.is_empty() {
+            missing = self.permissions.iter().collect();
         }
-        let distinct = |texts: Vec<&str>, between: &str| {
-            let mut once: Vec<&str> = Vec::new();
+        let distinct = |texts: Vec<&str>, separator: &str| {
+            let mut distinct: Vec<&str> = Vec::new();
             for text in texts {
-                if !once.contains(&text) {
-                    once.push(text);
+                if !distinct.contains(&text) {
+                    distinct.push(text);
                 }
             }
-            once.join(between)
+            distinct.join(separator)
         };
-        let names = meant.iter().map(|permission| permission.name.as_str());
-        let grants = meant.iter().map(|permission| permission.grant.word());
+        let names = missing.iter().map(|permission| permission.name.as_str());
+        let grants = missing.iter().map(|permission| permission.grant.word());
         let (names, grants) = (
             distinct(names.collect(), ", "),
             distinct(grants.collect(), " or "),
@@ -219,11 +219,11 @@ impl Head {
     }
 }
 
-/// The failure of a partial result. The same request would deliver the same records again.
-fn continued(failure: Failure) -> Failure {
-    let first = failure.assistance().unwrap_or("Wait a moment.").to_owned();
+/// Adds the advice to resume: without the state, the request delivers the same records again.
+fn with_resume_advice(failure: Failure) -> Failure {
+    let advice = failure.assistance().unwrap_or("Wait a moment.").to_owned();
     failure.advice(format!(
-        "{first} Store the delivered records, and send the request with this `state` to resume."
+        "{advice} Store the delivered records, and send the request with this `state` to resume."
     ))
 }
 
@@ -254,7 +254,7 @@ impl Checked<'_> {
         let error = incomplete.map(|failure| {
             report::log_sources(&failure);
             let failure = if reply.more {
-                continued(failure)
+                with_resume_advice(failure)
             } else {
                 failure
             };
@@ -287,7 +287,8 @@ impl Checked<'_> {
         result
     }
 
-    /// The result of a reply that could not be mapped. It has the raw data, to be mapped again.
+    /// The result of a reply that could not be mapped. It contains the raw data, which can be
+    /// mapped later.
     fn unmapped(&self, failure: Failure, reply: Reply, counts: Counts) -> ResultEnvelope {
         let mut result = self.head.fail(failure, counts);
         result.raw_data = self
@@ -320,12 +321,12 @@ impl Head {
             ),
             None => (ReturnData::Successful, format!("{} succeeded.", self.title)),
             Some(error) => {
-                let what = format!(
+                let reason = format!(
                     "Status Code: {}. Message: {}",
                     error.status_code, error.message
                 );
-                let said = format!("{} partially succeeded:{events} {what}", self.title);
-                (ReturnData::PartiallySuccessful, said)
+                let sentence = format!("{} partially succeeded:{events} {reason}", self.title);
+                (ReturnData::PartiallySuccessful, sentence)
             }
         }
     }

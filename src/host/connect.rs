@@ -1,7 +1,7 @@
 //! The connection of a request: cloud, account and sign-in method, from its bound slots.
 //!
-//! Reports all invalid, missing and contradictory values at once, by the names in the request. Sends
-//! and opens nothing: whether a certificate can be used shows when it signs.
+//! Reports all invalid, missing and contradictory values at once, by the names in the request.
+//! Sends nothing, and does not parse certificates: their faults are found when they sign.
 
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
@@ -56,7 +56,7 @@ pub(super) fn connection(
         _ => slots.connection(needs, settings),
     };
     let warnings = slots.short_secrets();
-    // A secret that could not be resolved is not also missing.
+    // A secret that could not be resolved has a fault already and is not reported as missing.
     add_new(&mut faults, slots.faults.take());
     match connection {
         Some(connection) if faults.is_empty() => Ok((connection, warnings)),
@@ -72,10 +72,10 @@ struct Slots<'a> {
 }
 
 impl Slots<'_> {
-    /// The connection; none if there are faults.
+    /// The connection; `None` if there are faults.
     fn connection(&self, needs: Needs, settings: &Settings) -> Option<Connection> {
         let cloud = self.cloud(settings);
-        // A managed identity brings its tenant and its client ID.
+        // The platform knows the tenant and the client ID of a managed identity.
         if self.bound.flag(Slot::ManagedIdentity) != Some(true) {
             self.require(&[Slot::TenantId, Slot::ClientId]);
             let tenant = "a GUID or a domain name such as contoso.onmicrosoft.com";
@@ -103,7 +103,7 @@ impl Slots<'_> {
         Some(connection.published_by(self.text(Slot::Publisher)))
     }
 
-    /// The cloud with this name or base URL, with the operator's endpoints if there are any.
+    /// The cloud of the name or of the base URL, with the operator's endpoints if there are any.
     fn cloud(&self, settings: &Settings) -> Option<Cloud> {
         let named = self.text(Slot::Cloud).map(|name| {
             let names: Vec<&str> = Cloud::names().collect();
@@ -126,10 +126,10 @@ impl Slots<'_> {
                 if named.id != at.id {
                     let (url, name) = (self.name(Slot::BaseUrl), self.name(Slot::Cloud));
                     let (of_url, of_name) = (&at.id, &named.id);
-                    let words = format!(
+                    let message = format!(
                         "\"{url}\" is the address of the cloud {of_url}, but \"{name}\" is {of_name}."
                     );
-                    let fault = Failure::invalid_input(self.bound.place(Slot::BaseUrl), words);
+                    let fault = Failure::invalid_input(self.bound.place(Slot::BaseUrl), message);
                     self.add(fault.advice("Set one of the two, or both for the same cloud."));
                 }
                 at
@@ -168,12 +168,12 @@ impl Slots<'_> {
         if let Some(code) = &code {
             self.ok(auth_code::check(code.expose().trim()));
             if needs == Needs::Credential && !settings.stores_tokens() {
-                let words = format!(
+                let message = format!(
                     "\"{}\" works only once, and the host has no state folder for its tokens.",
                     self.name(Slot::AuthorizationCode)
                 );
                 let fault =
-                    Failure::invalid_input(self.bound.place(Slot::AuthorizationCode), words);
+                    Failure::invalid_input(self.bound.place(Slot::AuthorizationCode), message);
                 self.add(fault.advice("Start the host with --state DIR (or SOARHOST_STATE_DIR), which stores encrypted tokens."));
             }
         }
@@ -195,7 +195,7 @@ impl Slots<'_> {
         })))
     }
 
-    /// The application's own credential. A certificate is preferred to a client secret.
+    /// The application's credential. If there are both, the certificate is used and not the secret.
     fn proof(&self) -> Option<ClientCredential> {
         let certificate = self.secret(Slot::Certificate);
         let private_key = self.secret(Slot::PrivateKey);
@@ -221,7 +221,7 @@ impl Slots<'_> {
                 invalid.advice(advice)
             };
             let parsed = self.ok(Thumbprint::parse(text).ok_or_else(invalid));
-            // An invalid thumbprint is not also missing.
+            // An invalid thumbprint has a fault already and is not reported as missing.
             parsed.unwrap_or(Thumbprint::Sha1(Vec::new()))
         });
         let certificate = Certificate::new(CertificateParameters {
@@ -242,7 +242,7 @@ impl Slots<'_> {
         }
     }
 
-    /// Every credential that the integration has parameters for.
+    /// The fault of a connection without a credential. It names the parameters of each credential.
     fn no_credential(&self) -> Failure {
         let known = |slots: &[Slot]| {
             let known = slots.iter().all(|slot| self.bound.has_parameter(*slot));
@@ -262,11 +262,11 @@ impl Slots<'_> {
         let at = slots
             .into_iter()
             .find(|slot| self.bound.has_parameter(*slot));
-        let words = format!(
+        let message = format!(
             "The connection has no credential. Set one of: {}.",
             credentials.join("; ")
         );
-        Failure::invalid_input(self.bound.place(at.unwrap_or(Slot::ClientSecret)), words)
+        Failure::invalid_input(self.bound.place(at.unwrap_or(Slot::ClientSecret)), message)
     }
 
     /// A warning for each secret that is too short to be redacted inside longer words.
@@ -275,17 +275,17 @@ impl Slots<'_> {
         let short = self.secrets.iter().filter(|(_, secret)| short(secret));
         short
             .map(|(slot, _)| {
-                let words = format!(
-                    "\"{}\" is shorter than 6 characters. It is removed from results and logs only where no letter or digit stands beside it, and not at all if it is shorter than 4. Use a longer secret.",
+                let message = format!(
+                    "\"{}\" is shorter than 6 characters. It is removed from results and logs only where no letter or digit is next to it. A secret shorter than 4 characters is not removed. Use a longer secret.",
                     self.name(*slot)
                 );
-                Warning::new("secret_short", words).at(self.bound.place(*slot))
+                Warning::new("secret_short", message).at(self.bound.place(*slot))
             })
             .collect()
     }
 
-    /// The text of a slot without outer blanks, if it is not empty. An integration can declare any
-    /// text secret.
+    /// The trimmed text of a slot, if it is not empty. An integration can declare any slot secret,
+    /// so the secrets are searched, too.
     fn text(&self, slot: Slot) -> Option<&str> {
         let text = self.bound.value(slot).and_then(Value::as_str);
         let text = text.or_else(|| self.secrets.get(&slot).map(Secret::expose));
@@ -305,6 +305,7 @@ impl Slots<'_> {
         self.faults.borrow_mut().push(self.bound.located(fault));
     }
 
+    /// The value; otherwise adds the fault.
     fn ok<T>(&self, outcome: Result<T, Failure>) -> Option<T> {
         outcome.map_err(|fault| self.add(fault)).ok()
     }
@@ -312,8 +313,8 @@ impl Slots<'_> {
     /// Adds a fault for each slot without a value.
     fn require(&self, slots: &[Slot]) {
         for slot in slots.iter().filter(|slot| self.text(**slot).is_none()) {
-            let words = format!("\"{}\" is required.", self.name(*slot));
-            self.add(Failure::invalid_input(self.bound.place(*slot), words));
+            let message = format!("\"{}\" is required.", self.name(*slot));
+            self.add(Failure::invalid_input(self.bound.place(*slot), message));
         }
     }
 
@@ -328,12 +329,12 @@ impl Slots<'_> {
     fn invalid(&self, slot: Slot, allowed: &str) -> Failure {
         let value = self.bound.value(slot);
         let value = value.map_or_else(|| "a secret value that is not shown".to_owned(), quoted);
-        let words = format!("\"{}\" must be {allowed}; got {value}.", self.name(slot));
-        Failure::invalid_input(self.bound.place(slot), words)
+        let message = format!("\"{}\" must be {allowed}; got {value}.", self.name(slot));
+        Failure::invalid_input(self.bound.place(slot), message)
     }
 }
 
-/// True if a browser can be redirected to it.
+/// True if a browser can be redirected to this address.
 fn is_address(text: &str) -> bool {
     Url::parse(text).is_ok_and(|url| !url.cannot_be_a_base())
 }

@@ -9,8 +9,9 @@ use crate::net::deadline::Stage;
 use crate::net::{Deadline, Grace, Held, MemoryBudget};
 use crate::protocol::{ErrorKind, Failure};
 
-/// An answer that came just before the deadline is still mapped: a timed-out fetch has fewer events,
-/// not none. After a signal, the result is due within two seconds, and one is for redaction.
+/// An answer that arrives just before the deadline is still mapped, so that a fetch that times out
+/// returns fewer events, not none. After a signal, the result is due in two seconds: one for
+/// mapping, one for redaction.
 const MAPPING: Grace = Grace {
     time: Duration::from_secs(2),
     signal: Duration::from_secs(1),
@@ -20,28 +21,29 @@ const MAPPING: Grace = Grace {
 #[derive(Debug)]
 pub(super) struct Limits {
     stage: Stage,
-    made: RefCell<Held>,
+    /// The memory of the produced data.
+    output: RefCell<Held>,
 }
 
 impl Limits {
-    /// Of compiling, before anything is sent.
+    /// The limits of compiling, before anything is sent.
     pub(super) fn of_compiling(deadline: &Deadline) -> Self {
         Limits {
             stage: deadline.stage("before the mapping was compiled", Grace::default()),
-            made: RefCell::new(MemoryBudget::default().hold()),
+            output: RefCell::new(MemoryBudget::default().hold()),
         }
     }
 
-    /// Of mapping and presenting. The events have a budget of the size of `memory`.
+    /// The limits of mapping and presenting. The events have a budget of the size of `memory`.
     pub(super) fn of_mapping(deadline: &Deadline, memory: &MemoryBudget) -> Self {
         Limits {
             stage: deadline.stage("before all records were mapped", MAPPING),
-            made: RefCell::new(memory.renewed().hold()),
+            output: RefCell::new(memory.renewed().hold()),
         }
     }
 
-    /// Fails if the stage must stop. `made` is the number of bytes that it made since the last call.
-    pub(super) fn check(&self, made: usize) -> Result<(), Failure> {
+    /// Fails if the stage must stop. `grown` is the number of bytes produced since the last call.
+    pub(super) fn check(&self, grown: usize) -> Result<(), Failure> {
         let in_time = self.stage.check();
         in_time.map_err(|failure| match failure.kind() {
             ErrorKind::Timeout => {
@@ -49,9 +51,9 @@ impl Limits {
             }
             _ => failure,
         })?;
-        let grown = self.made.borrow_mut().grow(made);
-        grown.map_err(|full| {
-            let message = "The mapping makes more data of the records than --max-memory allows.";
+        let within_budget = self.output.borrow_mut().grow(grown);
+        within_budget.map_err(|full| {
+            let message = "The mapped events need more memory than --max-memory allows.";
             full.reworded(message.to_owned())
                 .advice("Map fewer fields, or set `options.max_events`.")
         })
@@ -65,7 +67,7 @@ mod tests {
     use crate::protocol::Signal;
 
     #[test]
-    fn deadline_stops_compiling_at_once_and_mapping_after_a_grace() {
+    fn deadline_stops_compiling_at_once_and_mapping_after_grace_period() {
         let (cancel, memory) = (Cancel::default(), MemoryBudget::new(10));
         let deadline = Deadline::new(Duration::ZERO, &cancel);
         let failure = Limits::of_compiling(&deadline).check(0);

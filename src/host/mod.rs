@@ -1,9 +1,9 @@
 //! The host: turns the bytes of one request into one result. It always returns a result.
 //!
-//! [`Host::check`] does everything that needs no runtime, no client and no network. An invalid request
-//! ends there. [`Host::run`] does everything else. Both return a [`ResultEnvelope`] for every failure,
-//! and for a panic. The state to store is returned with the result: the caller commits it after the
-//! result was written.
+//! [`Host::check`] runs the stages that need no runtime, no client and no network, and rejects
+//! invalid requests. [`Host::run`] runs the later stages. Both return a [`ResultEnvelope`] for
+//! every failure, and for a panic. The state to store is returned with the result: the caller
+//! commits it after it has written the result.
 
 pub mod catalog;
 mod close;
@@ -70,27 +70,29 @@ pub struct Settings {
     pub catalog: Option<PathBuf>,
     /// Stored connections.
     pub profiles: Option<OperatorFile>,
-    /// The folder of stored tokens and states; none: nothing is stored. Created when first needed.
+    /// The folder of stored tokens and states, created when first needed. Without it, nothing is
+    /// stored.
     pub state: Option<PathBuf>,
     /// Store tokens, not only states.
     pub stores_tokens: bool,
-    /// The key for stored tokens of managed identities; none: a key is created in the state folder.
+    /// The key for stored tokens of managed identities. Without it, a key is created in the state
+    /// folder.
     pub vault_key: Option<Secret>,
     /// The managed identity endpoint of an application platform.
     pub identity_endpoint: Option<IdentityEndpoint>,
-    /// What secret references can resolve to.
+    /// The variables and files that secret references can name.
     pub allowed: AllowList,
     /// The features that requests must not use.
     pub forbidden: Forbidden,
     /// The source of the time of day.
     pub clock: Clock,
-    /// Ignore the proxy of the environment.
+    /// Ignore the proxy settings of the environment.
     pub direct: bool,
     /// How often and when requests are retried.
     pub retry_policy: RetryPolicy,
     /// The memory limit of each run for data of services.
     pub memory: MemoryBudget,
-    /// The settings as flags for a shell, each after a blank, to reproduce a run.
+    /// The settings as flags for a shell, each after a space, to reproduce a run.
     pub flags: String,
 }
 
@@ -135,12 +137,13 @@ pub struct Host {
 struct RawParameters<'a> {
     integration: Option<String>,
     parameters: &'a Map<String, Value>,
+    /// The place of the parameters in failures.
     at: String,
 }
 
 /// The connection parameters of a request, and its command.
-struct Addressed<'e, 'a> {
-    given: RawParameters<'e>,
+struct ResolvedRequest<'e, 'a> {
+    connection: RawParameters<'e>,
     target: Target<'a>,
 }
 
@@ -190,11 +193,12 @@ impl From<ResultEnvelope> for RunOutcome {
 }
 
 impl Host {
-    /// Opens a host. Invalid settings do not fail here, but every request.
+    /// Opens a host. If the settings are invalid, each request returns the failure.
     pub fn open(settings: Settings, redactor: Redactor) -> Self {
         let platform = settings.identity_endpoint.as_ref();
-        let own = platform.map(|platform| &platform.header);
-        own.into_iter()
+        let header = platform.map(|platform| &platform.header);
+        header
+            .into_iter()
             .chain(&settings.vault_key)
             .for_each(|secret| redactor.register(secret));
         Host {
@@ -218,7 +222,7 @@ impl Host {
 
     /// Locks the state of this key for several requests.
     ///
-    /// Errors: `busy` if it is locked; `invalid_input` without a usable state folder.
+    /// Errors: `busy` if it is already locked; `invalid_input` without a usable state folder.
     pub fn lock_state(&self, key: &str) -> Result<StateLock, Failure> {
         state_store::lock(&self.opened()?.settings, key)
     }
@@ -228,8 +232,8 @@ impl Host {
         self.opened().map(|opened| &opened.catalog)
     }
 
-    /// The failure; a fault of a stored connection names the file and the line.
-    fn placed(&self, failure: Failure) -> Failure {
+    /// Adds file and line to a fault of a stored connection.
+    fn located(&self, failure: Failure) -> Failure {
         let opened = self.opened.as_ref().ok();
         match opened.and_then(|opened| opened.settings.profiles.as_ref()) {
             Some(file) => file.fault("--profiles:", failure),
@@ -241,8 +245,8 @@ impl Host {
         self.opened.as_ref().map_err(Failure::clone)
     }
 
-    /// Stages 1 to 4: reads the request, finds the command, binds and checks the parameters. Needs no
-    /// runtime and no client, and sends nothing. A signal ends the check, and later the run.
+    /// Stages 1 to 4: reads the request, finds the command, binds and checks the parameters. Needs
+    /// no runtime and no client, and sends nothing. A signal ends this check, and the later run.
     pub fn check(
         &self,
         request: &[u8],
@@ -266,7 +270,7 @@ impl Host {
         }));
         let failure = match checked {
             Ok(Ok(checked)) => return Ok(checked),
-            Ok(Err(failure)) => self.placed(failure),
+            Ok(Err(failure)) => self.located(failure),
             Err(_) => internal(),
         };
         Err(Box::new(head.refuse(failure, &redactor)))
@@ -276,7 +280,8 @@ impl Host {
     pub async fn run(&self, mut checked: Checked<'_>) -> RunOutcome {
         let head = checked.head.clone();
         let store = checked.store.take();
-        let vault = self.opened().ok().and_then(|own| own.vault(&checked));
+        let opened = self.opened().ok();
+        let vault = opened.and_then(|opened| opened.vault(&checked));
         let mut warnings = std::mem::take(&mut checked.warnings);
         warnings.extend(session::insecure_tls(&checked));
         let redactor = checked.redactor.clone();
@@ -314,9 +319,9 @@ impl Host {
         checked: Checked<'_>,
         vault: Option<&Vault>,
     ) -> Result<ResultEnvelope, Box<(Failure, close::Counts)>> {
-        let bare = |failure| Box::new((failure, close::Counts::default()));
-        let opened = self.opened().map_err(bare)?;
-        let session = opened.session(&checked).map_err(bare)?;
+        let uncounted = |failure| Box::new((failure, close::Counts::default()));
+        let opened = self.opened().map_err(uncounted)?;
+        let session = opened.session(&checked).map_err(uncounted)?;
         let reply = session.run(&checked, vault).await;
         let counts = session.counts();
         if checked.envelope.options.dry_run {
@@ -337,7 +342,8 @@ impl Opened {
     fn new(settings: Settings) -> Result<Self, Failure> {
         let operator_ca = match &settings.endpoints {
             None => None,
-            // The request's cloud only changes audiences, so any cloud shows whether the file is valid.
+            // The request's cloud only changes audiences, so the file can be checked with any
+            // cloud.
             Some(file) => {
                 let cloud = Cloud::from_operator(&file.text, &Cloud::named(Cloud::DEFAULT)?);
                 cloud
@@ -364,14 +370,14 @@ impl Opened {
     }
 
     /// The connection parameters and the command of the request.
-    fn addressed<'a: 'e, 'e>(
+    fn resolve<'a: 'e, 'e>(
         &'a self,
         envelope: &'e Envelope,
-    ) -> Result<Addressed<'e, 'a>, Failure> {
-        let given = self.connection(envelope)?;
-        let integration = given.integration.as_deref();
+    ) -> Result<ResolvedRequest<'e, 'a>, Failure> {
+        let connection = self.connection(envelope)?;
+        let integration = connection.integration.as_deref();
         let target = self.catalog.find(integration, &envelope.command)?;
-        Ok(Addressed { given, target })
+        Ok(ResolvedRequest { connection, target })
     }
 
     /// The integration, the connection parameters and their place.
@@ -396,8 +402,9 @@ impl Opened {
     }
 }
 
-/// The envelope, with the facts about it in `head`, and the faults of its shape. Errors: the failure
-/// of a request from which nothing can be checked.
+/// Parses the envelope and updates `head` from it. Returns also the faults of its shape.
+///
+/// Errors: the request is so damaged that nothing else can be checked.
 fn read(request: &[u8], head: &mut Head) -> Result<(Envelope, Vec<Failure>), Failure> {
     let mut refused = match Envelope::parse(request) {
         Ok(envelope) => {

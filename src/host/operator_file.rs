@@ -8,14 +8,14 @@ use crate::protocol::Failure;
 /// The text of an operator's file.
 #[derive(Clone, Debug)]
 pub struct OperatorFile {
-    /// The path; none for text that is not in a file.
+    /// The path; `None` for text that is not from a file.
     path: Option<PathBuf>,
     /// The content.
     pub(super) text: String,
 }
 
 impl From<String> for OperatorFile {
-    /// Text that is not in a file.
+    /// Text that is not from a file.
     fn from(text: String) -> Self {
         OperatorFile { path: None, text }
     }
@@ -30,24 +30,24 @@ impl OperatorFile {
         })
     }
 
-    /// The failure with the file and the line in each message about a place in `setting`.
+    /// Adds the file and the line to each message whose place is in `setting`.
     pub(super) fn fault(&self, setting: &str, failure: Failure) -> Failure {
         let own = failure.place().is_some_and(|at| at.starts_with(setting));
         let failure = if own {
-            failure.cause("A file that the operator gave to this host is invalid.")
+            failure.cause("A file of the operator's settings is invalid.")
         } else {
             failure
         };
         failure.reworded_each(
             |at, message| match at.and_then(|at| at.strip_prefix(setting)) {
-                Some(pointer) => self.worded(setting, pointer, message),
+                Some(pointer) => self.located_message(setting, pointer, message),
                 None => message.to_owned(),
             },
         )
     }
 
     /// The message with the file, and the line of the pointer.
-    pub(super) fn worded(&self, setting: &str, pointer: &str, message: &str) -> String {
+    pub(super) fn located_message(&self, setting: &str, pointer: &str, message: &str) -> String {
         let Some(path) = &self.path else {
             return message.to_owned();
         };

@@ -1,7 +1,7 @@
 //! The operator's policy: the features that requests must not use.
 //!
-//! Also rejects requests that would send an operator's secrets over insecure TLS. Stored connections
-//! belong to the operator and are exempt.
+//! Also rejects requests that would send an operator's secrets over insecure TLS. Stored
+//! connections belong to the operator and are exempt.
 
 use serde_json::Value;
 
@@ -72,9 +72,9 @@ impl Forbidden {
     }
 
     fn fault(&self, used: Feature, at: &str) -> Option<Failure> {
-        let (_, word, what) = FEATURES.iter().find(|(known, ..)| *known == used)?;
+        let (_, word, name) = FEATURES.iter().find(|(known, ..)| *known == used)?;
         self.0.contains(&used).then(|| {
-            let message = format!("{what} is forbidden by the operator (--forbid {word}).");
+            let message = format!("{name} is forbidden by the operator (--forbid {word}).");
             Failure::invalid_input(at, message)
                 .advice("Send the request without it, or ask the operator of the host.")
         })
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_word_is_rejected_with_the_known_ones() {
+    fn unknown_word_is_rejected_with_list_of_known_words() {
         let words = |list: &[&str]| {
             list.iter()
                 .map(|word| (*word).to_owned())

@@ -9,8 +9,8 @@ use crate::host::catalog::{Catalog, Target};
 use crate::host::close::Head;
 use crate::host::limits::Limits;
 use crate::host::{
-    Addressed, Checked, Opened, add_new, connect, internal, policy, requested_mapping, secrets,
-    session, state_store,
+    Checked, Opened, ResolvedRequest, add_new, connect, internal, policy, requested_mapping,
+    secrets, session, state_store,
 };
 use crate::manifest::bind::Request;
 use crate::manifest::{Bound, CommandSpec};
@@ -32,7 +32,7 @@ pub(super) struct Preparation<'h, 'r> {
 }
 
 /// The checked parts of a request.
-struct Parts {
+struct CheckedParts {
     bound: Bound,
     connection: Connection,
     warnings: Vec<Warning>,
@@ -48,32 +48,32 @@ impl<'h> Preparation<'h, '_> {
         head: &mut Head,
     ) -> Result<Checked<'h>, Failure> {
         let (opened, redactor) = (self.opened, self.redactor.clone());
-        let addressed = match opened.addressed(&envelope) {
-            Ok(addressed) => addressed,
+        let resolved = match opened.resolve(&envelope) {
+            Ok(resolved) => resolved,
             Err(failure) => {
                 self.faults.push(failure);
                 return Err(Failure::join(self.faults).unwrap_or_else(internal));
             }
         };
-        let Addressed { given, target } = &addressed;
-        // First of all, because any later message can quote the request.
-        secrets::register(target.manifest, given.parameters, self.redactor);
+        let ResolvedRequest { connection, target } = &resolved;
+        // Before all checks, because their messages can quote the request.
+        secrets::register(target.manifest, connection.parameters, self.redactor);
         secrets::register(target.manifest, &envelope.inputs, self.redactor);
-        head.address(target, given.parameters);
-        let allowed = session::allowed(&envelope.options, target.command);
-        let deadline = Deadline::since(head.started(), allowed, self.cancel);
+        head.set_command(target, connection.parameters);
+        let time_limit = session::time_limit(&envelope.options, target.command);
+        let deadline = Deadline::since(head.started(), time_limit, self.cancel);
         let limits = Limits::of_compiling(&deadline);
         let check = |made| limits.check(made);
         let watch = Watch::new(&check);
         let now = opened.settings.clock.now();
-        let parts = self.parts(&envelope, &addressed, watch)?;
+        let parts = self.parts(&envelope, &resolved, watch)?;
         let mapping = compiled(&opened.catalog, parts.definition, target.command, watch)?;
         let context = requested_mapping::context(&opened.catalog, target.command)?;
         // The last check, because it creates a folder and takes a lock.
         let command = format!("{}.{}", target.manifest.id, target.command.id);
         let store = state_store::open(&opened.settings, &envelope.options, command)?;
         let state = parts.state.or_else(|| store.as_ref()?.state().cloned());
-        head.resume(state.as_ref());
+        head.set_state(state.as_ref());
         Ok(Checked {
             head: head.clone(),
             deadline,
@@ -95,21 +95,24 @@ impl<'h> Preparation<'h, '_> {
     fn parts(
         self,
         envelope: &Envelope,
-        addressed: &Addressed<'_, '_>,
+        resolved: &ResolvedRequest<'_, '_>,
         watch: Watch<'_>,
-    ) -> Result<Parts, Failure> {
-        let Addressed { given, target } = addressed;
+    ) -> Result<CheckedParts, Failure> {
+        let ResolvedRequest {
+            connection: raw,
+            target,
+        } = resolved;
         let opened = self.opened;
         let (settings, catalog) = (&opened.settings, &opened.catalog);
-        let mut too_many = check_count(given.parameters, &given.at);
+        let mut too_many = check_count(raw.parameters, &raw.at);
         too_many.extend(check_count(&envelope.inputs, "/inputs"));
         if let Some(failure) = Failure::join(too_many) {
             return Err(failure);
         }
         let mut faults = self.faults;
         let request = Request {
-            connection: given.parameters,
-            connection_at: &given.at,
+            connection: raw.parameters,
+            connection_at: &raw.at,
             inputs: &envelope.inputs,
             now: settings.clock.now(),
         };
@@ -125,7 +128,7 @@ impl<'h> Preparation<'h, '_> {
         collect(state_store::check(settings, envelope), &mut faults);
         faults.extend(policy::check(settings, envelope, target, &bound));
         match (Failure::join(faults), connection) {
-            (None, Ok((connection, warnings))) => Ok(Parts {
+            (None, Ok((connection, warnings))) => Ok(CheckedParts {
                 bound,
                 connection,
                 warnings,
@@ -137,7 +140,7 @@ impl<'h> Preparation<'h, '_> {
     }
 }
 
-/// Compiles the requested mapping, or else the command's own.
+/// Compiles the requested mapping, or the command's default mapping.
 fn compiled(
     catalog: &Catalog,
     requested: Option<Definition>,
@@ -153,8 +156,8 @@ fn compiled(
         .transpose()
 }
 
-/// Binds the parameters and runs the operation's checks. If inputs have faults already, a check of
-/// several inputs does not count: it needs all of them.
+/// Binds the parameters and runs the operation's checks. If an input is invalid, faults of rules
+/// about several inputs are dropped, because these rules need all inputs.
 fn bind(target: &Target<'_>, request: Request<'_>, resumes: bool) -> (Bound, Vec<Failure>) {
     let accepts = |input: &str| target.operation.has_input(input);
     let parameters = &target.manifest.connection;
@@ -168,23 +171,24 @@ fn bind(target: &Target<'_>, request: Request<'_>, resumes: bool) -> (Bound, Vec
     if let Err(failure) = checked {
         let found = bound.located(failure).split().into_iter();
         let of_input = |fault: &Failure| fault.place().is_some_and(|at| at.starts_with("/inputs"));
-        let whole = !faults.iter().any(of_input);
-        let counts = |fault: &Failure| {
-            whole || fault.broken_rule().is_none() && fault.place() != Some("/inputs")
+        let are_bound = !faults.iter().any(of_input);
+        let is_reported = |fault: &Failure| {
+            are_bound || fault.broken_rule().is_none() && fault.place() != Some("/inputs")
         };
-        let found = found.filter(counts).collect();
+        let found = found.filter(is_reported).collect();
         add_new(&mut faults, found);
     }
     (bound, faults)
 }
 
-/// Rejects an object with too many members: each member is compared with the names of all parameters.
+/// Rejects an object with too many members: each member is compared with the names of all
+/// parameters.
 fn check_count(object: &Map<String, Value>, at: &str) -> Vec<Failure> {
     if object.len() <= MAX_MEMBERS {
         return Vec::new();
     }
-    let given = object.len();
-    let message = format!("There are {given} parameters; at most {MAX_MEMBERS} are allowed.");
+    let count = object.len();
+    let message = format!("There are {count} parameters; at most {MAX_MEMBERS} are allowed.");
     vec![Failure::invalid_input(at, message)]
 }
 

@@ -1,7 +1,7 @@
 //! Private files: folders with mode 0700, files with mode 0600, atomic replacement, locks.
 //!
-//! Only this module writes the files of a run: tokens and states. A lock belongs to an open file, so the
-//! kernel frees it when the process ends. A killed process can leave a lock file or a temporary file;
+//! Only this module writes tokens and states. A lock belongs to an open file, so the kernel
+//! releases it when the process ends. A killed process can leave a lock file or a temporary file;
 //! both are harmless.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -24,17 +24,17 @@ pub(super) struct Lock(File);
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Closing is not enough: a forked process has the file open until it starts its program.
+        // Closing is not enough: a forked process has the file open until it calls `exec`.
         let _ = self.0.unlock();
     }
 }
 
 impl Lock {
-    /// Takes the lock of this file; none if it is taken.
-    pub(super) fn try_take(file: &Path) -> io::Result<Option<Self>> {
+    /// Locks this file; `None` if it is locked already.
+    pub(super) fn try_lock(file: &Path) -> io::Result<Option<Self>> {
         let lock = file.with_extension("lock");
         // Opening a pipe would wait for its other end, without a time limit.
-        if std::fs::symlink_metadata(&lock).is_ok_and(|there| !there.is_file()) {
+        if std::fs::symlink_metadata(&lock).is_ok_and(|found| !found.is_file()) {
             return Err(not_ordinary());
         }
         let mut options = OpenOptions::new();
@@ -52,7 +52,7 @@ fn not_ordinary() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "it is not an ordinary file")
 }
 
-/// The content of the file; none if it does not exist.
+/// The content of the file; `None` if it does not exist.
 pub(super) fn read(file: &Path) -> io::Result<Option<Vec<u8>>> {
     let is_file = match std::fs::metadata(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -91,12 +91,12 @@ fn write_new(file: &Path, bytes: &[u8]) -> io::Result<()> {
     opened.sync_all()
 }
 
-/// Creates the file if it does not exist; returns whether this call created it. If several processes
-/// try, one creates it, and none reads an incomplete file.
+/// Creates the file if it does not exist; returns whether this call created it. If several
+/// processes try, one creates it, and none reads an incomplete file.
 pub(super) fn create(file: &Path, bytes: &[u8]) -> io::Result<bool> {
     let temporary = file.with_extension(format!("tmp-{:x}", fastrand::u64(..)));
     let linked = write_new(&temporary, bytes).and_then(|()| std::fs::hard_link(&temporary, file));
-    // By now it is a second name of the file, or incomplete.
+    // The temporary file is now a second name of the file, or it is incomplete.
     let _ = remove(&temporary);
     match linked {
         Ok(()) => File::open(folder_of(file))?.sync_all().map(|()| true),
@@ -105,7 +105,7 @@ pub(super) fn create(file: &Path, bytes: &[u8]) -> io::Result<bool> {
     }
 }
 
-/// The files with this prefix; none if the folder does not exist.
+/// The files whose names have this prefix. If the folder does not exist, there are none.
 pub(super) fn with_prefix(folder: &Path, prefix: &str) -> io::Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -141,7 +141,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn mode(path: &Path) -> u32 {
-        let meta = std::fs::metadata(path).expect("it is there");
+        let meta = std::fs::metadata(path).expect("it exists");
         meta.permissions().mode() & 0o777
     }
 
@@ -149,10 +149,10 @@ mod tests {
     fn folders_and_files_are_private() {
         let outer = tempfile::tempdir().expect("a folder");
         let inner = outer.path().join("a/b");
-        folder(&inner).expect("it is made");
-        folder(&inner).expect("it is there");
+        folder(&inner).expect("it is created");
+        folder(&inner).expect("it exists");
         let file = inner.join("x.json");
-        let lock = Lock::try_take(&file).expect("a lock").expect("it is free");
+        let lock = Lock::try_lock(&file).expect("a lock").expect("it is free");
         replace(&file, b"one", &lock).expect("it is written");
         replace(&file, b"two", &lock).expect("it is replaced");
         assert_eq!(read(&file).expect("it reads").as_deref(), Some(&b"two"[..]));
@@ -167,7 +167,7 @@ mod tests {
     fn lock_is_exclusive_and_its_file_stays() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.json");
-        let take = || Lock::try_take(&file).expect("it opens");
+        let take = || Lock::try_lock(&file).expect("it opens");
         let held = take().expect("it is free");
         assert!(take().is_none());
         drop(held);
@@ -184,7 +184,7 @@ mod tests {
                 .and_then(|mut file| file.write_all(b"half of"))
                 .expect("a file");
         }
-        let lock = Lock::try_take(&file).expect("a lock").expect("it is free");
+        let lock = Lock::try_lock(&file).expect("a lock").expect("it is free");
         assert!(read(&file).expect("it reads").is_none());
         replace(&file, b"whole", &lock).expect("it is written");
         assert_eq!(mode(&file), 0o600);
@@ -192,11 +192,11 @@ mod tests {
     }
 
     #[test]
-    fn create_keeps_an_existing_file() {
+    fn create_does_not_replace_existing_file() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("x.key");
-        assert!(create(&file, b"one").expect("it is made"));
-        assert!(!create(&file, b"two").expect("it is there"));
+        assert!(create(&file, b"one").expect("it is created"));
+        assert!(!create(&file, b"two").expect("it exists"));
         assert_eq!(read(&file).expect("it reads").as_deref(), Some(&b"one"[..]));
         assert_eq!(mode(&file), 0o600);
         let found = with_prefix(folder.path(), "x").expect("a folder");

@@ -62,7 +62,7 @@ impl Profiles {
         Ok(read)
     }
 
-    /// The faults of the connections with respect to their integrations.
+    /// The faults of the connections, checked against their integrations.
     pub fn faults(&self, catalog: &Catalog, now: DateTime<Utc>) -> Result<Vec<Failure>, Failure> {
         let mut faults = Vec::new();
         for (name, profile) in &self.connections {
@@ -80,7 +80,7 @@ impl Profiles {
         Ok(faults)
     }
 
-    /// The connection with this name, in any spelling that folds alike.
+    /// Finds a connection by name. Case and punctuation are ignored.
     pub fn find(&self, name: &str) -> Result<&Profile, Failure> {
         let found = self
             .connections

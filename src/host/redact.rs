@@ -1,8 +1,8 @@
-//! Redaction: removes a request's secrets from its result, after everything else.
+//! Redaction: removes a request's secrets from its result, as the last step.
 //!
-//! Secrets are removed from free text and from what a service sent. The state, times, verdicts and
-//! counts are the host's own and do not change. Names, keys and codes change only where a secret can
-//! be one (`json::search`). Control characters in sentences are escaped.
+//! Secrets are removed from messages and from data of services. The host writes the state, times,
+//! verdicts and counts itself, so they do not change. `json::search` decides in which names, keys
+//! and codes a secret can occur. Control characters in messages are escaped.
 
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ use crate::protocol::event::Fields;
 use crate::protocol::failure::{ErrorBlock, Upstream};
 use crate::protocol::{Event, Redactor, ResultEnvelope};
 
-/// How long a run that must stop may search its result: enough for hundreds of megabytes.
+/// How long a run that must stop can search its result: enough for hundreds of megabytes.
 pub(super) const GRACE: Grace = Grace {
     time: Duration::from_secs(1),
     signal: Duration::from_secs(1),
 };
 
-/// Removes the secrets. If it is stopped, the result must not be used.
+/// Removes the secrets. Errors: it was stopped, and the result must not be used.
 pub(super) fn redact(
     result: &mut ResultEnvelope,
     redactor: &Redactor,
     stop: &dyn Fn() -> bool,
 ) -> Result<(), Stopped> {
-    let words = |text: &mut String| *text = redactor.redact_text(text);
+    let message = |text: &mut String| *text = redactor.redact_text(text);
     let name = |text: &mut String| *text = redactor.redact_name(text);
-    words(&mut result.result);
+    message(&mut result.result);
     result.id.iter_mut().for_each(name);
-    result.readable.iter_mut().for_each(words);
+    result.readable.iter_mut().for_each(message);
     if let Some(error) = &mut result.error {
         redact_error(error, redactor);
     }
     for warning in &mut result.warnings {
-        words(&mut warning.message);
-        warning.at.iter_mut().for_each(words);
+        message(&mut warning.message);
+        warning.at.iter_mut().for_each(message);
     }
     if let Some(coverage) = &mut result.coverage {
         for gap in &mut coverage.gaps {
@@ -51,7 +51,7 @@ pub(super) fn redact(
     let raw = result.raw_data.clone();
     result.raw_data.iter_mut().try_for_each(document)?;
     match (&mut result.context_data, raw) {
-        // Often it is the raw data itself.
+        // The context is often the raw data itself, which is redacted already.
         (Some(context), Some(raw)) if context.ptr_eq(&raw) => {
             result.context_data.clone_from(&result.raw_data);
         }
@@ -82,16 +82,16 @@ fn redact_event(
 }
 
 fn redact_error(error: &mut ErrorBlock, redactor: &Redactor) {
-    let words = |text: &mut String| *text = redactor.redact_text(text);
+    let message = |text: &mut String| *text = redactor.redact_text(text);
     let name = |text: &mut String| *text = redactor.redact_name(text);
     for text in [&mut error.message, &mut error.cause, &mut error.assistance] {
-        words(text);
+        message(text);
     }
-    error.at.iter_mut().for_each(words);
+    error.at.iter_mut().for_each(message);
     name(&mut error.status_code);
     for item in &mut error.items {
-        item.at.iter_mut().for_each(words);
-        words(&mut item.message);
+        item.at.iter_mut().for_each(message);
+        message(&mut item.message);
         name(&mut item.status_code);
     }
     if let Some(upstream) = &mut error.upstream {
@@ -103,8 +103,8 @@ fn redact_error(error: &mut ErrorBlock, redactor: &Redactor) {
             date,
             ..
         } = upstream;
-        words(url);
-        request_id.iter_mut().for_each(words);
+        message(url);
+        request_id.iter_mut().for_each(message);
         for text in [code, client_request_id, date] {
             text.iter_mut().for_each(name);
         }

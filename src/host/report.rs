@@ -20,14 +20,15 @@ const LOGGED_FAULTS: usize = 20;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reproduction {
     request: Option<Value>,
-    /// True if literal secrets were replaced: only then is it shown.
+    /// True if literal secrets were replaced. The request is logged only then.
     is_safe: bool,
-    /// The operator's settings as flags for a shell, each after a blank.
+    /// The operator's settings as flags for a shell, each after a space.
     pub(super) flags: String,
 }
 
 impl Reproduction {
-    /// The request, if failures are logged at all. A large `meta` is omitted: it has no effect.
+    /// Stores the request, if failures are logged. A large `meta` is omitted, because it has no
+    /// effect.
     pub(super) fn of(envelope: &Envelope) -> Self {
         let logged = tracing::enabled!(tracing::Level::ERROR);
         let request = || {
@@ -82,7 +83,7 @@ fn without_defaults(mut value: Value) -> Value {
     value
 }
 
-/// Logs the outcome and its warnings; of a failure also the cause, advice and places.
+/// Logs the outcome and the warnings, and for a failure also cause, advice and places.
 pub(super) fn log(result: &ResultEnvelope, reproduction: &Reproduction) {
     for warning in &result.warnings {
         tracing::warn!("{}: {}", warning.code, one_line(&warning.message));
@@ -104,7 +105,7 @@ pub(super) fn log(result: &ResultEnvelope, reproduction: &Reproduction) {
     tracing::error!(cause, advice, at, fault = faults, reproduce, "{outcome}");
 }
 
-/// Logs the errors behind a failure. They are for operators only.
+/// Logs the source errors of a failure, which are for operators only.
 pub(super) fn log_sources(failure: &Failure) {
     let mut source = std::error::Error::source(failure);
     while let Some(error) = source {
@@ -113,10 +114,10 @@ pub(super) fn log_sources(failure: &Failure) {
     }
 }
 
-/// The single faults, one per line; none if the failure's message is the only fault.
+/// The single faults, one per line; `None` if the failure's message is the only fault.
 fn faults(error: &ErrorBlock) -> Option<String> {
-    let own = |item: &FaultItem| item.at == error.at && item.message == error.message;
-    if error.items.is_empty() || matches!(error.items.as_slice(), [item] if own(item)) {
+    let is_message = |item: &FaultItem| item.at == error.at && item.message == error.message;
+    if error.items.is_empty() || matches!(error.items.as_slice(), [item] if is_message(item)) {
         return None;
     }
     let line = |item: &FaultItem| {
@@ -132,9 +133,9 @@ fn faults(error: &ErrorBlock) -> Option<String> {
 }
 
 /// The text without control characters and line separators.
-fn one_line(words: &str) -> String {
-    let words: Vec<&str> = words.split(char::is_control).collect();
-    words.join(" ").replace(['\u{2028}', '\u{2029}'], " ")
+fn one_line(text: &str) -> String {
+    let parts: Vec<&str> = text.split(char::is_control).collect();
+    parts.join(" ").replace(['\u{2028}', '\u{2029}'], " ")
 }
 
 #[cfg(test)]
@@ -143,7 +144,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn literal_secret_is_hidden_and_reference_is_shown() {
+    fn literal_secret_is_hidden_and_reference_is_not() {
         let parameters = json!({ "Client Secret": "canary", "Other": "env:SOAR_X", "Tenant": "t" });
         let Value::Object(parameters) = parameters else {
             panic!("an object")

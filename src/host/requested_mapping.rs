@@ -1,6 +1,7 @@
-//! The mapping of a request: the command's own, one of the catalog, an inline one, or a patch.
+//! The mapping of a request: the command's default, a mapping of the catalog, an inline mapping, or
+//! a patch of the default.
 //!
-//! An inline mapping and a patch are checked like a file before anything is sent. Faults have their
+//! Inline mappings and patches are checked like files, before anything is sent. Each fault has its
 //! place in the request.
 
 use serde_json::{Map, Value};
@@ -12,7 +13,7 @@ use crate::protocol::Watch;
 use crate::protocol::envelope::{Envelope, MappingChoice};
 use crate::protocol::failure::{ErrorKind, Failure};
 
-/// The command's own mapping; none if the command makes no events.
+/// The command's default mapping; `None` if the command makes no events.
 pub(super) fn default(
     catalog: &Catalog,
     command: &CommandSpec,
@@ -20,7 +21,7 @@ pub(super) fn default(
     command
         .mapping
         .as_deref()
-        .map(|own| catalog.mapping(own))
+        .map(|name| catalog.mapping(name))
         .transpose()
 }
 
@@ -35,7 +36,7 @@ pub(super) fn context(
     Mapping::compile(catalog.mapping(name)?, name).map(Some)
 }
 
-/// The mapping that the request selects instead of the command's own.
+/// The mapping that the request selects instead of the default.
 pub(super) fn requested(
     catalog: &Catalog,
     envelope: &Envelope,
@@ -52,8 +53,8 @@ pub(super) fn requested(
             .mapping(name)
             .map(Some)
             .map_err(|failure| failure.at("/mapping")),
-        (Some(own), Some(MappingChoice::Inline(object))) => {
-            inline(catalog, object, own, watch).map(Some)
+        (Some(default), Some(MappingChoice::Inline(object))) => {
+            inline(catalog, object, default, watch).map(Some)
         }
     }
 }
@@ -61,7 +62,7 @@ pub(super) fn requested(
 fn inline(
     catalog: &Catalog,
     object: &Map<String, Value>,
-    own: &str,
+    default: &str,
     watch: Watch<'_>,
 ) -> Result<Definition, Failure> {
     let (definition, added) = match object.get("patch") {
@@ -69,7 +70,9 @@ fn inline(
         Some(Value::Object(patch)) if object.len() == 1 => {
             let patch = MappingPatch::from_object(patch, "/mapping/patch")?;
             (
-                catalog.mapping(own)?.patched(&patch, "/mapping/patch")?,
+                catalog
+                    .mapping(default)?
+                    .patched(&patch, "/mapping/patch")?,
                 patch.add.len(),
             )
         }

@@ -1,8 +1,8 @@
 //! Resolves secret references within an allow-list, and registers every value for redaction.
 //!
-//! Only this module reads what a request names: environment variables with the prefix `SOAR_` or
-//! allowed by the operator, and files in the operator's folder. A failure contains the reference,
-//! never the value.
+//! Only this module reads environment variables and files that a request names: variables with the
+//! prefix `SOAR_` or allowed by the operator, and files in the operator's folder. A failure
+//! contains the reference, never the value.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -18,15 +18,16 @@ use crate::protocol::{Redactor, Secret};
 /// The largest secret file, in bytes.
 const MAX_FILE: u64 = 64 * 1024;
 
-/// What references can resolve to.
+/// The variables and files that references can name.
 #[derive(Clone, Debug, Default)]
 pub struct AllowList {
     /// Environment variables without the prefix `SOAR_`.
     pub env: Vec<String>,
-    /// The folder of `file:` references; none: no file is allowed.
+    /// The folder of `file:` references. Without it, no file is allowed.
     pub folder: Option<PathBuf>,
-    /// The value of a reference to a variable that is not set; none: that is a failure.
-    pub stand_in: Option<Secret>,
+    /// The value of references to variables that are not set, for the simulator and for `validate`.
+    /// Without it, these references fail.
+    pub placeholder: Option<Secret>,
     /// Allow referenced secrets with insecure TLS.
     pub insecure_tls: bool,
 }
@@ -34,10 +35,10 @@ pub struct AllowList {
 /// Resolved secrets by slot.
 pub type Secrets = BTreeMap<Slot, Secret>;
 
-/// Registers every literal value of a secret parameter, in `connection` and in `inputs`: also the
-/// failures of a rejected request are redacted.
-pub fn register(manifest: &Manifest, given: &Map<String, Value>, redactor: &Redactor) {
-    for (key, value) in given {
+/// Registers every literal value of a secret parameter, in `connection` and in `inputs`, because
+/// failures of a rejected request are redacted, too.
+pub fn register(manifest: &Manifest, parameters: &Map<String, Value>, redactor: &Redactor) {
+    for (key, value) in parameters {
         let named = |param: &&Param| param.names().any(|name| alike(name, key));
         let secret = manifest.connection.iter().find(named);
         let secret = secret.filter(|param| param.secret);
@@ -59,8 +60,8 @@ pub fn resolve(
 ) -> (Secrets, Vec<Failure>) {
     let mut faults = Vec::new();
     let mut secrets = Secrets::new();
-    for (slot, given) in bound.secrets().filter(|(slot, _)| used(*slot)) {
-        match one(given, allowed) {
+    for (slot, text) in bound.secrets().filter(|(slot, _)| used(*slot)) {
+        match resolve_one(text, allowed) {
             Ok(secret) => {
                 redactor.register(&secret);
                 secrets.insert(slot, secret);
@@ -74,7 +75,7 @@ pub fn resolve(
     (secrets, faults)
 }
 
-fn one(text: &str, allowed: &AllowList) -> Result<Secret, Failure> {
+fn resolve_one(text: &str, allowed: &AllowList) -> Result<Secret, Failure> {
     match SecretRef::parse(text) {
         SecretRef::Literal(secret) => Ok(secret),
         SecretRef::Env(name) => from_env(&name, allowed),
@@ -102,7 +103,7 @@ fn from_env(name: &str, allowed: &AllowList) -> Result<Secret, Failure> {
         Ok(value) if !value.is_empty() => Ok(Secret::new(value)),
         Ok(_) => Err(unavailable(&reference, "names an empty variable")
             .advice(format!("Set {name} in the environment of the host."))),
-        Err(std::env::VarError::NotPresent) => allowed.stand_in.clone().ok_or_else(|| {
+        Err(std::env::VarError::NotPresent) => allowed.placeholder.clone().ok_or_else(|| {
             unavailable(&reference, "names a variable that is not set")
                 .advice(format!("Set {name} in the environment of the host."))
         }),
@@ -119,7 +120,7 @@ fn from_file(path: &str, allowed: &AllowList) -> Result<Secret, Failure> {
         unavailable(&reference, "is not allowed: the host has no secrets folder")
             .advice("Start the host with --secrets-dir DIR and move the file there.")
     })?;
-    let real = below(folder, path).ok_or_else(|| {
+    let real = path_in_folder(folder, path).ok_or_else(|| {
         unavailable(&reference, "names no file in the secrets folder")
             .advice("Use the path of a file in the folder of --secrets-dir.")
     })?;
@@ -138,9 +139,10 @@ fn from_file(path: &str, allowed: &AllowList) -> Result<Secret, Failure> {
     Ok(Secret::new(value))
 }
 
-/// The path of a file in the folder, with links resolved. A file outside the folder gives the same
-/// result as no file; a path that leads outside is not opened.
-fn below(folder: &Path, path: &str) -> Option<PathBuf> {
+/// The path of a file in the folder, with links resolved. `None` if the file does not exist or is
+/// outside the folder, which a caller must not be able to distinguish. A path with `..` that leaves
+/// the folder is not opened.
+fn path_in_folder(folder: &Path, path: &str) -> Option<PathBuf> {
     let path = Path::new(path);
     let inside = path.strip_prefix(folder).unwrap_or(path);
     let mut depth = 0_usize;
@@ -157,7 +159,7 @@ fn below(folder: &Path, path: &str) -> Option<PathBuf> {
     (real.starts_with(&folder) && real.is_file()).then_some(real)
 }
 
-/// The connection with `***` for literal secrets. References stay.
+/// The parameters with `***` instead of literal secrets. References are not changed.
 pub fn shown(
     parameters: &Map<String, Value>,
     is_secret: impl Fn(&str) -> bool,
@@ -176,9 +178,9 @@ pub fn shown(
 mod tests {
     use super::*;
 
-    fn why(text: &str, allowed: &AllowList) -> String {
-        one(text, allowed)
-            .expect_err("it is refused")
+    fn message(text: &str, allowed: &AllowList) -> String {
+        resolve_one(text, allowed)
+            .expect_err("it is rejected")
             .message()
             .to_owned()
     }
@@ -187,16 +189,16 @@ mod tests {
     fn reference_outside_the_allow_list_is_rejected() {
         let nothing = AllowList::default();
         assert_eq!(
-            why("env:PATH", &nothing),
+            message("env:PATH", &nothing),
             "The secret reference \"env:PATH\" is not allowed."
         );
-        assert!(why("env:SOAR_NOT_SET_ANYWHERE", &nothing).ends_with("not set."));
-        assert!(why("file:/etc/passwd", &nothing).ends_with("no secrets folder."));
+        assert!(message("env:SOAR_NOT_SET_ANYWHERE", &nothing).ends_with("not set."));
+        assert!(message("file:/etc/passwd", &nothing).ends_with("no secrets folder."));
         let path = AllowList {
             env: vec!["PATH".to_owned()],
             ..AllowList::default()
         };
-        assert!(one("env:PATH", &path).is_ok());
+        assert!(resolve_one("env:PATH", &path).is_ok());
     }
 
     #[test]
@@ -218,11 +220,11 @@ mod tests {
             folder: Some(folder),
             ..AllowList::default()
         };
-        let good = one("file:good", &allowed).expect("it is there");
+        let good = resolve_one("file:good", &allowed).expect("the file exists");
         assert_eq!(good.expose(), "a secret value");
-        assert!(why("file:empty", &allowed).ends_with("empty file."));
+        assert!(message("file:empty", &allowed).ends_with("empty file."));
         let absolute = outer.path().join("secrets/good");
-        assert!(one(&format!("FILE:{}", absolute.display()), &allowed).is_ok());
+        assert!(resolve_one(&format!("FILE:{}", absolute.display()), &allowed).is_ok());
         let outside = outer.path().join("outside").display().to_string();
         for refused in [
             "absent",
@@ -235,7 +237,7 @@ mod tests {
             let expected = format!(
                 "The secret reference \"file:{refused}\" names no file in the secrets folder."
             );
-            assert_eq!(why(&format!("file:{refused}"), &allowed), expected);
+            assert_eq!(message(&format!("file:{refused}"), &allowed), expected);
         }
     }
 }

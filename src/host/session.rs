@@ -1,4 +1,4 @@
-//! The session of one run: its HTTP client, its tokens and its limits, for the operation.
+//! The session of one run: the HTTP client, the tokens and the limits of its operation.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -50,20 +50,20 @@ impl Variant {
 }
 
 /// The time limit of a command. It starts before the request is parsed.
-pub(super) fn allowed(options: &Options, command: &CommandSpec) -> Duration {
-    let allowed = options.timeout_ms.or(command.limits.timeout_ms);
-    allowed.map_or(TIMEOUT, Duration::from_millis)
+pub(super) fn time_limit(options: &Options, command: &CommandSpec) -> Duration {
+    let milliseconds = options.timeout_ms.or(command.limits.timeout_ms);
+    milliseconds.map_or(TIMEOUT, Duration::from_millis)
 }
 
 /// The warning of a run with insecure TLS.
 pub(super) fn insecure_tls(checked: &Checked<'_>) -> Option<Warning> {
-    let sends = checked.target.operation.needs == Needs::Credential;
-    if !sends || !Variant::of(checked).insecure_tls {
+    let calls_service = checked.target.operation.needs == Needs::Credential;
+    if !calls_service || !Variant::of(checked).insecure_tls {
         return None;
     }
-    let words = "Any certificate was trusted: anyone on the network path could read and change the traffic, including the sign-in. Add the missing root with --ca-file instead.";
+    let message = "Any certificate was trusted: anyone on the network path could read and change the traffic, including the sign-in. Add the missing root with --ca-file instead.";
     let place = checked.bound.place(Slot::TrustAnyCertificate);
-    Some(Warning::new("any_certificate_trusted", words).at(place))
+    Some(Warning::new("any_certificate_trusted", message).at(place))
 }
 
 /// One run's session.
@@ -101,8 +101,8 @@ impl Opened {
     /// The stored tokens; none for a dry run, which needs no token.
     pub(super) fn vault(&self, checked: &Checked<'_>) -> Option<Vault> {
         let settings = &self.settings;
-        let wanted = settings.stores_tokens && !checked.envelope.options.dry_run;
-        let folder = settings.state.as_deref().filter(|_| wanted)?;
+        let is_used = settings.stores_tokens && !checked.envelope.options.dry_run;
+        let folder = settings.state.as_deref().filter(|_| is_used)?;
         let vault = Vault::new(folder, settings.clock);
         Some(vault.with_key(settings.vault_key.clone()))
     }
@@ -114,14 +114,14 @@ impl Opened {
         if let Some(client) = clients.get(&variant) {
             return Ok(client.clone());
         }
-        let client = HttpClient::new(&self.reach(variant)?);
-        let client = client.map_err(|failure| self.placed(failure))?;
+        let client = HttpClient::new(&self.http_settings(variant)?);
+        let client = client.map_err(|failure| self.located(failure))?;
         clients.insert(variant, client.clone());
         Ok(client)
     }
 
-    /// The failure; a fault of the operator's certificates names the file.
-    fn placed(&self, failure: Failure) -> Failure {
+    /// Adds the file to a fault of the operator's certificates.
+    fn located(&self, failure: Failure) -> Failure {
         let settings = &self.settings;
         let roots = settings.roots.as_deref();
         failure.reworded_each(|at, message| match (at, roots, &settings.endpoints) {
@@ -131,14 +131,16 @@ impl Opened {
                     path.display()
                 )
             }
-            (Some("--endpoints"), _, Some(file)) => file.worded("--endpoints", "/ca", message),
+            (Some("--endpoints"), _, Some(file)) => {
+                file.located_message("--endpoints", "/ca", message)
+            }
             _ => message.to_owned(),
         })
     }
 
-    fn reach(&self, variant: Variant) -> Result<HttpSettings, Failure> {
+    fn http_settings(&self, variant: Variant) -> Result<HttpSettings, Failure> {
         let settings = &self.settings;
-        let usual = HttpSettings::default();
+        let default = HttpSettings::default();
         let proxied = variant.proxied && !settings.direct;
         Ok(HttpSettings {
             trust: self.trust(variant)?,
@@ -151,8 +153,8 @@ impl Opened {
             rate_limiter: self.net.rate_limiter.clone(),
             read_timeout: variant
                 .read_timeout
-                .map_or(usual.read_timeout, Duration::from_secs),
-            ..usual
+                .map_or(default.read_timeout, Duration::from_secs),
+            ..default
         })
     }
 
@@ -210,7 +212,7 @@ impl Session {
         };
         let input = Value::Object(checked.bound.input.clone());
         let ran = checked.target.operation.run(&call, &input).await;
-        // Whether a certificate can be used shows only when it signs.
+        // Faults of a certificate are found when it signs.
         ran.map_err(|failure| checked.bound.located(failure))
     }
 

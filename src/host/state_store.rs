@@ -1,10 +1,10 @@
 //! Stored states, by `state_key`, for callers that cannot store them.
 //!
-//! One run at a time uses a key: it is locked after all checks and before anything is sent, until the
-//! new state is stored. The state is stored after the result was written, so that a state never covers
+//! One run at a time uses a key. It is locked after all checks, before anything is sent, until the
+//! new state is stored. The state is stored after the result was written, so that it never covers
 //! records that were not delivered. A damaged file, or the file of another command, is a failure:
-//! without the state, everything would be delivered again. A complete run without a state deletes
-//! the stored one. Does not interpret states.
+//! without the state, all records would be delivered again. If a complete run has no state, the
+//! stored state is deleted. Does not interpret states.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,13 +37,13 @@ pub(super) struct StateStore {
     name: String,
     command: String,
     file: PathBuf,
-    /// None in a dry run, which stores nothing.
+    /// `None` in a dry run, which stores nothing.
     lock: Option<Lock>,
     stored: Option<State>,
 }
 
-/// The state to store after the result of a run was written. If it is dropped, the stored state does
-/// not change.
+/// The state to store after the result of a run was written. If it is dropped, the stored state
+/// does not change.
 #[derive(Debug, Default)]
 #[must_use = "commit it when the result was written out"]
 pub struct PendingState(Option<(StateStore, Change)>);
@@ -60,7 +60,7 @@ enum Change {
 #[must_use = "dropping it unlocks the state"]
 pub struct StateLock(#[expect(dead_code, reason = "the open file is the lock")] Lock);
 
-/// Locks a state for several runs. Each of these runs takes its own, different lock.
+/// Locks a state for several runs. Each run locks another file in addition.
 pub(super) fn lock(settings: &Settings, key: &str) -> Result<StateLock, Failure> {
     let Some(folder) = &settings.state else {
         return Err(Failure::invalid_input(
@@ -72,7 +72,7 @@ pub(super) fn lock(settings: &Settings, key: &str) -> Result<StateLock, Failure>
     let folder = folder.join("state");
     private_file::folder(&folder).map_err(unusable)?;
     let file = folder.join(format!("{}-held", sha256(key.as_bytes())));
-    let lock = Lock::try_take(&file).map_err(unusable)?;
+    let lock = Lock::try_lock(&file).map_err(unusable)?;
     lock.map(StateLock).ok_or_else(|| busy(key))
 }
 
@@ -82,8 +82,8 @@ impl Checked<'_> {
         self.mapping.is_some()
     }
 
-    /// The request's `state_key`, or one made of integration, command, the connection's identity and
-    /// the content types. Filters and credentials can change without changing the key.
+    /// The request's `state_key`, or one made of integration, command, the connection's identity
+    /// and the content types. Filters and credentials can change without changing the key.
     pub fn state_key(&self) -> String {
         if let Some(key) = &self.envelope.options.state_key {
             return key.clone();
@@ -116,17 +116,17 @@ pub(super) fn check(settings: &Settings, envelope: &Envelope) -> Result<(), Fail
         .advice("Omit `state_key`, and send the last result's `state`."));
     }
     if envelope.state.is_some() {
-        let words = "A request has a `state` or a `state_key`, not both.";
-        return Err(Failure::invalid_input(AT, words)
-            .advice("Omit `state` to resume from the stored one, or omit `state_key`."));
+        let message = "A request has a `state` or a `state_key`, not both.";
+        return Err(Failure::invalid_input(AT, message)
+            .advice("Omit `state` to resume from the stored state, or omit `state_key`."));
     }
     Ok(())
 }
 
 /// Creates the state folder if this request needs it, and locks and reads the state of its key.
 ///
-/// Errors: `invalid_input` at `--state` for an unusable folder, and at `/options/state_key` for a file
-/// that is damaged or of another command; `busy`.
+/// Errors: `invalid_input` at `--state` for an unusable folder, and at `/options/state_key` for a
+/// file that is damaged or of another command; `busy`.
 pub(super) fn open(
     settings: &Settings,
     options: &Options,
@@ -149,8 +149,8 @@ pub(super) fn open(
         None
     } else {
         private_file::folder(&folder).map_err(unusable)?;
-        let taken = Lock::try_take(&file).map_err(unusable)?;
-        Some(taken.ok_or_else(|| busy(name))?)
+        let lock = Lock::try_lock(&file).map_err(unusable)?;
+        Some(lock.ok_or_else(|| busy(name))?)
     };
     let mut store = StateStore {
         name: name.clone(),
@@ -201,14 +201,14 @@ impl StateStore {
                 AT,
                 format!("\"{}\" holds a state of {}.", self.name, file.command),
             )
-            .cause("Commands cannot share a key: each would overwrite the other's state.")
+            .cause("Commands cannot share a key, because each would overwrite the other's state.")
             .advice("Use another `state_key` for this command."));
         }
         Ok(file.state)
     }
 }
 
-/// The failure; a fault of the stored state names its file, because the request has no state.
+/// Adds the file to a fault of the stored state, because the request contains no state.
 pub(super) fn located(store: Option<&StateStore>, failure: Failure) -> Failure {
     match (store, failure.place()) {
         (Some(store), Some(at)) if at.starts_with("/state") => {
@@ -242,7 +242,7 @@ impl PendingState {
             let (name, file) = (&store.name, store.file.display());
             tracing::error!(
                 "The state \"{name}\" could not be stored in {file}: {error}. The next run with this \
-                 state_key starts at the same place and delivers these events again."
+                 state_key resumes from the previous state and delivers these events again."
             );
         }
     }
@@ -298,8 +298,7 @@ mod tests {
         State::new("scope", resume.as_object().cloned().unwrap_or_default())
     }
 
-    /// A result of that kind with that state.
-    fn ended(return_data: ReturnData, state: Option<State>) -> ResultEnvelope {
+    fn result(return_data: ReturnData, state: Option<State>) -> ResultEnvelope {
         let host =
             crate::host::Host::open(Settings::default(), crate::protocol::Redactor::default());
         ResultEnvelope {
@@ -309,39 +308,43 @@ mod tests {
         }
     }
 
-    fn good(to: u64) -> ResultEnvelope {
-        ended(ReturnData::Successful, Some(state(to)))
+    fn success(to: u64) -> ResultEnvelope {
+        result(ReturnData::Successful, Some(state(to)))
     }
 
-    fn taken(settings: &Settings, options: &Options) -> StateStore {
-        let store = open(settings, options, "a.fetch".to_owned()).expect("it is usable");
+    fn opened(settings: &Settings, options: &Options) -> StateStore {
+        let store = open(settings, options, "a.fetch".to_owned()).expect("a usable folder");
         store.expect("a store")
     }
 
-    fn why(settings: &Settings, options: &Options) -> (ErrorKind, String) {
-        let failure = open(settings, options, "a.fetch".to_owned()).expect_err("it is refused");
+    fn fault(settings: &Settings, options: &Options) -> (ErrorKind, String) {
+        let failure = open(settings, options, "a.fetch".to_owned()).expect_err("it is rejected");
         let place = failure.place().unwrap_or_default();
         (failure.kind(), format!("{place}: {}", failure.message()))
     }
 
     #[test]
-    fn committed_state_is_where_the_next_run_starts() {
+    fn committed_state_is_read_by_next_run() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings(folder.path());
         let named = options("prod/alerts", false);
-        let first = taken(&settings, &named);
+        let first = opened(&settings, &named);
         assert!(first.state().is_none());
         let file = first.file.clone();
         // A failed run and a run whose result was lost change nothing.
-        PendingState::after(Some(first), &ended(ReturnData::Failed, None)).commit();
+        PendingState::after(Some(first), &result(ReturnData::Failed, None)).commit();
         drop(PendingState::after(
-            Some(taken(&settings, &named)),
-            &good(1),
+            Some(opened(&settings, &named)),
+            &success(1),
         ));
         assert!(!file.exists());
-        PendingState::after(Some(taken(&settings, &named)), &good(2)).commit();
-        assert_eq!(taken(&settings, &named).state(), Some(&state(2)));
-        assert!(taken(&settings, &options("other", false)).state().is_none());
+        PendingState::after(Some(opened(&settings, &named)), &success(2)).commit();
+        assert_eq!(opened(&settings, &named).state(), Some(&state(2)));
+        assert!(
+            opened(&settings, &options("other", false))
+                .state()
+                .is_none()
+        );
         let text = std::fs::read_to_string(&file).expect("it reads");
         assert!(
             text.starts_with("{\n  \"state_key\": \"prod/alerts\",\n  \"command\": \"a.fetch\",\n"),
@@ -350,50 +353,50 @@ mod tests {
     }
 
     #[test]
-    fn complete_run_without_a_state_deletes_the_stored_one() {
+    fn complete_run_without_state_deletes_stored_state() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings(folder.path());
         let named = options("prod", false);
-        PendingState::after(Some(taken(&settings, &named)), &good(1)).commit();
-        for (return_data, more, stays) in [
+        PendingState::after(Some(opened(&settings, &named)), &success(1)).commit();
+        for (return_data, more, is_stored) in [
             (ReturnData::Failed, false, true),
             (ReturnData::Successful, true, true),
             (ReturnData::PartiallySuccessful, false, false),
             (ReturnData::Successful, false, false),
         ] {
-            let mut result = ended(return_data, None);
+            let mut result = result(return_data, None);
             result.more = more;
-            PendingState::after(Some(taken(&settings, &named)), &result).commit();
-            let kept = taken(&settings, &named).state().is_some();
-            assert_eq!(kept, stays, "{return_data:?} {more}");
-            PendingState::after(Some(taken(&settings, &named)), &good(1)).commit();
+            PendingState::after(Some(opened(&settings, &named)), &result).commit();
+            let found = opened(&settings, &named).state().is_some();
+            assert_eq!(found, is_stored, "{return_data:?} {more}");
+            PendingState::after(Some(opened(&settings, &named)), &success(1)).commit();
         }
     }
 
     #[test]
-    fn key_is_locked_until_the_state_is_stored() {
+    fn key_is_locked_until_state_is_stored() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings(folder.path());
         let named = options("prod", false);
-        let pending = PendingState::after(Some(taken(&settings, &named)), &good(1));
-        let (kind, message) = why(&settings, &named);
+        let pending = PendingState::after(Some(opened(&settings, &named)), &success(1));
+        let (kind, message) = fault(&settings, &named);
         assert_eq!(kind, ErrorKind::Busy);
         assert!(message.contains("\"prod\""), "{message}");
-        drop(taken(&settings, &options("other", false)));
+        drop(opened(&settings, &options("other", false)));
         // A dry run reads the state without a lock.
-        assert!(taken(&settings, &options("prod", true)).state().is_none());
+        assert!(opened(&settings, &options("prod", true)).state().is_none());
         pending.commit();
-        let dry_run = taken(&settings, &options("prod", true));
+        let dry_run = opened(&settings, &options("prod", true));
         assert_eq!(dry_run.state(), Some(&state(1)));
-        PendingState::after(Some(dry_run), &good(2)).commit();
-        assert_eq!(taken(&settings, &named).state(), Some(&state(1)));
+        PendingState::after(Some(dry_run), &success(2)).commit();
+        assert_eq!(opened(&settings, &named).state(), Some(&state(1)));
     }
 
     #[test]
     fn dry_run_creates_no_folder() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings(folder.path());
-        assert!(taken(&settings, &options("prod", true)).state().is_none());
+        assert!(opened(&settings, &options("prod", true)).state().is_none());
         assert!(!folder.path().join("a").exists());
     }
 
@@ -402,8 +405,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = settings(folder.path());
         let named = options("prod", false);
-        PendingState::after(Some(taken(&settings, &named)), &good(1)).commit();
-        let file = taken(&settings, &named).file.clone();
+        PendingState::after(Some(opened(&settings, &named)), &success(1)).commit();
+        let file = opened(&settings, &named).file.clone();
         let put = |text: &str| {
             std::fs::File::create(&file)
                 .and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
@@ -417,7 +420,7 @@ mod tests {
             r#"{"state_key":"prod","command":"a.fetch","state":null}"#,
         ] {
             put(text);
-            let (kind, message) = why(&settings, &named);
+            let (kind, message) = fault(&settings, &named);
             assert_eq!(kind, ErrorKind::InvalidInput);
             assert!(message.starts_with("/options/state_key: The stored state "));
             assert!(message.contains(&*file.to_string_lossy()), "{message}");
@@ -425,13 +428,13 @@ mod tests {
         put(
             r#"{"state_key":"prod","command":"b.list","state":{"state":1,"scope":"s","resume":{}}}"#,
         );
-        let (_, message) = why(&settings, &named);
+        let (_, message) = fault(&settings, &named);
         assert_eq!(
             message,
             "/options/state_key: \"prod\" holds a state of b.list."
         );
         std::fs::remove_file(&file).expect("it was there");
-        assert!(taken(&settings, &named).state().is_none());
+        assert!(opened(&settings, &named).state().is_none());
     }
 
     #[test]
@@ -440,7 +443,7 @@ mod tests {
         drop(std::fs::File::create(folder.path().join("a")).expect("a file"));
         let settings = settings(folder.path());
         for options in [Options::default(), options("prod", false)] {
-            let (kind, message) = why(&settings, &options);
+            let (kind, message) = fault(&settings, &options);
             assert_eq!(kind, ErrorKind::InvalidInput);
             assert!(
                 message.starts_with("--state: The state folder "),
@@ -450,9 +453,9 @@ mod tests {
     }
 
     #[test]
-    fn fault_of_the_stored_state_names_its_file() {
+    fn fault_of_stored_state_names_its_file() {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = taken(&settings(folder.path()), &options("prod", false));
+        let store = opened(&settings(folder.path()), &options("prod", false));
         let named = located(
             Some(&store),
             Failure::invalid_input("/state/resume", "Wrong."),

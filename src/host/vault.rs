@@ -1,14 +1,15 @@
 //! The vault: stored tokens in the operator's folder, one encrypted file for each.
 //!
-//! A file is encrypted (ChaCha20-Poly1305) with a key that is derived (HKDF-SHA256 with a random salt)
-//! from the credential of the sign-in. It is bound to cloud, login service, tenant, client, audience and
-//! credential, so it cannot be decrypted without the credential or under another name, and a changed
-//! credential has another file. A managed identity has no credential: its key is the operator's, or a
-//! random one in the state folder. A file's name begins with a hash of its owner, so that a reset finds
-//! all tokens of an account.
+//! A file is encrypted (ChaCha20-Poly1305) with a key that is derived (HKDF-SHA256 with a random
+//! salt) from the credential of the sign-in. It is bound to cloud, login service, tenant, client,
+//! audience and credential, so it cannot be decrypted without the credential or under another name.
+//! After a change of the credential, another file is used. A managed identity has no credential:
+//! its key is the operator's key, or a random key in the state folder. A file's name begins with a
+//! hash of its owner, so that a reset finds all tokens of an account.
 //!
-//! The vault never makes a command fail: a file that cannot be read or written causes a warning, and the
-//! run signs in. Does not decide whether a token has expired. Does not store states.
+//! The vault never makes a command fail. If a file cannot be read or written, the result has a
+//! warning, and the run signs in. Does not decide whether a token has expired. Does not store
+//! states.
 
 use std::borrow::Cow;
 use std::io;
@@ -44,16 +45,16 @@ const SALT: usize = 32;
 const OWNER: usize = 16;
 
 /// The file of the generated key.
-const OWN_KEY: &str = "vault.key";
+const GENERATED_KEY: &str = "vault.key";
 
-/// The longest wait for a lock: longer than a sign-in takes. After that, the other process hangs, and
-/// a second sign-in is better than none.
+/// The longest wait for a lock, which is longer than a sign-in. If another process holds the lock
+/// longer than this, the run signs in and stores no token.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The first and the longest pause between two attempts to lock.
 const LOCK_PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
-/// The largest difference of clocks: a token that is further in the future is not used.
+/// The largest accepted difference of clocks. A token from further in the future is not used.
 const SKEW: TimeDelta = TimeDelta::minutes(1);
 
 /// The vault of one run.
@@ -107,7 +108,7 @@ impl Vault {
         }
     }
 
-    /// The warnings in a fixed order, whichever call came first.
+    /// The warnings in a fixed order, because the order of parallel calls differs.
     pub(super) fn warnings(&self) -> Vec<Warning> {
         let mut warnings = self.with_warnings(std::mem::take);
         warnings.sort_by(|a, b| (&a.code, &a.message).cmp(&(&b.code, &b.message)));
@@ -120,29 +121,29 @@ impl Vault {
     }
 
     /// Warns that a token could not be read or stored.
-    fn unusable(&self, what: &str, why: &io::Error) {
-        let words = format!(
-            "{what}: {why}. The command is not affected, but each run signs in until this is corrected."
+    fn warn_unusable(&self, message: &str, error: &io::Error) {
+        let message = format!(
+            "{message}: {error}. The command is not affected, but each run signs in until this is corrected."
         );
-        self.with_warnings(|warnings| warnings.push(unusable(words)));
+        self.with_warnings(|warnings| warnings.push(unusable(message)));
     }
 
     /// Warns that a refresh token could not be stored.
-    fn lost(&self, what: &str, why: &io::Error) {
-        let words = format!(
-            "{what}: {why}. The refresh token is lost. Correct this, then sign in again with a new authorization code."
+    fn warn_lost(&self, message: &str, error: &io::Error) {
+        let message = format!(
+            "{message}: {error}. The refresh token is lost. Correct this, then sign in again with a new authorization code."
         );
-        self.with_warnings(|warnings| warnings.push(unusable(words)));
+        self.with_warnings(|warnings| warnings.push(unusable(message)));
     }
 
     /// Warns of a file that is not a valid token.
-    fn ignored(&self, file: &Path) {
-        let words = format!(
+    fn warn_ignored(&self, file: &Path) {
+        let message = format!(
             "The stored token {} is damaged or not from this host. It was ignored and is replaced.",
-            shown(file)
+            display_path(file)
         );
         self.with_warnings(|warnings| {
-            warnings.push(Warning::new("vault_ignored", words).at("--state"));
+            warnings.push(Warning::new("vault_ignored", message).at("--state"));
         });
     }
 
@@ -162,7 +163,7 @@ impl Vault {
     }
 
     fn generated_key(&self) -> io::Result<Secret> {
-        let file = self.folder.with_file_name(OWN_KEY);
+        let file = self.folder.with_file_name(GENERATED_KEY);
         let mut key = [0; SALT];
         if !file.exists() {
             let failed = |_| io::Error::other("the system has no random numbers");
@@ -171,40 +172,46 @@ impl Vault {
         }
         let bytes = private_file::read(&file)?.unwrap_or_default();
         let text = String::from_utf8(bytes).unwrap_or_default();
-        let whole = STANDARD
+        let is_valid = STANDARD
             .decode(text.trim())
             .is_ok_and(|key| key.len() == SALT);
-        let damaged = || io::Error::other(format!("{OWN_KEY} is damaged; remove it"));
-        whole.then(|| Secret::new(text.trim())).ok_or_else(damaged)
+        let damaged = || io::Error::other(format!("{GENERATED_KEY} is damaged; remove it"));
+        is_valid
+            .then(|| Secret::new(text.trim()))
+            .ok_or_else(damaged)
     }
 
-    fn reset_now(&self, owner: &Owner) -> io::Result<usize> {
+    fn delete_tokens(&self, owner: &Owner) -> io::Result<usize> {
         let files = private_file::with_prefix(&self.folder, &prefix(owner))?;
         let mut removed = 0;
         for file in &files {
-            let is = |extension: &str| file.extension().is_some_and(|own| own == extension);
+            let has = |wanted: &str| {
+                file.extension()
+                    .is_some_and(|extension| extension == wanted)
+            };
             // A killed process can leave a temporary file.
-            if is("json") || is("tmp") {
+            if has("json") || has("tmp") {
                 private_file::remove(file)?;
-                removed += usize::from(is("json"));
+                removed += usize::from(has("json"));
             }
         }
         Ok(removed)
     }
 
-    async fn place<'a>(&'a self, entry: &'a Entry) -> io::Result<Option<Locked<'a>>> {
+    /// Locks the file of an entry; `None` if another process holds the lock too long.
+    async fn lock_file<'a>(&'a self, entry: &'a Entry) -> io::Result<Option<LockedFile<'a>>> {
         private_file::folder(&self.folder)?;
-        let sealing = Sealing {
+        let context = EncryptionContext {
             text: entry.key.text(),
             material: self.material(entry)?,
         };
         let file = self.file(entry);
         let (started, mut pause) = (Instant::now(), LOCK_PAUSE.0);
         loop {
-            if let Some(lock) = Lock::try_take(&file)? {
-                return Ok(Some(Locked {
+            if let Some(lock) = Lock::try_lock(&file)? {
+                return Ok(Some(LockedFile {
                     vault: self,
-                    sealing,
+                    context,
                     file,
                     lock,
                 }));
@@ -218,47 +225,51 @@ impl Vault {
     }
 
     /// The token in the entry's file, if it is valid.
-    fn open(&self, file: &Path, sealing: &Sealing) -> Option<(TokenGrant, DateTime<Utc>)> {
+    fn open(
+        &self,
+        file: &Path,
+        context: &EncryptionContext,
+    ) -> Option<(TokenGrant, DateTime<Utc>)> {
         let bytes = match private_file::read(file) {
             Ok(bytes) => bytes?,
             Err(error) => {
-                let what = format!("The stored token {} could not be read", shown(file));
-                self.unusable(&what, &error);
+                let message = format!("The stored token {} could not be read", display_path(file));
+                self.warn_unusable(&message, &error);
                 return None;
             }
         };
-        let kept = unsealed(&bytes, sealing);
-        if kept.is_none() {
-            self.ignored(file);
+        let stored = decrypt(&bytes, context);
+        if stored.is_none() {
+            self.warn_ignored(file);
         }
-        kept
+        stored
     }
 
-    fn forget_now(&self, entry: &Entry, refused: &Token) -> io::Result<()> {
+    fn delete_token(&self, entry: &Entry, refused: &Token) -> io::Result<()> {
         let file = self.file(entry);
-        // The process that holds the lock renews the token, or gets the same refusal.
-        let Some(held) = Lock::try_take(&file)? else {
+        // The process that holds the lock refreshes the token, or is refused, too.
+        let Some(lock) = Lock::try_lock(&file)? else {
             return Ok(());
         };
-        let sealing = Sealing {
+        let context = EncryptionContext {
             text: entry.key.text(),
             material: self.material(entry)?,
         };
-        match self.open(&file, &sealing) {
-            Some((kept, at)) if kept.token.value.expose() == refused.value.expose() => {
-                let Some(refresh) = kept.refresh else {
+        match self.open(&file, &context) {
+            Some((stored, at)) if stored.token.value.expose() == refused.value.expose() => {
+                let Some(refresh) = stored.refresh else {
                     return private_file::remove(&file);
                 };
-                // The refresh token stays.
+                // The refresh token is not deleted.
                 let without_token = TokenGrant {
                     token: Token {
                         value: Secret::new(""),
-                        ..kept.token
+                        ..stored.token
                     },
                     lifetime: Duration::ZERO,
                     refresh: Some(refresh),
                 };
-                private_file::replace(&file, &sealed(&without_token, at, &sealing)?, &held)
+                private_file::replace(&file, &encrypt(&without_token, at, &context)?, &lock)
             }
             _ => Ok(()),
         }
@@ -268,8 +279,8 @@ impl Vault {
 impl TokenStore for Vault {
     fn lock<'a>(&'a self, entry: &'a Entry) -> LockFuture<'a> {
         Box::pin(async move {
-            let (what, why) = match self.place(entry).await {
-                Ok(Some(place)) => return Some(Box::new(place) as Box<dyn EntryLock>),
+            let (message, error) = match self.lock_file(entry).await {
+                Ok(Some(lock)) => return Some(Box::new(lock) as Box<dyn EntryLock>),
                 Ok(None) => (
                     "A stored token could not be locked",
                     io::Error::other("another process has locked it for 30 seconds"),
@@ -277,44 +288,47 @@ impl TokenStore for Vault {
                 Err(error) => ("Tokens cannot be stored in the state folder", error),
             };
             if entry.single_use {
-                self.with_warnings(|warnings| warnings.push(unusable(format!("{what}: {why}."))));
+                self.with_warnings(|warnings| {
+                    warnings.push(unusable(format!("{message}: {error}.")))
+                });
             } else {
-                self.unusable(what, &why);
+                self.warn_unusable(message, &error);
             }
             None
         })
     }
 
     fn forget(&self, entry: &Entry, refused: &Token) {
-        if let Err(error) = self.forget_now(entry, refused) {
-            self.unusable("A refused token could not be deleted", &error);
+        if let Err(error) = self.delete_token(entry, refused) {
+            self.warn_unusable("A refused token could not be deleted", &error);
         }
     }
 
     fn reset(&self, owner: &Owner) -> Result<usize, Failure> {
-        self.reset_now(owner).map_err(|error| {
-            let words = format!("The stored tokens could not be deleted: {error}.");
-            Failure::invalid_input("--state", words)
+        self.delete_tokens(owner).map_err(|error| {
+            let message = format!("The stored tokens could not be deleted: {error}.");
+            Failure::invalid_input("--state", message)
                 .advice("Allow the host to write to its state folder, then reset again.")
         })
     }
 }
 
 /// The locked file of one entry.
-struct Locked<'a> {
+struct LockedFile<'a> {
     vault: &'a Vault,
-    sealing: Sealing,
+    context: EncryptionContext,
     file: PathBuf,
     lock: Lock,
 }
 
-impl EntryLock for Locked<'_> {
+impl EntryLock for LockedFile<'_> {
     fn read(&self) -> Option<StoredToken> {
-        let (granted, at) = self.vault.open(&self.file, &self.sealing)?;
+        let (granted, at) = self.vault.open(&self.file, &self.context)?;
         let age = self.vault.clock.now() - at;
         let mut granted = granted;
         if age < -SKEW {
-            // A clock is wrong, so the token's age is unknown. A refresh token has no age.
+            // A clock is wrong, so the token's age is unknown. The refresh token does not depend on
+            // it.
             granted.lifetime = Duration::ZERO;
         }
         let age = age.to_std().unwrap_or_default();
@@ -322,20 +336,20 @@ impl EntryLock for Locked<'_> {
     }
 
     fn write(&self, granted: &TokenGrant) {
-        let written = sealed(granted, self.vault.clock.now(), &self.sealing)
+        let written = encrypt(granted, self.vault.clock.now(), &self.context)
             .and_then(|bytes| private_file::replace(&self.file, &bytes, &self.lock));
         if let Err(error) = written {
-            let what = format!("The token {} could not be stored", shown(&self.file));
+            let message = format!("The token {} could not be stored", display_path(&self.file));
             match granted.refresh {
-                None => self.vault.unusable(&what, &error),
-                Some(_) => self.vault.lost(&what, &error),
+                None => self.vault.warn_unusable(&message, &error),
+                Some(_) => self.vault.warn_lost(&message, &error),
             }
         }
     }
 }
 
 /// The path of a file for warnings, relative to the state folder.
-fn shown(file: &Path) -> String {
+fn display_path(file: &Path) -> String {
     let name = file.file_name().unwrap_or_default();
     format!("tokens/{}", name.to_string_lossy())
 }
@@ -346,26 +360,30 @@ fn prefix(owner: &Owner) -> String {
     format!("{}-", &digest[..OWNER])
 }
 
-/// The secret of one file's key, and the text that the file is bound to.
-struct Sealing {
+/// The inputs of one file's encryption: the text that it is bound to, and the secret of its key.
+struct EncryptionContext {
     text: String,
     material: Secret,
 }
 
-fn unusable(words: String) -> Warning {
-    Warning::new("vault_unusable", words).at("--state")
+fn unusable(message: String) -> Warning {
+    Warning::new("vault_unusable", message).at("--state")
 }
 
 /// The key of one file.
-fn key(sealing: &Sealing, salt: &[u8]) -> Option<LessSafeKey> {
-    let material = sealing.material.expose().as_bytes();
-    let info = [sealing.text.as_bytes()];
+fn key(context: &EncryptionContext, salt: &[u8]) -> Option<LessSafeKey> {
+    let material = context.material.expose().as_bytes();
+    let info = [context.text.as_bytes()];
     let derived = Salt::new(HKDF_SHA256, salt).extract(material);
     let key = derived.expand(&info, &CHACHA20_POLY1305).ok()?;
     Some(LessSafeKey::new(UnboundKey::from(key)))
 }
 
-fn sealed(granted: &TokenGrant, at: DateTime<Utc>, sealing: &Sealing) -> io::Result<Vec<u8>> {
+fn encrypt(
+    granted: &TokenGrant,
+    at: DateTime<Utc>,
+    context: &EncryptionContext,
+) -> io::Result<Vec<u8>> {
     // Encrypted in place, so that no plain copy stays in memory.
     let mut bytes = serde_json::to_vec(&Content {
         token: Cow::Borrowed(granted.token.value.expose()),
@@ -383,8 +401,8 @@ fn sealed(granted: &TokenGrant, at: DateTime<Utc>, sealing: &Sealing) -> io::Res
     let failed = || io::Error::other("the cipher failed");
     random.fill(&mut salt).map_err(|_| failed())?;
     random.fill(&mut nonce).map_err(|_| failed())?;
-    let bound_to = Aad::from(&sealing.text);
-    key(sealing, &salt)
+    let bound_to = Aad::from(&context.text);
+    key(context, &salt)
         .and_then(|key| {
             let nonce = Nonce::assume_unique_for_key(nonce);
             key.seal_in_place_append_tag(nonce, bound_to, &mut bytes)
@@ -402,18 +420,19 @@ fn sealed(granted: &TokenGrant, at: DateTime<Utc>, sealing: &Sealing) -> io::Res
 }
 
 /// The content, if the file is intact and was encrypted for this entry with its credential.
-fn unsealed(bytes: &[u8], sealing: &Sealing) -> Option<(TokenGrant, DateTime<Utc>)> {
+fn decrypt(bytes: &[u8], context: &EncryptionContext) -> Option<(TokenGrant, DateTime<Utc>)> {
     let envelope: Envelope = serde_json::from_slice(bytes).ok()?;
     if !(1..=VERSION).contains(&envelope.vault) {
         return None;
     }
-    // Only this length is accepted: HMAC pads shorter salts with zeros, so a padded salt would match, too.
+    // Only this length is accepted: HMAC pads shorter salts with zeros, so a padded salt would
+    // match, too.
     let salt: [u8; SALT] = STANDARD.decode(envelope.salt).ok()?.try_into().ok()?;
-    let key = key(sealing, &salt)?;
+    let key = key(context, &salt)?;
     let nonce = STANDARD.decode(envelope.nonce).ok()?;
     let nonce = Nonce::try_assume_unique_for_key(&nonce).ok()?;
     let mut bytes = Zeroizing::new(STANDARD.decode(envelope.sealed).ok()?);
-    let bound_to = Aad::from(&sealing.text);
+    let bound_to = Aad::from(&context.text);
     let opened = key.open_in_place(nonce, bound_to, &mut bytes).ok()?;
     let content: Content<'_> = serde_json::from_slice(opened).ok()?;
     let granted = TokenGrant {

@@ -1,7 +1,7 @@
 //! Parses the command line and environment variables, and decides which settings each help shows.
 //!
-//! Every sub-command accepts the operator settings, before and after its name. Its help shows those that
-//! it uses; `soarhost help settings` shows all.
+//! Every sub-command accepts all operator settings, before and after its name. Its help shows the
+//! settings that it uses; `soarhost help settings` shows all.
 
 use std::ffi::OsString;
 
@@ -31,16 +31,16 @@ pub(super) fn read() -> Cli {
     let mut words = std::env::args_os();
     let first = words.by_ref().nth(1);
     if first.as_deref().is_some_and(|word| word != "run") {
-        let (mut cli, given): (Cli, String) = parse(command_line(), std::env::args_os());
-        cli.settings.given = given;
+        let (mut cli, flags): (Cli, String) = parse(command_line(), std::env::args_os());
+        cli.settings.flags = flags;
         return cli;
     }
-    // `run` is parsed without building the other sub-commands, because a platform starts the process
-    // once per command.
+    // `run` is parsed without building the other sub-commands, because a platform starts the
+    // process once per command.
     let words = std::iter::once("soarhost run".into()).chain(words);
-    let (alone, given): (RunAlone, String) = parse(usable(RunAlone::command()), words);
+    let (alone, flags): (RunAlone, String) = parse(adjusted(RunAlone::command()), words);
     let RunAlone { run, mut settings } = alone;
-    settings.given = given;
+    settings.flags = flags;
     Cli {
         command: Some(Command::Run(run)),
         settings,
@@ -50,7 +50,7 @@ pub(super) fn read() -> Cli {
 
 /// The whole command line.
 fn command_line() -> Clap {
-    let mut command = usable(Cli::command());
+    let mut command = adjusted(Cli::command());
     for (name, shown) in SHOWN {
         command = show(command, name, |arg| shown.contains(&arg.get_id().as_str()));
     }
@@ -77,8 +77,8 @@ pub(super) fn settings_help() -> String {
     })
 }
 
-/// The command, its operator settings hidden from the help and unusable variables ignored.
-fn usable(command: Clap) -> Clap {
+/// Hides the operator settings from the command's help, and ignores unusable environment variables.
+fn adjusted(command: Clap) -> Clap {
     command.mut_args(|arg| {
         let hidden = is_setting(&arg) || arg.is_hide_set();
         ignore_unusable_variable(arg).hide(hidden)
@@ -89,22 +89,22 @@ fn is_setting(arg: &Arg) -> bool {
     arg.get_help_heading() == Some(SETTINGS)
 }
 
-/// Parses the words: the flags, and the operator settings as they were given.
+/// Parses the words. Returns also the operator settings as flags for a shell.
 fn parse<T: Parser>(mut command: Clap, words: impl Iterator<Item = OsString>) -> (T, String) {
     let parsed = command.try_get_matches_from_mut(words).and_then(|matches| {
-        let given = given(&command, &matches);
-        Ok((T::from_arg_matches(&matches)?, given))
+        let flags = settings_as_flags(&command, &matches);
+        Ok((T::from_arg_matches(&matches)?, flags))
     });
     parsed.unwrap_or_else(|error| error.format(&mut command).exit())
 }
 
-/// The operator settings that flags or variables set, as flags for a shell, each after a blank.
-fn given(command: &Clap, matches: &ArgMatches) -> String {
+/// The operator settings that flags or variables set, as flags for a shell, each after a space.
+fn settings_as_flags(command: &Clap, matches: &ArgMatches) -> String {
     let (command, matches) = match matches.subcommand() {
         Some((name, matches)) => (command.find_subcommand(name).unwrap_or(command), matches),
         None => (command, matches),
     };
-    let mut given = String::new();
+    let mut flags = String::new();
     for arg in command.get_arguments() {
         let name = arg.get_id().as_str();
         let set = matches!(
@@ -118,15 +118,15 @@ fn given(command: &Clap, matches: &ArgMatches) -> String {
             continue;
         }
         if !arg.get_action().takes_values() {
-            given.extend([" --", long]);
+            flags.extend([" --", long]);
             continue;
         }
         for value in matches.get_raw(name).into_iter().flatten() {
             let value = quoted(&value.to_string_lossy());
-            given.extend([" --", long, " ", value.as_str()]);
+            flags.extend([" --", long, " ", value.as_str()]);
         }
     }
-    given
+    flags
 }
 
 /// The word as a shell reads it.
@@ -138,8 +138,8 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// Ignores the flag's environment variable if it is empty or none of the possible values: unlike a
-/// flag, a variable can be set for other programs, so it must not stop a run.
+/// Ignores the flag's environment variable if it is empty or not one of the possible values. Unlike
+/// a flag, a variable can be set for other programs, so it must not end a run.
 fn ignore_unusable_variable(arg: Arg) -> Arg {
     let Some(value) = arg.get_env().and_then(variable) else {
         return arg;
@@ -159,11 +159,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_given_as_flags_are_repeated_for_a_shell() {
+    fn settings_are_returned_as_flags_for_a_shell() {
         let words = ["soarhost", "--now", "2026-09-20", "run", "--sandbox"];
         let more = ["--catalog", "it's a folder", "--system-roots", "--pretty"];
         let words = words.into_iter().chain(more).map(OsString::from);
-        let (_, given): (Cli, String) = parse(command_line(), words);
+        let (_, flags): (Cli, String) = parse(command_line(), words);
         let expected = [
             " --catalog 'it'\\''s a folder'",
             " --now 2026-09-20",
@@ -171,8 +171,8 @@ mod tests {
             " --system-roots",
         ];
         for flag in expected {
-            assert!(given.contains(flag), "{given}");
+            assert!(flags.contains(flag), "{flags}");
         }
-        assert!(!given.contains("--pretty"), "not a setting: {given}");
+        assert!(!flags.contains("--pretty"), "not a setting: {flags}");
     }
 }

@@ -1,6 +1,6 @@
 //! The simulator inside this process, for `run --sandbox`, `poll --sandbox` and `try`.
 //!
-//! The host gets an endpoints file, as from any operator.
+//! The host receives an endpoints file, as from an operator.
 
 use chrono::{DateTime, Utc};
 
@@ -12,13 +12,13 @@ use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{Redactor, Secret};
 use crate::sim::{Alerts, Listen, Sim, World};
 
-/// The value of secret references that are not set. The simulator accepts any value.
+/// The value of references to variables that are not set. The simulator accepts any value.
 const ANY_SECRET: &str = "any-secret-will-do-in-the-sandbox";
 
 /// The number of alerts: enough for results in any window of the week.
 const MANY_ALERTS: usize = 200;
 
-/// Creates the simulated world for a time of day.
+/// Creates the simulated world for this time.
 type MakeWorld = fn(DateTime<Utc>) -> anyhow::Result<World>;
 
 /// The default world, with more alerts.
@@ -125,6 +125,6 @@ fn open(
     settings.direct = true;
     // The next sandbox is another simulator and does not accept these tokens.
     settings.stores_tokens = false;
-    settings.allowed.stand_in = Some(Secret::new(ANY_SECRET));
+    settings.allowed.placeholder = Some(Secret::new(ANY_SECRET));
     Ok((sandbox, Host::open(settings, redactor.clone())))
 }

@@ -17,7 +17,7 @@ use crate::when;
 /// The heading of operator settings in help.
 pub(super) const SETTINGS: &str = "Operator settings";
 
-/// Operator settings: never settable by a request.
+/// Operator settings. A request cannot change them.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = SETTINGS)]
 #[allow(
@@ -27,7 +27,7 @@ pub(super) const SETTINGS: &str = "Operator settings";
 pub(super) struct SettingsArgs {
     /// The settings that were set, as flags for a shell, to reproduce a run.
     #[arg(skip)]
-    pub(super) given: String,
+    pub(super) flags: String,
     /// Use the service addresses in this file instead of Microsoft's (`soarhost schema endpoints`)
     #[arg(
         long,
@@ -187,7 +187,7 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
         allowed: AllowList {
             env: args.allow_env.clone(),
             folder: args.secrets_dir.clone(),
-            stand_in: None,
+            placeholder: None,
             insecure_tls: args.allow_insecure_tls,
         },
         forbidden: Forbidden::parse(&args.forbid)?,
@@ -195,7 +195,7 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
         direct: false,
         retry_policy: RetryPolicy::default(),
         memory: memory(args.max_memory.as_deref())?,
-        flags: args.given.clone(),
+        flags: args.flags.clone(),
     })
 }
 

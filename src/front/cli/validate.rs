@@ -1,8 +1,8 @@
 //! `validate`: every fault of a catalog and of single files, with file, line, column and advice.
 //!
-//! A folder with `manifests/` or `mappings/` is a catalog. The kind of a file is read from its
-//! `$schema`, else from its first member. A file is checked against the catalog in which it lies, else
-//! against the one in use.
+//! A folder with `manifests/` or `mappings/` is a catalog. The kind of a file is determined by its
+//! `$schema`, or by its first member. A file is checked against the catalog that contains it, or
+//! against the catalog in use.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -89,7 +89,7 @@ const KINDS: [(&str, &str, Kind); 7] = [
     ("world", "world", Kind::World),
 ];
 
-/// The kind by `$schema`, else by an identifying member.
+/// The kind of a file, by its `$schema` or by an identifying member.
 fn kind_of(object: &Map<String, Value>) -> Option<Kind> {
     let schema = object
         .get("$schema")
@@ -187,7 +187,7 @@ fn request_faults(
     let mut settings = settings::settings(args)?;
     settings.catalog = catalog;
     settings.state = None;
-    settings.allowed.stand_in = Some(Secret::new("stand-in"));
+    settings.allowed.placeholder = Some(Secret::new("placeholder"));
     let host = Host::open(settings, Redactor::default());
     let Err(refused) = host.check(text.as_bytes(), &Cancel::default()) else {
         return Ok(Vec::new());
@@ -195,15 +195,15 @@ fn request_faults(
     let Some(error) = refused.error else {
         return Ok(Vec::new());
     };
-    let elsewhere = |kind: ErrorKind, at: Option<&str>| {
+    let depends_on_host = |kind: ErrorKind, at: Option<&str>| {
         kind == ErrorKind::SecretUnavailable || at == Some("/options/state_key")
     };
-    if error.items.is_empty() && !elsewhere(error.kind, error.at.as_deref()) {
+    if error.items.is_empty() && !depends_on_host(error.kind, error.at.as_deref()) {
         let fault = Failure::new(error.kind, error.message).at(error.at.unwrap_or_default());
         return Ok(vec![fault.advice(error.assistance)]);
     }
     let items = error.items.into_iter();
-    let items = items.filter(|item| !elsewhere(item.kind, item.at.as_deref()));
+    let items = items.filter(|item| !depends_on_host(item.kind, item.at.as_deref()));
     Ok(items
         .map(|item| Failure::new(item.kind, item.message).at(item.at.unwrap_or_default()))
         .collect())
@@ -220,7 +220,7 @@ fn world_faults(_: &str) -> Vec<Failure> {
     vec![Failure::invalid_input("", message)]
 }
 
-/// A fault at a pointer into a text; a flag before the pointer is left out.
+/// A fault at a pointer into a text. A flag before the pointer is omitted.
 fn placed(text: &str, fault: &Failure) -> Finding {
     let place = fault.place().unwrap_or_default();
     let pointer = place.find('/').map_or("", |from| &place[from..]);

@@ -14,7 +14,7 @@ use crate::names::suggestion;
 use crate::ops;
 use crate::protocol::failure::{ErrorKind, Failure};
 
-/// Every fault of the manifest with respect to operations and mappings.
+/// The faults of the references to operations and mappings.
 pub(super) fn cross_check(
     manifest: &Manifest,
     mappings: &BTreeMap<&str, Vec<String>>,
@@ -63,7 +63,8 @@ fn slot_fault(param: &Param, slot: &str) -> Option<String> {
         .then(|| format!("The slot \"{slot}\" holds a secret; declare it with \"secret\": true."))
 }
 
-/// The faults of targets that are no input of the operation, and of required inputs that nothing sets.
+/// The faults of parameters whose target is not an input of the operation, and of required inputs
+/// that are not set.
 fn binding_faults(
     connection: &[Param],
     command: &CommandSpec,
@@ -185,8 +186,8 @@ fn output_faults(
     }
     let columns = outputs.readable.iter().flat_map(|readable| &readable.table);
     let columns = columns.map(|column| ("/outputs/readable/table", column.field()));
-    let maker = command.mapping.as_deref().or(outputs.context_mapping());
-    faults.extend(no_fields(columns, maker, mappings));
+    let mapping = command.mapping.as_deref().or(outputs.context_mapping());
+    faults.extend(no_fields(columns, mapping, mappings));
     if let Some(Context::Rows(rows)) = &outputs.context {
         let merge = rows.merge.as_deref();
         let merge = merge.map(|field| ("/outputs/context/merge", field));

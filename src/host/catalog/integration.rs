@@ -1,7 +1,7 @@
 //! One integration of the catalog, read when it is first used.
 //!
-//! A process usually runs one command. For all other commands only the names are needed; the build
-//! script extracts those of the built-in manifests.
+//! A process usually runs one command, and needs only the names of the other commands. The build
+//! script extracts the names of the built-in manifests.
 
 use std::sync::OnceLock;
 
@@ -30,7 +30,7 @@ pub(super) struct Compiled {
 /// One command of a built-in manifest.
 #[derive(Debug)]
 pub(super) struct CompiledCommand {
-    /// Its id, its title, and further names.
+    /// The id, the title and the aliases.
     pub(super) names: &'static [&'static str],
     /// The command's JSON text in the manifest.
     pub(super) text: &'static str,
@@ -142,18 +142,18 @@ impl Integration {
 
     /// The manifest with its n-th command only, which is faster to read than the complete one.
     pub(super) fn with_command(&self, n: usize) -> Result<(&Manifest, &CommandSpec), Failure> {
-        let none = || {
-            let words = format!("The manifest has no command number {n}.");
-            Failure::new(ErrorKind::Internal, words)
+        let unknown = || {
+            let message = format!("The manifest has no command number {n}.");
+            Failure::new(ErrorKind::Internal, message)
         };
-        let place = self.single.get(n).ok_or_else(none)?;
-        let manifest = if let Some(read) = place.get() {
-            read
+        let cell = self.single.get(n).ok_or_else(unknown)?;
+        let manifest = if let Some(manifest) = cell.get() {
+            manifest
         } else {
-            let read = self.read_with_command(n)?.ok_or_else(none)?;
-            place.get_or_init(|| read)
+            let manifest = self.read_with_command(n)?.ok_or_else(unknown)?;
+            cell.get_or_init(|| manifest)
         };
-        let command = manifest.commands.first().ok_or_else(none)?;
+        let command = manifest.commands.first().ok_or_else(unknown)?;
         Ok((manifest, command))
     }
 
@@ -188,7 +188,7 @@ impl CommandNames {
     }
 }
 
-/// The values of a list of choices that manifests name.
+/// The values of a list of choices that manifests refer to by name.
 pub(super) fn shared_choices(name: &str) -> Option<Vec<String>> {
     match name {
         "clouds" => Some(Cloud::names().map(str::to_owned).collect()),
@@ -202,7 +202,7 @@ pub(super) fn shared_choices(name: &str) -> Option<Vec<String>> {
 
 fn read<'a, T: Deserialize<'a>>(file: &str, text: &'a str) -> Result<T, Failure> {
     serde_json::from_str(text).map_err(|error| {
-        let words = format!("The manifest is invalid: {error}.");
-        Failure::new(ErrorKind::InvalidManifest, words).at(file)
+        let message = format!("The manifest is invalid: {error}.");
+        Failure::new(ErrorKind::InvalidManifest, message).at(file)
     })
 }

@@ -1,4 +1,4 @@
-//! Which way to sign in a connection means, and everything that is refused before.
+//! The sign-in method of a connection, and the faults of its parameters.
 
 use super::*;
 use crate::manifest::bind::Request;
@@ -10,19 +10,19 @@ use serde_json::{Map, json};
 const THUMBPRINT: &str = "5AF4575D60186E2B01933E17614B16354AA7977F";
 
 /// The slots of a connection in which every slot has a parameter "The NAME".
-fn bound(given: &Value) -> Bound {
+fn bound(values: &Value) -> Bound {
     let mut command =
         json!({ "id": "c", "title": "C", "kind": "read", "operation": "o", "summary": "S." });
     command["connection"] = Slot::ALL
         .iter()
         .map(|slot| {
-            let kind = match given[slot.name()] {
+            let kind = match values[slot.name()] {
                 Value::Bool(_) => "boolean",
                 Value::Number(_) => "number",
                 _ => "string",
             };
             json!({ "id": slot.name(), "title": format!("The {}", slot.name()), "type": kind,
-                    "secret": slot.is_secret() || given[slot.name()] == "hidden", "summary": "S." })
+                    "secret": slot.is_secret() || values[slot.name()] == "hidden", "summary": "S." })
         })
         .collect();
     let params = command["connection"].take();
@@ -33,10 +33,10 @@ fn bound(given: &Value) -> Bound {
         .remove("connection");
     let command: CommandSpec = serde_json::from_value(command).expect("a command");
     let nothing = Map::new();
-    let given = given.as_object().expect("an object").iter();
-    let given = given.map(|(slot, value)| (format!("The {slot}"), value.clone()));
+    let values = values.as_object().expect("an object").iter();
+    let values = values.map(|(slot, value)| (format!("The {slot}"), value.clone()));
     let request = Request {
-        connection: &given.collect(),
+        connection: &values.collect(),
         connection_at: "/connection",
         inputs: &nothing,
         now: DateTime::UNIX_EPOCH,
@@ -46,14 +46,14 @@ fn bound(given: &Value) -> Bound {
     bound
 }
 
-fn open(needs: Needs, given: &Value, state: bool) -> Result<Connection, Failure> {
+fn open(needs: Needs, values: &Value, state: bool) -> Result<Connection, Failure> {
     let mut whole = json!({ "tenant_id": TENANT, "client_id": CLIENT });
-    for (slot, value) in given.as_object().expect("an object") {
+    for (slot, value) in values.as_object().expect("an object") {
         whole[slot] = value.clone();
     }
     let bound = bound(&whole);
     let settings = Settings {
-        state: state.then(|| "kept".into()),
+        state: state.then(|| "state".into()),
         ..Settings::default()
     };
     connection(needs, &bound, &settings, &Redactor::default())
@@ -61,13 +61,13 @@ fn open(needs: Needs, given: &Value, state: bool) -> Result<Connection, Failure>
         .map_err(|faults| Failure::join(faults).expect("faults"))
 }
 
-fn kind(given: &Value) -> &'static str {
-    let opened = open(Needs::Credential, given, true);
+fn kind(values: &Value) -> &'static str {
+    let opened = open(Needs::Credential, values, true);
     opened.expect("a connection").credential.kind()
 }
 
-fn places(needs: Needs, given: &Value) -> Vec<String> {
-    let failure = open(needs, given, true).expect_err("refused");
+fn places(needs: Needs, values: &Value) -> Vec<String> {
+    let failure = open(needs, values, true).expect_err("rejected");
     let faults = failure.split();
     let place = |fault: &Failure| {
         fault
@@ -79,21 +79,21 @@ fn places(needs: Needs, given: &Value) -> Vec<String> {
 }
 
 #[test]
-fn what_is_given_decides_how_to_sign_in() {
+fn parameters_select_sign_in_method() {
     assert_eq!(kind(&json!({ "client_secret": "s" })), "client_secret");
     assert_eq!(
         kind(&json!({ "private_key": "k", "certificate_thumbprint": THUMBPRINT })),
         "certificate"
     );
-    // A certificate counts before a secret.
+    // If there are both, the certificate is used.
     assert_eq!(
         kind(&json!({ "client_secret": "s", "certificate": "pfx" })),
         "certificate"
     );
     let code = json!({ "client_secret": "s", "authorization_code": " c ", "redirect_uri": "https://r.test" });
     assert_eq!(kind(&code), "authorization_code");
-    let machine = json!({ "managed_identity": true, "client_secret": "s" });
-    assert_eq!(kind(&machine), "managed_identity");
+    let identity = json!({ "managed_identity": true, "client_secret": "s" });
+    assert_eq!(kind(&identity), "managed_identity");
     assert_eq!(
         kind(&json!({ "managed_identity": false, "client_secret": "s" })),
         "client_secret"
@@ -101,15 +101,15 @@ fn what_is_given_decides_how_to_sign_in() {
 }
 
 #[test]
-fn a_machine_needs_no_tenant_and_no_application() {
-    let given = json!({ "managed_identity": true, "tenant_id": "", "client_id": "" });
-    let opened = open(Needs::Credential, &given, false).expect("a connection");
+fn managed_identity_needs_no_tenant_and_no_client_id() {
+    let values = json!({ "managed_identity": true, "tenant_id": "", "client_id": "" });
+    let opened = open(Needs::Credential, &values, false).expect("a connection");
     assert_eq!((opened.tenant.as_str(), opened.tenant_guid()), ("", None));
-    let given = json!({ "managed_identity": true, "managed_identity_client_id": CLIENT });
-    let opened = open(Needs::Credential, &given, false).expect("a connection");
+    let values = json!({ "managed_identity": true, "managed_identity_client_id": CLIENT });
+    let opened = open(Needs::Credential, &values, false).expect("a connection");
     assert_eq!(opened.client_id, CLIENT);
-    let given = json!({ "managed_identity": true, "managed_identity_client_id": "x" });
-    let failure = open(Needs::Credential, &given, false).expect_err("no GUID");
+    let values = json!({ "managed_identity": true, "managed_identity_client_id": "x" });
+    let failure = open(Needs::Credential, &values, false).expect_err("no GUID");
     assert_eq!(
         failure.place(),
         Some("/connection/The managed_identity_client_id")
@@ -117,8 +117,8 @@ fn a_machine_needs_no_tenant_and_no_application() {
 }
 
 #[test]
-fn halves_and_what_is_missing_are_refused_all_at_once() {
-    let all = |given: &Value| places(Needs::Credential, given);
+fn incomplete_connection_reports_all_faults() {
+    let all = |values: &Value| places(Needs::Credential, values);
     assert_eq!(
         all(&json!({ "tenant_id": "", "client_id": "app" })),
         ["tenant_id", "client_id", "client_secret"]
@@ -145,8 +145,8 @@ fn halves_and_what_is_missing_are_refused_all_at_once() {
 
 #[test]
 fn invalid_value_of_a_secret_parameter_is_not_shown() {
-    let given = json!({ "client_secret": "s", "client_id": "hidden", "tenant_id": "shown" });
-    let failure = open(Needs::Credential, &given, true).expect_err("invalid");
+    let values = json!({ "client_secret": "s", "client_id": "hidden", "tenant_id": "shown" });
+    let failure = open(Needs::Credential, &values, true).expect_err("invalid");
     let faults = failure.split();
     assert!(faults[0].message().ends_with("; got \"shown\"."));
     assert_eq!(
@@ -156,7 +156,7 @@ fn invalid_value_of_a_secret_parameter_is_not_shown() {
 }
 
 #[test]
-fn a_code_needs_a_place_to_keep_what_it_gives() {
+fn authorization_code_without_state_folder_is_rejected() {
     let code = json!({ "client_secret": "s", "authorization_code": "c", "redirect_uri": "https://r.test" });
     let failure = open(Needs::Credential, &code, false).expect_err("no folder");
     assert_eq!(failure.place(), Some("/connection/The authorization_code"));
@@ -165,14 +165,14 @@ fn a_code_needs_a_place_to_keep_what_it_gives() {
             .assistance()
             .is_some_and(|words| words.contains("--state"))
     );
-    // Neither making the URL nor a reset keeps anything.
+    // A login URL and a reset store no token.
     for needs in [Needs::LoginPage, Needs::Account] {
         assert!(open(needs, &code, false).is_ok());
     }
 }
 
 #[test]
-fn a_login_url_needs_all_but_the_code_and_a_reset_nothing_but_the_account() {
+fn login_url_needs_no_code_and_reset_needs_only_the_account() {
     let page = open(
         Needs::LoginPage,
         &json!({ "client_secret": "s", "redirect_uri": "https://r.test" }),
@@ -201,16 +201,16 @@ fn a_login_url_needs_all_but_the_code_and_a_reset_nothing_but_the_account() {
 }
 
 #[test]
-fn a_base_url_chooses_the_cloud_and_must_not_contradict_it() {
+fn base_url_selects_cloud_and_must_match_cloud_name() {
     let cloud = |cloud: Value, url: &str| {
-        let given = json!({ "client_secret": "s", "cloud": cloud, "base_url": url });
-        open(Needs::Credential, &given, false).map(|opened| opened.cloud.id)
+        let values = json!({ "client_secret": "s", "cloud": cloud, "base_url": url });
+        open(Needs::Credential, &values, false).map(|opened| opened.cloud.id)
     };
     let dod = "https://manage.protection.apps.mil/api/v1.0/";
     assert_eq!(cloud(Value::Null, dod).expect("a cloud"), "dod");
     assert_eq!(cloud(json!("dod"), dod).expect("a cloud"), "dod");
     assert_eq!(cloud(json!("gcc"), "").expect("a cloud"), "gcc");
-    let failure = cloud(json!("gcc"), dod).expect_err("they disagree");
+    let failure = cloud(json!("gcc"), dod).expect_err("different clouds");
     assert_eq!(
         failure.to_string(),
         "/connection/The base_url: \"The base_url\" is the address of the cloud dod, but \"The cloud\" is gcc."

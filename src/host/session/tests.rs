@@ -1,5 +1,5 @@
-//! Whole runs of every way to sign in, against a scripted server: what goes over the wire, what is
-//! kept, and what is told.
+//! Complete runs of each sign-in method against a scripted server: requests, stored tokens,
+//! warnings.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,11 +25,11 @@ fn token(n: usize) -> String {
     format!("canary.{claims}.{n}")
 }
 
-/// Answers every sign-in with the next token, and codes with a refresh token.
+/// A login service: each answer has the next token. The answer to a code also has a refresh token.
 async fn login() -> Server {
-    let asked = AtomicUsize::new(0);
+    let requests = AtomicUsize::new(0);
     Server::start(move |request| {
-        let n = asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let n = requests.fetch_add(1, Ordering::Relaxed) + 1;
         let mut grant = json!({ "expires_in": 3599, "access_token": token(n) });
         if request.contains("grant_type=authorization_code") {
             grant["refresh_token"] = json!("canary-refresh-token");
@@ -100,7 +100,7 @@ impl Lab {
     }
 
     fn state(&self) -> std::path::PathBuf {
-        self.folder.path().join("kept")
+        self.folder.path().join("state")
     }
 
     fn settings(&self) -> Settings {
@@ -114,9 +114,9 @@ impl Lab {
         }
     }
 
-    /// A run of a process of its own.
+    /// Runs a command with a new host.
     async fn run(&self, command: &str, connection: &Value) -> ResultEnvelope {
-        one(
+        run_on(
             &Host::open(self.settings(), Redactor::default()),
             command,
             connection,
@@ -137,7 +137,7 @@ impl Lab {
     }
 }
 
-async fn one(host: &Host, command: &str, connection: &Value) -> ResultEnvelope {
+async fn run_on(host: &Host, command: &str, connection: &Value) -> ResultEnvelope {
     let request = json!({ "command": command, "connection": connection }).to_string();
     let result = match host.check(request.as_bytes(), &Cancel::default()) {
         Err(refused) => *refused,
@@ -152,20 +152,20 @@ async fn one(host: &Host, command: &str, connection: &Value) -> ResultEnvelope {
 }
 
 fn account(more: &Value) -> Value {
-    let mut given = json!({ "tenant id": TENANT, "client id": CLIENT });
+    let mut connection = json!({ "tenant id": TENANT, "client id": CLIENT });
     for (key, value) in more.as_object().expect("an object") {
-        given[key] = value.clone();
+        connection[key] = value.clone();
     }
-    given
+    connection
 }
 
-fn by_code(secret: &str, code: &str) -> Value {
+fn code_connection(secret: &str, code: &str) -> Value {
     account(
         &json!({ "client secret": secret, "redirect uri": "https://localhost/r", "authorization code": code }),
     )
 }
 
-fn source(result: &ResultEnvelope) -> &'static str {
+fn token_source(result: &ResultEnvelope) -> &'static str {
     assert!(result.error.is_none(), "{:?}", result.error);
     result.metrics.token_source
 }
@@ -176,23 +176,27 @@ fn context(result: &ResultEnvelope) -> Value {
 }
 
 #[test]
-fn a_code_is_redeemed_once_and_its_refresh_token_outlives_it() {
+fn authorization_code_is_redeemed_once_and_then_refreshed() {
     run(async {
         let server = login().await;
         let lab = Lab::new(&server.url);
-        let connection = by_code("canary-secret", "canary-code");
+        let connection = code_connection("canary-secret", "canary-code");
         let first = lab.run("test", &connection).await;
-        assert_eq!(source(&first), "sign_in");
+        assert_eq!(token_source(&first), "sign_in");
         assert_eq!(context(&first)[0]["roles"], json!(["A", "B", "C"]));
-        assert_eq!(source(&lab.run("test", &connection).await), "vault");
-        // An hour later it is renewed, and the answer brings no refresh token: the old one stays.
+        assert_eq!(token_source(&lab.run("test", &connection).await), "vault");
+        // An hour later the token is refreshed. The answer has no refresh token, so the old one is
+        // used.
         for (hours, calls) in [(1, 2), (2, 3)] {
             let later = chrono::TimeDelta::hours(hours);
             let settings = lab.settings();
             let clock = Clock::Fixed(settings.clock.now() + later);
             let settings = Settings { clock, ..settings };
             let host = Host::open(settings, Redactor::default());
-            assert_eq!(source(&one(&host, "test", &connection).await), "sign_in");
+            assert_eq!(
+                token_source(&run_on(&host, "test", &connection).await),
+                "sign_in"
+            );
             assert_eq!(server.seen().len(), calls);
         }
         let seen = server.seen();
@@ -201,30 +205,31 @@ fn a_code_is_redeemed_once_and_its_refresh_token_outlives_it() {
             assert!(renewed.contains("grant_type=refresh_token"), "{renewed}");
             assert!(renewed.contains("refresh_token=canary-refresh-token"));
         }
-        // Another secret or another code is another sign-in.
+        // Another secret or another code causes a new sign-in.
         for other in [
-            by_code("canary-other", "canary-code"),
-            by_code("canary-secret", "canary-new"),
+            code_connection("canary-other", "canary-code"),
+            code_connection("canary-secret", "canary-new"),
         ] {
-            assert_eq!(source(&lab.run("test", &other).await), "sign_in");
+            assert_eq!(token_source(&lab.run("test", &other).await), "sign_in");
         }
         assert_eq!(lab.tokens(), 3);
     });
 }
 
 #[test]
-fn a_reset_throws_everything_of_the_account_away_and_asks_nobody() {
+fn reset_deletes_all_tokens_of_account_and_sends_nothing() {
     run(async {
         let server = login().await;
         let lab = Lab::new(&server.url);
         for code in ["canary-one", "canary-two"] {
-            lab.run("test", &by_code("canary-secret", code)).await;
+            lab.run("test", &code_connection("canary-secret", code))
+                .await;
         }
         let other = "77777777-7777-8888-9999-000000000000";
-        let stranger =
+        let other_account =
             json!({ "tenant id": TENANT, "client id": other, "client secret": "canary-x" });
-        lab.run("test", &stranger).await;
-        // Neither the code nor the secret is at hand any more, and the network is gone.
+        lab.run("test", &other_account).await;
+        // A reset needs neither the code nor the secret nor the network.
         let offline =
             json!({ "tenant id": TENANT, "client id": CLIENT, "client secret": "env:SOAR_GONE" });
         let before = server.seen().len();
@@ -236,36 +241,45 @@ fn a_reset_throws_everything_of_the_account_away_and_asks_nobody() {
             context(&lab.run("reset", &offline).await),
             json!({ "removed": 0 })
         );
-        // Without a state folder there is memory alone.
+        // Without a state folder, tokens are only in memory.
         let settings = Settings {
             state: None,
             ..lab.settings()
         };
         let host = Host::open(settings, Redactor::default());
-        assert_eq!(source(&one(&host, "test", &stranger).await), "sign_in");
-        assert_eq!(source(&one(&host, "test", &stranger).await), "memory");
-        let reset = one(&host, "reset", &stranger).await;
+        assert_eq!(
+            token_source(&run_on(&host, "test", &other_account).await),
+            "sign_in"
+        );
+        assert_eq!(
+            token_source(&run_on(&host, "test", &other_account).await),
+            "memory"
+        );
+        let reset = run_on(&host, "reset", &other_account).await;
         assert_eq!(context(&reset), json!({ "removed": 1 }));
-        assert_eq!(source(&one(&host, "test", &stranger).await), "sign_in");
+        assert_eq!(
+            token_source(&run_on(&host, "test", &other_account).await),
+            "sign_in"
+        );
     });
 }
 
 #[test]
-fn a_machine_signs_in_at_its_own_endpoint_and_is_sealed_with_a_key_of_the_folder() {
+fn managed_identity_token_is_stored_with_generated_or_operator_key() {
     run(async {
         let server = login().await;
         let lab = Lab::new(&server.url);
-        let machine = json!({ "managed identity": true });
-        let ran = lab.run("test", &machine).await;
-        assert_eq!(source(&ran), "sign_in");
+        let identity = json!({ "managed identity": true });
+        let ran = lab.run("test", &identity).await;
+        assert_eq!(token_source(&ran), "sign_in");
         assert_eq!(context(&ran)[0]["tenant"], TENANT);
         let seen = server.seen().remove(0).to_ascii_lowercase();
         assert!(seen.starts_with("get /metadata/identity/oauth2/token?api-version=2018-02-01&resource=https%3a%2f%2fmanage.office.com http"), "{seen}");
         assert!(seen.contains("metadata: true\r\n") && !seen.contains("authorization"));
-        assert_eq!(source(&lab.run("test", &machine).await), "vault");
+        assert_eq!(token_source(&lab.run("test", &identity).await), "vault");
         let key = std::fs::read_to_string(lab.state().join("vault.key")).expect("a key");
         assert_eq!(key.len(), 44);
-        // On an application platform its endpoint counts, and the end of the token is told alone.
+        // On an application platform, its endpoint is used; the answer has only the expiry time.
         let platform = IdentityEndpoint {
             address: server.at("/msi/token"),
             header: Secret::new("canary-header"),
@@ -277,8 +291,14 @@ fn a_machine_signs_in_at_its_own_endpoint_and_is_sealed_with_a_key_of_the_folder
             ..lab.settings()
         };
         let host = || Host::open(settings.clone(), Redactor::default());
-        assert_eq!(source(&one(&host(), "test", &machine).await), "sign_in");
-        assert_eq!(source(&one(&host(), "test", &machine).await), "vault");
+        assert_eq!(
+            token_source(&run_on(&host(), "test", &identity).await),
+            "sign_in"
+        );
+        assert_eq!(
+            token_source(&run_on(&host(), "test", &identity).await),
+            "vault"
+        );
         assert!(!lab.folder.path().join("other/vault.key").exists());
         let seen = server.seen().pop().expect("a request");
         assert!(seen.contains("x-identity-header: canary-header"), "{seen}");
@@ -286,13 +306,13 @@ fn a_machine_signs_in_at_its_own_endpoint_and_is_sealed_with_a_key_of_the_folder
 }
 
 #[test]
-fn a_machine_without_an_endpoint_says_so_at_once() {
+fn managed_identity_without_endpoint_fails_without_retry() {
     run(async {
-        let gone = url::Url::parse("http://127.0.0.1:1").expect("an address");
-        let ran = Lab::new(&gone)
+        let unreachable = url::Url::parse("http://127.0.0.1:1").expect("an address");
+        let ran = Lab::new(&unreachable)
             .run("test", &json!({ "managed identity": true }))
             .await;
-        let error = ran.error.expect("refused");
+        let error = ran.error.expect("rejected");
         assert!(
             error
                 .message
@@ -304,31 +324,31 @@ fn a_machine_without_an_endpoint_says_so_at_once() {
 }
 
 #[test]
-fn a_certificate_signs_in_with_an_assertion_and_a_bad_one_is_told_at_its_parameter() {
+fn certificate_sends_assertion_and_invalid_key_is_reported_at_its_parameter() {
     run(async {
         let server = login().await;
         let lab = Lab::new(&server.url);
         let pem = account(&json!({ "certificate": CERT, "private key": KEY }));
-        assert_eq!(source(&lab.run("test", &pem).await), "sign_in");
+        assert_eq!(token_source(&lab.run("test", &pem).await), "sign_in");
         let seen = server.seen().remove(0);
         assert!(seen.contains("client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer&client_assertion=ey"), "{seen}");
         assert!(!seen.contains("client_secret"));
         let bad = account(&json!({ "certificate": CERT, "private key": "canary" }));
-        let error = lab.run("test", &bad).await.error.expect("refused");
+        let error = lab.run("test", &bad).await.error.expect("rejected");
         assert_eq!(error.at.as_deref(), Some("/connection/private key"));
         assert_eq!(server.seen().len(), 1, "nothing was sent");
     });
 }
 
 #[test]
-fn a_login_url_is_made_without_a_code_and_without_a_call() {
+fn login_url_needs_no_code_and_sends_nothing() {
     run(async {
-        let gone = url::Url::parse("http://127.0.0.1:1").expect("an address");
-        let lab = Lab::new(&gone);
-        let given = account(
+        let unreachable = url::Url::parse("http://127.0.0.1:1").expect("an address");
+        let lab = Lab::new(&unreachable);
+        let connection = account(
             &json!({ "client secret": "canary-secret", "redirect uri": "https://localhost/r" }),
         );
-        let ran = lab.run("url", &given).await;
+        let ran = lab.run("url", &connection).await;
         let url = context(&ran)["login_url"]
             .as_str()
             .expect("a URL")
@@ -337,7 +357,7 @@ fn a_login_url_is_made_without_a_code_and_without_a_call() {
             "http://127.0.0.1:1/{TENANT}/oauth2/v2.0/authorize?response_type=code&client_id={CLIENT}&redirect_uri=https%3A%2F%2Flocalhost%2Fr&scope=offline_access%20https%3A%2F%2Fmanage.office.com%2F.default&"
         );
         assert!(url.starts_with(&start), "{url}");
-        let error = lab.run("url", &json!({})).await.error.expect("refused");
+        let error = lab.run("url", &json!({})).await.error.expect("rejected");
         let places: Vec<_> = error
             .items
             .iter()
@@ -356,44 +376,51 @@ fn a_login_url_is_made_without_a_code_and_without_a_call() {
 }
 
 #[test]
-fn whoever_trusts_anybody_is_told_every_time() {
+fn insecure_tls_causes_warning_on_success_and_failure() {
     run(async {
         let server = login().await;
         let lab = Lab::new(&server.url);
-        let given = account(
+        let connection = account(
             &json!({ "client secret": "canary-s", "trust any certificate": "true", "use proxy": false }),
         );
         let codes = |ran: &ResultEnvelope| -> Vec<String> {
-            ran.warnings.iter().map(|told| told.code.clone()).collect()
+            ran.warnings
+                .iter()
+                .map(|warning| warning.code.clone())
+                .collect()
         };
         assert_eq!(
-            codes(&lab.run("test", &given).await),
+            codes(&lab.run("test", &connection).await),
             ["any_certificate_trusted"]
         );
-        let gone = Lab::new(&url::Url::parse("http://127.0.0.1:1").expect("an address"));
-        let failed = gone.run("test", &given).await;
+        let unreachable = Lab::new(&url::Url::parse("http://127.0.0.1:1").expect("an address"));
+        let failed = unreachable.run("test", &connection).await;
         assert!(failed.error.is_some());
         assert_eq!(codes(&failed), ["any_certificate_trusted"]);
     });
 }
 
 #[test]
-fn what_only_one_parameter_may_be_pasted_into_is_refused_before_anything_is_sent() {
+fn invalid_code_and_missing_state_folder_are_rejected_before_sending() {
     run(async {
         let server = login().await;
         let lab = Lab::new(&server.url);
-        let pasted = by_code("canary-secret", "canary-code&session_state=1");
-        let error = lab.run("test", &pasted).await.error.expect("refused");
+        let pasted = code_connection("canary-secret", "canary-code&session_state=1");
+        let error = lab.run("test", &pasted).await.error.expect("rejected");
         assert_eq!(error.at.as_deref(), Some("/connection/authorization code"));
         let settings = Settings {
             state: None,
             ..lab.settings()
         };
         let host = Host::open(settings, Redactor::default());
-        let error = one(&host, "test", &by_code("canary-secret", "canary-code"))
-            .await
-            .error;
-        assert!(error.expect("refused").assistance.contains("--state"));
+        let error = run_on(
+            &host,
+            "test",
+            &code_connection("canary-secret", "canary-code"),
+        )
+        .await
+        .error;
+        assert!(error.expect("rejected").assistance.contains("--state"));
         assert!(server.seen().is_empty());
     });
 }
