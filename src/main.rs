@@ -1,4 +1,4 @@
-//! The `soarhost` binary: it calls the command line and does nothing else.
+//! The `soarhost` binary. It only calls the command line.
 
 fn main() -> std::process::ExitCode {
     soarhost::front::cli::main()

@@ -1,4 +1,4 @@
-//! Entry points: each creates a request, calls the host, and delivers the result.
+//! Entry points: each of them creates requests, calls the host, and delivers the results.
 
 pub mod cli;
 pub mod poll;

@@ -1,8 +1,8 @@
 //! `poll`: runs a request until nothing is left to fetch, and delivers events or records to a sink.
 //!
-//! Each run delivers to the sink, waits until the sink has stored everything, and then commits the
-//! state. A crash in between repeats events but loses none. The host stores the state under a key that
-//! only one poll at a time can use.
+//! Each run delivers to the sink, waits until the sink has stored all lines, and then commits the
+//! state. A crash in between repeats events but loses none. The host stores the state under a key
+//! that only one poll at a time can use.
 
 pub mod file;
 
@@ -24,13 +24,13 @@ const MIN_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait after a temporary failure, unless the service requests a longer one.
 const MAX_WAIT: Duration = Duration::from_mins(5);
 
-/// Where a poll delivers lines.
+/// The destination of a poll's lines.
 pub trait Sink: Write {
-    /// Waits until everything that was written is stored.
+    /// Waits until all written lines are stored.
     fn acknowledge(&mut self) -> io::Result<()>;
 }
 
-/// What a poll delivers, one per line.
+/// The content of a poll's lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Emit {
     /// Mapped events: {"key", "source", "fields"}
@@ -46,7 +46,7 @@ pub struct Poll<'a> {
     request: Vec<u8>,
     emit: Emit,
     cancel: Cancel,
-    _held: StateLock,
+    _lock: StateLock,
 }
 
 /// The limits of a poll.
@@ -81,22 +81,22 @@ impl<'a> Poll<'a> {
             None if makes_events => Emit::Events,
             None => Emit::Records,
         };
-        let held = host.lock_state(&key).map_err(refuse)?;
+        let lock = host.lock_state(&key).map_err(refuse)?;
         Ok(Poll {
             host,
             request: with_options(request, &key, emit),
             emit,
             cancel,
-            _held: held,
+            _lock: lock,
         })
     }
 
-    /// Runs the request until nothing is left to fetch, a permanent failure or a signal; returns the exit
-    /// code. Errors: those of the sink; the state of that run was not committed.
+    /// Runs the request until nothing is left to fetch, a permanent failure or a signal; returns
+    /// the exit code. Errors: the sink failed; the state of that run was not committed.
     pub async fn run(&self, sink: &mut dyn Sink, limits: Limits) -> io::Result<u8> {
         let (mut runs, mut lost, mut waits) = (0, false, back_off());
         loop {
-            let RunOutcome { result, state } = self.once().await;
+            let RunOutcome { result, state } = self.run_once().await;
             let delivered = self.deliver(&result, sink)?;
             state.commit();
             runs += 1;
@@ -125,7 +125,7 @@ impl<'a> Poll<'a> {
         }
     }
 
-    async fn once(&self) -> RunOutcome {
+    async fn run_once(&self) -> RunOutcome {
         match self.host.check(&self.request, &self.cancel) {
             Ok(checked) => self.host.run(checked).await,
             Err(refused) => (*refused).into(),
@@ -159,10 +159,10 @@ impl<'a> Poll<'a> {
     }
 }
 
-/// The request with the state's key, and only the section that is delivered.
+/// Adds to the request the key of the state, and selects the one section that is delivered.
 fn with_options(request: &[u8], key: &str, emit: Emit) -> Vec<u8> {
     let text = request.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(request);
-    // The host has read it as an object already.
+    // The host has already parsed it as an object.
     let mut request: Value = serde_json::from_slice(text).unwrap_or_default();
     let section = match emit {
         Emit::Events => "events",
@@ -173,7 +173,7 @@ fn with_options(request: &[u8], key: &str, emit: Emit) -> Vec<u8> {
     request.to_string().into_bytes()
 }
 
-/// The records of raw data: its elements, else those of its first list, else the raw data itself.
+/// The records of raw data: the elements of an array, or of an object's first array, or the object.
 fn records(raw: &str) -> Vec<&str> {
     let list = |text| elements(text).unwrap_or_default();
     match raw.as_bytes().first() {
@@ -197,8 +197,8 @@ fn back_off() -> ExponentialBackoff {
         .build()
 }
 
-/// The wait after a temporary failure: as long as the service requests, and longer after each failure
-/// without deliveries.
+/// The wait after a temporary failure: as long as the service requests, and longer after each
+/// failure without deliveries.
 fn wait_before_next(
     result: &ResultEnvelope,
     delivered: usize,
@@ -219,11 +219,12 @@ fn has_losses(result: &ResultEnvelope) -> bool {
     coverage.is_some_and(|coverage| coverage.gaps.iter().any(|gap| gap.lost))
 }
 
-/// One line per run.
+/// Logs one line per run.
 fn log(run: u64, delivered: usize, result: &ResultEnvelope, clock: Clock) {
     let metrics = &result.metrics;
-    let gaps = result.coverage.as_ref().map_or(0, |all| all.gaps.len());
-    let lag = result.coverage.as_ref().and_then(|all| lag(all, clock));
+    let coverage = result.coverage.as_ref();
+    let gaps = coverage.map_or(0, |coverage| coverage.gaps.len());
+    let lag = coverage.and_then(|coverage| lag(coverage, clock));
     let lag = lag
         .map(|seconds| format!(", lag {seconds} s"))
         .unwrap_or_default();
@@ -251,7 +252,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_are_the_elements_of_the_list_as_sent() {
+    fn records_are_elements_of_first_array_unchanged() {
         assert_eq!(records(r#"[{"a":1.0},2]"#), [r#"{"a":1.0}"#, "2"]);
         let page = r#"{"@odata.context":"c","value":[{"id":1}],"other":[2]}"#;
         assert_eq!(records(page), [r#"{"id":1}"#]);

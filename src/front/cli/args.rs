@@ -34,8 +34,8 @@ pub(super) struct Cli {
     pub(super) run: RunFlags,
 }
 
-/// The command line of `run`. It is parsed without building the other sub-commands, because a platform
-/// starts the process once per command.
+/// The command line of `run`. It is parsed without building the other sub-commands, because a
+/// platform starts the process once per command.
 #[derive(Debug, Parser)]
 #[command(name = "soarhost run", bin_name = "soarhost run", max_term_width = 100)]
 #[command(
@@ -147,7 +147,7 @@ pub(super) struct RunArgs {
 }
 
 impl RunArgs {
-    /// With the flags before `run`.
+    /// Adds the flags before the word `run`.
     pub(super) fn after(self, before: RunFlags) -> Self {
         let own = self.flags;
         let flags = RunFlags {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::front::cli::ExitResult;
 use crate::front::cli::args::{DescribeArgs, ListArgs, SampleArgs};
 use crate::front::cli::out::Out;
-use crate::front::cli::reference::{also, marks, meaning};
+use crate::front::cli::reference::{aliases, attributes, meaning};
 use crate::host::catalog::Catalog;
 use crate::json::whitespace::indented;
 use crate::manifest::outputs::Context;
@@ -15,7 +15,7 @@ use crate::manifest::schema::{request_schema, sample_request};
 use crate::manifest::{CommandSpec, Manifest, Param};
 use crate::protocol::{Failure, PROTOCOL};
 
-/// The integrations. Those for tests come last, and only with `--all`.
+/// The integrations. Integrations for tests are at the end, and are included only with `--all`.
 fn integrations(catalog: &Catalog, all: bool) -> Result<Vec<&Manifest>, Failure> {
     let is_test = |manifest: &&Manifest| {
         let mut commands = manifest.commands.iter();
@@ -26,7 +26,7 @@ fn integrations(catalog: &Catalog, all: bool) -> Result<Vec<&Manifest>, Failure>
     Ok(shown)
 }
 
-/// One line per command.
+/// Prints one line per command.
 pub(super) fn list(args: &ListArgs, catalog: &Catalog, out: &mut Out) -> ExitResult {
     let shown = integrations(catalog, args.all)?;
     if args.json {
@@ -68,7 +68,7 @@ pub(super) fn describe(args: &DescribeArgs, catalog: &Catalog, out: &mut Out) ->
     if args.json {
         let all: Vec<Value> = chosen
             .iter()
-            .map(|(manifest, commands)| described(manifest, *commands))
+            .map(|(manifest, commands)| integration_json(manifest, *commands))
             .collect();
         return print_json(
             &json!({ "protocols": [PROTOCOL], "integrations": all }),
@@ -77,7 +77,7 @@ pub(super) fn describe(args: &DescribeArgs, catalog: &Catalog, out: &mut Out) ->
     }
     for (manifest, commands) in chosen {
         if let Commands::One(command) = commands {
-            one(manifest, command, out)?;
+            print_command(manifest, command, out)?;
             connection_names(manifest, out)?;
             continue;
         }
@@ -86,17 +86,17 @@ pub(super) fn describe(args: &DescribeArgs, catalog: &Catalog, out: &mut Out) ->
         params("Connection", &manifest.connection, out)?;
         for command in &manifest.commands {
             writeln!(out)?;
-            one(manifest, command, out)?;
+            print_command(manifest, command, out)?;
         }
     }
     Ok(0)
 }
 
-/// A command's inputs, outputs and permissions.
-fn one(manifest: &Manifest, command: &CommandSpec, out: &mut Out) -> std::io::Result<()> {
-    let also = also(&command.title, command.names().skip(1));
+/// Prints a command's inputs, outputs and permissions.
+fn print_command(manifest: &Manifest, command: &CommandSpec, out: &mut Out) -> std::io::Result<()> {
+    let aliases = aliases(&command.title, command.names().skip(1));
     let (title, id, summary) = (&command.title, &command.id, &command.summary);
-    writeln!(out, "{title} ({id})\n{summary}{also}")?;
+    writeln!(out, "{title} ({id})\n{summary}{aliases}")?;
     for note in &command.notes {
         writeln!(out, "  {note}")?;
     }
@@ -111,7 +111,7 @@ fn one(manifest: &Manifest, command: &CommandSpec, out: &mut Out) -> std::io::Re
     Ok(())
 }
 
-/// The names of the connection parameters, and the command that describes them.
+/// Prints the names of the connection parameters, and the command that describes them.
 fn connection_names(manifest: &Manifest, out: &mut Out) -> std::io::Result<()> {
     let (required, optional): (Vec<&Param>, Vec<&Param>) =
         manifest.connection.iter().partition(|param| param.required);
@@ -137,7 +137,7 @@ enum Commands<'a> {
     One(&'a CommandSpec),
 }
 
-/// All, one integration, or one command of it.
+/// All integrations, one integration, or one command.
 fn chosen<'a>(args: &DescribeArgs, catalog: &'a Catalog) -> Result<Chosen<'a>, Failure> {
     let whole = |manifest: &'a Manifest| (manifest, Commands::All);
     match args.name.as_deref() {
@@ -155,7 +155,7 @@ fn chosen<'a>(args: &DescribeArgs, catalog: &'a Catalog) -> Result<Chosen<'a>, F
     }
 }
 
-fn described(manifest: &Manifest, commands: Commands<'_>) -> Value {
+fn integration_json(manifest: &Manifest, commands: Commands<'_>) -> Value {
     let mut whole = serde_json::to_value(manifest).unwrap_or_default();
     let commands = match commands {
         Commands::All => manifest.commands.as_slice(),
@@ -180,12 +180,12 @@ fn params(heading: &str, params: &[Param], out: &mut Out) -> std::io::Result<()>
     writeln!(out, "{heading}:")?;
     for param in params {
         let kind = String::from(param.kind.clone());
-        let marks = marks(param);
-        let separator = if marks.is_empty() { "" } else { ", " };
+        let attributes = attributes(param);
+        let separator = if attributes.is_empty() { "" } else { ", " };
         let meaning = meaning(param);
         writeln!(
             out,
-            "    {} ({kind}{separator}{marks})\n        {meaning}",
+            "    {} ({kind}{separator}{attributes})\n        {meaning}",
             param.title
         )?;
     }
@@ -198,7 +198,7 @@ pub(super) fn sample(args: &SampleArgs, catalog: &Catalog, out: &mut Out) -> Exi
     print_json(&sample_request(target.manifest, target.command), out)
 }
 
-/// JSON, indented.
+/// Prints JSON, indented.
 pub(super) fn print_json(value: &Value, out: &mut Out) -> ExitResult {
     writeln!(out, "{}", indented(&value.to_string()))?;
     Ok(0)

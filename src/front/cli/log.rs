@@ -15,8 +15,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::front::cli::settings::{LogFormat, LogLevel};
 use crate::protocol::Redactor;
 
-/// Starts the log; without a level, errors, warnings and the one line of each run of `poll`. A second
-/// call in one process changes nothing.
+/// Starts the log. Without a level, it has errors, warnings and one line for each run of `poll`. A
+/// second call in one process has no effect.
 pub(super) fn start(level: Option<LogLevel>, format: LogFormat, redactor: Redactor) {
     let default = match level.unwrap_or_default() {
         LogLevel::Off => return,
@@ -144,7 +144,7 @@ impl Write for Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        // A log that cannot be written must not change what the host does.
+        // A log that cannot be written must not change the result.
         let _ = self.flush();
     }
 }

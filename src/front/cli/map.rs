@@ -65,7 +65,7 @@ fn definition(name: &str, catalog: &Catalog) -> Result<Definition, Failure> {
 
 fn document(file: Option<&Path>) -> Result<Document, Failure> {
     let name = file.map_or("stdin".into(), Path::to_string_lossy);
-    let wrong = |why: String| {
+    let unreadable = |why: String| {
         let message = format!("The raw data from {name} cannot be read: {why}.");
         Failure::new(ErrorKind::BadResponse, message)
             .advice("Use one JSON document, such as the `raw_data` of a result.")
@@ -75,11 +75,12 @@ fn document(file: Option<&Path>) -> Result<Document, Failure> {
         Some(path) => File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
         None => stdin().lock().read_to_end(&mut bytes),
     };
-    read.map_err(|error| wrong(error.to_string()))?;
-    Document::from_bytes(&bytes).map_err(|error| wrong(error.to_string()))
+    read.map_err(|error| unreadable(error.to_string()))?;
+    Document::from_bytes(&bytes).map_err(|error| unreadable(error.to_string()))
 }
 
-/// The document of `--json`. Events stay bytes: parsing numbers would lose digits.
+/// The document of `--json`. Events are written as bytes, because parsing numbers would lose
+/// digits.
 #[derive(Serialize)]
 struct Whole<'a> {
     events: &'a [Event],

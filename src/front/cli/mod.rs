@@ -1,7 +1,7 @@
 //! The command line: the table of sub-commands.
 //!
-//! Data goes to stdout, messages go to stderr. A sub-command only translates flags and prints: `host`,
-//! `manifest` and `mapping` do the work.
+//! Data goes to stdout, messages go to stderr. A sub-command only translates flags and prints:
+//! `host`, `manifest` and `mapping` do the work.
 
 mod args;
 mod describe;

@@ -20,8 +20,8 @@ pub(super) fn print(args: &OperationsArgs, out: &mut Out) -> ExitResult {
         Some(name) => vec![ops::find(name).ok_or_else(|| unknown(name))?],
     };
     if args.json {
-        let operations: Vec<Value> = chosen.iter().map(|one| described(one)).collect();
-        let slots: Vec<Value> = Slot::ALL.iter().map(|slot| slot_of(*slot)).collect();
+        let operations: Vec<Value> = chosen.iter().map(|one| operation_json(one)).collect();
+        let slots: Vec<Value> = Slot::ALL.iter().map(|slot| slot_json(*slot)).collect();
         let all = json!({ "operations": operations, "connection": slots });
         return print_json(&all, out);
     }
@@ -48,7 +48,7 @@ fn unknown(name: &str) -> Failure {
     Failure::new(ErrorKind::UnknownName, message)
 }
 
-fn described(operation: &Operation) -> Value {
+fn operation_json(operation: &Operation) -> Value {
     let permissions: Vec<Value> = operation
         .permissions
         .iter()
@@ -64,7 +64,7 @@ fn described(operation: &Operation) -> Value {
     })
 }
 
-fn slot_of(slot: Slot) -> Value {
+fn slot_json(slot: Slot) -> Value {
     json!({ "slot": slot.name(), "summary": slot.summary(), "secret": slot.is_secret() })
 }
 
@@ -73,15 +73,15 @@ fn show(operation: &Operation, out: &mut Out) -> std::io::Result<()> {
     let schema = Value::from((operation.input)());
     let none = Map::new();
     let inputs = schema["properties"].as_object().unwrap_or(&none);
-    let required = schema["required"].as_array();
+    let all_required = schema["required"].as_array();
     for (name, input) in inputs {
-        let is_required = required.is_some_and(|names| names.iter().any(|one| one == name));
-        let mark = if is_required { ", required" } else { "" };
+        let is_required = all_required.is_some_and(|names| names.iter().any(|one| one == name));
+        let required = if is_required { ", required" } else { "" };
         let kind = kind_of(&schema, input);
         let summary = input["description"].as_str().unwrap_or_default();
         writeln!(
             out,
-            "    {name} ({kind}{mark})\n        {}",
+            "    {name} ({kind}{required})\n        {}",
             summary.replace('\n', " ")
         )?;
     }
@@ -123,7 +123,7 @@ fn kind_of(schema: &Value, input: &Value) -> String {
     match (name, &input["items"]) {
         ("array", Value::Object(_)) => {
             let item = kind_of(schema, &input["items"]);
-            // The words were listed for a single value already.
+            // A single value is also allowed, and its words are already in the text.
             if item.contains(" | ") {
                 "array of them".to_owned()
             } else {

@@ -1,7 +1,7 @@
 //! The only writer to stdout. The host has removed the secrets from results.
 //!
-//! Returns errors instead of panicking: a closed pipe ends the process silently with 141, a full disk
-//! with 74 and one line on stderr.
+//! Returns errors instead of panicking: a closed pipe ends the process silently with 141, a full
+//! disk with 74 and one line on stderr.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -21,8 +21,8 @@ pub(super) struct Out(BufWriter<File>);
 impl Out {
     /// Opens stdout.
     ///
-    /// A stdout that was closed before the start counts as discarded: the standard library replaces it
-    /// with `/dev/null`, as Python's `subprocess.DEVNULL` and Node's `'ignore'` do.
+    /// A stdout that was closed before the start counts as discarded: the standard library replaces
+    /// it with `/dev/null`, as Python's `subprocess.DEVNULL` and Node's `'ignore'` do.
     #[expect(clippy::disallowed_methods, reason = "the one writer to stdout")]
     pub(super) fn open() -> io::Result<Self> {
         let to = File::from(io::stdout().as_fd().try_clone_to_owned()?);
@@ -42,7 +42,7 @@ impl Out {
         matches!((own, null), (Ok(own), Ok(null)) if own == null)
     }
 
-    /// Writes what is buffered, to the last byte.
+    /// Writes all buffered bytes.
     pub(super) fn finish(&mut self) -> io::Result<()> {
         self.0.flush()
     }

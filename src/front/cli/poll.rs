@@ -98,7 +98,7 @@ fn with_host(args: &PollArgs, operator: &SettingsArgs, host: &Host, out: &mut Ou
     ended.or_else(|error| {
         let path = path.display();
         tracing::error!(
-            advice = "Make room or correct --to, then start the poll again.",
+            advice = "Free disk space or correct --to, then start the poll again.",
             "{path} could not be written: {error}. The state was not committed: the next poll \
              delivers these lines again."
         );
@@ -117,7 +117,7 @@ impl FileSink {
 
 /// The state folder without `--state`.
 fn state_folder() -> Result<PathBuf, Failure> {
-    // A service manager can give several folders, separated by colons.
+    // A service manager can set several folders, separated by colons.
     let managed = text_variable("STATE_DIRECTORY");
     let managed = managed.and_then(|all| all.split(':').next().map(PathBuf::from));
     let below = |name: &str, path: &str| Some(PathBuf::from(text_variable(name)?).join(path));

@@ -75,7 +75,7 @@ fn command_section(
         command.title,
         command.id,
         command.summary,
-        also(&command.title, command.names().skip(1))
+        aliases(&command.title, command.names().skip(1))
     );
     for note in &command.notes {
         let _ = write!(page, "\n{note}\n");
@@ -111,7 +111,7 @@ fn params(page: &mut String, params: &[Param]) {
         let cells = [
             &param.title,
             &kind,
-            &marks(param),
+            &attributes(param),
             &meaning(param).replace('|', "\\|"),
         ];
         line(
@@ -122,27 +122,27 @@ fn params(page: &mut String, params: &[Param]) {
 }
 
 /// "required" and "secret", if they apply.
-pub(super) fn marks(param: &Param) -> String {
-    let marks = [(param.required, "required"), (param.secret, "secret")];
-    let words: Vec<&str> = marks
+pub(super) fn attributes(param: &Param) -> String {
+    let attributes = [(param.required, "required"), (param.secret, "secret")];
+    let words: Vec<&str> = attributes
         .iter()
-        .filter(|(on, _)| *on)
+        .filter(|(applies, _)| *applies)
         .map(|(_, word)| *word)
         .collect();
     words.join(", ")
 }
 
-/// The names that are not just other spellings of the title.
-pub(super) fn also<'a>(title: &str, names: impl Iterator<Item = &'a str>) -> String {
+/// A sentence with the names that differ from the title in more than case and punctuation.
+pub(super) fn aliases<'a>(title: &str, names: impl Iterator<Item = &'a str>) -> String {
     let mut folded = vec![fold(title)];
-    let mut further = Vec::new();
+    let mut aliases = Vec::new();
     for name in names {
         if !folded.contains(&fold(name)) {
             folded.push(fold(name));
-            further.push(format!("`{name}`"));
+            aliases.push(format!("`{name}`"));
         }
     }
-    match further.as_slice() {
+    match aliases.as_slice() {
         [] => String::new(),
         names => format!(" Also: {}.", names.join(", ")),
     }
@@ -154,7 +154,7 @@ pub(super) fn meaning(param: &Param) -> String {
     if let Some(more) = &param.note {
         let _ = write!(meaning, " {more}");
     }
-    meaning.push_str(&also(&param.title, param.names()));
+    meaning.push_str(&aliases(&param.title, param.names()));
     if !param.commands.is_empty() {
         let _ = write!(meaning, " For: {}.", param.commands.join(", "));
     }
@@ -280,8 +280,8 @@ fn context(
     let rows = match &command.outputs.context {
         None => return Ok(()),
         Some(Context::Path(path)) => {
-            let told = format!("\n`context_data`: the part of the raw data at `{path}`.");
-            line(page, &told);
+            let text = format!("\n`context_data`: the part of the raw data at `{path}`.");
+            line(page, &text);
             return Ok(());
         }
         Some(Context::Rows(rows)) => rows,

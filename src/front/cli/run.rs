@@ -85,11 +85,11 @@ fn input(file: Option<&Path>) -> Result<Box<dyn BufRead + Send>, Failure> {
 /// A line of a batch, or the error of the input.
 type Line = io::Result<Vec<u8>>;
 
-/// How long a stopped batch waits for lines that were read already.
+/// How long a stopped batch waits for lines that were already read.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// The size of a request, in bytes, from which its check takes more time than starting to handle
-/// signals, about 0.1 ms.
+/// The size of a request, in bytes, above which signals are handled during its check. Starting to
+/// handle signals takes about 0.1 ms, which is longer than the check of a smaller request.
 const LARGE: usize = 64 * 1024;
 
 /// Runs one request. A runtime starts only after all checks.
@@ -133,7 +133,8 @@ fn write(result: &ResultEnvelope, pretty: bool, out: &mut Out) -> Result<(), Cli
     Ok(())
 }
 
-/// Runs one request per line. Writes one result per line in the order of the input, and flushes each.
+/// Runs one request per line. Writes one result per line in the order of the input, and flushes
+/// each.
 fn batch(
     input: Box<dyn BufRead + Send>,
     flags: RunFlags,
@@ -151,7 +152,7 @@ fn batch(
                 let line = tokio::select! {
                     biased;
                     line = receiver.recv() => line,
-                    // Requests that were read already still get a result.
+                    // Requests that were already read have a result, too.
                     _ = cancel.wait() => tokio::time::timeout(GRACE, receiver.recv()).await.ok()?,
                 };
                 line.map(|line| (line, receiver))
@@ -194,8 +195,8 @@ async fn line_result(number: u64, line: Line, host: &Host, cancel: &Cancel) -> R
     }
 }
 
-/// Sends every line with its number. Blank lines are counted and skipped. A line that is too long is
-/// truncated just above the limit.
+/// Sends every line with its number. Blank lines are counted and skipped. A line that is too long
+/// is truncated just above the limit.
 fn lines(mut input: Box<dyn BufRead + Send>, sender: &mpsc::Sender<(u64, Line)>) {
     let mut number = 0;
     loop {
@@ -235,8 +236,8 @@ fn read_line(input: &mut dyn BufRead, line: &mut Vec<u8>) -> io::Result<usize> {
             Some(at) => (at + 1, true),
             None => (piece.len(), false),
         };
-        let room = (MAX_BYTES + 2).saturating_sub(line.len());
-        line.extend_from_slice(&piece[..taken.min(room)]);
+        let capacity = (MAX_BYTES + 2).saturating_sub(line.len());
+        line.extend_from_slice(&piece[..taken.min(capacity)]);
         input.consume(taken);
         seen += taken;
         if ended {

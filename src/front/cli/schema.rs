@@ -72,7 +72,8 @@ pub(super) fn print(args: &SchemaArgs, host: &Host, out: &mut Out) -> ExitResult
     print_json(&request_schema(target.manifest, target.command), out)
 }
 
-/// Writes the schemas to the place of the relative `$schema` in copied manifests and mappings.
+/// Writes the schemas to the path that the relative `$schema` of copied manifests and mappings
+/// names.
 #[expect(
     clippy::disallowed_methods,
     reason = "an author's tool that writes files on request"

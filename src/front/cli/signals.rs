@@ -1,6 +1,7 @@
 //! SIGTERM and SIGINT: the first stops the run with a result, a second ends the process at once.
 //!
-//! Signals are handled on their own thread, because a slow reader of stdout can block the main thread.
+//! Signals are handled on their own thread, because a slow reader of stdout can block the main
+//! thread.
 
 use std::io;
 

@@ -34,7 +34,7 @@ pub(super) fn world_faults(text: &str) -> Vec<Failure> {
     };
     let mut faults = member_faults::<World>(&object, ErrorKind::InvalidInput);
     let invalid = World::invalid_values(&Value::Object(object));
-    // The world's own rules are narrower than the types of its schema.
+    // The rules of the world are narrower than the types of its schema and have better messages.
     faults.retain(|fault| {
         !invalid
             .iter()
@@ -53,7 +53,7 @@ pub(super) fn world_faults(text: &str) -> Vec<Failure> {
     faults
 }
 
-/// Reads a world file. A failure names every fault of it, with file, line and column.
+/// Reads a world file. Errors: all faults, each with file, line and column.
 fn world(file: &Path) -> Result<World, Failure> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         failed(

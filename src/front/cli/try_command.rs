@@ -54,8 +54,8 @@ pub(super) fn run_sample(
     Ok(result.exit_code())
 }
 
-/// The Markdown text for a terminal: rows sorted by the first column with times, latest first; times
-/// to the minute; no escapes.
+/// The Markdown text for a terminal: rows sorted by the first column with times, latest first;
+/// times to the minute; no escapes.
 fn table(text: &str) -> String {
     let is_row = |line: &&str| line.starts_with("| ");
     let above = text.lines().take_while(|line| !is_row(line));

@@ -1,4 +1,5 @@
-//! The file sink: appends, for one process at a time, and removes an incomplete last line after a crash.
+//! The file sink: appends lines, for one process at a time. Removes an incomplete last line, which
+//! a crash can leave.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -44,24 +45,24 @@ pub fn open(path: &Path) -> Result<File, Failure> {
 fn remove_incomplete_line(file: &mut File) -> io::Result<()> {
     let length = file.metadata()?.len();
     let mut end = length;
-    let mut kept = 0;
+    let mut complete = 0;
     while end > 0 {
         let start = end.saturating_sub(CHUNK);
         let mut chunk = Vec::new();
         file.seek(SeekFrom::Start(start))?;
         file.take(end - start).read_to_end(&mut chunk)?;
         if let Some(at) = memchr::memrchr(b'\n', &chunk) {
-            kept = start + u64::try_from(at).unwrap_or_default() + 1;
+            complete = start + u64::try_from(at).unwrap_or_default() + 1;
             break;
         }
         end = start;
     }
-    if kept < length {
+    if complete < length {
         tracing::warn!(
             "an incomplete last line of {} bytes was removed",
-            length - kept
+            length - complete
         );
-        file.set_len(kept)?;
+        file.set_len(complete)?;
     }
     Ok(())
 }
