@@ -240,7 +240,7 @@ struct TypeRead {
 
 impl Run<'_> {
     /// Reads one content type after the other, the largest lag first. A type without progress in
-    /// the last run comes last, because it can use up the time of the run.
+    /// the last run is read last, because it can use up the time of the run.
     ///
     /// Returns the outcomes in the order of `pending`, and the records that were seen.
     async fn read_types(

@@ -114,17 +114,17 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     // Faults are reported before anything is sent.
     let tenant = call.connection.tenant_guid();
     let early = tenant.map(|tenant| begin(call, &input, tenant, call.now));
-    if !early.transpose()?.is_some_and(|begun| begun.resumes) {
+    if !early.transpose()?.is_some_and(|run| run.resumes) {
         let fault = input.window(call.now, call.state.is_none() || tenant.is_some());
         fault.map_err(|fault| Failure::join(vec![fault.clone()]).unwrap_or(fault))?;
     }
     let tenant = feed::sign_in(call).await?;
     let now = feed::time(call).await?;
-    let begun = begin(call, &input, &tenant, now)?;
-    let (content_type, state) = (input.content_type, begun.state);
+    let run = begin(call, &input, &tenant, now)?;
+    let (content_type, state) = (input.content_type, run.state);
     let plan = ReadPlan {
         content_type,
-        checkpoint: begun.checkpoint,
+        checkpoint: run.checkpoint,
         bounds: feed::bounds(call, 1),
         now,
         records: state.records,
@@ -135,7 +135,7 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     let records = outcome.take_records();
     let mut report = outcome.close(FINGERPRINTS);
     report.more &= report.has_progress;
-    let mut warnings: Vec<Warning> = begun.warnings;
+    let mut warnings: Vec<Warning> = run.warnings;
     warnings.extend(clocks_differ(call));
     warnings.extend(report.warnings.iter().cloned());
     warnings.extend(changed_records(report.changed));
@@ -152,12 +152,12 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
             stuck: false,
         }],
     };
-    let state = continues.then(|| State::new(begun.scope, members.pack()));
+    let state = continues.then(|| State::new(run.scope, members.pack()));
     reply(report, state, warnings)
 }
 
 /// The start of a run.
-struct Begun {
+struct RunStart {
     checkpoint: Checkpoint,
     /// The state without the checkpoint.
     state: FeedState,
@@ -171,10 +171,10 @@ fn begin(
     input: &List,
     tenant: &str,
     now: DateTime<Utc>,
-) -> Result<Begun, Failure> {
+) -> Result<RunStart, Failure> {
     let is_rolling = call.overlap.is_some() && input.start_time.is_none();
     let scopes = input.scopes(call, tenant)?;
-    let mut begun = Begun {
+    let mut run = RunStart {
         checkpoint: Checkpoint::first(now - TimeDelta::hours(24), None),
         state: FeedState::default(),
         scope: scopes[0].clone(),
@@ -190,14 +190,14 @@ fn begin(
                 .iter()
                 .find(|one| one.content_type == input.content_type);
             let own = own.filter(|one| one.checkpoint.end.is_none() == is_rolling);
-            begun.checkpoint = own.ok_or_else(invalid_state)?.checkpoint.clone();
-            begun.checkpoint.not_before(start);
-            begun.state = read;
-            begun.resumes = true;
-            return Ok(begun);
+            run.checkpoint = own.ok_or_else(invalid_state)?.checkpoint.clone();
+            run.checkpoint.not_before(start);
+            run.state = read;
+            run.resumes = true;
+            return Ok(run);
         }
         Resumed::None => {}
-        Resumed::Ignored(warning) => begun.warnings.push(warning),
+        Resumed::Ignored(warning) => run.warnings.push(warning),
     }
     if !is_rolling {
         // A window that is too old is a gap; one that is too long was rejected before.
@@ -206,10 +206,10 @@ fn begin(
             (Some(start), Some(end)) => TimeWindow { start, end },
             _ => TimeWindow::new(None, None, now)?,
         };
-        begun.warnings.extend(in_future(&window, now));
-        begun.checkpoint = Checkpoint::first(window.start, Some(window.end));
+        run.warnings.extend(in_future(&window, now));
+        run.checkpoint = Checkpoint::first(window.start, Some(window.end));
     }
-    Ok(begun)
+    Ok(run)
 }
 
 /// Errors: nothing was delivered, and not only because content has expired.

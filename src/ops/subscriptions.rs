@@ -154,7 +154,7 @@ pub(super) async fn enabled(call: &Call<'_>) -> Result<(Vec<ContentType>, Vec<Wa
     Ok((types, warnings))
 }
 
-/// Starts a subscription. The outcome says whether it was already enabled.
+/// Starts a subscription. [`Started`] distinguishes a new subscription from an enabled one.
 pub(super) async fn started(
     call: &Call<'_>,
     content_type: ContentType,

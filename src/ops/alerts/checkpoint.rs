@@ -34,7 +34,7 @@ const TRUSTED: TimeDelta = TimeDelta::hours(24);
 pub(super) struct Round {
     /// Start of the span, inclusive.
     pub(super) from: DateTime<Utc>,
-    /// End of the span, exclusive. `None` until the service has given its time.
+    /// End of the span, exclusive. `None` until the service's time is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) to: Option<DateTime<Utc>>,
     /// The start of the remaining span; its end if the span is listed newest first.
@@ -65,7 +65,7 @@ impl Round {
         }
     }
 
-    /// The remaining span. The end is `None` until the service has given its time.
+    /// The remaining span. The end is `None` until the service's time is known.
     pub(super) fn rest(&self) -> (DateTime<Utc>, Option<DateTime<Utc>>) {
         match (self.position, self.left) {
             (None, _) => (self.from, self.to),

@@ -53,7 +53,7 @@ pub(super) enum ListingEnd {
 /// An alert.
 type Row = (Identity, String);
 
-/// A span of whole ticks. Its end is unknown until the service has given its time.
+/// A span of whole ticks. The end is `None` until the service's time is known.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Span {
     from: DateTime<Utc>,

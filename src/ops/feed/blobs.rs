@@ -230,7 +230,7 @@ impl ContentReader<'_> {
             ReadEnd::Done if self.is_limited() || self.call.http.memory().is_exhausted() => {
                 ReadEnd::Limited
             }
-            ReadEnd::Done if !self.progress.has_room(running) => ReadEnd::Full,
+            ReadEnd::Done if !self.progress.has_capacity(running) => ReadEnd::Full,
             end => end,
         }
     }

@@ -99,7 +99,7 @@ pub(in crate::ops) async fn sign_in(call: &Call<'_>) -> Result<String, Failure> 
     Ok(named.unwrap_or_else(|| call.connection.tenant.clone()))
 }
 
-/// The service's time. Lists the subscriptions if no answer has given it.
+/// The service's time. Lists the subscriptions if no answer was received before.
 pub(in crate::ops) async fn time(call: &Call<'_>) -> Result<DateTime<Utc>, Failure> {
     if call.http.service_date().is_none() && !call.http.transcript().is_dry_run() {
         subscriptions::current(call).await?;
@@ -203,7 +203,7 @@ struct Delivered {
     /// The records as an array that is not closed yet.
     text: String,
     records: SeenRecords,
-    /// Records that came again with other content.
+    /// Records that were repeated with other content.
     changed: u64,
     blobs: u64,
     /// The memory of the records.

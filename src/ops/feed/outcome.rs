@@ -42,7 +42,7 @@ pub(in crate::ops) struct ReadReport {
     pub(in crate::ops) fails_again: bool,
     /// Blobs that were delivered.
     pub(in crate::ops) blobs: u64,
-    /// Records that came again with other content.
+    /// Records that were repeated with other content.
     pub(in crate::ops) changed: u64,
     pub(in crate::ops) warnings: Vec<Warning>,
     pub(in crate::ops) faults: Faults,
@@ -215,7 +215,7 @@ pub(in crate::ops) struct Faults {
 }
 
 impl Faults {
-    /// No faults. Expired spans get this cause and advice.
+    /// No faults. The cause and the advice are for expired spans.
     pub(in crate::ops) fn new(expired: (&'static str, &'static str)) -> Self {
         Faults {
             broken: None,
@@ -338,7 +338,7 @@ pub(in crate::ops) fn document(mut text: String) -> Result<Document, Failure> {
     })
 }
 
-/// The warning about records that came again with other content.
+/// The warning about records that were repeated with other content.
 pub(in crate::ops) fn changed_records(records: u64) -> Option<Warning> {
     let what = match NonZeroU64::new(records)?.get() {
         1 => "1 record".to_owned(),

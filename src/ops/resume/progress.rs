@@ -9,7 +9,7 @@
 //! 3. A blob in the fingerprints or in the retry queue is not downloaded again.
 //! 4. A blob is settled if it was delivered, is named as a gap, or is in the retry queue.
 //! 5. If the retry queue is full, a failing blob stays unsettled and the watermark stays at it.
-//!    Later blobs are still delivered while the fingerprints have room.
+//!    Later blobs are still delivered until the fingerprints are full.
 //! 6. The watermark is the time of the first unsettled blob. Without one, it is the newest time
 //!    that was listed, so a wrong clock of the service moves it by 24 hours at most.
 //! 7. Fingerprints below the floor are dropped. If there are too many, the floor rises.
@@ -38,7 +38,7 @@ const DAY: TimeDelta = TimeDelta::hours(24);
 pub(in crate::ops) struct Bounds {
     /// How late or how far out of order a blob can appear.
     pub(in crate::ops) overlap: TimeDelta,
-    /// Fingerprints that a checkpoint always has room for.
+    /// The number of fingerprints that a checkpoint can always hold.
     pub(in crate::ops) fingerprints: usize,
     /// Blobs in the retry queue at most.
     pub(in crate::ops) retry: usize,
@@ -274,7 +274,7 @@ impl Progress {
 
     /// Whether another download can start: blobs that are delivered above a blocked blob must be
     /// remembered until that blob is settled.
-    pub(in crate::ops) fn has_room(&self, running: usize) -> bool {
+    pub(in crate::ops) fn has_capacity(&self, running: usize) -> bool {
         self.blocked_at.is_none_or(|at| {
             self.checkpoint.fingerprints.count_from(at) + running < self.bounds.fingerprints
         })
@@ -311,8 +311,8 @@ impl Progress {
         attempts: u8,
     ) -> bool {
         let checkpoint = &mut self.checkpoint;
-        let has_room = checkpoint.retry.len() < self.bounds.retry;
-        if has_room {
+        let has_capacity = checkpoint.retry.len() < self.bounds.retry;
+        if has_capacity {
             let retry = Retry {
                 available,
                 attempts,
@@ -320,7 +320,7 @@ impl Progress {
             checkpoint.retry.insert(fingerprint, retry);
             checkpoint.fingerprints.insert(fingerprint, available);
         }
-        has_room
+        has_capacity
     }
 
     /// Removes a blob from the retry queue: it was delivered or is a gap.

@@ -116,7 +116,7 @@ impl World {
         }
     }
 
-    /// The pages of a listing at that time. Content is kept for a week by the clock of the service.
+    /// The pages of a listing at that time. Content is stored for a week by the service's clock.
     fn pages(&mut self, window: &TimeWindow, (t, now): (i64, i64)) -> Vec<Vec<usize>> {
         let mut rows: Vec<(i64, usize)> = Vec::new();
         for (n, blob) in self.blobs.iter().enumerate() {
@@ -162,7 +162,7 @@ struct Ran {
     spans: Vec<TimeWindow>,
     listed: Vec<usize>,
     windows: Vec<TimeWindow>,
-    /// The retry queue or the fingerprints left no room.
+    /// The retry queue or the fingerprints were full.
     is_full: bool,
     /// New blobs that a run without a limit did not request.
     starved: bool,
@@ -233,7 +233,7 @@ fn run(
                 .collect();
             ran.listed.extend(page);
             for n in new {
-                is_full |= !progress.has_room(1);
+                is_full |= !progress.has_capacity(1);
                 if is_full || ran.delivered.len() >= limits.deliveries {
                     let is_late = at(world.blobs[n].available) < progress.checkpoint.watermark;
                     if limits.mistake == 2 && is_late {
@@ -441,7 +441,7 @@ fn check_repeat(
     Ok(())
 }
 
-/// A history: `Err` says which invariant is broken.
+/// Runs one history. Errors: the broken invariant.
 fn history(seed: u64, mistake: u8) -> Result<(), &'static str> {
     let mut world = World::new(seed);
     let dice = &mut world.dice;
@@ -568,7 +568,7 @@ fn late_blob_without_room_in_retry_queue_leaves_watermark() {
     progress.page(Some(at(MINUTE)));
     assert!(progress.list(fingerprint(1), at(MINUTE), "late"));
     progress.record_failure(fingerprint(1));
-    assert!(!progress.has_room(1), "the listing ends here");
+    assert!(!progress.has_capacity(1), "the listing ends here");
     let closed = progress.close(2);
     assert_eq!(closed.dropped, ["late"]);
     assert_eq!(closed.checkpoint.watermark, at(5 * MINUTE));
