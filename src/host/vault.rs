@@ -201,7 +201,7 @@ impl Vault {
     /// Locks the file of an entry; `None` if another process holds the lock too long.
     async fn lock_file<'a>(&'a self, entry: &'a Entry) -> io::Result<Option<LockedFile<'a>>> {
         private_file::folder(&self.folder)?;
-        let context = EncryptionContext {
+        let encryption = Encryption {
             text: entry.key.text(),
             material: self.material(entry)?,
         };
@@ -211,7 +211,7 @@ impl Vault {
             if let Some(lock) = Lock::try_lock(&file)? {
                 return Ok(Some(LockedFile {
                     vault: self,
-                    context,
+                    encryption,
                     file,
                     lock,
                 }));
@@ -225,11 +225,7 @@ impl Vault {
     }
 
     /// The token in the entry's file, if it is valid.
-    fn open(
-        &self,
-        file: &Path,
-        context: &EncryptionContext,
-    ) -> Option<(TokenGrant, DateTime<Utc>)> {
+    fn open(&self, file: &Path, encryption: &Encryption) -> Option<(TokenGrant, DateTime<Utc>)> {
         let bytes = match private_file::read(file) {
             Ok(bytes) => bytes?,
             Err(error) => {
@@ -238,7 +234,7 @@ impl Vault {
                 return None;
             }
         };
-        let stored = decrypt(&bytes, context);
+        let stored = decrypt(&bytes, encryption);
         if stored.is_none() {
             self.warn_ignored(file);
         }
@@ -251,11 +247,11 @@ impl Vault {
         let Some(lock) = Lock::try_lock(&file)? else {
             return Ok(());
         };
-        let context = EncryptionContext {
+        let encryption = Encryption {
             text: entry.key.text(),
             material: self.material(entry)?,
         };
-        match self.open(&file, &context) {
+        match self.open(&file, &encryption) {
             Some((stored, at)) if stored.token.value.expose() == refused.value.expose() => {
                 let Some(refresh) = stored.refresh else {
                     return private_file::remove(&file);
@@ -269,7 +265,7 @@ impl Vault {
                     lifetime: Duration::ZERO,
                     refresh: Some(refresh),
                 };
-                private_file::replace(&file, &encrypt(&without_token, at, &context)?, &lock)
+                private_file::replace(&file, &encrypt(&without_token, at, &encryption)?, &lock)
             }
             _ => Ok(()),
         }
@@ -289,7 +285,7 @@ impl TokenStore for Vault {
             };
             if entry.single_use {
                 self.with_warnings(|warnings| {
-                    warnings.push(unusable(format!("{message}: {error}.")))
+                    warnings.push(unusable(format!("{message}: {error}.")));
                 });
             } else {
                 self.warn_unusable(message, &error);
@@ -316,14 +312,14 @@ impl TokenStore for Vault {
 /// The locked file of one entry.
 struct LockedFile<'a> {
     vault: &'a Vault,
-    context: EncryptionContext,
+    encryption: Encryption,
     file: PathBuf,
     lock: Lock,
 }
 
 impl EntryLock for LockedFile<'_> {
     fn read(&self) -> Option<StoredToken> {
-        let (granted, at) = self.vault.open(&self.file, &self.context)?;
+        let (granted, at) = self.vault.open(&self.file, &self.encryption)?;
         let age = self.vault.clock.now() - at;
         let mut granted = granted;
         if age < -SKEW {
@@ -336,7 +332,7 @@ impl EntryLock for LockedFile<'_> {
     }
 
     fn write(&self, granted: &TokenGrant) {
-        let written = encrypt(granted, self.vault.clock.now(), &self.context)
+        let written = encrypt(granted, self.vault.clock.now(), &self.encryption)
             .and_then(|bytes| private_file::replace(&self.file, &bytes, &self.lock));
         if let Err(error) = written {
             let message = format!("The token {} could not be stored", display_path(&self.file));
@@ -361,7 +357,7 @@ fn prefix(owner: &Owner) -> String {
 }
 
 /// The inputs of one file's encryption: the text that it is bound to, and the secret of its key.
-struct EncryptionContext {
+struct Encryption {
     text: String,
     material: Secret,
 }
@@ -371,9 +367,9 @@ fn unusable(message: String) -> Warning {
 }
 
 /// The key of one file.
-fn key(context: &EncryptionContext, salt: &[u8]) -> Option<LessSafeKey> {
-    let material = context.material.expose().as_bytes();
-    let info = [context.text.as_bytes()];
+fn key(encryption: &Encryption, salt: &[u8]) -> Option<LessSafeKey> {
+    let material = encryption.material.expose().as_bytes();
+    let info = [encryption.text.as_bytes()];
     let derived = Salt::new(HKDF_SHA256, salt).extract(material);
     let key = derived.expand(&info, &CHACHA20_POLY1305).ok()?;
     Some(LessSafeKey::new(UnboundKey::from(key)))
@@ -382,7 +378,7 @@ fn key(context: &EncryptionContext, salt: &[u8]) -> Option<LessSafeKey> {
 fn encrypt(
     granted: &TokenGrant,
     at: DateTime<Utc>,
-    context: &EncryptionContext,
+    encryption: &Encryption,
 ) -> io::Result<Vec<u8>> {
     // Encrypted in place, so that no plain copy stays in memory.
     let mut bytes = serde_json::to_vec(&Content {
@@ -401,8 +397,8 @@ fn encrypt(
     let failed = || io::Error::other("the cipher failed");
     random.fill(&mut salt).map_err(|_| failed())?;
     random.fill(&mut nonce).map_err(|_| failed())?;
-    let bound_to = Aad::from(&context.text);
-    key(context, &salt)
+    let bound_to = Aad::from(&encryption.text);
+    key(encryption, &salt)
         .and_then(|key| {
             let nonce = Nonce::assume_unique_for_key(nonce);
             key.seal_in_place_append_tag(nonce, bound_to, &mut bytes)
@@ -420,7 +416,7 @@ fn encrypt(
 }
 
 /// The content, if the file is intact and was encrypted for this entry with its credential.
-fn decrypt(bytes: &[u8], context: &EncryptionContext) -> Option<(TokenGrant, DateTime<Utc>)> {
+fn decrypt(bytes: &[u8], encryption: &Encryption) -> Option<(TokenGrant, DateTime<Utc>)> {
     let envelope: Envelope = serde_json::from_slice(bytes).ok()?;
     if !(1..=VERSION).contains(&envelope.vault) {
         return None;
@@ -428,11 +424,11 @@ fn decrypt(bytes: &[u8], context: &EncryptionContext) -> Option<(TokenGrant, Dat
     // Only this length is accepted: HMAC pads shorter salts with zeros, so a padded salt would
     // match, too.
     let salt: [u8; SALT] = STANDARD.decode(envelope.salt).ok()?.try_into().ok()?;
-    let key = key(context, &salt)?;
+    let key = key(encryption, &salt)?;
     let nonce = STANDARD.decode(envelope.nonce).ok()?;
     let nonce = Nonce::try_assume_unique_for_key(&nonce).ok()?;
     let mut bytes = Zeroizing::new(STANDARD.decode(envelope.sealed).ok()?);
-    let bound_to = Aad::from(&context.text);
+    let bound_to = Aad::from(&encryption.text);
     let opened = key.open_in_place(nonce, bound_to, &mut bytes).ok()?;
     let content: Content<'_> = serde_json::from_slice(opened).ok()?;
     let granted = TokenGrant {

@@ -68,9 +68,9 @@ impl TestVault {
 
     /// With a stored token of tenant `t`.
     fn filled() -> Self {
-        let test = TestVault::new();
-        test.write(&entry("t", SECRET), TOKEN);
-        test
+        let fixture = TestVault::new();
+        fixture.write(&entry("t", SECRET), TOKEN);
+        fixture
     }
 
     fn write(&self, entry: &Entry, value: &str) {
@@ -111,8 +111,8 @@ fn put(file: &Path, bytes: &[u8]) {
 
 #[test]
 fn token_is_read_back_with_its_age() {
-    let test = TestVault::filled();
-    let later = Vault::new(test.folder.path(), at("2026-01-14T12:10:00Z"));
+    let fixture = TestVault::filled();
+    let later = Vault::new(fixture.folder.path(), at("2026-01-14T12:10:00Z"));
     let own = entry("t", SECRET);
     let lock = run(later.lock(&own)).expect("a lock");
     let stored = lock.read().expect("a token");
@@ -122,18 +122,18 @@ fn token_is_read_back_with_its_age() {
     assert_eq!(stored.granted.lifetime, Duration::from_secs(3_599));
     assert_eq!(stored.age, Duration::from_mins(10));
     assert_eq!(later.warnings(), []);
-    assert_eq!(test.read(&entry("other", SECRET)), (None, Vec::new()));
+    assert_eq!(fixture.read(&entry("other", SECRET)), (None, Vec::new()));
 }
 
 #[test]
 fn token_from_the_future_has_no_lifetime() {
-    let test = TestVault::filled();
+    let fixture = TestVault::filled();
     let own = entry("t", SECRET);
     for (now, lifetime) in [
         ("2026-01-14T11:59:30Z", Duration::from_secs(3_599)),
         ("2026-01-14T11:00:00Z", Duration::ZERO),
     ] {
-        let earlier = Vault::new(test.folder.path(), at(now));
+        let earlier = Vault::new(fixture.folder.path(), at(now));
         let lock = run(earlier.lock(&own)).expect("a lock");
         let stored = lock.read().expect("a token");
         assert_eq!(stored.granted.lifetime, lifetime, "{now}");
@@ -143,26 +143,26 @@ fn token_from_the_future_has_no_lifetime() {
 
 #[test]
 fn file_of_other_credential_or_entry_is_ignored() {
-    let test = TestVault::filled();
+    let fixture = TestVault::filled();
     let own = entry("t", SECRET);
-    assert_eq!(test.read(&entry("t", "another secret")), ignored());
+    assert_eq!(fixture.read(&entry("t", "another secret")), ignored());
     let other = entry("u", SECRET);
-    fs::copy(test.file(&own), test.file(&other)).expect("a copy");
-    assert_eq!(test.read(&other), ignored());
-    assert_eq!(test.read(&own), found(TOKEN));
+    fs::copy(fixture.file(&own), fixture.file(&other)).expect("a copy");
+    assert_eq!(fixture.read(&other), ignored());
+    assert_eq!(fixture.read(&own), found(TOKEN));
 }
 
 #[test]
 fn altered_file_is_ignored_and_replaced() {
-    let test = TestVault::filled();
+    let fixture = TestVault::filled();
     let own = entry("t", SECRET);
-    let file = test.file(&own);
+    let file = fixture.file(&own);
     let whole = fs::read(&file).expect("readable");
     for at in 0..whole.len() - 1 {
         let mut altered = whole.clone();
         altered[at] = if altered[at] == b'A' { b'B' } else { b'A' };
         put(&file, &altered);
-        assert_eq!(test.read(&own), ignored(), "byte {at}");
+        assert_eq!(fixture.read(&own), ignored(), "byte {at}");
     }
     for foreign in [
         &b""[..],
@@ -172,16 +172,16 @@ fn altered_file_is_ignored_and_replaced() {
         &whole[..whole.len() / 2],
     ] {
         put(&file, foreign);
-        assert_eq!(test.read(&own), ignored());
+        assert_eq!(fixture.read(&own), ignored());
     }
-    test.write(&own, "renewed");
-    assert_eq!(test.read(&own), found("renewed"));
+    fixture.write(&own, "renewed");
+    assert_eq!(fixture.read(&own), found("renewed"));
 }
 
 #[test]
 fn files_are_private_and_contain_no_plain_secret() {
-    let test = TestVault::filled();
-    let first = fs::read(test.file(&entry("t", SECRET))).expect("readable");
+    let fixture = TestVault::filled();
+    let first = fs::read(fixture.file(&entry("t", SECRET))).expect("readable");
     let text = String::from_utf8(first.clone()).expect("text");
     assert!(text.starts_with("{\"vault\":2,\"salt\":\""), "{text}");
     let plain: Vec<u8> = text
@@ -196,43 +196,43 @@ fn files_are_private_and_contain_no_plain_secret() {
             .any(|piece| piece == secret.as_bytes());
         assert!(!found, "{secret}");
     }
-    assert!(!format!("{:?}", test.vault).contains("canary"));
-    test.write(&entry("t", SECRET), TOKEN);
-    let again = fs::read(test.file(&entry("t", SECRET))).expect("readable");
+    assert!(!format!("{:?}", fixture.vault).contains("canary"));
+    fixture.write(&entry("t", SECRET), TOKEN);
+    let again = fs::read(fixture.file(&entry("t", SECRET))).expect("readable");
     assert_ne!(first, again, "salt and nonce are new each time");
     let mode = |path: &Path| fs::metadata(path).expect("metadata").permissions().mode() & 0o777;
-    assert_eq!(mode(&test.folder.path().join("tokens")), 0o700);
-    for found in fs::read_dir(test.folder.path().join("tokens")).expect("a folder") {
+    assert_eq!(mode(&fixture.folder.path().join("tokens")), 0o700);
+    for found in fs::read_dir(fixture.folder.path().join("tokens")).expect("a folder") {
         assert_eq!(mode(&found.expect("an entry").path()), 0o600);
     }
 }
 
 #[test]
 fn only_the_refused_token_is_deleted() {
-    let test = TestVault::filled();
+    let fixture = TestVault::filled();
     let own = entry("t", SECRET);
-    test.vault.forget(&own, &granted("an older one").token);
-    assert_eq!(test.read(&own), found(TOKEN));
+    fixture.vault.forget(&own, &granted("an older one").token);
+    assert_eq!(fixture.read(&own), found(TOKEN));
     {
-        let _held = run(test.vault.lock(&own)).expect("a lock");
-        test.vault.forget(&own, &granted(TOKEN).token);
+        let _held = run(fixture.vault.lock(&own)).expect("a lock");
+        fixture.vault.forget(&own, &granted(TOKEN).token);
     }
     assert_eq!(
-        test.read(&own),
+        fixture.read(&own),
         found(TOKEN),
         "the holder of the lock renews it"
     );
-    test.vault.forget(&own, &granted(TOKEN).token);
-    assert_eq!(test.read(&own), (None, Vec::new()));
+    fixture.vault.forget(&own, &granted(TOKEN).token);
+    assert_eq!(fixture.read(&own), (None, Vec::new()));
 }
 
 #[test]
 fn second_lock_waits_for_first() {
-    let test = TestVault::new();
+    let fixture = TestVault::new();
     let own = entry("t", SECRET);
     run(async {
-        let held = test.vault.lock(&own).await.expect("a lock");
-        let (waiting, ()) = tokio::join!(test.vault.lock(&own), async {
+        let held = fixture.vault.lock(&own).await.expect("a lock");
+        let (waiting, ()) = tokio::join!(fixture.vault.lock(&own), async {
             tokio::task::yield_now().await;
             held.write(&granted(TOKEN));
             drop(held);
@@ -244,37 +244,40 @@ fn second_lock_waits_for_first() {
 
 #[test]
 fn unusable_folder_causes_one_warning() {
-    let test = TestVault::new();
-    put(&test.folder.path().join("tokens"), b"a file");
+    let fixture = TestVault::new();
+    put(&fixture.folder.path().join("tokens"), b"a file");
     for tenant in ["t", "u"] {
-        assert!(run(test.vault.lock(&entry(tenant, SECRET))).is_none());
+        assert!(run(fixture.vault.lock(&entry(tenant, SECRET))).is_none());
     }
-    let warnings = test.vault.warnings();
+    let warnings = fixture.vault.warnings();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert_eq!(warnings[0].code, "vault_unusable");
     assert_eq!(warnings[0].at.as_deref(), Some("--state"));
-    let test = TestVault::filled();
+    let fixture = TestVault::filled();
     let own = entry("t", SECRET);
-    fs::remove_file(test.file(&own)).expect("it exists");
-    fs::create_dir(test.file(&own)).expect("a folder");
-    assert_eq!(test.read(&own), (None, vec!["vault_unusable".to_owned()]));
-    test.write(&own, TOKEN);
-    assert_eq!(test.vault.warnings()[0].code, "vault_unusable");
+    fs::remove_file(fixture.file(&own)).expect("it exists");
+    fs::create_dir(fixture.file(&own)).expect("a folder");
+    assert_eq!(
+        fixture.read(&own),
+        (None, vec!["vault_unusable".to_owned()])
+    );
+    fixture.write(&own, TOKEN);
+    assert_eq!(fixture.vault.warnings()[0].code, "vault_unusable");
 }
 
 #[test]
 fn refresh_token_of_refused_token_is_not_deleted() {
-    let test = TestVault::new();
+    let fixture = TestVault::new();
     let own = entry("t", SECRET);
     let with_refresh = TokenGrant {
         refresh: Some(Secret::new("canary-refresh")),
         ..granted(TOKEN)
     };
-    run(test.vault.lock(&own))
+    run(fixture.vault.lock(&own))
         .expect("a lock")
         .write(&with_refresh);
-    test.vault.forget(&own, &granted(TOKEN).token);
-    let stored = run(test.vault.lock(&own)).and_then(|lock| lock.read());
+    fixture.vault.forget(&own, &granted(TOKEN).token);
+    let stored = run(fixture.vault.lock(&own)).and_then(|lock| lock.read());
     let stored = stored.expect("it exists").granted;
     assert_eq!(
         (stored.token.value.expose(), stored.lifetime),
@@ -284,56 +287,56 @@ fn refresh_token_of_refused_token_is_not_deleted() {
         stored.refresh.expect("a refresh token").expose(),
         "canary-refresh"
     );
-    assert_eq!(test.vault.warnings(), []);
+    assert_eq!(fixture.vault.warnings(), []);
 }
 
 #[test]
 fn file_of_first_version_is_read() {
-    let test = TestVault::filled();
+    let fixture = TestVault::filled();
     let own = entry("t", SECRET);
-    let file = test.file(&own);
+    let file = fixture.file(&own);
     let text = fs::read_to_string(&file).expect("readable");
     put(
         &file,
         text.replace("{\"vault\":2", "{\"vault\":1").as_bytes(),
     );
-    assert_eq!(test.read(&own), found(TOKEN));
+    assert_eq!(fixture.read(&own), found(TOKEN));
     put(
         &file,
         text.replace("{\"vault\":2", "{\"vault\":3").as_bytes(),
     );
-    assert_eq!(test.read(&own), ignored());
+    assert_eq!(fixture.read(&own), ignored());
 }
 
 #[test]
 fn reset_deletes_only_files_of_the_owner() {
-    let test = TestVault::filled();
+    let fixture = TestVault::filled();
     let mut other = entry("t", SECRET);
     other.key.credential = "authorization_code g".into();
-    test.write(&other, TOKEN);
-    test.write(&entry("u", SECRET), TOKEN);
+    fixture.write(&other, TOKEN);
+    fixture.write(&entry("u", SECRET), TOKEN);
     let owner = &entry("t", SECRET).key.owner;
-    assert_eq!(test.vault.reset(owner).expect("it works"), 2);
-    assert_eq!(test.vault.reset(owner).expect("it works"), 0);
-    assert_eq!(test.read(&entry("u", SECRET)), found(TOKEN));
-    let nothing = Vault::new(&test.folder.path().join("no"), test.vault.clock);
+    assert_eq!(fixture.vault.reset(owner).expect("it works"), 2);
+    assert_eq!(fixture.vault.reset(owner).expect("it works"), 0);
+    assert_eq!(fixture.read(&entry("u", SECRET)), found(TOKEN));
+    let nothing = Vault::new(&fixture.folder.path().join("no"), fixture.vault.clock);
     assert_eq!(nothing.reset(owner).expect("nothing to delete"), 0);
 }
 
 #[test]
 fn entry_without_credential_uses_operator_key_or_generated_key() {
-    let test = TestVault::new();
+    let fixture = TestVault::new();
     let mut own = entry("", "");
     own.material = None;
-    test.write(&own, TOKEN);
-    assert_eq!(test.read(&own), found(TOKEN));
-    let file = test.folder.path().join(GENERATED_KEY);
+    fixture.write(&own, TOKEN);
+    assert_eq!(fixture.read(&own), found(TOKEN));
+    let file = fixture.folder.path().join(GENERATED_KEY);
     let mode = fs::metadata(&file).expect("a key").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let keyed = Vault::new(test.folder.path(), test.vault.clock);
+    let keyed = Vault::new(fixture.folder.path(), fixture.vault.clock);
     let keyed = keyed.with_key(Some(Secret::new("canary-operator-key")));
     assert!(run(keyed.lock(&own)).expect("a lock").read().is_none());
     put(&file, b"damaged");
-    assert!(run(test.vault.lock(&own)).is_none());
-    assert_eq!(test.vault.warnings()[0].code, "vault_unusable");
+    assert!(run(fixture.vault.lock(&own)).is_none());
+    assert_eq!(fixture.vault.warnings()[0].code, "vault_unusable");
 }
