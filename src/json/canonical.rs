@@ -101,7 +101,7 @@ mod tests {
     use std::fmt::Write as _;
 
     #[test]
-    fn every_way_to_write_a_value_has_the_same_form() {
+    fn every_spelling_of_a_value_has_the_same_form() {
         for (written, form) in [
             (
                 "{ \"b\" : [ 1 , 2 ] ,\n\t\"a\":{ } }",

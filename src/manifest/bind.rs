@@ -397,16 +397,16 @@ mod tests {
         };
         let accepts = |input: &str| input == "api_version";
         let (bound, faults) = manifest.commands[0].bind(&manifest.connection, request, accepts);
-        let told: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        if told.is_empty() {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        if faults.is_empty() {
             Ok(bound)
         } else {
-            Err(told)
+            Err(faults)
         }
     }
 
     #[test]
-    fn names_fold_and_text_becomes_the_declared_type() {
+    fn name_is_found_in_any_spelling_and_text_is_converted_to_the_type() {
         let connection =
             json!({ "tenantId": "t", "CLIENT-SECRET": "env:SOAR_X", "api version": "BETA" });
         let inputs = json!({ "topnumber": "10", "Users": "a@x, b@x", "auto": "True" });
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn blank_spelling_beside_given_one_does_not_count() {
+    fn blank_value_of_another_spelling_is_ignored() {
         let blank = [
             json!(null),
             json!(""),
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_counts_before_the_connections_slot_unless_it_is_zero_or_blank() {
+    fn input_overrides_the_connection_unless_it_is_zero_or_blank() {
         for (argument, parameter, used) in [
             (json!(0), json!(0), 15),
             (json!(null), json!(null), 15),

@@ -316,16 +316,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_fault_is_named_with_its_place() {
+    fn every_fault_is_reported_at_its_place() {
         let text = r#"{"manifest":1,"id":"Bad Id","title":"T","version":"1.0","summary":"S.",
           "connection":[
             {"id":"a","title":"Tenant","type":"choice","summary":"S."},
             {"id":"b","title":"tenant","type":"integer","default":"x","summary":" "}],
           "commands":[{"id":"c","title":"C","kind":"read","operation":"o","summary":"S."}]}"#;
-        let manifest = Manifest::parse(text, "bad.json").expect("its shape is right");
-        let told: Vec<String> = lint(&manifest).iter().map(ToString::to_string).collect();
+        let manifest = Manifest::parse(text, "bad.json").expect("a manifest");
+        let faults: Vec<String> = lint(&manifest).iter().map(ToString::to_string).collect();
         assert_eq!(
-            told,
+            faults,
             [
                 "/id: An id must have only lower case letters, digits, \"_\" and \"-\".",
                 "/version: The version must be major.minor.patch, such as 1.0.0.",
@@ -345,10 +345,10 @@ mod tests {
             "unsupported":{"value":"no","allowed":"","advice":"Set it."}}],
           "commands":[{"id":"c","title":"C","kind":"read","operation":"o","summary":"S.",
             "outputs":{"context":{"mapping":"x/y","at":"X.Y","merge":"ID"}}}]}"#;
-        let manifest = Manifest::parse(text, "bad.json").expect("its shape is right");
-        let told: Vec<String> = lint(&manifest).iter().map(ToString::to_string).collect();
+        let manifest = Manifest::parse(text, "bad.json").expect("a manifest");
+        let faults: Vec<String> = lint(&manifest).iter().map(ToString::to_string).collect();
         assert_eq!(
-            told,
+            faults,
             [
                 "/platform/failure: There is no placeholder {code}; allowed are {failure_indicator}, {status_code}, {message}.",
                 "/platform/failure: The placeholder {status_code} is missing.",
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_without_a_summary_does_not_load() {
+    fn parameter_without_a_summary_is_refused() {
         let text = r#"{"manifest":1,"id":"x","title":"T","version":"1.0.0","summary":"S.",
           "connection":[{"id":"a","title":"A","type":"string"}],"commands":[]}"#;
         let error = Manifest::parse(text, "bad.json").expect_err("no summary");

@@ -140,11 +140,11 @@ impl Compiler<'_> {
     fn key(&mut self, text: &str) -> Option<FieldPath> {
         let key = self.path(text, "/key")?;
         if key.absolute() {
-            let said = format!(
+            let message = format!(
                 "The key path \"{text}\" is absolute: every record would have the same key. \
                  Remove the \"$\"."
             );
-            self.fault("/key", said);
+            self.fault("/key", message);
         }
         Some(key)
     }
@@ -175,8 +175,8 @@ impl Compiler<'_> {
             }
             let ids = definition.sources[..n].iter().map(|other| &other.id);
             if ids.into_iter().any(|other| *other == source.id) {
-                let said = format!("Two sources have the id \"{}\". Rename one.", source.id);
-                self.fault(&format!("{pointer}/id"), said);
+                let message = format!("Two sources have the id \"{}\". Rename one.", source.id);
+                self.fault(&format!("{pointer}/id"), message);
             }
         }
     }
@@ -197,8 +197,8 @@ impl Compiler<'_> {
             let when = source.when.as_deref().and_then(|when| {
                 path::condition(when)
                     .map_err(|why| {
-                        let said = format!("The condition \"{when}\" is invalid: {why}. A condition starts with `@`, for example `@.severity == 'high'`.");
-                        self.fault(&format!("/sources/{n}/when"), said);
+                        let message = format!("The condition \"{when}\" is invalid: {why}. A condition starts with `@`, for example `@.severity == 'high'`.");
+                        self.fault(&format!("/sources/{n}/when"), message);
                     })
                     .ok()
             });
@@ -222,11 +222,11 @@ impl Compiler<'_> {
             let pointer = format!("{pointer}/{n}");
             let name = field.event_name(self.vocabulary);
             if !names.insert(name.clone()) {
-                let said = format!(
+                let message = format!(
                     "The field \"{}\" is defined twice. Remove one.",
                     field.field
                 );
-                self.fault(&format!("{pointer}/field"), said);
+                self.fault(&format!("{pointer}/field"), message);
             }
             compiled.extend(self.field(field, name.as_str().into(), &pointer));
         }
@@ -239,8 +239,8 @@ impl Compiler<'_> {
         let steps = match Steps::compile(field, singular) {
             Ok(steps) => steps,
             Err(faults) => {
-                for (key, said) in faults {
-                    self.fault(&format!("{pointer}/{key}"), said);
+                for (key, message) in faults {
+                    self.fault(&format!("{pointer}/{key}"), message);
                 }
                 return None;
             }
@@ -276,10 +276,10 @@ impl Compiler<'_> {
                 rest.is_some_and(|rest| rest.starts_with('.'))
             };
             if let Some(other) = every().map(|(_, _, name)| name).find(inner) {
-                let said = format!(
+                let message = format!(
                     "\"{name}\" is a value, but \"{other}\" needs an object of this name. Rename one."
                 );
-                self.fault(&format!("/sources/{s}/fields/{f}/field"), said);
+                self.fault(&format!("/sources/{s}/fields/{f}/field"), message);
             }
         }
     }
@@ -331,11 +331,11 @@ fn assemble(
 
 /// Why a text is not a path, with a correction if there is a likely one.
 pub(crate) fn not_a_path(text: &str, why: &PathFault) -> String {
-    let said = format!("The path \"{text}\" is not valid in RFC 9535: {why}.");
+    let message = format!("The path \"{text}\" is not valid in RFC 9535: {why}.");
     match bracketed(text) {
-        Some(right) => format!("{said} Write \"{right}\"."),
+        Some(right) => format!("{message} Write \"{right}\"."),
         None => format!(
-            "{said} Correct the path. Names with characters other than letters, digits and \"_\" need brackets: ['a-name']."
+            "{message} Correct the path. Names with characters other than letters, digits and \"_\" need brackets: ['a-name']."
         ),
     }
 }

@@ -184,8 +184,9 @@ impl Definition {
         match definition.mapping {
             1 => Ok(definition),
             other => {
-                let said = format!("`mapping` must be 1, the version of the format; got {other}.");
-                Err(refusal(said, place(origin, "/mapping")))
+                let message =
+                    format!("`mapping` must be 1, the version of the format; got {other}.");
+                Err(refusal(message, place(origin, "/mapping")))
             }
         }
     }
@@ -223,8 +224,8 @@ pub(crate) fn within(count: usize, most: usize, what: &str, at: &str) -> Result<
     if count <= most {
         return Ok(());
     }
-    let said = format!("The mapping has {count} {what}; at most {most} are allowed.");
-    Err(refusal(said, at.to_owned()))
+    let message = format!("The mapping has {count} {what}; at most {most} are allowed.");
+    Err(refusal(message, at.to_owned()))
 }
 
 /// A fault of a mapping at a place.
@@ -246,11 +247,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_fault_is_told_with_its_place() {
+    fn every_fault_is_reported_at_its_place() {
         let text = r#"{"mapping":2,"root":"$","souces":1,"sources":[
             {"id":"a","fields":[{"field":"X","path":".x","regx":"y"},{"field":1,"path":".y"}]}]}"#;
         let failure = Definition::parse(text, "m.json").expect_err("four faults");
-        let told = failure.message().to_owned();
+        let message = failure.message().to_owned();
         for part in [
             "4 faults",
             "Unknown key \"souces\". Did you mean \"sources\"?",
@@ -258,14 +259,14 @@ mod tests {
             "`sources[0].fields[1].field` must be text; got 1.",
             "`mapping` must be 1; got 2.",
         ] {
-            assert!(told.contains(part), "{part} in {told}");
+            assert!(message.contains(part), "{part} in {message}");
         }
         assert_eq!(failure.kind(), ErrorKind::InvalidMapping);
         assert_eq!(failure.place(), Some("m.json:/souces"));
     }
 
     #[test]
-    fn a_key_that_stands_twice_is_refused() {
+    fn repeated_key_is_refused() {
         let failure = Definition::parse(r#"{"mapping":1,"mapping":1}"#, "m.json");
         let failure = failure.expect_err("a duplicate");
         assert!(failure.message().contains("\"mapping\" is repeated"));
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pointer_is_continued_and_a_file_is_named() {
+    fn place_continues_a_pointer_or_names_a_file() {
         assert_eq!(place("/mapping", "/root"), "/mapping/root");
         assert_eq!(place("a.json", "/root"), "a.json:/root");
     }

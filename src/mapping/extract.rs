@@ -43,8 +43,8 @@ impl Extractor {
             match FieldPath::parse(text) {
                 Ok(path) if path.absolute() => read.push(path),
                 Ok(_) => {
-                    let said = format!("The path \"{text}\" is relative. Start it with \"$\".");
-                    faults.push(refusal(said, at()));
+                    let message = format!("The path \"{text}\" is relative. Start it with \"$\".");
+                    faults.push(refusal(message, at()));
                 }
                 Err(why) => faults.push(refusal(super::compile::not_a_path(text, &why), at())),
             }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_name_gets_its_values_as_they_stand() {
+    fn each_name_has_its_values_unchanged() {
         let paths = [
             ("Ids", "$.value[*].id"),
             ("None", "$.x"),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relative_path_is_refused_with_its_place() {
+    fn relative_path_is_refused_at_its_place() {
         let failure = Extractor::compile([("a/b", ".x")], "f.json").expect_err("relative");
         assert_eq!(failure.place(), Some("f.json:/a~1b"));
     }

@@ -29,8 +29,8 @@ pub fn lint_within(
         Err(stopped) => return vec![stopped],
     };
     if definition.nest && definition.vocabulary == Vocabulary::Standard {
-        let said = "`nest` requires `vocabulary`: \"own\", because standard names have no dots.";
-        faults.push(refusal(said, place(origin, "/nest")));
+        let message = "`nest` requires `vocabulary`: \"own\", because standard names have no dots.";
+        faults.push(refusal(message, place(origin, "/nest")));
     }
     for (s, source) in definition.sources.iter().enumerate() {
         for (f, field) in source.fields.iter().enumerate() {
@@ -39,8 +39,8 @@ pub fn lint_within(
                 Vocabulary::Standard => standard_name(field, vocabulary),
                 Vocabulary::Own => own_name(field),
             };
-            faults.extend(name.map(|said| refusal(said, at("field"))));
-            faults.extend(useless_take(field).map(|said| refusal(said, at("take"))));
+            faults.extend(name.map(|message| refusal(message, at("field"))));
+            faults.extend(useless_take(field).map(|message| refusal(message, at("take"))));
         }
     }
     faults
@@ -90,7 +90,7 @@ mod tests {
 
     const KNOWN: [&str; 2] = ["Severity", "Start Time"];
 
-    fn told(sources: &str) -> Vec<String> {
+    fn faults_of(sources: &str) -> Vec<String> {
         let text = format!("{{\"mapping\":1,\"root\":\"$\",\"sources\":{sources}}}");
         let definition = Definition::parse(&text, "m").expect("a definition");
         let faults = lint(&definition, &KNOWN, "m");
@@ -98,59 +98,63 @@ mod tests {
     }
 
     fn one(field: &str) -> String {
-        let faults = told(&format!("[{{\"id\":\"d\",\"fields\":[{field}]}}]"));
+        let faults = faults_of(&format!("[{{\"id\":\"d\",\"fields\":[{field}]}}]"));
         assert_eq!(faults.len(), 1, "{faults:?}");
         faults.into_iter().next().expect("one fault")
     }
 
     #[test]
-    fn names_are_checked_against_the_vocabulary() {
-        let said = one(r#"{"field":"Severty","path":".s"}"#);
-        assert!(said.contains("Did you mean \"Severity\"?"), "{said}");
-        assert!(said.contains("m:/sources/0/fields/0/field"), "{said}");
-        let said = one(r#"{"field":"Severity","custom":true,"path":".s"}"#);
-        assert!(said.contains("is a standard field"), "{said}");
+    fn name_outside_the_vocabulary_is_a_fault_with_the_nearest_name() {
+        let message = one(r#"{"field":"Severty","path":".s"}"#);
+        assert!(message.contains("Did you mean \"Severity\"?"), "{message}");
+        assert!(message.contains("m:/sources/0/fields/0/field"), "{message}");
+        let message = one(r#"{"field":"Severity","custom":true,"path":".s"}"#);
+        assert!(message.contains("is a standard field"), "{message}");
     }
 
     #[test]
-    fn an_annotation_in_dots_is_printed_with_brackets() {
+    fn annotation_with_dots_is_a_fault_with_the_correct_path() {
         for (wrong, right) in [
             (".@odata.type", "['@odata.type']"),
             (".a..@odata.type", ".a..['@odata.type']"),
             (".a.@odata.type.b", ".a['@odata.type'].b"),
         ] {
-            let said = one(&format!(r#"{{"field":"Severity","path":"{wrong}"}}"#));
-            assert!(said.contains(&format!("Write \"{right}\".")), "{said}");
+            let message = one(&format!(r#"{{"field":"Severity","path":"{wrong}"}}"#));
+            assert!(
+                message.contains(&format!("Write \"{right}\".")),
+                "{message}"
+            );
         }
     }
 
     #[test]
-    fn a_path_that_is_not_one_is_told_with_the_position() {
-        let said = one(r#"{"field":"Severity","path":".a["}"#);
-        assert!(said.contains("at character 4"), "{said}");
-        let said = one(r#"{"field":"Severity","path":".a[?count(@.b)]"}"#);
-        assert!(said.contains("count() returns a value"), "{said}");
+    fn invalid_path_is_a_fault_with_the_position() {
+        let message = one(r#"{"field":"Severity","path":".a["}"#);
+        assert!(message.contains("at character 4"), "{message}");
+        let message = one(r#"{"field":"Severity","path":".a[?count(@.b)]"}"#);
+        assert!(message.contains("count() returns a value"), "{message}");
         let long = format!(r#"{{"field":"Severity","path":"{}"}}"#, ".a".repeat(600));
         assert!(one(&long).contains("longer than 1024 bytes"));
     }
 
     #[test]
-    fn steps_that_cannot_work_are_faults() {
-        let said = one(r#"{"field":"Severity","path":".a","regex":"("}"#);
-        assert!(said.contains("/regex"), "{said}");
+    fn step_that_cannot_work_is_a_fault() {
+        let message = one(r#"{"field":"Severity","path":".a","regex":"("}"#);
+        assert!(message.contains("/regex"), "{message}");
         for format in ["x", "{} {}"] {
-            let said = one(&format!(
+            let message = one(&format!(
                 r#"{{"field":"Severity","path":".a","format":"{format}"}}"#
             ));
-            assert!(said.contains("exactly once"), "{said}");
+            assert!(message.contains("exactly once"), "{message}");
         }
-        let said = one(r#"{"field":"Severity","path":".a","take":"join"}"#);
-        assert!(said.contains("at most one value"), "{said}");
+        let message = one(r#"{"field":"Severity","path":".a","take":"join"}"#);
+        assert!(message.contains("at most one value"), "{message}");
     }
 
     #[test]
-    fn sources_must_be_reachable_and_the_last_for_all() {
-        let faults = told(r#"[{"id":"a","fields":[]},{"id":"a","when":"@.x ==","fields":[]}]"#);
+    fn unreachable_or_repeated_source_is_a_fault() {
+        let faults =
+            faults_of(r#"[{"id":"a","fields":[]},{"id":"a","when":"@.x ==","fields":[]}]"#);
         let all = faults.join("\n");
         for part in [
             "are never used",
@@ -160,7 +164,7 @@ mod tests {
         ] {
             assert!(all.contains(part), "{part} in {all}");
         }
-        let faults = told(
+        let faults = faults_of(
             r#"[{"id":"a","fields":[{"field":"Severity","path":".a"},{"field":"Severity","path":".b"}]}]"#,
         );
         assert!(faults[0].contains("is defined twice"), "{faults:?}");

@@ -64,11 +64,11 @@ fn within(changes: usize, at: &str) -> Result<(), Failure> {
     if changes <= super::MAX_FIELDS {
         return Ok(());
     }
-    let said = format!(
+    let message = format!(
         "The patch has {changes} changes; at most {} are allowed.",
         super::MAX_FIELDS
     );
-    Err(refusal(said, place(at, "")))
+    Err(refusal(message, place(at, "")))
 }
 
 impl Definition {
@@ -85,8 +85,8 @@ impl Definition {
             if !fields().any(named) {
                 let known: Vec<&str> = fields().map(|field| field.field.as_str()).collect();
                 let hint = names::suggestion(name, known);
-                let said = format!("There is no field \"{name}\" to remove. {hint}");
-                faults.push(refusal(said, place(origin, &format!("/remove/{n}"))));
+                let message = format!("There is no field \"{name}\" to remove. {hint}");
+                faults.push(refusal(message, place(origin, &format!("/remove/{n}"))));
             }
             for source in &mut patched.sources {
                 source.fields.retain(|field| !named(field));
@@ -99,12 +99,12 @@ impl Definition {
                 .into_iter()
                 .any(|field| field.event_name(vocabulary) == name)
             {
-                let said = format!(
+                let message = format!(
                     "The field \"{}\" is in the mapping already; name it in `remove` too to \
                      replace it.",
                     added.field
                 );
-                faults.push(refusal(said, place(origin, &format!("/add/{n}/field"))));
+                faults.push(refusal(message, place(origin, &format!("/add/{n}/field"))));
             } else if let Some(last) = patched.sources.last_mut() {
                 last.fields.push(added.clone());
             }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_go_from_every_source_and_come_in_the_last() {
+    fn field_is_removed_from_every_source_and_added_to_the_last() {
         let patch = patch(json!({
             "remove": ["Severity", "__My_Own"],
             "add": [{"field": "Severity", "path": ".level"}], "root": "$.value", "key": ".id"
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_removed_or_added_is_told_with_the_nearest_name() {
+    fn change_that_cannot_be_made_is_refused_with_the_nearest_name() {
         let patch = patch(json!({
             "remove": ["Severty"], "add": [{"field": "My Own", "custom": true, "path": ".x"}]
         }));

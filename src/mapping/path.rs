@@ -196,15 +196,15 @@ fn calls(query: &str) -> usize {
 }
 
 /// The parser's message without its drawing: where it stopped and what it expected.
-fn refusal(said: &str, prefix: usize) -> PathFault {
-    let column = said
+fn refusal(message: &str, prefix: usize) -> PathFault {
+    let column = message
         .split_once("--> ")
         .and_then(|(_, rest)| rest.lines().next()?.split_once(':'))
         .filter(|(line, _)| *line == "1")
         .and_then(|(_, column)| column.trim().parse::<usize>().ok());
-    let reason = match said.rsplit_once("  = ") {
+    let reason = match message.rsplit_once("  = ") {
         Some((_, expected)) => expected.trim().replace('_', " "),
-        None => said.trim_start_matches("Invalid json path: ").to_owned(),
+        None => message.trim_start_matches("Invalid json path: ").to_owned(),
     };
     PathFault {
         reason,

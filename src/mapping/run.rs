@@ -242,11 +242,11 @@ impl<'a> Mapper<'a> {
     }
 
     fn event(&mut self, at: usize) -> Result<(Event, usize), String> {
-        let source = self.source(at).map_err(told)?;
+        let source = self.source(at).map_err(exhausted_message)?;
         let end = source
             .plan
             .run(self.text, at, &mut self.found)
-            .map_err(told)?;
+            .map_err(exhausted_message)?;
         let raw = self.text.get(at..end).unwrap_or("");
         let bare = !raw.starts_with(['{', '[']);
         if raw == "null" || (bare && !source.whole) {
@@ -336,11 +336,11 @@ impl<'a> Mapper<'a> {
                 1 => ("value", "was"),
                 _ => ("values", "were"),
             };
-            let said = format!(
+            let message = format!(
                 "{count} {values} of the field \"{}\" could not be converted and {left} left out.",
                 field.name
             );
-            let warning = Warning::new("not_converted", said).at(&*field.at);
+            let warning = Warning::new("not_converted", message).at(&*field.at);
             self.mapped.warnings.push(warning);
         }
     }
@@ -356,7 +356,7 @@ fn size(event: &Event) -> usize {
     size_of::<Event>() + event.key.len() + values.sum::<usize>()
 }
 
-fn told(_: Exhausted) -> String {
+fn exhausted_message(_: Exhausted) -> String {
     "its paths need too much work".to_owned()
 }
 

@@ -50,8 +50,8 @@ impl Steps {
             .as_deref()
             .and_then(|pattern| match pattern_of(pattern) {
                 Ok(regex) => Some(regex),
-                Err(said) => {
-                    faults.push(("regex", said));
+                Err(message) => {
+                    faults.push(("regex", message));
                     None
                 }
             });
@@ -59,8 +59,8 @@ impl Steps {
             let halves = text.split_once("{}");
             let one = halves.filter(|(_, after)| !after.contains("{}"));
             if one.is_none() {
-                let said = "A format must have `{}` exactly once, for the value.";
-                faults.push(("format", said.to_owned()));
+                let message = "A format must have `{}` exactly once, for the value.";
+                faults.push(("format", message.to_owned()));
             }
             one.map(|(before, after)| (before.to_owned(), after.to_owned()))
         });
@@ -170,8 +170,8 @@ fn pattern_of(pattern: &str) -> Result<Regex, String> {
         .size_limit(256 << 10)
         .build()
         .map_err(|error| {
-            let said = error.to_string();
-            let reason = said.lines().last().unwrap_or("").trim();
+            let message = error.to_string();
+            let reason = message.lines().last().unwrap_or("").trim();
             let reason = reason.trim_start_matches("error: ");
             format!("The pattern is not a regular expression: {reason}.")
         })
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shape_comes_from_the_grammar() {
+    fn value_of_a_singular_path_is_scalar_else_a_list() {
         assert_eq!(one(&json!({}), "1.50").as_deref(), Some("1.50"));
         assert_eq!(one(&json!({}), "null"), None);
         assert_eq!(many(&json!({}), &["1"]).as_deref(), Some("[1]"));
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn take_picks_before_anything_else() {
+    fn take_selects_from_the_matches() {
         let raw = [r#""b""#, "null", r#""a""#, r#""b""#];
         let taken = |take: &str| many(&json!({ "take": take }), &raw);
         assert_eq!(taken("all").as_deref(), Some(r#"["b","a","b"]"#));
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_the_steps_is_fixed() {
+    fn steps_run_in_a_fixed_order() {
         let field = json!({
             "regex": "level-(\\w+)", "values": {"2": 20}, "type": "integer",
             "format": "sev {}", "default": "none"
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn types_keep_digits_and_leave_out_what_will_not_convert() {
+    fn type_preserves_digits_and_drops_values_that_cannot_be_converted() {
         let typed = |kind: &str, raw: &str| one(&json!({ "type": kind }), raw);
         let big = "123456789012345678901234567890";
         assert_eq!(typed("integer", big).as_deref(), Some(big));
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_that_fail_are_dropped_and_counted() {
+    fn element_that_cannot_be_converted_is_dropped_and_counted() {
         let raw = ["1", r#""x""#, r#""3""#, "{}"];
         let outcome = steps(&json!({"type": "integer"}), false).run(raw.into_iter());
         assert_eq!(outcome.value.as_deref(), Some("[1,3]"));
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_keeps_the_shape() {
+    fn default_of_a_list_is_a_list() {
         let field = json!({"default": "Unknown"});
         assert_eq!(one(&field, "null").as_deref(), Some(r#""Unknown""#));
         assert_eq!(many(&field, &[]).as_deref(), Some(r#"["Unknown"]"#));
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_up_leaves_other_texts_alone_and_may_give_any_json() {
+    fn look_up_returns_any_json_and_unlisted_values_unchanged() {
         let field = json!({"values": {"high": {"n": 1}, "true": "yes"}});
         assert_eq!(one(&field, r#""high""#).as_deref(), Some(r#"{"n":1}"#));
         assert_eq!(one(&field, "true").as_deref(), Some(r#""yes""#));
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_compile_is_named() {
+    fn step_that_does_not_compile_is_named() {
         let field = Field {
             regex: Some("(".into()),
             format: Some("no place".into()),

@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_it_reads_the_full_grammar_reads_alike() {
+    fn path_of_the_common_subset_is_recognized() {
         for text in [
             "",
             ".a",

@@ -1,5 +1,5 @@
-//! What a mapping promises, on small documents. Paths in general are tested against other engines
-//! in `tests/it/properties.rs`.
+//! Mappings applied to small documents. Paths are compared with other engines in
+//! `tests/it/properties.rs`.
 
 use super::*;
 use crate::protocol::ErrorKind;
@@ -10,7 +10,7 @@ fn mapping(text: &str) -> Mapping {
 
 fn apply(mapping: &Mapping, raw: &str) -> Mapped {
     let raw = Document::parse(raw).expect("JSON");
-    mapping.apply(&raw).expect("the root is there")
+    mapping.apply(&raw).expect("the root exists")
 }
 
 /// Events without their keys, as one JSON text each.
@@ -29,7 +29,7 @@ fn simple(root: &str, fields: &str) -> Mapping {
 }
 
 #[test]
-fn digits_escapes_and_odd_names_come_through_unchanged() {
+fn digits_escapes_and_unusual_names_are_unchanged() {
     let fields = r#"{"field":"A","path":".a"},{"field":"B","path":"..b"},{"field":"G","path":".a[?@ != 0]"}"#;
     let mapped = apply(
         &simple("$.value", fields),
@@ -49,7 +49,7 @@ fn digits_escapes_and_odd_names_come_through_unchanged() {
 }
 
 #[test]
-fn a_parents_match_stands_before_those_of_its_descendants() {
+fn match_of_a_parent_is_before_matches_of_its_descendants() {
     let fields = r#"{"field":"A","path":"..a"},{"field":"N","path":".x..a.a"}"#;
     let raw = r#"{"x":{"a":{"a":1,"b":{"a":2}},"c":[{"a":{"a":3}}]},"a":4}"#;
     let mapped = apply(&simple("$", fields), raw);
@@ -60,7 +60,7 @@ fn a_parents_match_stands_before_those_of_its_descendants() {
 }
 
 #[test]
-fn a_member_that_stands_twice_is_found_twice_and_counts_once_as_one_value() {
+fn repeated_member_is_found_twice_in_a_list_and_once_as_a_value() {
     let fields =
         r#"{"field":"A","path":".a"},{"field":"All","path":"..a"},{"field":"F","path":"[?@ > 1]"}"#;
     let mapped = apply(&simple("$", fields), r#"{"a":1,"b":3,"\u0061":2}"#);
@@ -98,7 +98,7 @@ fn sources_are_tried_in_order_and_inherit_from_the_last() {
 }
 
 #[test]
-fn the_key_is_a_value_or_the_hash_of_the_content() {
+fn key_is_a_value_or_the_hash_of_the_content() {
     let keyed =
         mapping(r#"{"mapping":1,"root":"$","key":".id","sources":[{"id":"d","fields":[]}]}"#);
     let mapped = apply(
@@ -118,19 +118,19 @@ fn the_key_is_a_value_or_the_hash_of_the_content() {
 }
 
 #[test]
-fn a_bad_record_is_reported_and_the_rest_is_mapped() {
+fn invalid_record_is_reported_and_the_others_are_mapped() {
     let mapped = apply(
         &simple("$.value", r#"{"field":"A","path":".a"}"#),
         r#"{"value":[{"a":1},null,7,{"a":2}]}"#,
     );
     assert_eq!(events(&mapped), [r#"d {"A":1}"#, r#"d {"A":2}"#]);
-    let told: Vec<_> = mapped
+    let faults: Vec<_> = mapped
         .faults
         .iter()
         .map(|fault| (fault.index, &*fault.message))
         .collect();
     assert_eq!(
-        told,
+        faults,
         [
             (
                 1,
@@ -147,7 +147,7 @@ fn a_bad_record_is_reported_and_the_rest_is_mapped() {
 }
 
 #[test]
-fn work_without_end_ends_the_record() {
+fn record_with_too_much_work_is_reported() {
     let fields = r#"{"field":"A","path":"..[?count(@..*) > count($..*)]"}"#;
     let record = format!("{{\"a\":[{}0]}}", "[],".repeat(3000));
     let mapped = apply(&simple("$", fields), &format!("[{{}},{record},{{}}]"));
@@ -156,7 +156,7 @@ fn work_without_end_ends_the_record() {
 }
 
 #[test]
-fn an_absent_root_names_the_path_and_what_is_there() {
+fn missing_root_is_reported_with_its_path_and_the_members() {
     let fails = |root: &str, raw: &str| {
         let raw = Document::parse(raw).expect("JSON");
         let failure = simple(root, "").apply(&raw).expect_err("no root");
@@ -179,7 +179,7 @@ fn an_absent_root_names_the_path_and_what_is_there() {
 }
 
 #[test]
-fn absolute_paths_read_the_raw_document() {
+fn absolute_path_reads_the_raw_document() {
     let fields = r#"{"field":"C","path":"$['@odata.context']"},{"field":"N","path":"$.value[?@.a == 2].a"},{"field":"A","path":".a"}"#;
     let mapped = apply(
         &simple("$.value", fields),
@@ -195,20 +195,20 @@ fn absolute_paths_read_the_raw_document() {
 }
 
 #[test]
-fn values_that_will_not_convert_are_one_warning_a_field() {
+fn values_that_cannot_be_converted_are_one_warning_per_field() {
     let fields = r#"{"field":"N","path":"..n","type":"integer"},{"field":"T","path":".t","type":"datetime"}"#;
     let mapped = apply(
         &simple("$", fields),
         r#"[{"n":"x","t":"soon"},{"a":{"n":"y"},"n":1},{"n":[]}]"#,
     );
     assert_eq!(events(&mapped), ["d {}", r#"d {"N":[1]}"#, "d {}"]);
-    let told: Vec<_> = mapped
+    let warnings: Vec<_> = mapped
         .warnings
         .iter()
         .map(|warning| &*warning.message)
         .collect();
     assert_eq!(
-        told,
+        warnings,
         [
             "3 values of the field \"N\" could not be converted and were left out.",
             "1 value of the field \"T\" could not be converted and was left out.",
@@ -221,7 +221,7 @@ fn values_that_will_not_convert_are_one_warning_a_field() {
 }
 
 #[test]
-fn dots_make_objects_of_an_own_vocabulary() {
+fn names_with_dots_make_objects_with_nest() {
     let mapping = mapping(
         r#"{"mapping":1,"root":"$","vocabulary":"own","nest":true,"sources":[{"id":"d","fields":[
         {"field":"actor.user.name","path":".u"},{"field":"time","path":".t"},{"field":"actor.id","path":".i"}]}]}"#,
@@ -245,7 +245,7 @@ fn dots_make_objects_of_an_own_vocabulary() {
 }
 
 #[test]
-fn a_condition_cannot_close_its_bracket() {
+fn condition_that_closes_its_bracket_is_refused() {
     for when in ["@.a],[?@.b", "@.a].b[?@.c", "", "1"] {
         let text = format!(
             r#"{{"mapping":1,"root":"$","sources":[{{"id":"a","when":"{when}","fields":[]}},{{"id":"b","fields":[]}}]}}"#
@@ -256,7 +256,7 @@ fn a_condition_cannot_close_its_bracket() {
 }
 
 #[test]
-fn limits_keep_the_work_of_a_request_bounded() {
+fn mapping_with_too_many_fields_is_refused() {
     let fields: Vec<String> = (0..=MAX_FIELDS)
         .map(|n| format!(r#"{{"field":"{n}","path":".a"}}"#))
         .collect();
@@ -270,7 +270,7 @@ fn limits_keep_the_work_of_a_request_bounded() {
 }
 
 #[test]
-fn calls_are_nested_only_so_deep_as_the_parser_can_bear() {
+fn functions_nested_too_deep_are_refused_before_they_are_parsed() {
     let nested = |depth: usize| {
         format!(
             "$[?{}@.a{} > 1]",
@@ -279,7 +279,7 @@ fn calls_are_nested_only_so_deep_as_the_parser_can_bear() {
         )
     };
     assert!(FieldPath::parse(&nested(6)).is_ok());
-    // Unclosed, a hundred of them would keep the parser busy for longer than the universe has.
+    // The time that the parser needs for unclosed calls grows exponentially with their number.
     for text in [
         nested(7),
         "$[?".to_owned() + &"length (".repeat(100),
@@ -294,7 +294,7 @@ fn calls_are_nested_only_so_deep_as_the_parser_can_bear() {
 }
 
 #[test]
-fn the_documented_mapping_compiles_and_lints_clean() {
+fn documented_mapping_has_no_fault() {
     let text = include_str!("../../mappings/purview_audit_alert_v2/fetch_event.json");
     let names = vocabulary(include_str!("../../mappings/fields.json")).expect("names");
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -305,7 +305,7 @@ fn the_documented_mapping_compiles_and_lints_clean() {
 }
 
 #[test]
-fn a_patch_is_applied_and_compiled() {
+fn patched_mapping_maps_with_the_changes() {
     let patch: MappingPatch = serde_json::from_str(
         r#"{"add":[{"field":"My Own","custom":true,"path":".o"}],"remove":["A"],"key":".k"}"#,
     )
@@ -318,7 +318,7 @@ fn a_patch_is_applied_and_compiled() {
 }
 
 #[test]
-fn watch_that_refuses_ends_compiling_and_mapping() {
+fn watch_that_refuses_stops_compiling_and_mapping() {
     let text = r#"{"mapping":1,"root":"$","vocabulary":"own","sources":[{"id":"d","fields":[
         {"field":"A","path":".a"},{"field":"B","path":".b"}]}]}"#;
     let stopped = || Failure::new(ErrorKind::Timeout, "Enough.");

@@ -49,16 +49,16 @@ impl StandardFields {
         })?;
         let mut faults = Vec::new();
         if file.fields != 1 {
-            let said = format!(
+            let message = format!(
                 "`fields` must be 1, the version of the format; got {}.",
                 file.fields
             );
-            faults.push(refusal(said, place(origin, "/fields")));
+            faults.push(refusal(message, place(origin, "/fields")));
         }
         for (n, field) in file.names.iter().enumerate() {
             if file.names[..n].iter().any(|other| other.name == field.name) {
-                let said = format!("The field \"{}\" is defined twice. Remove one.", field.name);
-                faults.push(refusal(said, place(origin, &format!("/names/{n}/name"))));
+                let message = format!("The field \"{}\" is defined twice. Remove one.", field.name);
+                faults.push(refusal(message, place(origin, &format!("/names/{n}/name"))));
             }
         }
         Failure::join(faults).map_or(Ok(file), Err)

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_spelling_is_read_and_the_services_is_written() {
+    fn content_type_parses_in_any_spelling_and_serializes_in_the_services() {
         for kind in ContentType::ALL {
             let lower = kind.name().to_lowercase();
             assert_eq!(ContentType::parse(&lower), Some(kind));

@@ -209,7 +209,7 @@ mod tests {
     use crate::when;
 
     #[test]
-    fn every_blob_is_accounted_for() {
+    fn every_blob_is_counted() {
         let at = |text| when::instant(text, &[]).expect("a time");
         let window = TimeWindow {
             start: at("2026-09-20"),
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_identities_hold_and_a_gap_is_never_complete() {
+    fn counts_add_up_and_coverage_with_a_gap_is_not_complete() {
         let at = |text| when::instant(text, &[]).expect("a time");
         let window = TimeWindow {
             start: at("2026-09-20"),

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_ran_out_ends_the_work_at_once() {
+    fn work_ends_when_the_time_runs_out() {
         let deadline = Deadline::new(Duration::from_millis(20), &Cancel::default());
         let failure = run(deadline.race("GET /x", std::future::pending::<Result<(), Failure>>()))
             .expect_err("out of time");
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_signal_counts_and_is_named() {
+    fn first_signal_is_named_in_the_failure() {
         let signal = Cancel::default();
         let deadline = Deadline::new(Duration::MAX, &signal);
         assert!(deadline.check("GET /x").is_ok());
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_during_the_work_ends_it() {
+    fn signal_during_the_work_ends_it() {
         let signal = Cancel::default();
         let deadline = Deadline::new(Duration::from_mins(1), &signal);
         let failure = run(async {

@@ -1,6 +1,6 @@
-//! The client against a hand-written server on loopback.
+//! The client with a server on loopback.
 //!
-//! The server knows no HTTP library, so what it sees is what goes over the wire.
+//! The server uses no HTTP library, so tests see the bytes that the client sends.
 
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
@@ -15,10 +15,10 @@ use crate::net::{
 };
 use crate::protocol::Secret;
 
-/// What the server answers to a request, byte for byte; nothing means never.
+/// The bytes of the response to a request. `None`: the server never responds.
 type Script = dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync;
 
-/// A server on loopback that answers as scripted and keeps every request.
+/// A server on loopback with scripted responses. Records every request.
 pub(crate) struct Server {
     pub(crate) url: Url,
     seen: Arc<Mutex<Vec<String>>>,
@@ -31,10 +31,10 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let (kept, script): (_, Arc<Script>) = (Arc::clone(&seen), Arc::new(script));
+        let (recorded, script): (_, Arc<Script>) = (Arc::clone(&seen), Arc::new(script));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&kept), Arc::clone(&script)));
+                tokio::spawn(serve(stream, Arc::clone(&recorded), Arc::clone(&script)));
             }
         });
         let url = Url::parse(&format!("http://127.0.0.1:{port}")).expect("an address");
@@ -53,7 +53,7 @@ impl Server {
 
 async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<String>>>, script: Arc<Script>) {
     let mut bytes = Vec::new();
-    while !is_whole(&bytes) {
+    while !is_complete(&bytes) {
         match stream.read_buf(&mut bytes).await {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
@@ -62,12 +62,12 @@ async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<String>>>, script: Arc
     let request = String::from_utf8_lossy(&bytes).into_owned();
     seen.lock().expect("not poisoned").push(request.clone());
     match script(&request) {
-        Some(answer) => stream.write_all(&answer).await.expect("written"),
+        Some(response) => stream.write_all(&response).await.expect("written"),
         None => std::future::pending().await,
     }
 }
 
-fn is_whole(request: &[u8]) -> bool {
+fn is_complete(request: &[u8]) -> bool {
     let text = String::from_utf8_lossy(request).to_ascii_lowercase();
     let Some((head, body)) = text.split_once("\r\n\r\n") else {
         return false;
@@ -79,7 +79,7 @@ fn is_whole(request: &[u8]) -> bool {
     body.len() >= length
 }
 
-/// A whole answer.
+/// A complete response.
 pub(crate) fn http(status: u16, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let length = body.len();
@@ -108,7 +108,7 @@ pub(crate) fn caller(timeout: Duration, transcript: Transcript) -> Caller {
     Caller::new(client, deadline, "run-1", transcript)
 }
 
-/// Access to a service without error codes of its own.
+/// Access to a service without documented error codes.
 fn plain(auth: Auth<'_>) -> Access<'_> {
     Access {
         auth,
@@ -116,7 +116,7 @@ fn plain(auth: Auth<'_>) -> Access<'_> {
     }
 }
 
-/// Always the same token; counts nothing, forgets nothing.
+/// Always returns the same token.
 struct OneToken;
 
 impl TokenProvider for OneToken {
@@ -153,10 +153,10 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 const GZIP: &str = "Content-Encoding: gzip\r\nContent-Type: application/json\r\n";
 
 #[test]
-fn every_call_has_its_headers_and_gzip_is_unpacked() {
+fn call_has_its_headers_and_gzip_is_decompressed() {
     run(async {
         let server = Server::start(|_| Some(http(200, GZIP, gzip(b"{\"value\":[]}")))).await;
-        let response = get(server.at("/x?a=1")).await.expect("an answer");
+        let response = get(server.at("/x?a=1")).await.expect("a response");
         assert_eq!(response.body, b"{\"value\":[]}");
         let seen = server.seen().concat().to_ascii_lowercase();
         for part in [
@@ -176,7 +176,7 @@ fn every_call_has_its_headers_and_gzip_is_unpacked() {
 }
 
 #[test]
-fn a_post_without_a_body_says_so() {
+fn post_without_a_body_has_content_length_zero() {
     run(async {
         let server = Server::start(|_| Some(http(200, "", ""))).await;
         let caller = caller(Duration::from_secs(10), Transcript::default());
@@ -184,7 +184,7 @@ fn a_post_without_a_body_says_so() {
         caller
             .send(request, plain(Auth::None))
             .await
-            .expect("an answer");
+            .expect("a response");
         let seen = server.seen().concat().to_ascii_lowercase();
         assert_eq!(seen.matches("content-length: 0\r\n").count(), 1, "{seen}");
         assert_eq!(caller.usage().calls, 1);
@@ -192,7 +192,7 @@ fn a_post_without_a_body_says_so() {
 }
 
 #[test]
-fn a_redirect_is_not_followed() {
+fn redirect_is_not_followed() {
     run(async {
         let server = Server::start(|_| Some(http(302, "Location: /elsewhere\r\n", ""))).await;
         let failure = get(server.at("/x")).await.expect_err("a redirect");
@@ -203,16 +203,16 @@ fn a_redirect_is_not_followed() {
 }
 
 #[test]
-fn a_body_that_is_cut_is_a_network_failure() {
+fn truncated_body_is_a_network_failure() {
     run(async {
         let whole = gzip(&b"0123456789".repeat(50));
         for (headers, body) in [("", b"{\"value\":[{\"id\"".to_vec()), (GZIP, whole)] {
             let server = Server::start(move |_| {
-                let answer = http(200, headers, &body);
-                Some(answer[..answer.len() - 5].to_vec())
+                let response = http(200, headers, &body);
+                Some(response[..response.len() - 5].to_vec())
             })
             .await;
-            let failure = get(server.at("/x")).await.expect_err("cut");
+            let failure = get(server.at("/x")).await.expect_err("truncated");
             assert_eq!(failure.kind(), ErrorKind::Network, "{failure}");
             assert!(failure.message().contains("broke before the response"));
         }
@@ -220,7 +220,7 @@ fn a_body_that_is_cut_is_a_network_failure() {
 }
 
 #[test]
-fn a_damaged_body_is_a_bad_response() {
+fn damaged_body_is_a_bad_response() {
     run(async {
         let server = Server::start(|_| Some(http(200, GZIP, "this is not gzip"))).await;
         let failure = get(server.at("/x")).await.expect_err("damaged");
@@ -230,7 +230,7 @@ fn a_damaged_body_is_a_bad_response() {
 }
 
 #[test]
-fn the_limit_counts_what_is_unpacked() {
+fn size_limit_applies_to_the_decompressed_body() {
     run(async {
         let server = Server::start(|_| Some(http(200, GZIP, gzip(&[b' '; 2001])))).await;
         let failure = get(server.at("/x")).await.expect_err("too large");
@@ -242,7 +242,7 @@ fn the_limit_counts_what_is_unpacked() {
 }
 
 #[test]
-fn the_deadline_ends_a_call_at_once() {
+fn deadline_ends_a_call_at_once() {
     run(async {
         let server = Server::start(|_| None).await;
         let failure = get_within(server.at("/x"), 50).await.expect_err("too slow");
@@ -253,7 +253,7 @@ fn the_deadline_ends_a_call_at_once() {
 }
 
 #[test]
-fn a_foreign_link_is_refused_before_a_token_goes_out() {
+fn link_to_another_server_is_refused_before_a_token_is_sent() {
     run(async {
         let home = Server::start(|_| Some(http(200, "", "{}"))).await;
         let foreign = Server::start(|_| Some(http(200, "", "{}"))).await;
@@ -270,7 +270,7 @@ fn a_foreign_link_is_refused_before_a_token_goes_out() {
 }
 
 #[test]
-fn a_secret_never_goes_over_plain_http() {
+fn secret_is_not_sent_over_plain_http() {
     run(async {
         let url = Url::parse("http://192.0.2.1/x").expect("an address");
         let failure = get(url).await.expect_err("refused");
@@ -283,7 +283,7 @@ fn a_secret_never_goes_over_plain_http() {
 }
 
 #[test]
-fn where_a_connection_fails_is_told_with_its_root() {
+fn failed_connection_is_reported_with_its_stage_and_cause() {
     run(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -320,7 +320,7 @@ fn where_a_connection_fails_is_told_with_its_root() {
 }
 
 #[test]
-fn a_dry_run_sends_nothing() {
+fn dry_run_sends_nothing() {
     run(async {
         let server = Server::start(|_| Some(http(200, "", "{}"))).await;
         let caller = caller(Duration::from_secs(10), Transcript::dry_run());
@@ -337,13 +337,13 @@ fn a_dry_run_sends_nothing() {
 }
 
 #[test]
-fn a_pause_that_a_service_asked_for_holds_for_everybody() {
+fn requested_pause_applies_to_all_calls_to_the_service() {
     run(async {
         let slow = |_: &str| Some(http(429, "Retry-After: 60\r\n", ""));
         let server = Server::start(slow).await;
         let first = caller(Duration::from_secs(5), Transcript::default());
-        let ask = |path| ApiRequest::get("graph", server.at(path));
-        let stop = first.send(ask("/1"), plain(Auth::None)).await;
+        let request = |path| ApiRequest::get("graph", server.at(path));
+        let stop = first.send(request("/1"), plain(Auth::None)).await;
         let stop = stop.expect_err("the wait would outlast the deadline");
         assert_eq!(stop.kind(), ErrorKind::Throttled);
         assert_eq!(stop.wait(), Some(Duration::from_mins(1)));
@@ -355,26 +355,26 @@ fn a_pause_that_a_service_asked_for_holds_for_everybody() {
             "run-2",
             Transcript::default(),
         );
-        let stop = other.send(ask("/2"), plain(Auth::None)).await;
-        let stop = stop.expect_err("the service asked for a pause");
+        let stop = other.send(request("/2"), plain(Auth::None)).await;
+        let stop = stop.expect_err("the service requested a pause");
         assert_eq!(stop.kind(), ErrorKind::Throttled);
         assert!(stop.message().contains("was not sent"), "{stop}");
         assert!(
             stop.wait()
                 .is_some_and(|wait| wait > Duration::from_secs(50))
         );
-        assert_eq!(server.seen().len(), 1, "nothing went out during the pause");
+        assert_eq!(server.seen().len(), 1, "nothing was sent during the pause");
         assert_eq!(other.usage().calls, 0);
     });
 }
 
 #[test]
-fn a_service_that_falls_silent_is_asked_again() {
+fn request_without_a_response_is_retried() {
     run(async {
-        let turns = std::sync::atomic::AtomicUsize::new(0);
+        let requests = std::sync::atomic::AtomicUsize::new(0);
         let server = Server::start(move |_| {
-            let turn = turns.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            (turn > 0).then(|| http(200, "", "{}"))
+            let before = requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            (before > 0).then(|| http(200, "", "{}"))
         })
         .await;
         let settings = HttpSettings {
@@ -386,8 +386,8 @@ fn a_service_that_falls_silent_is_asked_again() {
         let deadline = Deadline::new(Duration::from_secs(30), &Cancel::default());
         let caller = Caller::new(client, deadline, "run-1", Transcript::default());
         let request = ApiRequest::get("graph", server.at("/x"));
-        let answer = caller.send(request, plain(Auth::None)).await;
-        assert_eq!(answer.expect("the second attempt").body, b"{}");
+        let response = caller.send(request, plain(Auth::None)).await;
+        assert_eq!(response.expect("the second attempt").body, b"{}");
         assert_eq!((caller.usage().calls, caller.usage().retries), (2, 1));
         let change = ApiRequest::post("graph", server.at("/x"));
         assert!(caller.send(change, plain(Auth::None)).await.is_ok());
@@ -395,41 +395,41 @@ fn a_service_that_falls_silent_is_asked_again() {
 }
 
 #[test]
-fn of_many_requests_side_by_side_none_begins_during_a_pause() {
+fn no_concurrent_request_begins_during_a_pause() {
     run(async {
         let pause: Arc<Mutex<Option<std::time::Instant>>> = Arc::default();
         let during = Arc::new(Mutex::new((0, 0)));
-        let (asked, counted) = (Arc::clone(&pause), Arc::clone(&during));
+        let (pause_began, counted) = (Arc::clone(&pause), Arc::clone(&during));
         let server = Server::start(move |_| {
-            let mut asked = asked.lock().expect("not poisoned");
+            let mut pause_began = pause_began.lock().expect("not poisoned");
             let mut counted = counted.lock().expect("not poisoned");
             counted.0 += 1;
             if counted.0 == 20 {
-                *asked = Some(std::time::Instant::now());
+                *pause_began = Some(std::time::Instant::now());
                 return Some(http(429, "Retry-After: 1\r\n", ""));
             }
-            let within = asked.is_some_and(|at| at.elapsed() < Duration::from_secs(1));
+            let within = pause_began.is_some_and(|at| at.elapsed() < Duration::from_secs(1));
             counted.1 += usize::from(within);
             Some(http(200, "", "{}"))
         })
         .await;
         let caller = caller(Duration::from_mins(1), Transcript::default());
-        let ask = || ApiRequest::get("graph", server.at("/x"));
-        let calls = (0..100).map(|_| caller.send(ask(), plain(Auth::None)));
-        let mut answers =
+        let request = || ApiRequest::get("graph", server.at("/x"));
+        let calls = (0..100).map(|_| caller.send(request(), plain(Auth::None)));
+        let mut responses =
             futures_util::StreamExt::buffer_unordered(futures_util::stream::iter(calls), 8);
-        while let Some(answer) = futures_util::StreamExt::next(&mut answers).await {
-            answer.expect("an answer");
+        while let Some(response) = futures_util::StreamExt::next(&mut responses).await {
+            response.expect("a response");
         }
         let (all, within) = *during.lock().expect("not poisoned");
-        assert_eq!(all, 101, "each once, and the refused one again");
-        // Those that were on their way already cannot be called back.
-        assert!(within <= 14, "{within} of 81 came during the pause");
+        assert_eq!(all, 101, "each once, and the throttled one again");
+        // Requests that were sent before the pause began can arrive during it.
+        assert!(within <= 14, "{within} of 81 began during the pause");
     });
 }
 
 #[test]
-fn body_beyond_the_memory_budget_is_refused_and_not_requested_again() {
+fn body_beyond_the_memory_budget_is_refused_and_not_retried() {
     run(async {
         let server = Server::start(|_| Some(http(200, "", "x".repeat(1500)))).await;
         let memory = MemoryBudget::new(2000);
