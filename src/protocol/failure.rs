@@ -1,7 +1,7 @@
 //! A failure: its kind, place, cause and advice, and the request that failed.
 //!
 //! `block` turns a failure into the `error` block of a result, `join` combines several failures
-//! into one. The kinds are in [`crate::protocol::kind`]. Details that only operators should see are
+//! into one. The kinds are in `protocol::kind`. Details that only operators should see are
 //! the [`std::error::Error::source`] and appear only in the log.
 
 mod block;

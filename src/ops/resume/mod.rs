@@ -3,7 +3,7 @@
 //! * [`checkpoint`]: where a content type resumes. [`progress`]: the algorithm that moves it.
 //! * [`packed`]: the checkpoints in a state. [`records`]: the records that were seen.
 //! * [`fingerprint`]: 64-bit fingerprints of blobs, records and alerts, and a bounded set of them.
-//! * [`state`]: checks that a state belongs to the request, and reads its members.
+//! * [`scope`]: checks that a state belongs to the request, and reads its members.
 //! * [`time`]: the service's time, and the warning about a clock that differs.
 //!
 //! Sends no request and knows no service.
