@@ -117,7 +117,7 @@ impl Catalog {
         folders.find(is_catalog).map(Path::to_path_buf)
     }
 
-    /// Reads a folder without checking it. Returns also a fault for each manifest that cannot be
+    /// Reads a folder without checking it. Also returns a fault for each manifest that cannot be
     /// read.
     pub fn read(folder: &Path) -> Result<(Self, Vec<Failure>), Failure> {
         if !FOLDERS.iter().any(|name| folder.join(name).is_dir()) {

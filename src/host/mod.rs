@@ -402,7 +402,7 @@ impl Opened {
     }
 }
 
-/// Parses the envelope and updates `head` from it. Returns also the faults of its shape.
+/// Parses the envelope and updates `head` from it. Also returns the faults of its shape.
 ///
 /// Errors: the request is so damaged that nothing else can be checked.
 fn read(request: &[u8], head: &mut Head) -> Result<(Envelope, Vec<Failure>), Failure> {

@@ -89,7 +89,7 @@ fn is_setting(arg: &Arg) -> bool {
     arg.get_help_heading() == Some(SETTINGS)
 }
 
-/// Parses the words. Returns also the operator settings as flags for a shell.
+/// Parses the words. Also returns the operator settings as flags for a shell.
 fn parse<T: Parser>(mut command: Clap, words: impl Iterator<Item = OsString>) -> (T, String) {
     let parsed = command.try_get_matches_from_mut(words).and_then(|matches| {
         let flags = settings_as_flags(&command, &matches);
