@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::front::cli::settings::SettingsArgs;
 use crate::front::poll::Emit;
@@ -308,7 +308,7 @@ pub(super) struct SimulateArgs {
 
 /// Whether the simulator's clock moves.
 #[cfg(feature = "sim")]
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(super) enum ClockMode {
     /// Time passes, starting at `now` of the world, at `--now` or at the current time
     Running,
