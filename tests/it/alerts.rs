@@ -165,8 +165,8 @@ fn page_of_alerts_with_equal_times_is_passed_by_links_or_named_as_a_gap() {
         // If the links have expired too, the other alerts are delivered and the gap is named.
         world["alerts"]["expired_links"] = json!(410);
         let result = run(&world, &Value::Null).await;
-        let came = set(&result);
-        assert!(numbered(0..3).iter().all(|id| came.contains(id)) && came.contains("a9"));
+        let received = set(&result);
+        assert!(numbered(0..3).iter().all(|id| received.contains(id)) && received.contains("a9"));
         assert_eq!(result["return_data"], "Partially Successful");
         let gap = &result["coverage"]["gaps"][0];
         assert_eq!(
@@ -187,9 +187,11 @@ fn update_among_alerts_with_equal_times_hides_no_alert() {
             world["alerts"]["updates"] =
                 json!([{ "after": after, "alert": 0, "at": "2026-01-14T12:00:01Z" }]);
             let result = run(&world, &Value::Null).await;
-            let came = ids(&result);
-            let missing = numbered(1..6).into_iter().filter(|id| !came.contains(id));
-            assert_eq!(missing.count(), 0, "after {after} requests: {came:?}");
+            let received = ids(&result);
+            let missing = numbered(1..6)
+                .into_iter()
+                .filter(|id| !received.contains(id));
+            assert_eq!(missing.count(), 0, "after {after} requests: {received:?}");
         }
     });
 }
@@ -482,16 +484,16 @@ impl History {
         self.named |= gaps.any(|gap| gap["lost"] == true);
         self.named |= codes(&result).contains(&"left_out_by_limit");
         let records = result["raw_data"]["value"].as_array().into_iter().flatten();
-        let mut came = 0;
+        let mut received = 0;
         for record in records {
             let member = |name: &str| record[name].as_str().expect("a text").to_owned();
             let version = (member("id"), member("lastUpdateDateTime"));
             *self.delivered.entry(version).or_default() += 1;
-            came += 1;
+            received += 1;
         }
         let more = result["more"] == true;
         assert!(!more || moved, "more without progress");
-        came > 0 || more
+        received > 0 || more
     }
 
     async fn play(mut self) -> Result<(), String> {

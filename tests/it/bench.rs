@@ -54,7 +54,7 @@ pub fn read(ran: &Ran) -> Value {
     serde_json::from_str(&ran.text).expect("a result")
 }
 
-/// Runs a future to its end, on a runtime of its own.
+/// Runs a future to its end, on a new runtime.
 pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -166,7 +166,7 @@ impl Bench {
             (r#""request_id":"[^"]+""#, r#""request_id":"[an id]""#),
             (
                 r#"(the response was complete): [^"]+\.""#,
-                "$1: [as the network said it].\"",
+                "$1: [message of the network].\"",
             ),
         ];
         unstable.iter().fold(text, |text, (pattern, name)| {

@@ -40,10 +40,10 @@ struct Case {
     /// If true, each request gets the state that the run before returned.
     #[serde(default)]
     pass_state: bool,
-    /// If true, the host has a state folder, empty at first. Each run is a new process: only the
-    /// folder is left of the runs before.
+    /// If true, the host has a state folder, empty at first. Each run is a new process, which
+    /// has only this folder from earlier runs.
     #[serde(default)]
-    keeps: bool,
+    state_folder: bool,
 }
 
 /// A world's members as text: records keep their bytes.
@@ -109,7 +109,9 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 async fn play(mut case: Case, integration: &str) -> String {
-    let folder = case.keeps.then(|| tempfile::tempdir().expect("a folder"));
+    let folder = case
+        .state_folder
+        .then(|| tempfile::tempdir().expect("a folder"));
     let mut bench = bench_of(&case).await;
     let mut page = format!("{}\n", case.title);
     let mut state = Value::Null;

@@ -1,6 +1,6 @@
-//! A thousand blobs over twelve pages, some expired, some missing, records repeated: the union is
-//! exact, and the account adds up. What must come is known from how the world was written, not
-//! from what any client or simulator counts.
+//! A thousand blobs on twelve pages, some expired or missing, with repeated records: the union is
+//! exact, and the counts of the coverage add up. The expected records are computed from the world, not
+//! from counts of the client or the simulator.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ const RECORDS: usize = 5;
 const EXPIRED: [usize; 3] = [17, 480, 999];
 const MISSING: [usize; 2] = [0, 733];
 
-/// The n-th record; every twentieth is the one of ten before, which lies in an earlier blob.
+/// The n-th record. Every twentieth record repeats one of an earlier blob.
 fn record(n: usize) -> Value {
     let n = if n % 20 == 19 { n - 10 } else { n };
     json!({ "Id": format!("00000000-0000-4000-8000-{n:012}"), "CreationTime": "2026-01-14T09:12:03",
@@ -47,24 +47,24 @@ fn union_of_a_thousand_blobs_is_exact_and_gaps_are_named() {
     });
     let result: Value = serde_json::from_str(&ran.text).expect("a result");
 
-    let there = |n: &usize| !EXPIRED.contains(n) && !MISSING.contains(n);
+    let is_available = |n: &usize| !EXPIRED.contains(n) && !MISSING.contains(n);
     let served = (0..BLOBS)
-        .filter(there)
+        .filter(is_available)
         .flat_map(|n| n * RECORDS..(n + 1) * RECORDS);
     let served: Vec<String> = served.map(|n| id(&record(n))).collect();
     let expected: BTreeSet<&String> = served.iter().collect();
-    let came: Vec<String> = result["raw_data"]
+    let received: Vec<String> = result["raw_data"]
         .as_array()
         .expect("records")
         .iter()
         .map(id)
         .collect();
     assert_eq!(
-        came.iter().collect::<BTreeSet<_>>(),
+        received.iter().collect::<BTreeSet<_>>(),
         expected,
         "the union is exact"
     );
-    assert_eq!(came.len(), expected.len(), "every record came once");
+    assert_eq!(received.len(), expected.len(), "every record once");
 
     assert_eq!(result["return_data"], "Partially Successful");
     let window = &result["coverage"]["windows"][0];

@@ -154,21 +154,25 @@ fn fixed_window_stays_resumable_when_its_start_is_older_than_seven_days() {
         let now = "2026-01-13T23:00:00Z";
         let (first, _) = run(&world(now, &blobs), now, &fixed).await;
         assert_eq!(first["more"], true);
-        let came = numbers(&first);
+        let received = numbers(&first);
         // Three hours of the window are gone.
         fixed["state"] = first["state"].clone();
         fixed["options"] = json!({ "include": ["raw_data"] });
         let now = "2026-01-14T02:55:00Z";
         let (second, _) = run(&world(now, &blobs), now, &fixed).await;
-        let all: BTreeSet<usize> = came.union(&numbers(&second)).copied().collect();
+        let all: BTreeSet<usize> = received.union(&numbers(&second)).copied().collect();
         let gap = &second["coverage"]["gaps"][0];
         assert_eq!(
             (&gap["cause"], &gap["lost"]),
             (&json!("older_than_7_days"), &json!(true))
         );
         assert_eq!(gap["to"], "2026-01-07T03:00:00Z");
-        let due = came.iter().copied().chain(18..30);
-        assert_eq!(all, due.collect(), "what came, and what is not gone");
+        let due = received.iter().copied().chain(18..30);
+        assert_eq!(
+            all,
+            due.collect(),
+            "the records received and those that are still listed"
+        );
         assert!(second["state"].is_null(), "nothing is left");
         // Without its state the window is refused.
         fixed["state"] = Value::Null;
@@ -190,12 +194,13 @@ fn continuation_lists_from_its_place_and_not_from_the_start() {
     world["content_page_size"] = json!(2);
     world["content_disorder_seconds"] = json!(240);
     block_on(async {
-        let (mut state, mut came, mut listings, mut runs) = (Value::Null, BTreeSet::new(), 0, 0);
+        let (mut state, mut received, mut listings, mut runs) =
+            (Value::Null, BTreeSet::new(), 0, 0);
         loop {
             let mut next = request("Get Audit Log", &state);
             next["options"]["max_events"] = json!(2);
             let (result, paths) = run(&world, now, &next).await;
-            came.extend(numbers(&result));
+            received.extend(numbers(&result));
             let content = paths.iter().filter(|path| path.ends_with("/content"));
             listings += content.count();
             runs += 1;
@@ -204,7 +209,7 @@ fn continuation_lists_from_its_place_and_not_from_the_start() {
                 break;
             }
         }
-        assert_eq!(came.len(), 82);
+        assert_eq!(received.len(), 82);
         // Each run lists the overlap, which is five blobs, and what is new.
         let most = 41 + 6 * runs;
         assert!(
@@ -302,13 +307,13 @@ fn dense_listing_out_of_order_loses_nothing_with_few_fingerprints() {
     world["content_page_size"] = json!(200);
     world["content_disorder_seconds"] = json!(300);
     block_on(async {
-        let (mut state, mut came, mut lost) = (Value::Null, BTreeSet::new(), Vec::new());
+        let (mut state, mut received, mut lost) = (Value::Null, BTreeSet::new(), Vec::new());
         for _ in 0..40 {
             let mut next = request("fetch-incidents", &state);
             next["connection"]["first_fetch_delta"] = json!("1 hour");
             next["options"]["max_events"] = json!(500);
             let (result, _) = run(&world, now, &next).await;
-            came.extend(numbers(&result));
+            received.extend(numbers(&result));
             lost.extend(
                 result["coverage"]["gaps"]
                     .as_array()
@@ -321,6 +326,6 @@ fn dense_listing_out_of_order_loses_nothing_with_few_fingerprints() {
             }
         }
         assert_eq!(lost, Vec::<Value>::new());
-        assert_eq!(came.len(), 3_600);
+        assert_eq!(received.len(), 3_600);
     });
 }

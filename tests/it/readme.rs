@@ -1,7 +1,7 @@
-//! The README cannot lie: every console block in it is run, and its output compared.
+//! Each console block of the README is run, and its output is compared.
 //!
-//! In expected output a line `...` stands for any number of lines, and `[..]` inside a line for any
-//! text. In a row of a table, a time stands for any time and the width of columns is not compared.
+//! In expected output a line `...` matches any number of lines, and `[..]` inside a line matches any
+//! text. In a row of a table, a time matches any time, and the width of columns is not compared.
 //! `cargo run --` and `soarhost` both mean the binary under test.
 
 use std::path::{Path, PathBuf};
@@ -60,9 +60,9 @@ fn comparable(line: &str) -> String {
     cells.collect::<Vec<&str>>().join("|")
 }
 
-fn line_fits(expected: &str, said: &str) -> bool {
-    let (expected, said) = (comparable(expected), comparable(said));
-    let mut rest = said.as_str();
+fn line_fits(expected: &str, output: &str) -> bool {
+    let (expected, output) = (comparable(expected), comparable(output));
+    let mut rest = output.as_str();
     let parts: Vec<&str> = expected.split("[..]").collect();
     let last = parts.len() - 1;
     for (n, part) in parts.iter().enumerate() {
@@ -80,13 +80,13 @@ fn line_fits(expected: &str, said: &str) -> bool {
     rest.is_empty()
 }
 
-fn fits(expected: &[String], said: &[&str]) -> bool {
+fn fits(expected: &[String], output: &[&str]) -> bool {
     match expected.split_first() {
-        None => said.is_empty(),
+        None => output.is_empty(),
         Some((first, rest)) if first.trim() == "..." => {
-            (0..=said.len()).any(|skipped| fits(rest, &said[skipped..]))
+            (0..=output.len()).any(|skipped| fits(rest, &output[skipped..]))
         }
-        Some((first, rest)) => said
+        Some((first, rest)) => output
             .split_first()
             .is_some_and(|(line, more)| line_fits(first, line) && fits(rest, more)),
     }
@@ -131,16 +131,16 @@ fn every_console_block_does_what_it_says() {
     let mut faults = Vec::new();
     for block in blocks(&text) {
         for (command, expected) in block.commands {
-            // The command that passes the tests would start this very test again.
+            // `cargo test` would run this test again.
             if command.starts_with("cargo test") {
                 continue;
             }
             ran += 1;
-            let said = run(&command, folder.path());
-            let lines: Vec<&str> = said.trim_end().lines().collect();
+            let output = run(&command, folder.path());
+            let lines: Vec<&str> = output.trim_end().lines().collect();
             if !fits(&expected, &lines) {
                 faults.push(format!(
-                    "README.md:{}: $ {command}\nsaid:\n{said}",
+                    "README.md:{}: $ {command}\nsaid:\n{output}",
                     block.line
                 ));
             }
@@ -151,7 +151,7 @@ fn every_console_block_does_what_it_says() {
 }
 
 #[test]
-fn a_wrong_output_is_noticed() {
+fn output_that_differs_is_found() {
     let expected = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     assert!(fits(&expected("a\n...\nz"), &["a", "b", "c", "z"]));
     assert!(fits(&expected("a [..] b"), &["a 17 b"]));
