@@ -38,9 +38,11 @@ impl OperatorFile {
         } else {
             failure
         };
+        let is_single = failure.clone().split().len() == 1;
         failure.reworded_each(
             |at, message| match at.and_then(|at| at.strip_prefix(setting)) {
-                Some(pointer) => self.located_message(setting, pointer, message),
+                Some(pointer) if is_single => self.located_message(setting, pointer, message),
+                Some(pointer) => self.located(pointer, message),
                 None => message.to_owned(),
             },
         )
@@ -48,6 +50,18 @@ impl OperatorFile {
 
     /// The message with the file, and the line of the pointer.
     pub(super) fn located_message(&self, setting: &str, pointer: &str, message: &str) -> String {
+        if self.path.is_none() {
+            return message.to_owned();
+        }
+        let (setting, located) = (
+            setting.trim_end_matches(':'),
+            self.located(pointer, message),
+        );
+        format!("The file of {setting} is invalid: {located}")
+    }
+
+    /// The message after the file and the line of the pointer.
+    fn located(&self, pointer: &str, message: &str) -> String {
         let Some(path) = &self.path else {
             return message.to_owned();
         };
@@ -55,8 +69,7 @@ impl OperatorFile {
             .map(|at| at.0)
             .filter(|_| !pointer.is_empty());
         let line = line.map(|line| format!(":{line}")).unwrap_or_default();
-        let (setting, path) = (setting.trim_end_matches(':'), path.display());
-        format!("The file of {setting} is invalid: {path}{line}: {message}")
+        format!("{}{line}: {message}", path.display())
     }
 }
 

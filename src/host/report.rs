@@ -7,7 +7,7 @@ use crate::manifest::Manifest;
 use crate::names::alike;
 use crate::protocol::ResultEnvelope;
 use crate::protocol::envelope::{Envelope, Meta};
-use crate::protocol::failure::{ErrorBlock, Failure, FaultItem};
+use crate::protocol::failure::{ErrorBlock, Failure, FaultItem, fault_count};
 use crate::protocol::result::ReturnData;
 
 /// The largest `meta` that the reproduction line repeats, in bytes.
@@ -97,6 +97,12 @@ pub(super) fn log(result: &ResultEnvelope, reproduction: &Reproduction) {
     let (at, faults) = (error.at.as_deref().map(one_line), faults(error));
     let (at, faults) = (at.as_deref(), faults.as_deref());
     let at = at.filter(|_| faults.is_none());
+    // The faults follow, one per line.
+    let joined = faults.and_then(|_| fault_count(&error.message));
+    let outcome = match joined.and_then(|count| outcome.split_once(&format!("{count}: "))) {
+        Some((start, _)) => format!("{start}{}.", joined.unwrap_or_default()),
+        None => outcome,
+    };
     if result.return_data != ReturnData::Failed {
         return tracing::warn!(cause, advice, at, fault = faults, "{outcome}");
     }

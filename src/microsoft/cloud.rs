@@ -298,7 +298,8 @@ fn open(member: &str, text: &str, secret: bool) -> Result<Url, Failure> {
     let invalid = |why: &str| {
         Failure::invalid_input(format!("{SETTING}/{member}"), format!("\"{text}\" {why}."))
     };
-    let url = Url::parse(text).map_err(|error| invalid(&format!("is not an address: {error}")))?;
+    let url = Url::parse(text)
+        .map_err(|_| invalid("is not an address such as https://graph.microsoft.com"))?;
     match url.scheme() {
         "https" => {}
         "http" if !secret || is_loopback(&url) => {}

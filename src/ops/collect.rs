@@ -49,8 +49,8 @@ pub struct Collect {
     /// The content types, in the order of the result. Default: all with an enabled subscription.
     #[serde(default)]
     pub content_types: Vec<ContentType>,
-    /// The time range of the first run of a content type: a number and minutes, hours, days, weeks,
-    /// months or years, such as `3 days`. Default: `10 minutes`. The service stores 7 days.
+    /// The time range of the first run of a content type: a number and minutes, hours, days or
+    /// weeks, such as `3 days`. Default: `10 minutes`. The service stores 7 days.
     #[serde(default)]
     pub first_fetch: Option<String>,
     /// Only records of these users: `UserId`, or a person in a data loss prevention record.

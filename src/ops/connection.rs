@@ -21,8 +21,8 @@ use crate::protocol::{ErrorKind, Failure, Warning};
 pub struct Test {
     /// The services to sign in for.
     pub services: Vec<Service>,
-    /// Checks the time range of a first fetch: a number and minutes, hours, days, weeks, months or
-    /// years. More than one week is rejected.
+    /// Checks the time range of a first fetch: a number and minutes, hours, days or weeks. More
+    /// than one week is rejected.
     pub first_fetch: Option<String>,
     /// Lists the subscriptions after the sign-ins. This needs the permission to read the feed, so
     /// it distinguishes a missing permission from a wrong secret.

@@ -286,7 +286,7 @@ fn span(input: &str, text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Fa
     when::ago(text, now).ok_or_else(|| {
         Failure::invalid_input(
             format!("/inputs/{input}"),
-            format!("\"{text}\" is not a time range; expected a number, a space and minutes, hours, days, weeks, months or years, such as \"3 days\"."),
+            format!("\"{text}\" is not a time range; expected a number, a space and minutes, hours, days or weeks, such as \"3 days\"."),
         )
     })
 }

@@ -57,6 +57,8 @@ pub async fn reset(call: &Call<'_>, _: Reset) -> Result<Reply, Failure> {
     if removed == 0 {
         let message = "No stored tokens of this account were found, so none were deleted. Check the spelling of the account. Tokens are stored only with a state folder (--state DIR).";
         reply.warnings.push(Warning::new("nothing_kept", message));
+    } else {
+        reply.changed = Some(reply.raw.clone());
     }
     Ok(reply)
 }

@@ -15,6 +15,7 @@ use crate::protocol::detail::Detail;
 pub use crate::protocol::kind::ErrorKind;
 pub use block::{Codes, ErrorBlock, FaultItem, FaultSource, Upstream};
 pub use join::MAX_ITEMS;
+pub(crate) use join::fault_count;
 
 /// Why a command, a request or a file failed.
 #[derive(Clone, Debug)]

@@ -233,7 +233,15 @@ fn wanted(branches: &[&Value]) -> String {
     }
     match all.len() {
         0 => "any JSON".to_owned(),
-        _ => all.join(" or "),
+        1 => all.concat(),
+        _ => {
+            // A comma would separate a limit from its number.
+            let bracketed = |words: &String| match words.split_once(", ") {
+                Some((kind, limit)) => format!("{kind} ({limit})"),
+                None => words.clone(),
+            };
+            all.iter().map(bracketed).collect::<Vec<_>>().join(" or ")
+        }
     }
 }
 

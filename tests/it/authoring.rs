@@ -142,11 +142,13 @@ fn file_of_each_kind_is_recognized_and_every_fault_has_a_place() {
         &world,
         &[
             "/sed Unknown key \"sed\".",
-            "/page_size `page_size` must be a whole number, 0 or more; got \"ten\".",
+            "/page_size `page_size` must be a whole number, 1 or more; got \"ten\".",
             "/faults/0/rout Unknown key \"rout\".",
             "/content/generated/0 `content.generated[0].blobs` is missing; it must be",
         ],
     );
+    let world = json!({ "page_size": 2, "faults": [{ "route": "graph.alerts", "status": "x" }] });
+    check("world_without_version.json", &world, &["/faults/0/status"]);
     check(
         "other.json",
         &json!({ "title": "x" }),

@@ -152,8 +152,10 @@ fn fault_of_an_operators_file_names_the_file_and_the_line() {
     ] {
         let (code, result, _) = run(&["run", flag, file], request.to_string());
         let message = result["error"]["message"].as_str().expect("a message");
-        let expected = format!("The file of {flag} is invalid: {file}{line}: ");
+        let expected = format!("{file}{line}: ");
         assert!(message.contains(&expected), "{expected} in {message}");
+        let at = result["error"]["at"].as_str().expect("a place");
+        assert!(at.starts_with(flag), "{flag} in {at}");
         assert_eq!(code, 2, "{message}");
     }
 }
@@ -235,6 +237,18 @@ fn raw_data_mapped_offline_has_the_same_events() {
     let lines = String::from_utf8(mapped.stdout).expect("UTF-8");
     assert_eq!(lines.lines().collect::<Vec<_>>().join(","), events);
     assert!(lines.lines().count() > 20);
+    let of_result = feed(
+        soarhost(&["map", "purview_audit_alert_v2/fetch_event"]),
+        text.as_bytes(),
+    );
+    assert_eq!(String::from_utf8(of_result.stdout).expect("UTF-8"), lines);
+    let without = r#"{"protocol":1,"return_data":"Failed","raw_data":null}"#;
+    let refused = feed(
+        soarhost(&["map", "purview_audit_alert_v2/fetch_event"]),
+        without.as_bytes(),
+    );
+    let told = String::from_utf8(refused.stderr).expect("UTF-8");
+    assert!(told.contains("the result has no `raw_data`"), "{told}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The flags of all sub-commands, with their help.
+//! The flags of all subcommands, with their help.
 #![allow(
     clippy::doc_markdown,
     reason = "these comments are the help texts, where backticks are noise"
@@ -13,7 +13,7 @@ use crate::front::poll::Emit;
 
 /// Runs SOAR integration commands against Microsoft 365 security and audit APIs.
 ///
-/// Without a sub-command, reads a request from stdin as `run` does.
+/// Without a subcommand, reads a request from stdin as `run` does.
 #[derive(Debug, Parser)]
 #[command(
     name = "soarhost",
@@ -29,12 +29,12 @@ pub(super) struct Cli {
     /// Operator settings.
     #[command(flatten)]
     pub(super) settings: SettingsArgs,
-    /// The flags of `run`, for a call without a sub-command.
+    /// The flags of `run`, for a call without a subcommand.
     #[command(flatten)]
     pub(super) run: RunFlags,
 }
 
-/// The command line of `run`. It is parsed without building the other sub-commands, because a
+/// The command line of `run`. It is parsed without building the other subcommands, because a
 /// platform starts the process once per command.
 #[derive(Debug, Parser)]
 #[command(name = "soarhost run", bin_name = "soarhost run", max_term_width = 100)]
@@ -104,7 +104,7 @@ pub(super) enum Command {
     Schema(SchemaArgs),
     /// Check a catalog's files, requests, profiles, worlds and endpoints; print each fault with its place
     Validate(ValidateArgs),
-    /// Map saved raw data to events, offline
+    /// Map saved raw data, or a saved result, to events, offline
     Map(MapArgs),
     /// Print the reference page of an integration in Markdown
     Reference(ReferenceArgs),
@@ -112,7 +112,7 @@ pub(super) enum Command {
     #[cfg(feature = "sim")]
     #[command(after_help = SIMULATE_HINT)]
     Simulate(SimulateArgs),
-    /// Show the operator settings, which apply to every sub-command
+    /// Show the operator settings, which apply to every subcommand
     #[command(after_help = VARIABLES_HINT)]
     Settings,
 }
@@ -274,7 +274,7 @@ pub(super) struct ValidateArgs {
 pub(super) struct MapArgs {
     /// The name of a mapping, or a mapping file
     pub(super) mapping: String,
-    /// The raw data [default: stdin]
+    /// The raw data, or a result that holds it [default: stdin]
     pub(super) file: Option<PathBuf>,
     /// Print one JSON document with events, warnings and the number of matches per field
     #[arg(long)]

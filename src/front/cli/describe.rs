@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::front::cli::ExitResult;
 use crate::front::cli::args::{DescribeArgs, ListArgs, SampleArgs};
 use crate::front::cli::out::Out;
-use crate::front::cli::reference::{aliases, attributes, meaning};
+use crate::front::cli::reference::{aliases, attributes, meaning, permissions};
 use crate::host::catalog::Catalog;
 use crate::json::whitespace::indented;
 use crate::manifest::outputs::Context;
@@ -96,7 +96,12 @@ pub(super) fn describe(args: &DescribeArgs, catalog: &Catalog, out: &mut Out) ->
 fn print_command(manifest: &Manifest, command: &CommandSpec, out: &mut Out) -> std::io::Result<()> {
     let aliases = aliases(&command.title, command.names().skip(1));
     let (title, id, summary) = (&command.title, &command.id, &command.summary);
-    writeln!(out, "{title} ({id})\n{summary}{aliases}")?;
+    let id = if id == title {
+        String::new()
+    } else {
+        format!(" ({id})")
+    };
+    writeln!(out, "{title}{id}\n{summary}{aliases}")?;
     for note in &command.notes {
         writeln!(out, "  {note}")?;
     }
@@ -104,8 +109,7 @@ fn print_command(manifest: &Manifest, command: &CommandSpec, out: &mut Out) -> s
     if let Some(Context::Rows(rows)) = &command.outputs.context {
         writeln!(out, "  Context: {}", manifest.platform.merge_key(rows))?;
     }
-    for permission in &command.permissions {
-        let (name, api, grant) = (&permission.name, &permission.api, permission.grant.word());
+    for (name, api, grant) in permissions(command) {
         writeln!(out, "  Permission: {name} of {api} ({grant})")?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `map`: applies a mapping to saved raw data, offline.
+//! `map`: applies a mapping to saved raw data, or to the raw data of a saved result, offline.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,6 +13,7 @@ use crate::front::cli::out::Out;
 use crate::front::cli::{ExitResult, stdin};
 use crate::host::catalog::Catalog;
 use crate::json::Document;
+use crate::json::document::members;
 use crate::mapping::{Definition, Mapped, Mapping};
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{Event, Warning};
@@ -68,7 +69,7 @@ fn document(file: Option<&Path>) -> Result<Document, Failure> {
     let unreadable = |why: String| {
         let message = format!("The raw data from {name} cannot be read: {why}.");
         Failure::new(ErrorKind::BadResponse, message)
-            .advice("Use one JSON document, such as the `raw_data` of a result.")
+            .advice("Use one JSON document: a saved result or its `raw_data`.")
     };
     let mut bytes = Vec::new();
     let read = match file {
@@ -76,7 +77,23 @@ fn document(file: Option<&Path>) -> Result<Document, Failure> {
         None => stdin().lock().read_to_end(&mut bytes),
     };
     read.map_err(|error| unreadable(error.to_string()))?;
-    Document::from_bytes(&bytes).map_err(|error| unreadable(error.to_string()))
+    let document = Document::from_bytes(&bytes).map_err(|error| unreadable(error.to_string()))?;
+    match raw_data(&document) {
+        None => Ok(document),
+        Some("null") => Err(unreadable("the result has no `raw_data`".to_owned())
+            .advice("Send the request with `raw_data` in `options.include`.")),
+        Some(raw) => Document::parse(raw).map_err(|error| unreadable(error.to_string())),
+    }
+}
+
+/// The `raw_data` of a result, as its bytes: a JSON tool that parses numbers could change a `key`.
+fn raw_data(document: &Document) -> Option<&str> {
+    let members = members(document.text()).ok()?;
+    let value = |name: &str| members.iter().find(|one| one.name() == name);
+    ["protocol", "return_data"]
+        .iter()
+        .all(|name| value(name).is_some())
+        .then(|| value("raw_data").map(|member| member.value()))?
 }
 
 /// The document of `--json`. Events are written as bytes, because parsing numbers would lose

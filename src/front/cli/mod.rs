@@ -1,6 +1,6 @@
-//! The command line: the table of sub-commands.
+//! The command line: the table of subcommands.
 //!
-//! Data goes to stdout, messages go to stderr. A sub-command only translates flags and prints:
+//! Data goes to stdout, messages go to stderr. A subcommand only translates flags and prints:
 //! `host`, `manifest` and `mapping` do the work.
 
 mod args;
@@ -28,6 +28,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use crate::host::Host;
+use crate::protocol::failure::fault_count;
 use crate::protocol::{ErrorKind, Failure, Redactor};
 pub use reference::page as reference_page;
 pub use schema::SCHEMAS;
@@ -39,7 +40,7 @@ use settings::SettingsArgs;
 /// The exit code for invalid arguments, requests and files.
 const INVALID: u8 = 2;
 
-/// The error of a sub-command.
+/// The error of a subcommand.
 #[derive(Debug)]
 pub(super) enum CliError {
     /// Printed on stderr; exit 2.
@@ -60,7 +61,7 @@ impl From<io::Error> for CliError {
     }
 }
 
-/// The exit code of a sub-command.
+/// The exit code of a subcommand.
 pub(super) type ExitResult = Result<u8, CliError>;
 
 /// Runs the command line of the process.
@@ -95,7 +96,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// THE TABLE of sub-commands.
+/// THE TABLE of subcommands.
 fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> ExitResult {
     let Cli {
         command,
@@ -128,7 +129,10 @@ fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> ExitResult {
 
 /// Prints a failure on stderr, with its place, advice and single faults.
 fn print_failure(failure: Failure) -> ExitCode {
-    let mut text = format!("error: {}\n", failure.message());
+    let message = failure.message();
+    let message =
+        fault_count(message).map_or_else(|| message.to_owned(), |count| format!("{count}."));
+    let mut text = format!("error: {message}\n");
     let place = failure.place().map(|place| format!("  at: {place}\n"));
     let advice = failure
         .assistance()
@@ -149,7 +153,7 @@ fn print_failure(failure: Failure) -> ExitCode {
 fn print_hint() -> u8 {
     let lines = "soarhost reads one JSON request on stdin and writes one JSON result on stdout.\n\
                  Try it without an account and without a network: soarhost try \"Fetch Event\"\n\
-                 All sub-commands and flags: soarhost --help\n";
+                 All subcommands and flags: soarhost --help\n";
     let _ = io::stderr().write_all(lines.as_bytes());
     INVALID
 }

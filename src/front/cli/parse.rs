@@ -1,6 +1,6 @@
 //! Parses the command line and environment variables, and decides which settings each help shows.
 //!
-//! Every sub-command accepts all operator settings, before and after its name. Its help shows the
+//! Every subcommand accepts all operator settings, before and after its name. Its help shows the
 //! settings that it uses; `soarhost help settings` shows all.
 
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use clap::{Arg, ArgMatches, Command as Clap, CommandFactory, Parser};
 use crate::front::cli::args::{Cli, Command, RunAlone, RunFlags};
 use crate::front::cli::settings::{SETTINGS, variable};
 
-/// THE TABLE of the settings that the help of each sub-command shows.
+/// THE TABLE of the settings that the help of each subcommand shows.
 const SHOWN: &[(&str, &[&str])] = &[
     #[cfg(feature = "sim")]
     ("try", &["catalog", "now"]),
@@ -35,7 +35,7 @@ pub(super) fn read() -> Cli {
         cli.settings.flags = flags;
         return cli;
     }
-    // `run` is parsed without building the other sub-commands, because a platform starts the
+    // `run` is parsed without building the other subcommands, because a platform starts the
     // process once per command.
     let words = std::iter::once("soarhost run".into()).chain(words);
     let (alone, flags): (RunAlone, String) = parse(adjusted(RunAlone::command()), words);
@@ -57,7 +57,7 @@ fn command_line() -> Clap {
     show(command, "settings", |_| true)
 }
 
-/// Shows these operator settings in the help of that sub-command.
+/// Shows these operator settings in the help of that subcommand.
 fn show(command: Clap, name: &str, shown: impl Fn(&Arg) -> bool) -> Clap {
     let settings = command.get_arguments().filter(|arg| is_setting(arg));
     let own: Vec<Arg> = settings

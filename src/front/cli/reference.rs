@@ -12,7 +12,7 @@ use crate::front::cli::out::Out;
 use crate::host::catalog::Catalog;
 use crate::manifest::outputs::{Column, Context};
 use crate::manifest::param::Choices;
-use crate::manifest::{CommandSpec, Manifest, Param, Platform};
+use crate::manifest::{CommandSpec, Grant, Manifest, Param, Platform};
 use crate::mapping::{Field, Take};
 use crate::names::fold;
 use crate::ops;
@@ -80,14 +80,11 @@ fn command_section(
     for note in &command.notes {
         let _ = write!(page, "\n{note}\n");
     }
-    if !command.permissions.is_empty() {
+    let permissions = permissions(command);
+    if !permissions.is_empty() {
         page.push_str("\n| Permission | API | Type |\n|---|---|---|\n");
-        for permission in &command.permissions {
-            let grant = permission.grant.word();
-            line(
-                page,
-                &format!("| {} | {} | {grant} |", permission.name, permission.api),
-            );
+        for (name, api, grant) in permissions {
+            line(page, &format!("| {name} | {api} | {grant} |"));
         }
     }
     if !command.inputs.is_empty() {
@@ -118,6 +115,25 @@ fn params(page: &mut String, params: &[Param]) {
             page,
             &format!("| {} |", cells.map(String::as_str).join(" | ")),
         );
+    }
+}
+
+/// The permissions of a command, each with its API and how it is granted: those that the manifest
+/// names, else those of the operation.
+pub(super) fn permissions(command: &CommandSpec) -> Vec<(&str, &str, &'static str)> {
+    let named = command.permissions.iter();
+    let named: Vec<_> = named
+        .map(|one| (one.name.as_str(), one.api.as_str(), one.grant.word()))
+        .collect();
+    match ops::find(&command.operation) {
+        Some(operation) if named.is_empty() => {
+            let of_operation = operation.permissions.iter();
+            let grant = Grant::default().word();
+            of_operation
+                .map(|(api, name)| (*name, *api, grant))
+                .collect()
+        }
+        _ => named,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::front::cli::{ExitResult, runtime, settings, signals};
 use crate::json::document::position_of;
 use crate::json::whitespace::indented;
 use crate::protocol::failure::{ErrorKind, Failure};
-use crate::protocol::{member_faults, name_of, strict_object, unreadable_at};
+use crate::protocol::{field_names, member_faults, name_of, strict_object, unreadable_at};
 use crate::sim::{Clock, Listen, Sim, World};
 
 /// The schema of a world file.
@@ -24,6 +24,11 @@ pub(super) fn world_schema() -> Schema {
     SchemaSettings::draft2020_12()
         .into_generator()
         .into_root_schema_for::<World>()
+}
+
+/// Is it the name of a member of a world file?
+pub(super) fn is_world_member(name: &str) -> bool {
+    field_names::<World>().contains(&name)
 }
 
 /// Every fault of a world file, each at its pointer, in the order of the file.

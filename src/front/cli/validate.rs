@@ -106,8 +106,15 @@ fn kind_of(object: &Map<String, Value>) -> Option<Kind> {
         .find(|(_, member, _)| *member == "command" && object.contains_key(*member));
     let found = by_schema
         .or(request)
-        .or_else(|| members.into_iter().find_map(by_member));
-    found.map(|(_, _, kind)| *kind)
+        .or_else(|| members.clone().find_map(by_member))
+        .map(|(_, _, kind)| *kind);
+    // `world` is optional in a world.
+    found.or_else(|| {
+        let mut members = members.into_iter();
+        members
+            .any(|name| is_world_member(name))
+            .then_some(Kind::World)
+    })
 }
 
 fn file_findings(path: &Path, settings: &SettingsArgs) -> Vec<Finding> {
@@ -207,6 +214,16 @@ fn request_faults(
     Ok(items
         .map(|item| Failure::new(item.kind, item.message).at(item.at.unwrap_or_default()))
         .collect())
+}
+
+#[cfg(feature = "sim")]
+fn is_world_member(name: &str) -> bool {
+    super::simulate::is_world_member(name)
+}
+
+#[cfg(not(feature = "sim"))]
+fn is_world_member(_: &str) -> bool {
+    false
 }
 
 #[cfg(feature = "sim")]

@@ -124,6 +124,13 @@ impl Failure {
     }
 }
 
+/// The start of a message that joins several faults: `3 faults`. None for other messages.
+pub(crate) fn fault_count(message: &str) -> Option<&str> {
+    let (count, _) = message.split_once(" faults: ")?;
+    let is_number = count.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| &message[..count.len() + " faults".len()])
+}
+
 /// The messages of several faults as one, as many as are listed.
 fn summary<'a>(messages: impl Iterator<Item = &'a str>, count: usize) -> String {
     let mut text = format!("{count} faults:");

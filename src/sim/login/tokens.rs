@@ -36,7 +36,7 @@ impl Resource {
     /// All application permissions that the simulator knows.
     pub(crate) fn all_roles(self) -> &'static [&'static str] {
         match self {
-            Self::Graph => &["SecurityAlert.Read.All", "AuditLogsQuery.Read.All"],
+            Self::Graph => &["SecurityAlert.Read.All"],
             Self::Management => &["ActivityFeed.Read", "ActivityFeed.ReadDlp"],
             Self::Exchange => &["Exchange.ManageAsApp"],
         }

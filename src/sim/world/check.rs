@@ -138,8 +138,8 @@ impl<'a> Check<'a> {
             };
             for (at, value) in self.values(path) {
                 let number = value.as_u64();
-                if number.is_some_and(|number| !(least..=most).contains(&number)) {
-                    self.add(&at, format!("must be {allowed}; got {value}"));
+                if number.is_none_or(|number| !(least..=most).contains(&number)) {
+                    self.add(&at, format!("must be {allowed}; got {}", quoted(value)));
                 }
             }
         }
