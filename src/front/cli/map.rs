@@ -89,11 +89,13 @@ fn document(file: Option<&Path>) -> Result<Document, Failure> {
 /// The `raw_data` of a result, as its bytes: a JSON tool that parses numbers could change a `key`.
 fn raw_data(document: &Document) -> Option<&str> {
     let members = members(document.text()).ok()?;
-    let value = |name: &str| members.iter().find(|one| one.name() == name);
-    ["protocol", "return_data"]
-        .iter()
-        .all(|name| value(name).is_some())
-        .then(|| value("raw_data").map(|member| member.value()))?
+    let value = |name: &str| {
+        let member = members.iter().find(|one| one.name() == name)?;
+        Some(member.value())
+    };
+    value("protocol")
+        .and(value("return_data"))
+        .and(value("raw_data"))
 }
 
 /// The document of `--json`. Events are written as bytes, because parsing numbers would lose
