@@ -197,7 +197,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(at) = &self.0.at {
+        if let Some(at) = shown_place(self.place()) {
             write!(f, "{at}: ")?;
         }
         f.write_str(&self.0.message)
@@ -208,6 +208,12 @@ impl std::error::Error for Failure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
     }
+}
+
+/// The place for people: without the empty pointer, which means the whole document.
+pub fn shown_place(at: Option<&str>) -> Option<&str> {
+    at.map(|at| at.trim_end_matches(':'))
+        .filter(|at| !at.is_empty())
 }
 
 /// The text, cut to `limit` bytes: names in a request can have any length.

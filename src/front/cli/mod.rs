@@ -28,7 +28,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use crate::host::Host;
-use crate::protocol::failure::fault_count;
+use crate::protocol::failure::{fault_count, shown_place};
 use crate::protocol::{ErrorKind, Failure, Redactor};
 pub use reference::page as reference_page;
 pub use schema::SCHEMAS;
@@ -133,7 +133,7 @@ fn print_failure(failure: Failure) -> ExitCode {
     let message =
         fault_count(message).map_or_else(|| message.to_owned(), |count| format!("{count}."));
     let mut text = format!("error: {message}\n");
-    let place = failure.place().map(|place| format!("  at: {place}\n"));
+    let place = shown_place(failure.place()).map(|place| format!("  at: {place}\n"));
     let advice = failure
         .assistance()
         .map(|advice| format!("  advice: {advice}\n"));

@@ -70,7 +70,13 @@ pub(super) fn request(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
 fn unreadable(file: Option<&Path>, error: &io::Error) -> Failure {
     let name = file.map_or("stdin".into(), Path::to_string_lossy);
     let message = format!("The request could not be read from {name}: {error}.");
+    let advice = match file {
+        None => "Write one JSON request to stdin.",
+        Some(_) => "Correct the path or the file's permissions.",
+    };
     Failure::new(ErrorKind::MalformedRequest, message)
+        .cause("The request was not read.")
+        .advice(advice)
 }
 
 fn input(file: Option<&Path>) -> Result<Box<dyn BufRead + Send>, Failure> {

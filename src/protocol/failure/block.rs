@@ -106,9 +106,19 @@ impl Failure {
             unlisted,
             ..
         } = *self.0;
-        let (usual_cause, mut usual_advice) = kind.usual();
-        if kind == ErrorKind::InvalidInput && items.is_empty() {
-            usual_advice = "Correct the value that `at` names; nothing was sent.";
+        let (mut usual_cause, mut usual_advice) = kind.usual();
+        match (kind, at.as_deref()) {
+            (ErrorKind::MalformedRequest, None | Some("")) if items.is_empty() => {
+                usual_advice =
+                    "Send one valid JSON object. `soarhost sample` prints a valid request.";
+            }
+            (ErrorKind::InvalidInput, at) if items.is_empty() => {
+                usual_advice = "Correct the value that `at` names; nothing was sent.";
+                if at.is_some_and(|at| at.starts_with("--")) {
+                    usual_cause = "An operator setting is invalid.";
+                }
+            }
+            _ => {}
         }
         let mut items: Vec<FaultItem> = items.into_iter().map(|item| item.item(codes)).collect();
         if unlisted > 0 {
