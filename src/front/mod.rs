@@ -2,3 +2,9 @@
 
 pub mod cli;
 pub mod poll;
+
+/// The number with the noun, in the singular or the plural.
+fn counted(count: u64, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}

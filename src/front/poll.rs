@@ -14,6 +14,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
+use crate::front::counted;
 use crate::host::{Cancel, Host, RunOutcome, StateLock};
 use crate::json::document::{Member, elements, members};
 use crate::protocol::{Coverage, Failure, ResultEnvelope};
@@ -224,14 +225,16 @@ fn log(run: u64, delivered: usize, result: &ResultEnvelope, clock: Clock) {
     let metrics = &result.metrics;
     let coverage = result.coverage.as_ref();
     let gaps = coverage.map_or(0, |coverage| coverage.gaps.len());
+    let gaps = counted(u64::try_from(gaps).unwrap_or(u64::MAX), "gap");
     let lag = coverage.and_then(|coverage| lag(coverage, clock));
     let lag = lag
         .map(|seconds| format!(", lag {seconds} s"))
         .unwrap_or_default();
-    let (records, bytes) = (metrics.records, metrics.bytes_received);
+    let records = counted(metrics.records, "record");
+    let bytes = counted(metrics.bytes_received, "byte");
     tracing::info!(
         target: "poll",
-        "run {run}: {records} records received, {delivered} delivered, {bytes} bytes{lag}, {gaps} gaps"
+        "run {run}: {records} received, {delivered} delivered, {bytes}{lag}, {gaps}"
     );
 }
 

@@ -219,12 +219,21 @@ impl Head {
     }
 }
 
-/// Adds the advice to resume: without the state, the request delivers the same records again.
-fn with_resume_advice(failure: Failure) -> Failure {
-    let advice = failure.assistance().unwrap_or("Wait a moment.").to_owned();
-    failure.advice(format!(
-        "{advice} Store the delivered records, and send the request with this `state` to resume."
-    ))
+/// Adds the advice to resume. Without a stored state, the same request delivers the same records again.
+fn with_resume_advice(failure: Failure, is_stored: bool) -> Failure {
+    let usual = match failure.kind() {
+        ErrorKind::Cancelled => None,
+        _ => Some("Wait a moment."),
+    };
+    let resume = if is_stored {
+        "Start it again: it resumes at the stored state."
+    } else {
+        "Store the delivered records, and send the request with this `state` to resume."
+    };
+    let first = failure.assistance().or(usual).into_iter();
+    let advice: Vec<&str> = first.chain([resume]).collect();
+    let advice = advice.join(" ");
+    failure.advice(advice)
 }
 
 impl Checked<'_> {
@@ -254,7 +263,7 @@ impl Checked<'_> {
         let error = incomplete.map(|failure| {
             report::log_sources(&failure);
             let failure = if reply.more {
-                with_resume_advice(failure)
+                with_resume_advice(failure, options.state_key.is_some())
             } else {
                 failure
             };

@@ -44,6 +44,7 @@ use close::Head;
 use limits::Limits;
 use prepare::Preparation;
 use profiles::Profiles;
+use report::Reproduction;
 use secrets::AllowList;
 use state_store::StateStore;
 use vault::Vault;
@@ -92,8 +93,9 @@ pub struct Settings {
     pub retry_policy: RetryPolicy,
     /// The memory limit of each run for data of services.
     pub memory: MemoryBudget,
-    /// The settings as flags for a shell, each after a space, to reproduce a run.
-    pub flags: String,
+    /// The settings as flags for a shell, each after a space, to reproduce a run. None: a failure is
+    /// logged without the command that reproduces it.
+    pub flags: Option<String>,
 }
 
 impl Default for Settings {
@@ -114,7 +116,7 @@ impl Default for Settings {
             direct: false,
             retry_policy: RetryPolicy::default(),
             memory: MemoryBudget::default(),
-            flags: String::new(),
+            flags: None,
         }
     }
 }
@@ -416,6 +418,8 @@ fn read(request: &[u8], head: &mut Head) -> Result<(Envelope, Vec<Failure>), Fai
     let readable = refused.rest.take();
     if let Some(envelope) = &readable {
         *head = Head::new(envelope, head.started());
+        // Without its faulty members, the request would not fail in the same way.
+        head.reproduction = Reproduction::default();
     }
     (head.id, head.meta) = (refused.id, refused.meta);
     match readable {

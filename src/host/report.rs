@@ -7,7 +7,7 @@ use crate::manifest::Manifest;
 use crate::names::alike;
 use crate::protocol::ResultEnvelope;
 use crate::protocol::envelope::{Envelope, Meta};
-use crate::protocol::failure::{ErrorBlock, Failure, FaultItem, fault_count};
+use crate::protocol::failure::{ErrorBlock, Failure, FaultItem, fault_count, shown_place};
 use crate::protocol::result::ReturnData;
 
 /// The largest `meta` that the reproduction line repeats, in bytes.
@@ -22,8 +22,8 @@ pub(super) struct Reproduction {
     request: Option<Value>,
     /// True if literal secrets were replaced. The request is logged only then.
     is_safe: bool,
-    /// The operator's settings as flags for a shell, each after a space.
-    pub(super) flags: String,
+    /// The operator's settings as flags for a shell, each after a space. None: no line is logged.
+    pub(super) flags: Option<String>,
 }
 
 impl Reproduction {
@@ -63,8 +63,9 @@ impl Reproduction {
 
     fn line(&self) -> Option<String> {
         let request = self.request.as_ref().filter(|_| self.is_safe)?;
+        let flags = self.flags.as_ref()?;
         let quoted = request.to_string().replace('\'', "'\\''");
-        Some(format!("echo '{quoted}' | soarhost run{}", self.flags))
+        Some(format!("echo '{quoted}' | soarhost run{flags}"))
     }
 }
 
@@ -94,7 +95,8 @@ pub(super) fn log(result: &ResultEnvelope, reproduction: &Reproduction) {
     };
     let cause = one_line(&error.cause);
     let advice = one_line(&error.assistance);
-    let (at, faults) = (error.at.as_deref().map(one_line), faults(error));
+    let at = shown_place(error.at.as_deref()).map(one_line);
+    let faults = faults(error);
     let (at, faults) = (at.as_deref(), faults.as_deref());
     let at = at.filter(|_| faults.is_none());
     // The faults follow, one per line.
@@ -127,7 +129,7 @@ fn faults(error: &ErrorBlock) -> Option<String> {
         return None;
     }
     let line = |item: &FaultItem| {
-        let at = item.at.as_deref().map(|at| format!("{at}: "));
+        let at = shown_place(item.at.as_deref()).map(|at| format!("{at}: "));
         one_line(&format!("{}{}", at.unwrap_or_default(), item.message))
     };
     let mut lines: Vec<String> = error.items.iter().take(LOGGED_FAULTS).map(line).collect();
@@ -151,12 +153,14 @@ mod tests {
 
     #[test]
     fn literal_secret_is_hidden_and_reference_is_not() {
-        let parameters = json!({ "Client Secret": "canary", "Other": "env:SOAR_X", "Tenant": "t" });
+        let parameters = json!({ "Client Secret": "canary", "Other": "env:SOAR_X", "Tenant": "t",
+            "Empty": "" });
         let Value::Object(parameters) = parameters else {
             panic!("an object")
         };
         let shown = secrets::shown(&parameters, |key| key != "Tenant");
-        let expected = json!({ "Client Secret": "***", "Other": "env:SOAR_X", "Tenant": "t" });
+        let expected = json!({ "Client Secret": "***", "Other": "env:SOAR_X", "Tenant": "t",
+            "Empty": "" });
         assert_eq!(Value::Object(shown), expected);
     }
 }

@@ -165,7 +165,9 @@ pub fn shown(
     is_secret: impl Fn(&str) -> bool,
 ) -> Map<String, Value> {
     let shown = |key: &str, value: &Value| match value.as_str().map(SecretRef::parse) {
-        Some(SecretRef::Literal(_)) | None if is_secret(key) => Value::String("***".to_owned()),
+        Some(SecretRef::Literal(_)) | None if is_secret(key) && value != "" => {
+            Value::String("***".to_owned())
+        }
         _ => value.clone(),
     };
     parameters

@@ -73,7 +73,11 @@ pub(super) fn lock(settings: &Settings, key: &str) -> Result<StateLock, Failure>
     private_file::folder(&folder).map_err(unusable)?;
     let file = folder.join(format!("{}-held", sha256(key.as_bytes())));
     let lock = Lock::try_lock(&file).map_err(unusable)?;
-    lock.map(StateLock).ok_or_else(|| busy(key))
+    lock.map(StateLock).ok_or_else(|| {
+        Failure::new(ErrorKind::Busy, "Another poll uses the same state.")
+            .cause("Polls of one command with the same connection and content types share a state.")
+            .advice("Wait until that poll has ended, or set another `options.state_key` in this request.")
+    })
 }
 
 impl Checked<'_> {

@@ -176,8 +176,8 @@ impl ErrorKind {
                 "Send the same request again, or raise `options.timeout_ms`.",
             ),
             Self::Busy => (
-                "Another run holds this state key.",
-                "Send the same request after the other run has ended.",
+                "Another process uses the same state or file.",
+                "Send the same request after that process has ended.",
             ),
             Self::Cancelled => ("A signal stopped the host.", "Send the same request again."),
             Self::Internal => (

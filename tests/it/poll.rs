@@ -216,7 +216,7 @@ fn second_poll_on_the_same_state_is_busy_and_sigterm_ends_the_first_with_143() {
     let second = lab.poll(&["--to", &other]);
     assert_eq!(second.status.code(), Some(75), "{}", log(&second));
     assert!(
-        log(&second).contains("Another run uses"),
+        log(&second).contains("Another poll uses the same state."),
         "{}",
         log(&second)
     );

@@ -27,8 +27,14 @@ pub(super) fn start(level: Option<LogLevel>, format: LogFormat, redactor: Redact
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let of_poll = level.map_or(LevelFilter::INFO, |_| default);
+    // Libraries log each HTTP/2 frame at debug.
+    let of_libraries = match default {
+        LevelFilter::TRACE => default,
+        other => other.min(LevelFilter::WARN),
+    };
     let targets = Targets::new()
-        .with_default(default)
+        .with_default(of_libraries)
+        .with_target(env!("CARGO_CRATE_NAME"), default)
         .with_target("poll", of_poll);
     let builder = tracing_subscriber::fmt()
         .with_max_level(default.max(of_poll))

@@ -3,8 +3,9 @@
 //! Every subcommand accepts all operator settings, before and after its name. Its help shows the
 //! settings that it uses; `soarhost help settings` shows all.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command as Clap, CommandFactory, Parser};
 
 use crate::front::cli::args::{Cli, Command, RunAlone, RunFlags};
@@ -32,7 +33,7 @@ pub(super) fn read() -> Cli {
     let first = words.by_ref().nth(1);
     if first.as_deref().is_some_and(|word| word != "run") {
         let (mut cli, flags): (Cli, String) = parse(command_line(), std::env::args_os());
-        cli.settings.flags = flags;
+        cli.settings.flags = Some(flags);
         return cli;
     }
     // `run` is parsed without building the other subcommands, because a platform starts the
@@ -40,7 +41,7 @@ pub(super) fn read() -> Cli {
     let words = std::iter::once("soarhost run".into()).chain(words);
     let (alone, flags): (RunAlone, String) = parse(adjusted(RunAlone::command()), words);
     let RunAlone { run, mut settings } = alone;
-    settings.flags = flags;
+    settings.flags = Some(flags);
     Cli {
         command: Some(Command::Run(run)),
         settings,
@@ -107,10 +108,13 @@ fn settings_as_flags(command: &Clap, matches: &ArgMatches) -> String {
     let mut flags = String::new();
     for arg in command.get_arguments() {
         let name = arg.get_id().as_str();
-        let set = matches!(
-            matches.value_source(name),
-            Some(clap::parser::ValueSource::CommandLine | clap::parser::ValueSource::EnvVariable)
-        );
+        let own = |name: &OsStr| name.to_string_lossy().starts_with("SOARHOST_");
+        let set = match matches.value_source(name) {
+            Some(ValueSource::CommandLine) => true,
+            // A variable of all programs is also set where the line is repeated.
+            Some(ValueSource::EnvVariable) => arg.get_env().is_some_and(own),
+            _ => false,
+        };
         let Some(long) = arg.get_long().filter(|_| set) else {
             continue;
         };

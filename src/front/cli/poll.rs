@@ -54,6 +54,8 @@ pub(super) fn poll(
     out: &mut Out,
 ) -> ExitResult {
     let mut operator = operator.clone();
+    // The same request under `run` would advance the state of this poll.
+    operator.flags = None;
     if operator.state.is_none() {
         operator.state = Some(state_folder()?);
     }

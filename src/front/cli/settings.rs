@@ -27,7 +27,7 @@ pub(super) const SETTINGS: &str = "Operator settings";
 pub(super) struct SettingsArgs {
     /// The settings that were set, as flags for a shell, to reproduce a run.
     #[arg(skip)]
-    pub(super) flags: String,
+    pub(super) flags: Option<String>,
     /// Use the service addresses in this file instead of Microsoft's (`soarhost schema endpoints`)
     #[arg(
         long,
@@ -113,7 +113,7 @@ pub(super) struct SettingsArgs {
     /// Use this fixed time instead of the system clock (for tests)
     #[arg(long, global = true, value_name = "RFC3339")]
     pub(super) now: Option<String>,
-    /// The log level on stderr [default: warn]
+    /// The log level on stderr [default: warn; `poll` also prints one line for each run]
     #[arg(
         long,
         global = true,

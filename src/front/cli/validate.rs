@@ -14,6 +14,7 @@ use crate::front::cli::describe::print_json;
 use crate::front::cli::out::Out;
 use crate::front::cli::settings::SettingsArgs;
 use crate::front::cli::{ExitResult, settings};
+use crate::front::counted;
 use crate::host::catalog::Catalog;
 use crate::host::profiles::Profiles;
 use crate::host::{Cancel, Host};
@@ -295,7 +296,7 @@ fn report(findings: &[Finding], checked: usize, json: bool, out: &mut Out) -> Ex
         };
         writeln!(out, "{}{place}:{pointer} {}", f.file, f.message)?;
     }
-    let word = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+    let word = |n: usize, one: &str| counted(u64::try_from(n).unwrap_or(u64::MAX), one);
     let (faults, files) = (word(findings.len(), "fault"), word(checked, "file"));
     writeln!(out, "{faults}; {files} checked.")?;
     Ok(code)

@@ -6,6 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use crate::front::counted;
 use crate::protocol::{ErrorKind, Failure};
 
 /// The number of bytes that are read at once to find the last line.
@@ -59,8 +60,8 @@ fn remove_incomplete_line(file: &mut File) -> io::Result<()> {
     }
     if complete < length {
         tracing::warn!(
-            "an incomplete last line of {} bytes was removed",
-            length - complete
+            "an incomplete last line of {} was removed",
+            counted(length - complete, "byte")
         );
         file.set_len(complete)?;
     }

@@ -341,10 +341,10 @@ pub(in crate::ops) fn document(mut text: String) -> Result<Document, Failure> {
 /// The warning about records that were repeated with other content.
 pub(in crate::ops) fn changed_records(records: u64) -> Option<Warning> {
     let what = match NonZeroU64::new(records)?.get() {
-        1 => "1 record".to_owned(),
-        n => format!("{n} records"),
+        1 => "1 record was".to_owned(),
+        n => format!("{n} records were"),
     };
     let message =
-        format!("{what} was repeated with the same ID but other content; both are delivered.");
+        format!("{what} repeated with the same ID but other content; both versions are delivered.");
     Some(Warning::new("repeated_with_changes", message))
 }
