@@ -17,6 +17,7 @@ use crate::mapping::{self, Definition};
 use crate::names::suggestion;
 use crate::ops;
 use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::{further_faults, repaired, strict_object};
 
 macro_rules! integrations {
     ($($(#[$when:meta])* $id:literal: [$($mapping:literal),*];)*) => {
@@ -147,11 +148,11 @@ impl Catalog {
         mappings: BTreeMap<String, String>,
         vocabulary: Option<String>,
     ) -> (Self, Vec<Failure>) {
-        let (mut integrations, mut faults) = (Vec::new(), Vec::new());
+        let (mut integrations, mut unreadable) = (Vec::new(), Vec::new());
         for (name, text) in manifests {
-            match Integration::strict(name, text) {
+            match Integration::strict(name.clone(), text.clone()) {
                 Ok(integration) => integrations.push(integration),
-                Err(failure) => faults.push(failure),
+                Err(failure) => unreadable.push((name, text, failure)),
             }
         }
         let mappings = mappings.into_iter().map(|(name, text)| {
@@ -166,6 +167,11 @@ impl Catalog {
             mappings: mappings.collect(),
             vocabulary: vocabulary.map_or(Cow::Borrowed(VOCABULARY), Cow::Owned),
         };
+        let faults = unreadable.into_iter().map(|(name, text, failure)| {
+            let all = placed(&name, catalog.manifest_faults(&text)).collect();
+            Failure::join(all).unwrap_or(failure)
+        });
+        let faults = faults.collect();
         (catalog, faults)
     }
 
@@ -176,13 +182,22 @@ impl Catalog {
 
     /// Every fault of a manifest as part of this catalog, each at its pointer.
     pub fn manifest_faults(&self, text: &str) -> Vec<Failure> {
-        let mut manifest = match Manifest::parse(text, "") {
-            Ok(manifest) => manifest,
-            Err(failure) => return vec![failure],
+        let (manifests, mut faults) = match Manifest::parse(text, "") {
+            Ok(manifest) => (vec![manifest], Vec::new()),
+            Err(failure) => {
+                let repaired = strict_object(text).map(|object| repaired::<Manifest>(&object));
+                (repaired.unwrap_or_default(), failure.split())
+            }
         };
-        manifest.resolve_choices(shared_choices);
-        let mut faults = manifest::lint::lint(&manifest);
-        faults.extend(check::cross_check(&manifest, &self.fields()));
+        let fields = self.fields();
+        let check = |mut manifest: Manifest| {
+            manifest.resolve_choices(shared_choices);
+            let mut faults = manifest::lint::lint(&manifest);
+            faults.extend(check::cross_check(&manifest, &fields));
+            faults
+        };
+        let lists: Vec<Vec<Failure>> = manifests.into_iter().map(check).collect();
+        faults.extend(further_faults(&faults, &lists));
         faults
     }
 
@@ -399,8 +414,12 @@ fn ambiguous(command: &str, several: &[(&Integration, usize)]) -> Failure {
 
 fn placed(file: &str, faults: Vec<Failure>) -> impl Iterator<Item = Failure> {
     faults.into_iter().map(move |fault| {
-        let pointer = fault.place().unwrap_or_default().to_owned();
-        fault.at(format!("{file}:{pointer}"))
+        let pointer = fault.place().unwrap_or_default().trim_start_matches(':');
+        let at = match pointer {
+            "" => file.to_owned(),
+            pointer => format!("{file}:{pointer}"),
+        };
+        fault.at(at)
     })
 }
 

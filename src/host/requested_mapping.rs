@@ -9,9 +9,9 @@ use serde_json::{Map, Value};
 use crate::host::catalog::Catalog;
 use crate::manifest::CommandSpec;
 use crate::mapping::{self, Definition, Mapping, MappingPatch};
-use crate::protocol::Watch;
 use crate::protocol::envelope::{Envelope, MappingChoice};
 use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::{Watch, further_faults, repaired};
 
 /// The command's default mapping; `None` if the command makes no events.
 pub(super) fn default(
@@ -65,34 +65,60 @@ fn inline(
     default: &str,
     watch: Watch<'_>,
 ) -> Result<Definition, Failure> {
-    let (definition, added) = match object.get("patch") {
-        None => (Definition::from_object(object, "/mapping")?, 0),
+    let definition = match object.get("patch") {
+        None => Definition::from_object(object, "/mapping")?,
         Some(Value::Object(patch)) if object.len() == 1 => {
-            let patch = MappingPatch::from_object(patch, "/mapping/patch")?;
-            (
-                catalog
-                    .mapping(default)?
-                    .patched(&patch, "/mapping/patch")?,
-                patch.add.len(),
-            )
+            return patched(catalog, patch, &catalog.mapping(default)?, watch);
         }
         Some(_) => {
             let message = "\"patch\" must be an object and the only member of \"mapping\".";
             return Err(Failure::new(ErrorKind::InvalidMapping, message).at("/mapping/patch"));
         }
     };
+    let faults = faults(catalog, &definition, 0, watch)?;
+    Failure::join(faults).map_or(Ok(definition), Err)
+}
+
+/// The command's own mapping with the patch. Reports the faults of the patch and of the result
+/// together.
+fn patched(
+    catalog: &Catalog,
+    object: &Map<String, Value>,
+    own: &Definition,
+    watch: Watch<'_>,
+) -> Result<Definition, Failure> {
+    const AT: &str = "/mapping/patch";
+    MappingPatch::within_limits(object, AT)?;
+    let (patches, mut known) = match MappingPatch::from_object(object, AT) {
+        Ok(patch) => (vec![patch], Vec::new()),
+        Err(failure) => (repaired(object), failure.split()),
+    };
+    let (mut lists, mut definition) = (Vec::new(), own.clone());
+    for patch in patches {
+        let faulty;
+        (definition, faulty) = own.patched_with_faults(&patch, AT);
+        let of_result = faults(catalog, &definition, patch.add.len(), watch)?;
+        let of_result = further_faults(&faulty, &[of_result]);
+        lists.push([faulty, of_result].concat());
+    }
+    known.extend(further_faults(&known, &lists));
+    Failure::join(known).map_or(Ok(definition), Err)
+}
+
+/// The faults of a definition whose last fields are those that a patch added.
+fn faults(
+    catalog: &Catalog,
+    definition: &Definition,
+    added: usize,
+    watch: Watch<'_>,
+) -> Result<Vec<Failure>, Failure> {
     let vocabulary = catalog.vocabulary()?;
     let names: Vec<&str> = vocabulary.iter().map(String::as_str).collect();
-    let faults = mapping::lint_within(&definition, &names, "/mapping", watch);
-    match Failure::join(
-        faults
-            .into_iter()
-            .map(|fault| in_request(fault, &definition, added))
-            .collect(),
-    ) {
-        Some(failure) => Err(failure),
-        None => Ok(definition),
-    }
+    let faults = mapping::lint_within(definition, &names, "/mapping", watch);
+    let faults = faults.into_iter();
+    Ok(faults
+        .map(|fault| in_request(fault, definition, added))
+        .collect())
 }
 
 /// The fault with its place in the request. The fields that a patch adds are the last ones of their

@@ -46,17 +46,22 @@ impl MappingPatch {
     /// Parses the patch at `at` in a request. Checks the count first: parsing takes time for each
     /// field.
     pub fn from_object(object: &Map<String, Value>, at: &str) -> Result<Self, Failure> {
+        MappingPatch::within_limits(object, at)?;
+        decode_object(object, at, ErrorKind::InvalidMapping).map_err(|faults| {
+            let unreadable = || refusal("The patch cannot be read.", at.to_owned());
+            Failure::join(faults).unwrap_or_else(unreadable)
+        })
+    }
+
+    /// Checks the number of changes.
+    pub(crate) fn within_limits(object: &Map<String, Value>, at: &str) -> Result<(), Failure> {
         let list = |name| {
             object
                 .get(name)
                 .and_then(Value::as_array)
                 .map_or(0, Vec::len)
         };
-        within(list("add") + list("remove"), at)?;
-        decode_object(object, at, ErrorKind::InvalidMapping).map_err(|faults| {
-            let unreadable = || refusal("The patch cannot be read.", at.to_owned());
-            Failure::join(faults).unwrap_or_else(unreadable)
-        })
+        within(list("add") + list("remove"), at)
     }
 }
 
@@ -75,6 +80,16 @@ impl Definition {
     /// The changed definition. `origin` is the place of the patch.
     pub fn patched(&self, patch: &MappingPatch, origin: &str) -> Result<Self, Failure> {
         within(patch.add.len() + patch.remove.len(), origin)?;
+        let (patched, faults) = self.patched_with_faults(patch, origin);
+        Failure::join(faults).map_or(Ok(patched), Err)
+    }
+
+    /// The changed definition with every added field, and the faults of the patch.
+    pub(crate) fn patched_with_faults(
+        &self,
+        patch: &MappingPatch,
+        origin: &str,
+    ) -> (Self, Vec<Failure>) {
         let mut patched = self.clone();
         let vocabulary = self.vocabulary;
         let mut faults = Vec::new();
@@ -105,7 +120,8 @@ impl Definition {
                     added.field
                 );
                 faults.push(refusal(message, place(origin, &format!("/add/{n}/field"))));
-            } else if let Some(last) = patched.sources.last_mut() {
+            }
+            if let Some(last) = patched.sources.last_mut() {
                 last.fields.push(added.clone());
             }
         }
@@ -115,7 +131,7 @@ impl Definition {
         if let Some(key) = &patch.key {
             patched.key.clone_from(key);
         }
-        Failure::join(faults).map_or(Ok(patched), Err)
+        (patched, faults)
     }
 }
 

@@ -4,7 +4,7 @@
 pub fn name_of(pointer: &str) -> String {
     let mut name = String::new();
     for step in pointer.split('/').skip(1) {
-        let step = step.replace("~1", "/").replace("~0", "~");
+        let step = unescape(step);
         if !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit()) {
             name = format!("{name}[{step}]");
         } else if name.is_empty() {
@@ -14,6 +14,11 @@ pub fn name_of(pointer: &str) -> String {
         }
     }
     name
+}
+
+/// The name of a step of a JSON Pointer.
+pub(crate) fn unescape(step: &str) -> String {
+    step.replace("~1", "/").replace("~0", "~")
 }
 
 /// Escapes a name as a step of a JSON Pointer.

@@ -28,6 +28,8 @@ pub(super) struct Difference {
     pub(super) missing: bool,
     /// What is allowed, and the value that was given.
     pub(super) message: String,
+    /// The words that are allowed, if only words are.
+    pub(super) choices: Vec<String>,
 }
 
 /// The differences between a document and a schema. `base` is the JSON Pointer of the document in
@@ -174,6 +176,7 @@ impl<'a> Walk<'a> {
         let all = choices.join(", ");
         let message = format!("`{name}` must be one of {all}; got {given}.{hint}");
         self.add(at, false, message);
+        self.allow(choices);
     }
 
     fn expected(&mut self, branches: &[&Value], value: &Value, at: &str) {
@@ -192,6 +195,8 @@ impl<'a> Walk<'a> {
             false,
             format!("`{name}` must be {wanted}; got {given}."),
         );
+        let choices: Vec<&str> = branches.iter().flat_map(|branch| words(branch)).collect();
+        self.allow(&choices);
     }
 
     fn given(&self, value: &Value) -> String {
@@ -212,7 +217,15 @@ impl<'a> Walk<'a> {
             pointer: at.to_owned(),
             missing,
             message,
+            choices: Vec::new(),
         });
+    }
+
+    /// Adds the allowed words to the last difference.
+    fn allow(&mut self, choices: &[&str]) {
+        if let Some(last) = self.found.last_mut() {
+            last.choices = choices.iter().map(ToString::to_string).collect();
+        }
     }
 }
 

@@ -266,6 +266,7 @@ pub fn decode_object<T: DeserializeOwned + JsonSchema>(
                     pointer: inner,
                     missing: false,
                     message,
+                    choices: Vec::new(),
                 });
             }
             let placed = |one: Difference| {
@@ -298,7 +299,7 @@ pub fn member_faults<T: DeserializeOwned + JsonSchema>(
 }
 
 /// The JSON Pointer of a place, without the file or flag before it.
-fn pointer_in(place: &str) -> &str {
+pub(crate) fn pointer_in(place: &str) -> &str {
     match place.find('/') {
         Some(0) => place,
         _ => match place.rsplit_once(":/") {

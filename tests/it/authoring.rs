@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::bench::connection;
 use crate::process::{feed, run, soarhost};
 
 /// A manifest whose friendly parameters are typed inputs of the operation.
@@ -100,6 +101,33 @@ fn file_of_each_kind_is_recognized_and_every_fault_has_a_place() {
             "/commands/0/fixed/top `top` must be a whole number, 1 or more; got 0.",
             "/commands/0/fixed/service_source `{severity}` is not filled in here",
             "/commands/0/fixed/tpo The operation graph.alerts.fetch has no input \"tpo\"",
+        ],
+    );
+    let mut several = manifest(&json!({ "tpo": 1 }));
+    several["commands"][0]["kind"] = json!("fetch");
+    several["commands"][0]["mapping"] = json!("fetch_evnt");
+    check(
+        "several.json",
+        &several,
+        &[
+            "/commands/0/kind `commands[0].kind` must be one of ingest, read, write, test",
+            "/commands/0/fixed/tpo The operation",
+            "/commands/0/mapping There is no mapping",
+        ],
+    );
+    let patch = json!({ "rot": "$", "remove": ["Severty"], "add": [
+        { "field": "Severity", "path": ".x" },
+        { "field": "Rule", "custom": true, "path": ".a[", "tke": "all" }] });
+    check(
+        "patch.json",
+        &json!({ "command": "Fetch Event", "mapping": { "patch": patch },
+                 "inputs": { "Top Recent Event Number": 1 }, "connection": connection() }),
+        &[
+            "/mapping/patch/rot Unknown key",
+            "/mapping/patch/add/1/tke Unknown key",
+            "/mapping/patch/remove/0 There is no field \"Severty\"",
+            "/mapping/patch/add/0/field The field \"Severity\" is in the mapping already",
+            "/mapping/patch/add/1/path The path \".a[\"",
         ],
     );
     let request = json!({ "command": "Fetch Event", "options": { "max_events": "all" },
