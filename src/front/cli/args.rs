@@ -55,7 +55,8 @@ pub(super) struct RunAlone {
 const POLL_HINT: &str = "\
 The state is stored in --state, else in $STATE_DIRECTORY, else in $XDG_STATE_HOME/soarhost, else in
 ~/.local/state/soarhost. Temporary failures are retried. Exit codes: those of `run`; 75 also if another
-poll uses the same state or file, 74 if the sink cannot be written.
+poll uses the same state or file, 74 if writing to the sink fails. A sink
+that cannot be opened is an invalid setting: 2.
 
 Operator settings, such as --profiles: `soarhost help settings`.";
 
@@ -221,7 +222,7 @@ pub(super) struct ListArgs {
 /// Arguments of `describe`.
 #[derive(Args, Debug)]
 pub(super) struct DescribeArgs {
-    /// INTEGRATION or INTEGRATION.COMMAND [default: all]
+    /// INTEGRATION, COMMAND, or INTEGRATION.COMMAND if the name is not unique [default: all]
     pub(super) name: Option<String>,
     /// Include `chaos`, which returns faults on request
     #[arg(long)]
@@ -243,6 +244,9 @@ pub(super) struct SampleArgs {
 pub(super) struct OperationsArgs {
     /// One operation [default: all operations and the connection slots]
     pub(super) name: Option<String>,
+    /// Include `chaos`, which returns faults on request
+    #[arg(long)]
+    pub(super) all: bool,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
@@ -252,7 +256,6 @@ pub(super) struct OperationsArgs {
 #[derive(Args, Debug)]
 pub(super) struct SchemaArgs {
     /// request, result, manifest, mapping, patch, fields, endpoints, profiles, world, or INTEGRATION.COMMAND
-    #[arg(required_unless_present = "write")]
     pub(super) name: Option<String>,
     /// Write the schemas of a catalog's files to DIR/snapshots/schema, where their `$schema` points
     #[arg(long, value_name = "DIR", conflicts_with = "name")]

@@ -13,7 +13,8 @@ use crate::json::whitespace::indented;
 use crate::manifest::outputs::Context;
 use crate::manifest::schema::{request_schema, sample_request};
 use crate::manifest::{CommandSpec, Manifest, Param};
-use crate::protocol::{Failure, PROTOCOL};
+use crate::names::{alike, nearest};
+use crate::protocol::{ErrorKind, Failure, PROTOCOL};
 
 /// The integrations. Integrations for tests are at the end, and are included only with `--all`.
 fn integrations(catalog: &Catalog, all: bool) -> Result<Vec<&Manifest>, Failure> {
@@ -151,12 +152,30 @@ fn chosen<'a>(args: &DescribeArgs, catalog: &'a Catalog) -> Result<Chosen<'a>, F
         }
         Some(name) => match catalog.integration(name) {
             Ok(manifest) => Ok(vec![whole(manifest)]),
-            Err(unknown) => match catalog.find_dotted(name) {
+            Err(_) => match catalog.find_dotted(name) {
                 Ok(target) => Ok(vec![(target.manifest, Commands::One(target.command))]),
-                Err(other) => Err(if name.contains('.') { other } else { unknown }),
+                Err(other) if name.contains('.') => Err(other),
+                Err(other) => Err(unknown_name(name, catalog)?.unwrap_or(other)),
             },
         },
     }
+}
+
+/// The failure for a name that is neither an integration nor a command; none if it is a command.
+fn unknown_name(name: &str, catalog: &Catalog) -> Result<Option<Failure>, Failure> {
+    let manifests = catalog.manifests()?;
+    let commands = || manifests.iter().flat_map(|manifest| &manifest.commands);
+    if commands().any(|command| command.names().any(|known| alike(known, name))) {
+        return Ok(None);
+    }
+    let ids = manifests.iter().map(|manifest| manifest.id.as_str());
+    let titles = commands().map(|command| command.title.as_str());
+    let hint = nearest(name, titles.chain(ids)).map_or_else(
+        || "`soarhost list` shows the names.".to_owned(),
+        |near| format!("Did you mean \"{near}\"?"),
+    );
+    let message = format!("There is no integration or command \"{name}\". {hint}");
+    Ok(Some(Failure::new(ErrorKind::UnknownName, message)))
 }
 
 fn integration_json(manifest: &Manifest, commands: Commands<'_>) -> Value {

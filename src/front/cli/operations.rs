@@ -16,7 +16,7 @@ use crate::protocol::failure::{ErrorKind, Failure};
 /// Prints all operations, or one.
 pub(super) fn print(args: &OperationsArgs, out: &mut Out) -> ExitResult {
     let chosen: Vec<&Operation> = match &args.name {
-        None => ops::operations().iter().collect(),
+        None => listed(args.all),
         Some(name) => vec![ops::find(name).ok_or_else(|| unknown(name))?],
     };
     if args.json {
@@ -36,6 +36,14 @@ pub(super) fn print(args: &OperationsArgs, out: &mut Out) -> ExitResult {
         }
     }
     Ok(0)
+}
+
+/// The operations. Those for tests come last, and only with `--all`.
+fn listed(all: bool) -> Vec<&'static Operation> {
+    let is_test = |operation: &&Operation| operation.name.starts_with("chaos.");
+    let (tests, mut listed): (Vec<_>, Vec<_>) = ops::operations().iter().partition(is_test);
+    listed.extend(tests.into_iter().filter(|_| all));
+    listed
 }
 
 fn unknown(name: &str) -> Failure {

@@ -57,17 +57,21 @@ pub(super) fn print(args: &SchemaArgs, host: &Host, out: &mut Out) -> ExitResult
     if let Some(folder) = &args.write {
         return write(folder, out);
     }
-    let wanted = args.name.as_deref().unwrap_or_default();
+    let known = || {
+        let names: Vec<&str> = SCHEMAS.iter().map(|(name, _)| *name).collect();
+        let names = names.join(", ");
+        format!("Known: {names}, or a command as INTEGRATION.COMMAND.")
+    };
+    let Some(wanted) = args.name.as_deref() else {
+        let failure = Failure::new(ErrorKind::UnknownName, "No schema is named.");
+        return Err(failure.advice(known()).into());
+    };
     if let Some((_, make)) = SCHEMAS.iter().find(|(name, _)| *name == wanted) {
         return print_json(&Value::from(make()), out);
     }
     let target = host.catalog()?.find_dotted(wanted).map_err(|_| {
-        let names: Vec<&str> = SCHEMAS.iter().map(|(name, _)| *name).collect();
         let message = format!("There is no schema \"{wanted}\".");
-        Failure::new(ErrorKind::UnknownName, message).advice(format!(
-            "Known: {}, or a command as INTEGRATION.COMMAND.",
-            names.join(", ")
-        ))
+        Failure::new(ErrorKind::UnknownName, message).advice(known())
     })?;
     print_json(&request_schema(target.manifest, target.command), out)
 }

@@ -54,13 +54,15 @@ pub(super) fn validate(args: &ValidateArgs, settings: &SettingsArgs, out: &mut O
     }
     for path in paths {
         if path.is_dir() {
-            let (catalog, mut faults) = Catalog::read(path)?;
+            // The folder is an argument, not the setting `--catalog`.
+            let (catalog, mut faults) = Catalog::read(path)
+                .map_err(|failure| failure.reworded(failure.message().to_owned()))?;
             checked += catalog.files() + faults.len();
             faults = faults.into_iter().flat_map(Failure::split).collect();
             faults.extend(catalog.check());
             findings.extend(faults.iter().map(|fault| finding(path, fault)));
         } else {
-            checked += 1;
+            checked += usize::from(path.exists());
             findings.extend(file_findings(path, settings));
         }
     }

@@ -265,6 +265,17 @@ impl<'a> Check<'a> {
             if given(&"nth") && given(&"times") {
                 self.add(&format!("{at}/times"), excluded_by("nth"));
             }
+            for name in ["nth", "times"] {
+                let got = &fault[name];
+                let is_empty = got.as_array().is_some_and(Vec::is_empty);
+                let holds_zero = got
+                    .as_array()
+                    .is_some_and(|all| all.iter().any(|one| *one == 0));
+                if *got == 0 || is_empty || holds_zero {
+                    let message = format!("must count from 1; got {got}");
+                    self.add(&format!("{at}/{name}"), message);
+                }
+            }
             let headers = fault["headers"].as_object();
             let headers = headers.is_some_and(|headers| !headers.is_empty());
             for (name, is_given) in [("body", !fault["body"].is_null()), ("headers", headers)] {
