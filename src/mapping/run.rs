@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use data_encoding::HEXLOWER;
 use ring::digest;
 use serde_json::value::RawValue;
 
@@ -362,13 +363,10 @@ fn exhausted_message(_: Exhausted) -> String {
 
 /// The hash of a record's canonical form.
 fn content_key(raw: &str) -> String {
-    use std::fmt::Write as _;
     let hash = digest::digest(&digest::SHA256, canonical(raw).as_bytes());
     let mut key = String::with_capacity(71);
     key.push_str("sha256:");
-    for byte in hash.as_ref() {
-        let _ = write!(key, "{byte:02x}");
-    }
+    HEXLOWER.encode_append(hash.as_ref(), &mut key);
     key
 }
 
