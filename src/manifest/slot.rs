@@ -47,7 +47,7 @@ slots! {
     AuthorizationCode "authorization_code" (secret) "The authorization code that a person got by signing in.";
     ManagedIdentity "managed_identity" "true: sign in with the identity of the machine.";
     ManagedIdentityClientId "managed_identity_client_id" "The client ID of a user-assigned identity of the machine.";
-    Cloud "cloud" "The Microsoft cloud: commercial, gcc, `gcc_high` or dod.";
+    Cloud "cloud" "The Microsoft cloud: `commercial`, `gcc`, `gcc_high` or `dod`.";
     BaseUrl "base_url" "The address of the Management API of one of these clouds.";
     Publisher "publisher" "The tenant ID of the company that runs this client, sent to the Management API.";
     TrustAnyCertificate "trust_any_certificate" "true: accept any TLS certificate.";

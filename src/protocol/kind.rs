@@ -112,8 +112,8 @@ impl ErrorKind {
     pub(super) fn usual(self) -> (&'static str, &'static str) {
         match self {
             Self::MalformedRequest => (
-                "The request is not a JSON object of the documented form.",
-                "Correct it at the given place. `soarhost sample` prints a valid request.",
+                "The request does not have the documented form.",
+                "Correct the values at the given places. `soarhost sample` prints a valid request.",
             ),
             Self::RequestTooLarge => (
                 "The request is larger than the host's limit.",

@@ -118,6 +118,14 @@ fn kind_of(schema: &Value, input: &Value) -> String {
         }
         let mut kinds: Vec<String> = several.iter().map(|one| kind_of(schema, one)).collect();
         kinds.retain(|kind| kind != "null");
+        if let [single, array] = kinds.as_slice()
+            && array
+                .trim_start_matches("array of ")
+                .trim_matches(['(', ')'])
+                == single
+        {
+            return format!("{single}, or an array of them");
+        }
         return kinds.join(" or ");
     }
     if let Some(words) = input["enum"].as_array() {
@@ -131,9 +139,8 @@ fn kind_of(schema: &Value, input: &Value) -> String {
     match (name, &input["items"]) {
         ("array", Value::Object(_)) => {
             let item = kind_of(schema, &input["items"]);
-            // A single value is also allowed, and its words are already in the text.
             if item.contains(" | ") {
-                "array of them".to_owned()
+                format!("array of ({item})")
             } else {
                 format!("array of {item}")
             }
