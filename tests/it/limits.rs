@@ -126,14 +126,14 @@ fn faults_beyond_the_limit_are_counted_and_not_listed() {
     assert_eq!(items.len(), 101);
 }
 
-/// `ulimit` limits the address space to 20 times the size of the request.
+/// `ulimit` limits the address space to the program and 15 times the size of the request.
 #[test]
 fn memory_of_a_request_is_a_small_multiple_of_its_size() {
     for part in [r#"{"":0},"#, "1,", r#"{"a":1},"#] {
-        let value = format!(r#"{{"a":[{}0]}}"#, part.repeat((8 << 20) / part.len()));
+        let value = format!(r#"{{"a":[{}0]}}"#, part.repeat((4 << 20) / part.len()));
         for key in ["meta", "inputs", "state", "elsewhere"] {
             let mut command = std::process::Command::new("sh");
-            let limited = "ulimit -v 163840; exec \"$0\" run";
+            let limited = "ulimit -v 131072; exec \"$0\" run";
             command.args(["-c", limited, env!("CARGO_BIN_EXE_soarhost")]);
             command
                 .stdin(std::process::Stdio::piped())
