@@ -214,3 +214,23 @@ fn control_characters_of_a_request_are_escaped() {
         assert!(!text.contains(['\u{1b}', '\u{202e}', '\u{9b}']), "{text}");
     }
 }
+
+#[test]
+fn invalid_value_that_ends_in_a_secret_shows_no_part_of_it() {
+    let secret = "SuperSecretValue1234567890abcdef";
+    for before in [0, 20, 45, 58, 100] {
+        let request = json!({
+            "command": "Fetch Event",
+            "connection": {
+                "Tenant ID": "11111111-2222-3333-4444-555555555555",
+                "Client ID": "66666666-7777-8888-9999-000000000000",
+                "Client Secret": secret,
+            },
+            "inputs": { "Top Recent Event Number": format!("{}{secret}", "x".repeat(before)) },
+        });
+        let output = feed(soarhost(&["run"]), request.to_string().as_bytes());
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8(printed).expect("UTF-8");
+        assert!(!printed.contains(&secret[..4]), "{before}: {printed}");
+    }
+}
