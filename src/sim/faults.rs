@@ -20,8 +20,8 @@ use crate::sim::server::routes::Route;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// `login.instance`, `login.discovery`, `login.authorize`, `login.token`, `graph.alerts`,
-    /// `graph.alert`, `management.subscriptions.start`, `….stop` or `….list`, `management.content`,
+    /// `login.instance`, `login.discovery`, `login.authorize`, `login.device_code`, `login.token`,
+    /// `graph.alerts`, `graph.alert`, `management.subscriptions.start`, `….stop` or `….list`, `management.content`,
     /// `management.blob`, `hook.receive`, `identity.vm` or `identity.app_service`.
     pub route: String,
     /// The requests of the route to which the fault applies: a number, counted from 1 since the

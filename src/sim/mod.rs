@@ -3,7 +3,7 @@
 //! [`Sim::start`] serves what a [`World`] describes, with real HTTP and TLS, real token checks and
 //! the documented error codes:
 //!
-//! - `login`: sign-in with secrets, certificates, users and managed identities,
+//! - `login`: sign-in with secrets, certificates, users, device codes and managed identities,
 //! - `graph`: security alerts,
 //! - `feed`: the Management Activity API with subscriptions, listings, content and webhooks,
 //! - `faults`: fault injection.
@@ -45,6 +45,7 @@ pub use server::log::LoggedRequest;
 pub use world::alerts::{Alerts, ListOrder, Paging, Update};
 pub use world::apps::{App, AppSecret, ManagedIdentity, ReadyCode, RefreshTokens};
 pub use world::content::{Content, GeneratedContent, LiteralBlob};
+pub use world::device_sign_in::{Decision, DeviceSignIn};
 pub use world::{
     FeedState, InvalidValue, Separator, Status, Subscription, Subscriptions, Tenant, Webhook, World,
 };

@@ -1,5 +1,7 @@
 //! The client of a request: its app registration and its proof of identity.
 
+use std::sync::LazyLock;
+
 use crate::sim::ids::is_guid;
 use crate::sim::login::Login;
 use crate::sim::login::assertion::{self, Expected};
@@ -11,6 +13,20 @@ use crate::sim::world::apps::App;
 
 /// The only supported type of client assertion.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// Microsoft's public client for Exchange Online. It exists in every tenant.
+const EXCHANGE_CLIENT: &str = "a0c73c16-a7e3-4564-9a95-2bdf47383716";
+
+static EXCHANGE_APP: LazyLock<Option<App>> = LazyLock::new(|| {
+    let app = serde_json::json!({
+        "id": EXCHANGE_CLIENT,
+        "name": "Microsoft Exchange Online Remote PowerShell",
+        "tenant": "",
+        "public": true,
+        "scopes": {"exchange": ["Exchange.Manage"]},
+    });
+    serde_json::from_value(app).ok()
+});
 
 /// A client: its id, and its app if it is listed.
 pub(super) struct Client<'a> {
@@ -25,7 +41,9 @@ impl<'a> Client<'a> {
     pub(super) fn find(world: &'a World, id: &'a str, tenant: &str) -> Result<Self, Refused> {
         let home = |app: &&App| app.tenant.eq_ignore_ascii_case(tenant);
         let named = |app: &&App| app.id.eq_ignore_ascii_case(id);
-        let Some(app) = world.apps.iter().filter(home).find(named) else {
+        let built_in = || EXCHANGE_APP.as_ref().filter(named);
+        let listed = world.apps.iter().filter(home).find(named);
+        let Some(app) = listed.or_else(built_in) else {
             let accepted = world.accepts_unlisted() && is_guid(id);
             return if accepted {
                 Ok(Self { id, app: None })

@@ -29,6 +29,13 @@ impl Form {
         field.map(|(_, value)| value.as_str())
     }
 
+    /// Whether it redeems a device code, in version 2 or 1.
+    pub(super) fn is_device_grant(&self) -> bool {
+        let v2 = "urn:ietf:params:oauth:grant-type:device_code";
+        let given = self.get("grant_type");
+        given.is_some_and(|given| given == v2 || given == "device_code")
+    }
+
     /// A required field.
     pub(super) fn need(&self, name: &str) -> Result<&str, Refused> {
         self.get(name).ok_or_else(|| refused(900_144, &[name]))

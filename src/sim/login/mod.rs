@@ -1,14 +1,16 @@
-//! Sign-in: instance and `OpenID` discovery, the authorization endpoint and the token endpoints (v1
-//! and v2).
+//! Sign-in: instance and `OpenID` discovery, the authorization endpoint, device codes and the token
+//! endpoints (v1 and v2).
 //!
 //! A request for client credentials is checked in this order: method, tenant, grant type, client
-//! id, resource, app, secret or certificate, service principal. Device codes and passwords are not
-//! supported.
+//! id, resource, app, secret or certificate, service principal. Passwords are not supported.
 
 mod assertion;
 mod authorize;
 mod client;
 mod codes;
+mod device_code;
+#[cfg(test)]
+mod device_code_tests;
 mod errors;
 mod form;
 mod grant;
@@ -37,6 +39,7 @@ use crate::sim::world::apps::App;
 
 use client::Client;
 use codes::Codes;
+use device_code::DeviceCodes;
 use form::Form;
 use signed_text::Signer;
 
@@ -47,6 +50,7 @@ const SHARED_TENANTS: [&str; 3] = ["common", "organizations", "consumers"];
 pub(super) struct Login {
     context: Arc<Context>,
     codes: Codes,
+    device_codes: DeviceCodes,
     refresh_tokens: Signer,
 }
 
@@ -55,6 +59,7 @@ impl Login {
     pub(super) fn new(context: Arc<Context>) -> Self {
         Self {
             codes: Codes::new(&context),
+            device_codes: DeviceCodes::new(&context),
             refresh_tokens: Signer::new(&context.ids, "refresh token"),
             context,
         }
@@ -67,6 +72,7 @@ impl Login {
             Route::LoginInstance => json(self.instance(call)),
             Route::LoginDiscovery => json(self.discovery(call)),
             Route::LoginAuthorize => self.authorize(call),
+            Route::LoginDeviceCode => json(self.device_code(call)),
             Route::LoginToken => json(self.token(call)),
             _ => return Answer::new(404, String::new()).with("Cache-Control", "private"),
         };
@@ -161,6 +167,10 @@ impl Login {
             }
             Some("refresh_token") => {
                 let approval = self.by_refresh(call, form)?;
+                Ok(self.user_token_body(call, form, &approval))
+            }
+            Some(_) if form.is_device_grant() => {
+                let approval = self.by_device_code(call, form)?;
                 Ok(self.user_token_body(call, form, &approval))
             }
             _ => Ok(self.tokens(call, &self.client_credentials(call, form)?)),

@@ -1,4 +1,4 @@
-//! Authorization codes and refresh tokens: signed texts that contain their own data. So a simulator
+//! Authorization codes, device codes and refresh tokens: signed texts that contain their own data. So a simulator
 //! that is restarted with the same seed still accepts them. They are not encrypted.
 
 use ring::hmac;
@@ -44,6 +44,9 @@ pub(super) struct RefreshToken {
     pub(super) at: i64,
     /// The number of the request, which makes each token unique.
     pub(super) number: u64,
+    /// Whether the sign-in began with a device code.
+    #[serde(default)]
+    pub(super) device: bool,
 }
 
 /// Signs and verifies one kind of text.
@@ -85,6 +88,7 @@ mod tests {
             scope: "s".to_owned(),
             at: 1,
             number: 1,
+            device: false,
         };
         let is_own = Signer::new(&Ids::new(1), "refresh");
         let text = is_own.sign(&content);

@@ -93,6 +93,9 @@ pub(crate) struct Claims {
     /// Delegated permissions, separated by spaces; absent without a user.
     #[serde(default)]
     pub(crate) scp: String,
+    /// The user's sign-in name; absent without a user.
+    #[serde(default)]
+    pub(crate) upn: String,
 }
 
 impl Claims {

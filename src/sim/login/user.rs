@@ -1,4 +1,4 @@
-//! Tokens for signed-in users: an authorization code or a refresh token is redeemed. A request is
+//! Tokens for signed-in users: an authorization code, a device code or a refresh token is redeemed. A request is
 //! checked in this order: tenant, app, client proof, code or refresh token, scope, resource,
 //! consent.
 
@@ -27,18 +27,27 @@ pub(super) struct Approval {
 }
 
 /// The sign-in, and the scope of the token request.
-struct SignIn {
-    tenant: String,
-    scope: String,
-    requested_scope: Option<String>,
-    nonce: Option<String>,
-    renewed: bool,
+pub(super) struct SignIn {
+    /// The tenant of the user.
+    pub(super) tenant: String,
+    /// The scope of the sign-in.
+    pub(super) scope: String,
+    /// The scope of the token request.
+    pub(super) requested_scope: Option<String>,
+    /// The `nonce` of the identity token.
+    pub(super) nonce: Option<String>,
+    /// Whether a refresh token is redeemed.
+    pub(super) renewed: bool,
+    /// Whether the sign-in began with a device code.
+    pub(super) device: bool,
 }
 
 /// A client that has proven its identity, and its tenant.
-struct Known<'a> {
-    client: Client<'a>,
-    tenant: String,
+pub(super) struct Known<'a> {
+    /// The client.
+    pub(super) client: Client<'a>,
+    /// The tenant of the path, or the tenant of the app.
+    pub(super) tenant: String,
     proof: &'static str,
 }
 
@@ -59,6 +68,7 @@ impl Login {
             requested_scope: requested_scope(call, form)?,
             nonce: code.nonce,
             renewed: false,
+            device: false,
         };
         let approval = self.approve(call, &known, sign_in)?;
         self.codes.mark_used(form)?;
@@ -81,19 +91,35 @@ impl Login {
             requested_scope: requested_scope(call, form)?,
             nonce: None,
             renewed: true,
+            device: token.device,
         };
         self.approve(call, &known, sign_in)
     }
 
-    fn known<'a>(&'a self, call: &Call, form: &'a Form) -> Result<Known<'a>, Refused> {
+    /// The client of a request and its proof of identity.
+    pub(super) fn known<'a>(&'a self, call: &Call, form: &'a Form) -> Result<Known<'a>, Refused> {
         let tenant = self.tenant_of_user(call, form)?;
         let client = Client::find(&self.context.world, form.need("client_id")?, &tenant)?;
-        let proof = self.user_client_proof(call, form, &client)?;
+        let proven = ["client_secret", "client_assertion"];
+        let proven = proven.iter().any(|name| form.get(name).is_some());
+        // Of a client that is not listed, only the flow says whether it is public.
+        let proof = if client.app.is_none() && !proven && self.is_device_flow(form) {
+            "0"
+        } else {
+            self.user_client_proof(call, form, &client)?
+        };
         Ok(Known {
             client,
             tenant,
             proof,
         })
+    }
+
+    /// Whether a form redeems a device code, or a refresh token that was issued for one.
+    fn is_device_flow(&self, form: &Form) -> bool {
+        let token = form.get("refresh_token");
+        let token: Option<RefreshToken> = token.and_then(|text| self.refresh_tokens.verify(text));
+        form.is_device_grant() || token.is_some_and(|token| token.device)
     }
 
     fn check_lifetime(&self, known: &RefreshToken, app: Option<&App>) -> Result<(), Refused> {
@@ -109,7 +135,8 @@ impl Login {
         Err(refused(700_082, &[&issued, &span]))
     }
 
-    fn approve(
+    /// Checks scope, resource and consent of a sign-in.
+    pub(super) fn approve(
         &self,
         call: &Call,
         known: &Known<'_>,
@@ -137,13 +164,17 @@ impl Login {
             },
             at: self.context.now().timestamp(),
             number: call.number,
+            device: sign_in.device,
         });
+        let world = &self.context.world;
+        let device_user = world.device_sign_in.user.clone();
+        let device_user = device_user.filter(|_| sign_in.device);
         let grant = Grant {
             app: client.id.to_owned(),
             audience,
             proof: known.proof,
             rights: Rights::Delegated {
-                user: self.context.world.sign_in_name(&sign_in.tenant),
+                user: device_user.unwrap_or_else(|| world.sign_in_name(&sign_in.tenant)),
                 scopes,
             },
             tenant: sign_in.tenant,

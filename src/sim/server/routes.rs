@@ -63,6 +63,8 @@ pub(crate) enum Route {
     LoginDiscovery,
     /// The authorization endpoint, v1 and v2, where a user signs in.
     LoginAuthorize,
+    /// The device code endpoint, v1 and v2.
+    LoginDeviceCode,
     /// The token endpoint, v1 and v2.
     LoginToken,
     /// A page of the list of alerts.
@@ -91,10 +93,11 @@ pub(crate) enum Route {
 
 impl Route {
     /// The routes that faults can name.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::LoginInstance,
         Self::LoginDiscovery,
         Self::LoginAuthorize,
+        Self::LoginDeviceCode,
         Self::LoginToken,
         Self::GraphAlerts,
         Self::GraphAlert,
@@ -114,6 +117,7 @@ impl Route {
             Self::LoginInstance => "login.instance",
             Self::LoginDiscovery => "login.discovery",
             Self::LoginAuthorize => "login.authorize",
+            Self::LoginDeviceCode => "login.device_code",
             Self::LoginToken => "login.token",
             Self::GraphAlerts => "graph.alerts",
             Self::GraphAlert => "graph.alert",
@@ -142,6 +146,9 @@ impl Route {
             ) => Self::LoginDiscovery,
             (Service::Login, [_, "oauth2", "v2.0", "authorize"] | [_, "oauth2", "authorize"]) => {
                 Self::LoginAuthorize
+            }
+            (Service::Login, [_, "oauth2", "v2.0", "devicecode"] | [_, "oauth2", "devicecode"]) => {
+                Self::LoginDeviceCode
             }
             (Service::Login, [_, "oauth2", "v2.0", "token"] | [_, "oauth2", "token"]) => {
                 Self::LoginToken
@@ -181,6 +188,10 @@ mod tests {
         let cases = [
             ("/login/t/oauth2/v2.0/token", Route::LoginToken),
             ("/login/t/oauth2/token", Route::LoginToken),
+            (
+                "/login/organizations/oauth2/v2.0/devicecode",
+                Route::LoginDeviceCode,
+            ),
             (
                 "/login/t/v2.0/.well-known/openid-configuration",
                 Route::LoginDiscovery,

@@ -14,10 +14,11 @@ use crate::sim::world::{NEXT_PAGE, World};
 
 /// Numbers: path, minimum and maximum. `*` in a path stands for
 /// every element of an array and for every member of an object.
-const RANGES: [(&str, u64, u64); 11] = [
+const RANGES: [(&str, u64, u64); 12] = [
     ("/world", 1, 1),
     ("/page_size", 1, u64::MAX),
     ("/content_page_size", 1, u64::MAX),
+    ("/device_sign_in/interval_seconds", 0, 300),
     ("/alerts/per_hour", 0, HIGHEST_RATE),
     ("/content/generated/*/blobs", 0, 1_000_000),
     ("/content/generated/*/records", 0, 100_000),
@@ -198,6 +199,11 @@ impl<'a> Check<'a> {
                 self.add(&at, "must be a certificate in PEM".to_owned());
             }
         }
+        let allowed = "a sign-in name such as ada@contoso.onmicrosoft.com";
+        self.texts("/device_sign_in/user", allowed, |name| {
+            name.split_once('@')
+                .is_some_and(|(user, domain)| !user.is_empty() && domain.contains('.'))
+        });
         self.texts("/apps/*/codes/*/code", "text that is not empty", |code| {
             !code.is_empty()
         });

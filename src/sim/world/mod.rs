@@ -24,6 +24,7 @@ pub(super) mod alerts;
 pub(super) mod apps;
 mod check;
 pub(super) mod content;
+pub(super) mod device_sign_in;
 
 use std::collections::BTreeMap;
 
@@ -37,6 +38,7 @@ use crate::sim::faults::Fault;
 use crate::sim::world::alerts::Alerts;
 use crate::sim::world::apps::{App, ManagedIdentity};
 use crate::sim::world::content::Content;
+use crate::sim::world::device_sign_in::DeviceSignIn;
 
 pub use check::InvalidValue;
 
@@ -81,6 +83,8 @@ pub struct World {
     /// The user who signs in and consents at the authorization endpoint. Default: `analyst@` and
     /// the first domain of the tenant.
     pub user: Option<String>,
+    /// How the user answers a device code. Default: approves after one token request.
+    pub device_sign_in: DeviceSignIn,
     /// Managed identities of the virtual machine and of the app service. Default: one
     /// system-assigned identity, and any client id that is a GUID. `[]`: none.
     pub managed_identities: Option<Vec<ManagedIdentity>>,
@@ -265,6 +269,7 @@ impl Default for World {
             apps: vec![],
             any_credentials: None,
             user: None,
+            device_sign_in: DeviceSignIn::default(),
             managed_identities: None,
             identity_header: "simulated-identity-header".to_owned(),
             token_lifetime_seconds: 3599,
@@ -448,6 +453,12 @@ mod tests {
             (
                 r#"{"world":2,"now":"noon"}"#,
                 "/now must be a time such as 2026-01-14T12:00:00Z; got \"noon\"",
+            ),
+            (
+                r#"{"device_sign_in":{"interval_seconds":301,"user":"ada"}}"#,
+                "/device_sign_in/interval_seconds must be a whole number from 0 to 300; got 301; \
+                 /device_sign_in/user must be a sign-in name such as ada@contoso.onmicrosoft.com; \
+                 got \"ada\"",
             ),
             (
                 r#"{"world":2,"page_size":0}"#,
