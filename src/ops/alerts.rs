@@ -30,7 +30,7 @@ use crate::microsoft::graph::alerts::{ApiVersion, TimeField};
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::ops::resume::scope::{Resumed, resume, scope_of};
 use crate::ops::resume::time::{clocks_differ, service_time};
-use crate::ops::{Call, Input, Reply, in_future, instant, scope};
+use crate::ops::{Call, Input, Permission, Reply, all_valid, in_future, scope, start_and_end};
 use crate::protocol::{Failure, State, Warning};
 
 use checkpoint::{Checkpoint, Round};
@@ -90,36 +90,32 @@ impl Input for Fetch {
         "Fetches security alerts of a time window, the most recent first.";
     const RESULT: &'static str = "Graph's body with the alerts of all pages: `$.value[*]`.";
     const STATE: bool = true;
-    const PERMISSIONS: &'static [(&'static str, &'static str)] =
-        &[("Microsoft Graph", "SecurityAlert.Read.All")];
+    const PERMISSIONS: &'static [Permission] = &[("Microsoft Graph", "SecurityAlert.Read.All")];
 
     fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
-        let faults: Vec<_> = [self.window(now).err(), self.condition().err()]
-            .into_iter()
-            .flatten()
-            .collect();
-        Failure::join(faults).map_or(Ok(()), Err)
+        all_valid([self.window(now).err(), self.condition().err()])
     }
 
     /// A window that was valid in its first run can be resumed when it is older.
     fn check_resumed(&self, now: DateTime<Utc>) -> Result<(), Failure> {
-        let start = instant("start_time", self.start_time.as_deref());
-        let start = start.ok().flatten().unwrap_or(now);
+        let start = self.bounds().ok().flatten().map_or(now, |[start, _]| start);
         self.check(now.min(start + MAX_AGE))
     }
 }
 
 impl Fetch {
+    fn times(&self) -> Result<[Option<DateTime<Utc>>; 2], Failure> {
+        start_and_end(self.start_time.as_deref(), self.end_time.as_deref())
+    }
+
     fn window(&self, now: DateTime<Utc>) -> Result<TimeWindow, Failure> {
-        let start = instant("start_time", self.start_time.as_deref())?;
-        let end = instant("end_time", self.end_time.as_deref())?;
+        let [start, end] = self.times()?;
         TimeWindow::new(start, end, now)
     }
 
     /// The window of the inputs.
     fn bounds(&self) -> Result<Option<[DateTime<Utc>; 2]>, Failure> {
-        let start = instant("start_time", self.start_time.as_deref())?;
-        let end = instant("end_time", self.end_time.as_deref())?;
+        let [start, end] = self.times()?;
         Ok(start.zip(end).map(|(start, end)| [start, end]))
     }
 
@@ -326,14 +322,13 @@ fn close(
     let state =
         (!done || is_rolling).then(|| own_scope(call, input).map(|scope| checkpoint.state(scope)));
     Ok(Reply {
-        raw,
-        changed: None,
         more,
         state: state.transpose()?,
         records: coverage.as_ref().map_or(0, CoverageBuilder::records),
         coverage: coverage.map(CoverageBuilder::close),
         warnings,
         incomplete: failure.or(skipped),
+        ..Reply::of(raw)
     })
 }
 

@@ -14,8 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::json::Document;
-use crate::ops::{Call, Input, Needs, Reply};
+use crate::ops::{Call, Input, Needs, Reply, from_compact};
 use crate::protocol::{Detail, ErrorKind, Failure, Signal};
 
 pub use parts::{Flap, Partial, SlowPage, flap, partial, slow_page};
@@ -103,7 +102,7 @@ pub async fn sleep(call: &Call<'_>, input: Sleep) -> Result<Reply, Failure> {
         return Ok(nothing);
     }
     pause(call, input.duration_ms, "the sleep").await?;
-    document(&json!({ "slept_ms": input.duration_ms })).map(Reply::of)
+    Reply::of_value(&json!({ "slept_ms": input.duration_ms }))
 }
 
 /// Fails.
@@ -141,7 +140,7 @@ pub async fn huge(call: &Call<'_>, input: Huge) -> Result<Reply, Failure> {
         push_record(&mut text, records, size);
     }
     text.push(']');
-    let raw = Document::from_compact(text).map_err(|error| unmade().caused_by(error))?;
+    let raw = from_compact(text)?;
     Ok(Reply {
         records,
         ..Reply::of(raw)
@@ -163,7 +162,7 @@ fn push_record(text: &mut String, number: u64, size: usize) {
 /// In a dry run, the reply is empty and no fault happens.
 fn dry_run(call: &Call<'_>) -> Result<Option<Reply>, Failure> {
     let is_dry_run = call.http.transcript().is_dry_run();
-    is_dry_run.then(|| document(&()).map(Reply::of)).transpose()
+    is_dry_run.then(|| Reply::of_value(&())).transpose()
 }
 
 async fn pause(call: &Call<'_>, milliseconds: u64, attempt: &str) -> Result<(), Failure> {
@@ -190,17 +189,6 @@ fn failure(kind: ErrorKind, message: Option<String>, retry_after_ms: Option<u64>
         _ => Failure::new(kind, message),
     };
     failure.retry_after(retry_after_ms.map(Duration::from_millis))
-}
-
-fn document(value: &impl Serialize) -> Result<Document, Failure> {
-    Document::from_value(value).map_err(|error| unmade().caused_by(error))
-}
-
-fn unmade() -> Failure {
-    Failure::new(
-        ErrorKind::Internal,
-        "The result could not be written as JSON.",
-    )
 }
 
 #[cfg(test)]

@@ -20,16 +20,16 @@ use serde::{Deserialize, Serialize};
 use crate::microsoft::ContentType;
 use crate::microsoft::feed::filter::Wanted;
 use crate::net::transcript::is_dry_run;
-use crate::ops::feed::{
-    self, ReadEnd, ReadOutcome, ReadPlan, ReadReport, RecordFilter, changed_records, document,
-};
+use crate::ops::feed::record_filter::{RecordFilter, input_with_record_filter};
+use crate::ops::feed::{self, ReadEnd, ReadOutcome, ReadPlan, ReadReport};
 use crate::ops::resume::checkpoint::Checkpoint;
 use crate::ops::resume::packed::{FINGERPRINTS, FeedState, TypeState};
 use crate::ops::resume::records::SeenRecords;
 use crate::ops::resume::scope::{Resumed, resume, scope_of};
-use crate::ops::resume::time::clocks_differ;
-use crate::ops::{Call, Input, Reply, span, subscriptions};
-use crate::protocol::{Coverage, ErrorKind, Failure, State, Warning};
+use crate::ops::{
+    Call, Input, Permission, READ_DLP, READ_FEED, Reply, all_valid, span, subscriptions,
+};
+use crate::protocol::{ErrorKind, Failure, State, Warning};
 
 const NAME: &str = "feed.content.collect";
 
@@ -42,29 +42,19 @@ const FIRST_FETCH_EXPIRED: (&str, &str) = (
     "No action is needed: the next run resumes here.",
 );
 
-/// Fetches new content of several content types since the last run.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Collect {
-    /// The content types, in the order of the result. Default: all with an enabled subscription.
-    #[serde(default)]
-    pub content_types: Vec<ContentType>,
-    /// The time range of the first run of a content type: a number and minutes, hours, days or
-    /// weeks, such as `3 days`. Default: `10 minutes`. The service stores 7 days.
-    #[serde(default)]
-    pub first_fetch: Option<String>,
-    /// Only records of these users: `UserId`, or a person in a data loss prevention record.
-    #[serde(default)]
-    pub users: Vec<String>,
-    /// Only records of these types: numbers (also unknown ones) or names.
-    #[serde(default)]
-    pub record_types: Vec<String>,
-    /// Only records of these workloads.
-    #[serde(default)]
-    pub workloads: Vec<String>,
-    /// Only records of these operations.
-    #[serde(default)]
-    pub operations: Vec<String>,
+input_with_record_filter! {
+    /// Fetches new content of several content types since the last run.
+    #[derive(Default)]
+    pub struct Collect {
+        /// The content types, in the order of the result. Default: all with an enabled
+        /// subscription.
+        #[serde(default)]
+        pub content_types: Vec<ContentType>,
+        /// The time range of the first run of a content type: a number and minutes, hours, days or
+        /// weeks, such as `3 days`. Default: `10 minutes`. The service stores 7 days.
+        #[serde(default)]
+        pub first_fetch: Option<String>,
+    }
 }
 
 impl Input for Collect {
@@ -72,17 +62,10 @@ impl Input for Collect {
         "Fetches new content of several content types since the last run.";
     const RESULT: &'static str = "An array of audit records: `$[*]`.";
     const STATE: bool = true;
-    const PERMISSIONS: &'static [(&'static str, &'static str)] = &[
-        ("Office 365 Management APIs", "ActivityFeed.Read"),
-        ("Office 365 Management APIs", "ActivityFeed.ReadDlp"),
-    ];
+    const PERMISSIONS: &'static [Permission] = &[READ_FEED, READ_DLP];
 
     fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
-        let faults: Vec<_> = [self.first(now).err(), self.filter().err()]
-            .into_iter()
-            .flatten()
-            .collect();
-        Failure::join(faults).map_or(Ok(()), Err)
+        all_valid([self.first(now).err(), self.filter().err()])
     }
 }
 
@@ -91,15 +74,6 @@ impl Collect {
     fn first(&self, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
         let text = self.first_fetch.as_deref().unwrap_or(FIRST_FETCH);
         span("first_fetch", text, now.trunc_subsecs(0))
-    }
-
-    fn filter(&self) -> Result<RecordFilter, Failure> {
-        RecordFilter::new(Wanted {
-            users: &self.users,
-            record_types: &self.record_types,
-            workloads: &self.workloads,
-            operations: &self.operations,
-        })
     }
 }
 
@@ -115,7 +89,6 @@ struct CollectOutcome {
     content_type: ContentType,
     /// Whether it was read before the run ended.
     read: bool,
-    stuck: bool,
     report: ReadReport,
 }
 
@@ -137,7 +110,6 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
     }
     let now = feed::time(call).await?;
     let (mut state, mut warnings) = begin(call, &tenant, now)?;
-    warnings.extend(clocks_differ(call));
     warnings.extend(subscription_warnings);
     let mut known = HashSet::new();
     types.retain(|content_type| known.insert(*content_type));
@@ -162,13 +134,9 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
     let (outcomes, records) = run.read_types(pending, state.records).await;
     let mut outcomes = close_all(outcomes, &mut resumes);
     let fault = fault::report(&mut outcomes)?;
-    let mut reply = close(outcomes, &mut resumes)?;
-    reply.warnings.splice(0..0, warnings);
+    let reports = outcomes.into_iter().map(|one| one.report).collect();
+    let mut reply = feed::reply(call, warnings, reports)?;
     reply.warnings.extend(filter.warnings(state.filter));
-    let memory = call.http.memory();
-    reply
-        .warnings
-        .extend(memory.is_exhausted().then(|| memory.warning()));
     reply.incomplete = fault;
     let state = FeedState {
         filter: Some(filter.fingerprint),
@@ -294,32 +262,34 @@ fn concerns_all(failure: &Failure) -> bool {
     matches!(failure.kind(), AuthFailed | Cancelled | Throttled | Timeout) && !is_dry_run(failure)
 }
 
-/// Closes the outcomes. All content types share the capacity of the state, those in `unrequested`
-/// included.
-fn close_all(read: Vec<TypeRead>, unrequested: &mut [TypeState]) -> Vec<CollectOutcome> {
-    let of_unrequested = unrequested
-        .iter()
-        .map(|one| one.checkpoint.fingerprints.len());
+/// Closes the outcomes, and adds their checkpoints to `resumes`. All content types share the
+/// capacity of the state, also those that were not requested.
+fn close_all(read: Vec<TypeRead>, resumes: &mut Vec<TypeState>) -> Vec<CollectOutcome> {
+    let of_unrequested = resumes.iter().map(|one| one.checkpoint.fingerprints.len());
     let needs = read.iter().map(|one| one.outcome.fingerprints());
     let needs: Vec<usize> = needs.chain(of_unrequested).collect();
     let shares = shares(&needs, FINGERPRINTS);
-    for (one, share) in unrequested.iter_mut().zip(&shares[read.len()..]) {
+    for (one, share) in resumes.iter_mut().zip(&shares[read.len()..]) {
         one.checkpoint.shrink(*share);
     }
     let close = |(one, share): (TypeRead, &usize)| {
         let content_type = one.outcome.content_type;
-        let report = one.outcome.close(*share);
+        let (checkpoint, report) = one.outcome.close(*share);
         let is_stuck = report.faults.broken.is_some()
             && report.blobs == 0
-            && report.checkpoint.watermark == one.before.checkpoint.watermark;
-        CollectOutcome {
+            && checkpoint.watermark == one.before.checkpoint.watermark;
+        resumes.push(TypeState {
             content_type,
-            read: one.was_read,
+            checkpoint,
             stuck: if one.was_read {
                 is_stuck
             } else {
                 one.before.stuck
             },
+        });
+        CollectOutcome {
+            content_type,
+            read: one.was_read,
             report,
         }
     };
@@ -337,44 +307,6 @@ fn shares(needs: &[usize], total: usize) -> Vec<usize> {
         left -= share;
     }
     shares
-}
-
-/// Joins all outcomes into one reply. The checkpoints are added to `resumes`.
-fn close(outcomes: Vec<CollectOutcome>, resumes: &mut Vec<TypeState>) -> Result<Reply, Failure> {
-    let mut coverage = Coverage {
-        complete: true,
-        ..Coverage::default()
-    };
-    let (mut text, mut changed) = ("[".to_owned(), 0);
-    let (mut more, mut has_progress) = (false, false);
-    let mut warnings = Vec::new();
-    for one in outcomes {
-        let report = one.report;
-        if text.len() == 1 {
-            // Moved, not copied: the records can be most of the memory.
-            text = report.text;
-        } else if report.text.len() > 1 {
-            text.push(',');
-            text.push_str(&report.text[1..]);
-        }
-        coverage.add(report.coverage);
-        resumes.push(TypeState {
-            content_type: one.content_type,
-            checkpoint: report.checkpoint,
-            stuck: one.stuck,
-        });
-        changed += report.changed;
-        more |= report.more;
-        has_progress |= report.has_progress;
-        warnings.extend(report.warnings);
-    }
-    warnings.extend(changed_records(changed));
-    let mut reply = Reply::of(document(text)?);
-    reply.records = coverage.windows.iter().map(|window| window.records).sum();
-    reply.coverage = Some(coverage);
-    reply.warnings = warnings;
-    reply.more = more && has_progress;
-    Ok(reply)
 }
 
 #[cfg(test)]

@@ -8,12 +8,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::json::Document;
 use crate::microsoft::ContentType;
 use crate::microsoft::feed::filter::{Filter, Wanted};
 use crate::net::Audience;
-use crate::ops::{Call, Input, Reply, span, subscriptions};
-use crate::protocol::{ErrorKind, Failure, Warning};
+use crate::ops::{Call, Input, Reply, all_valid, span, subscriptions};
+use crate::protocol::{Failure, Warning};
 
 /// Signs in to each service in `services`, and lists the subscriptions on request.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -65,8 +64,7 @@ impl Input for Test {
             record_types: &self.record_types,
             ..Wanted::default()
         });
-        let faults = [self.within_a_week(now).err(), filter.err()];
-        Failure::join(faults.into_iter().flatten().collect()).map_or(Ok(()), Err)
+        all_valid([self.within_a_week(now).err(), filter.err()])
     }
 }
 
@@ -104,14 +102,7 @@ pub async fn test(call: &Call<'_>, input: Test) -> Result<Reply, Failure> {
             "roles": token.roles,
         }));
     }
-    let signed_in = Document::from_value(&rows).map_err(|error| {
-        Failure::new(
-            ErrorKind::Internal,
-            "The sign-ins could not be written as JSON.",
-        )
-        .caused_by(error)
-    })?;
-    let mut reply = Reply::of(signed_in);
+    let mut reply = Reply::of_value(&rows)?;
     if input.subscriptions {
         let (enabled, warnings) = subscriptions::enabled(call).await?;
         let mut missing = input.content_types;
@@ -125,10 +116,7 @@ pub async fn test(call: &Call<'_>, input: Test) -> Result<Reply, Failure> {
 }
 
 fn unsubscribed(content_type: ContentType) -> Warning {
-    let message = format!(
-        "{} has no enabled subscription. Start its subscription.",
-        content_type.name()
-    );
+    let message = format!("{content_type} has no enabled subscription. Start its subscription.");
     Warning::new("no_subscription", message)
 }
 

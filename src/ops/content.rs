@@ -10,42 +10,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::microsoft::feed::filter::Wanted;
 use crate::microsoft::{ContentType, TimeWindow};
-use crate::ops::feed::{self, ReadPlan, ReadReport, RecordFilter, changed_records, document};
+use crate::ops::feed::record_filter::{RecordFilter, input_with_record_filter};
+use crate::ops::feed::{self, ReadPlan};
 use crate::ops::resume::checkpoint::Checkpoint;
 use crate::ops::resume::packed::{FINGERPRINTS, FeedState, TypeState};
 use crate::ops::resume::scope::{Resumed, invalid_state, resume, scope_of};
-use crate::ops::resume::time::clocks_differ;
-use crate::ops::{Call, Input, Reply, in_future, instant};
+use crate::ops::{
+    Call, Input, Permission, READ_DLP, READ_FEED, Reply, all_valid, in_future, start_and_end,
+};
 use crate::protocol::{Failure, State, Warning};
 use crate::when::rfc3339;
 
 const NAME: &str = "feed.content.list";
 
-/// Lists the audit records of one content type and time window, with filters.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct List {
-    /// The content type; its subscription must be enabled.
-    pub content_type: ContentType,
-    /// Start of the window, inclusive, RFC 3339; compared with the time of availability. Set both
-    /// times or neither. Default: the last 24 hours.
-    #[serde(default)]
-    pub start_time: Option<String>,
-    /// End of the window, exclusive, RFC 3339; at most 24 hours after the start.
-    #[serde(default)]
-    pub end_time: Option<String>,
-    /// Only records of these users: `UserId`, or a person in a data loss prevention record.
-    #[serde(default)]
-    pub users: Vec<String>,
-    /// Only records of these types: numbers (also unknown ones) or names.
-    #[serde(default)]
-    pub record_types: Vec<String>,
-    /// Only records of these workloads. Names are case-sensitive.
-    #[serde(default)]
-    pub workloads: Vec<String>,
-    /// Only records of these operations. Names are case-sensitive.
-    #[serde(default)]
-    pub operations: Vec<String>,
+input_with_record_filter! {
+    /// Lists the audit records of one content type and time window, with filters.
+    pub struct List {
+        /// The content type; its subscription must be enabled.
+        pub content_type: ContentType,
+        /// Start of the window, inclusive, RFC 3339; compared with the time of availability. Set
+        /// both times or neither. Default: the last 24 hours.
+        #[serde(default)]
+        pub start_time: Option<String>,
+        /// End of the window, exclusive, RFC 3339; at most 24 hours after the start.
+        #[serde(default)]
+        pub end_time: Option<String>,
+    }
 }
 
 impl Input for List {
@@ -53,44 +43,30 @@ impl Input for List {
         "Lists the audit records of one content type and time window, with filters.";
     const RESULT: &'static str = "An array of audit records: `$[*]`.";
     const STATE: bool = true;
-    const PERMISSIONS: &'static [(&'static str, &'static str)] = &[
-        ("Office 365 Management APIs", "ActivityFeed.Read"),
-        ("Office 365 Management APIs", "ActivityFeed.ReadDlp"),
-    ];
+    const PERMISSIONS: &'static [Permission] = &[READ_FEED, READ_DLP];
 
     fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
-        let faults: Vec<_> = [self.window(now, false).err(), self.filter().err()]
-            .into_iter()
-            .flatten()
-            .collect();
-        Failure::join(faults).map_or(Ok(()), Err)
+        all_valid([self.window(now, false).err(), self.filter().err()])
     }
 }
 
 impl List {
+    fn times(&self) -> Result<[Option<DateTime<Utc>>; 2], Failure> {
+        start_and_end(self.start_time.as_deref(), self.end_time.as_deref())
+    }
+
     /// The window. A start that is too old is rejected only in the first run of a window: a later
     /// run resumes it from its state.
     fn window(&self, now: DateTime<Utc>, is_first_run: bool) -> Result<TimeWindow, Failure> {
-        let start = instant("start_time", self.start_time.as_deref())?;
-        let end = instant("end_time", self.end_time.as_deref())?;
+        let [start, end] = self.times()?;
         let now = now.trunc_subsecs(0);
         let now = start.map_or(now, |start| if is_first_run { now } else { now.min(start) });
         TimeWindow::new(start, end, now)
     }
 
-    fn filter(&self) -> Result<RecordFilter, Failure> {
-        RecordFilter::new(Wanted {
-            users: &self.users,
-            record_types: &self.record_types,
-            workloads: &self.workloads,
-            operations: &self.operations,
-        })
-    }
-
     /// The scopes of a state in the current and in the first version.
     fn scopes(&self, call: &Call<'_>, tenant: &str) -> Result<[String; 2], Failure> {
-        let start = instant("start_time", self.start_time.as_deref())?;
-        let end = instant("end_time", self.end_time.as_deref())?;
+        let [start, end] = self.times()?;
         let of = (
             NAME,
             &call.connection.cloud.id,
@@ -133,27 +109,29 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     };
     let mut outcome = feed::read(call, plan, &filter.filter).await;
     let records = outcome.take_records();
-    let mut report = outcome.close(FINGERPRINTS);
-    report.more &= report.has_progress;
-    let mut warnings: Vec<Warning> = run.warnings;
-    warnings.extend(clocks_differ(call));
-    warnings.extend(report.warnings.iter().cloned());
-    warnings.extend(changed_records(report.changed));
-    let memory = call.http.memory();
-    warnings.extend(memory.is_exhausted().then(|| memory.warning()));
-    warnings.extend(filter.warnings(state.filter));
-    let continues = report.continues(input.end_time.is_some());
-    let members = FeedState {
-        filter: Some(filter.fingerprint),
-        records,
-        types: vec![TypeState {
-            content_type,
-            checkpoint: report.checkpoint.clone(),
-            stuck: false,
-        }],
-    };
-    let state = continues.then(|| State::new(run.scope, members.pack()));
-    reply(report, state, warnings)
+    let (checkpoint, mut report) = outcome.close(FINGERPRINTS);
+    let continues = report.continues(&checkpoint, input.end_time.is_some());
+    let has_failed = report.has_failed();
+    let fault = std::mem::take(&mut report.faults).report();
+    if has_failed && let Some(fault) = fault {
+        return Err(fault);
+    }
+    let mut reply = feed::reply(call, run.warnings, vec![report])?;
+    reply.warnings.extend(filter.warnings(state.filter));
+    reply.incomplete = fault;
+    reply.state = continues.then(|| {
+        let state = FeedState {
+            filter: Some(filter.fingerprint),
+            records,
+            types: vec![TypeState {
+                content_type,
+                checkpoint,
+                stuck: false,
+            }],
+        };
+        State::new(run.scope, state.pack())
+    });
+    Ok(reply)
 }
 
 /// The start of a run.
@@ -181,7 +159,7 @@ fn begin(
         warnings: Vec::new(),
         resumes: false,
     };
-    let start = instant("start_time", input.start_time.as_deref())?;
+    let [start, end] = input.times()?;
     match resume(call, &scopes)? {
         Resumed::Own(state) => {
             let read = FeedState::read(&state.resume, Some(input.content_type), now)?;
@@ -201,7 +179,6 @@ fn begin(
     }
     if !is_rolling {
         // A window that is too old is a gap; one that is too long was rejected before.
-        let end = instant("end_time", input.end_time.as_deref())?;
         let window = match (start, end) {
             (Some(start), Some(end)) => TimeWindow { start, end },
             _ => TimeWindow::new(None, None, now)?,
@@ -210,26 +187,4 @@ fn begin(
         run.checkpoint = Checkpoint::first(window.start, Some(window.end));
     }
     Ok(run)
-}
-
-/// Errors: nothing was delivered, and not only because content has expired.
-fn reply(
-    report: ReadReport,
-    state: Option<State>,
-    warnings: Vec<Warning>,
-) -> Result<Reply, Failure> {
-    let has_failed = report.has_failed();
-    let fault = match report.faults.report() {
-        Some(fault) if has_failed => return Err(fault),
-        fault => fault,
-    };
-    let coverage = report.coverage;
-    let mut reply = Reply::of(document(report.text)?);
-    reply.more = report.more;
-    reply.state = state;
-    reply.records = coverage.windows.iter().map(|window| window.records).sum();
-    reply.coverage = Some(coverage);
-    reply.warnings = warnings;
-    reply.incomplete = fault;
-    Ok(reply)
 }

@@ -45,7 +45,7 @@ pub struct Operation {
     /// Whether a later run can resume where this one ends.
     pub state: bool,
     /// Required permissions: API and name.
-    pub permissions: &'static [(&'static str, &'static str)],
+    pub permissions: &'static [Permission],
     member_faults: fn(&Map<String, Value>) -> Vec<Failure>,
     fields: fn() -> &'static [&'static str],
     check: fn(&Value, DateTime<Utc>) -> Result<(), Failure>,
@@ -95,6 +95,15 @@ pub struct Limits {
     pub max_events: Option<u64>,
 }
 
+/// A permission: API and name.
+pub type Permission = (&'static str, &'static str);
+
+/// For subscriptions and content.
+const READ_FEED: Permission = ("Office 365 Management APIs", "ActivityFeed.Read");
+
+/// For subscriptions and content of data loss prevention.
+const READ_DLP: Permission = ("Office 365 Management APIs", "ActivityFeed.ReadDlp");
+
 /// The outcome of an operation.
 #[derive(Debug)]
 pub struct Reply {
@@ -117,6 +126,11 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// A complete reply with this value as the document.
+    fn of_value(value: &impl Serialize) -> Result<Self, Failure> {
+        document(value).map(Reply::of)
+    }
+
     /// A complete reply with this document.
     pub fn of(raw: Document) -> Self {
         Reply {
@@ -141,7 +155,7 @@ pub trait Input: DeserializeOwned + JsonSchema {
     /// Whether a later run can resume where this one ends.
     const STATE: bool = false;
     /// Required permissions: API and name.
-    const PERMISSIONS: &'static [(&'static str, &'static str)] = &[];
+    const PERMISSIONS: &'static [Permission] = &[];
     /// The parts of the connection that it needs.
     const NEEDS: Needs = Needs::Credential;
 
@@ -259,6 +273,28 @@ fn decode<T: Input>(input: &Value) -> Result<T, Failure> {
     })
 }
 
+/// A value as a document.
+fn document(value: &impl Serialize) -> Result<Document, Failure> {
+    Document::from_value(value).map_err(|error| unwritable().caused_by(error))
+}
+
+/// JSON without white space as a document.
+fn from_compact(text: String) -> Result<Document, Failure> {
+    Document::from_compact(text).map_err(|error| unwritable().caused_by(error))
+}
+
+fn unwritable() -> Failure {
+    Failure::new(
+        ErrorKind::Internal,
+        "The result could not be written as JSON.",
+    )
+}
+
+/// Reports all faults of an input at once.
+fn all_valid<const N: usize>(faults: [Option<Failure>; N]) -> Result<(), Failure> {
+    Failure::join(faults.into_iter().flatten().collect()).map_or(Ok(()), Err)
+}
+
 /// The scope of a state: a digest of the operation, the connection and the inputs.
 fn scope(operation: &str, connection: &Connection, input: &impl Serialize) -> String {
     resume::scope::scope_of(&(
@@ -279,6 +315,14 @@ fn instant(input: &str, text: Option<&str>) -> Result<Option<DateTime<Utc>>, Fai
             format!("\"{text}\" is not a date and time; use a form such as 2026-01-31T00:00:00Z."),
         )
     })
+}
+
+/// The inputs `start_time` and `end_time`.
+fn start_and_end(
+    start: Option<&str>,
+    end: Option<&str>,
+) -> Result<[Option<DateTime<Utc>>; 2], Failure> {
+    Ok([instant("start_time", start)?, instant("end_time", end)?])
 }
 
 /// The start of a time range among the inputs that ends now.

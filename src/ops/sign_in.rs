@@ -5,9 +5,8 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::json::Document;
 use crate::microsoft::connection::Credential;
 use crate::ops::{Call, Input, Needs, Reply};
 use crate::protocol::{ErrorKind, Failure, Warning};
@@ -45,7 +44,7 @@ pub async fn url(call: &Call<'_>, _: LoginUrl) -> Result<Reply, Failure> {
     };
     let audience = &call.connection.cloud.audiences.management;
     let url = code.login_url(&call.connection.account(), audience);
-    reply(&json!({ "login_url": url.as_str() }))
+    Reply::of_value(&json!({ "login_url": url.as_str() }))
 }
 
 /// Deletes the stored tokens of the account for every credential and code, because the faulty one
@@ -53,7 +52,7 @@ pub async fn url(call: &Call<'_>, _: LoginUrl) -> Result<Reply, Failure> {
 #[expect(clippy::unused_async, reason = "operations are asynchronous")]
 pub async fn reset(call: &Call<'_>, _: Reset) -> Result<Reply, Failure> {
     let removed = call.tokens.reset()?;
-    let mut reply = reply(&json!({ "removed": removed }))?;
+    let mut reply = Reply::of_value(&json!({ "removed": removed }))?;
     if removed == 0 {
         let message = "No stored tokens of this account were found, so none were deleted. Check the spelling of the account. Tokens are stored only with a state folder (--state DIR).";
         reply.warnings.push(Warning::new("nothing_kept", message));
@@ -61,11 +60,4 @@ pub async fn reset(call: &Call<'_>, _: Reset) -> Result<Reply, Failure> {
         reply.changed = Some(reply.raw.clone());
     }
     Ok(reply)
-}
-
-fn reply(value: &Value) -> Result<Reply, Failure> {
-    let raw = Document::from_value(value).map_err(|error| {
-        Failure::new(ErrorKind::Internal, "The result could not be written.").caused_by(error)
-    })?;
-    Ok(Reply::of(raw))
 }

@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::json::Document;
 use crate::microsoft::ContentType;
 use crate::microsoft::feed::{Feed, Started, Subscription};
-use crate::ops::{Call, Input, Reply};
-use crate::protocol::{ErrorKind, Failure, Warning};
+use crate::ops::{Call, Input, Permission, READ_DLP, READ_FEED, Reply, document};
+use crate::protocol::{Failure, Warning};
 
 /// Starts the subscription to a content type.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -41,8 +41,7 @@ pub enum AlreadyEnabled {
 impl Input for Start {
     const SUMMARY: &'static str = "Starts the subscription to a content type.";
     const RESULT: &'static str = "The subscription: `contentType`, `status`, `webhook`.";
-    const PERMISSIONS: &'static [(&'static str, &'static str)] =
-        &[("Office 365 Management APIs", "ActivityFeed.Read")];
+    const PERMISSIONS: &'static [Permission] = &[READ_FEED];
 }
 
 /// Stops the subscription to a content type.
@@ -57,8 +56,7 @@ impl Input for Stop {
     const SUMMARY: &'static str = "Stops the subscription to a content type.";
     const RESULT: &'static str =
         "The service's answer, usually null. Context rows are made of the stopped subscription.";
-    const PERMISSIONS: &'static [(&'static str, &'static str)] =
-        &[("Office 365 Management APIs", "ActivityFeed.Read")];
+    const PERMISSIONS: &'static [Permission] = &[READ_FEED];
 }
 
 /// Lists the current subscriptions with their webhooks.
@@ -70,10 +68,7 @@ impl Input for List {
     const SUMMARY: &'static str = "Lists the current subscriptions with their webhooks.";
     const RESULT: &'static str =
         "An array of subscriptions: `$[*]` with `contentType`, `status`, `webhook`.";
-    const PERMISSIONS: &'static [(&'static str, &'static str)] = &[
-        ("Office 365 Management APIs", "ActivityFeed.Read"),
-        ("Office 365 Management APIs", "ActivityFeed.ReadDlp"),
-    ];
+    const PERMISSIONS: &'static [Permission] = &[READ_FEED, READ_DLP];
 }
 
 /// Starts a subscription; the reply holds the service's answer.
@@ -85,10 +80,11 @@ pub async fn start(call: &Call<'_>, input: Start) -> Result<Reply, Failure> {
             Err(failure)
         }
         Started::AlreadyEnabled(failure) => {
-            let mut reply = Reply::of(nothing()?);
             let warning = Warning::new("already_enabled", failure.message());
-            reply.warnings.push(warning);
-            Ok(reply)
+            Ok(Reply {
+                warnings: vec![warning],
+                ..Reply::of_value(&())?
+            })
         }
     }
 }
@@ -103,23 +99,19 @@ pub async fn stop(call: &Call<'_>, input: Stop) -> Result<Reply, Failure> {
 /// The service's answer, and the changed subscription: the answer can be empty.
 fn changed(answer: Document, content_type: ContentType, status: &str) -> Result<Reply, Failure> {
     let now = json!({ "contentType": content_type, "status": status });
-    let mut reply = Reply::of(answer);
-    reply.changed = Some(Document::from_value(&now).map_err(|error| {
-        Failure::new(
-            ErrorKind::Internal,
-            "The changed subscription could not be written as JSON.",
-        )
-        .caused_by(error)
-    })?);
-    Ok(reply)
+    Ok(Reply {
+        changed: Some(document(&now)?),
+        ..Reply::of(answer)
+    })
 }
 
 /// Lists the subscriptions.
 pub async fn list(call: &Call<'_>, List {}: List) -> Result<Reply, Failure> {
     let (listed, body) = current(call).await?;
-    let mut reply = Reply::of(body);
-    reply.records = u64::try_from(listed.len()).unwrap_or(u64::MAX);
-    Ok(reply)
+    Ok(Reply {
+        records: listed.len() as u64,
+        ..Reply::of(body)
+    })
 }
 
 /// The current subscriptions, and the body that lists them.
@@ -162,14 +154,4 @@ pub(super) async fn started(
 ) -> Result<Started, Failure> {
     let feed = Feed::new(call.http, call.tokens, call.connection);
     feed.start(content_type, webhook).await
-}
-
-fn nothing() -> Result<Document, Failure> {
-    Document::parse("null").map_err(|error| {
-        Failure::new(
-            ErrorKind::Internal,
-            "An empty document could not be written.",
-        )
-        .caused_by(error)
-    })
 }

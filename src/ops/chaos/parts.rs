@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{document, dry_run, failure, pause};
+use super::{dry_run, failure, pause};
 use crate::microsoft::TimeWindow;
 use crate::microsoft::coverage::CoverageBuilder;
 use crate::ops::resume::scope::{Resumed, invalid_state, members, read, resume};
@@ -281,14 +281,13 @@ impl<'a> Parts<'a> {
         }
         let state = (is_incomplete || always_has_state).then(|| self.state());
         Ok(Reply {
-            raw: document(&self.rows)?,
-            changed: None,
             state,
             more: is_incomplete,
             records: self.coverage.records(),
             coverage: Some(self.coverage.close()),
             warnings: self.warnings,
             incomplete,
+            ..Reply::of_value(&self.rows)?
         })
     }
 

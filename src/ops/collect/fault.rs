@@ -12,9 +12,9 @@ use crate::protocol::{ErrorKind, Failure};
 pub(super) fn report(outcomes: &mut [CollectOutcome]) -> Result<Option<Failure>, Failure> {
     let all = outcomes.len();
     let has_failed = all > 0 && outcomes.iter().all(|one| one.report.has_failed());
-    let (mut broken_types, mut others) = (Vec::new(), Faults::new(("", "")));
+    let (mut broken_types, mut others) = (Vec::new(), Faults::default());
     for one in outcomes {
-        let mut faults = std::mem::replace(&mut one.report.faults, Faults::new(("", "")));
+        let mut faults = std::mem::take(&mut one.report.faults);
         let broken = faults.broken.take().filter(|_| one.read);
         broken_types.extend(broken.map(|failure| (one.content_type, failure)));
         others.add(faults);

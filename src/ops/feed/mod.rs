@@ -15,6 +15,7 @@
 
 mod blobs;
 mod outcome;
+pub(super) mod record_filter;
 mod retry_queue;
 
 use std::collections::HashSet;
@@ -27,27 +28,24 @@ use url::Url;
 use crate::microsoft::coverage::{Counted, CoverageBuilder};
 use crate::microsoft::feed::Feed;
 use crate::microsoft::feed::content::BlobRecords;
-use crate::microsoft::feed::filter::{Filter, Wanted};
+use crate::microsoft::feed::filter::Filter;
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::memory::is_memory;
 use crate::net::retry::Repeat;
 use crate::net::{Held, Links};
 use crate::ops::resume::checkpoint::Checkpoint;
-use crate::ops::resume::fingerprint::Fingerprint;
 use crate::ops::resume::packed::{FINGERPRINTS, RETRIES};
 use crate::ops::resume::progress::{Bounds, Progress};
 use crate::ops::resume::records::{Seen, SeenRecords};
-use crate::ops::resume::scope::scope_of;
 use crate::ops::resume::time::service_time;
 use crate::ops::{Call, subscriptions};
 use crate::protocol::{Failure, Warning};
 
-pub(in crate::ops) use outcome::{Faults, ReadOutcome, ReadReport, changed_records, document};
+pub(in crate::ops) use outcome::{Faults, ReadOutcome, ReadReport, reply};
 
 /// Downloads at the same time.
 const SLOTS: usize = 8;
 
-/// The content type to read, its checkpoint, and the limits.
 /// Cause and advice for an expired span.
 pub(in crate::ops) const EXPIRED: (&str, &str) = (
     "The state is older than 7 days.",
@@ -63,6 +61,7 @@ pub(in crate::ops) fn bounds(call: &Call<'_>, types: usize) -> Bounds {
     }
 }
 
+/// The content type to read, its checkpoint, and the limits.
 pub(in crate::ops) struct ReadPlan {
     pub(in crate::ops) content_type: ContentType,
     pub(in crate::ops) checkpoint: Checkpoint,
@@ -105,38 +104,6 @@ pub(in crate::ops) async fn time(call: &Call<'_>) -> Result<DateTime<Utc>, Failu
         subscriptions::current(call).await?;
     }
     Ok(service_time(call))
-}
-
-/// The record filter, with the fingerprint that a state stores.
-pub(in crate::ops) struct RecordFilter {
-    pub(in crate::ops) filter: Filter,
-    pub(in crate::ops) fingerprint: Fingerprint,
-}
-
-impl RecordFilter {
-    /// Errors: a record type that does not exist.
-    pub(in crate::ops) fn new(wanted: Wanted<'_>) -> Result<Self, Failure> {
-        let lists = (
-            wanted.users,
-            wanted.record_types,
-            wanted.workloads,
-            wanted.operations,
-        );
-        Ok(RecordFilter {
-            filter: Filter::new(wanted)?,
-            fingerprint: Fingerprint::of(scope_of(&lists)),
-        })
-    }
-
-    /// The warnings of a run with this filter.
-    pub(in crate::ops) fn warnings(&self, before: Option<Fingerprint>) -> Vec<Warning> {
-        let mut warnings = self.filter.warnings();
-        if before.is_some_and(|before| before != self.fingerprint) {
-            let message = "The filters differ from those of the last run. Earlier records were selected by the old filters.";
-            warnings.push(Warning::new("filter_changed", message));
-        }
-        warnings
-    }
 }
 
 /// Reads the content of the plan.

@@ -8,12 +8,13 @@ use std::num::NonZeroU64;
 use chrono::TimeDelta;
 
 use super::{ContentReader, Delivered, ReadEnd};
-use crate::json::Document;
 use crate::microsoft::coverage::{CoverageBuilder, GapCause};
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::ops::resume::checkpoint::Checkpoint;
 use crate::ops::resume::progress::{Closed, Progress};
 use crate::ops::resume::records::SeenRecords;
+use crate::ops::resume::time::clocks_differ;
+use crate::ops::{Call, Reply, from_compact};
 use crate::protocol::{Coverage, Detail, ErrorKind, Failure, Warning};
 use crate::when::rfc3339;
 
@@ -34,7 +35,6 @@ pub(in crate::ops) struct ReadReport {
     /// The records as an array that is not closed yet.
     pub(in crate::ops) text: String,
     pub(in crate::ops) coverage: Coverage,
-    pub(in crate::ops) checkpoint: Checkpoint,
     /// Whether more can be fetched now, if the run had progress.
     pub(in crate::ops) more: bool,
     pub(in crate::ops) has_progress: bool,
@@ -85,8 +85,8 @@ impl ReadOutcome {
         self.progress.fingerprints()
     }
 
-    /// Closes the outcome with at most this number of fingerprints.
-    pub(in crate::ops) fn close(mut self, fingerprints: usize) -> ReadReport {
+    /// The next checkpoint, with at most this number of fingerprints, and the report.
+    pub(in crate::ops) fn close(mut self, fingerprints: usize) -> (Checkpoint, ReadReport) {
         let (until, bounds) = (self.progress.until(), self.progress.bounds());
         let first = self.progress.windows().first().copied();
         let closed = self.progress.close(fingerprints);
@@ -110,11 +110,10 @@ impl ReadOutcome {
                 self.lost.add_missing_blob(name, lost, None);
             }
         }
-        let (fails_again, may_continue) = match self.coverage.last_mut() {
-            Some(last) => close_window(last, &self.end, &closed, &span),
-            None => (false, true),
-        };
-        let more = closed.more && may_continue;
+        let last = self.coverage.last_mut();
+        let end = last.map_or(WindowEnd::CONTINUES, |last| {
+            close_window(last, &self.end, &closed, &span)
+        });
         if let Some(skipped) = &closed.skipped {
             self.faults.add_failure(too_dense(skipped));
         }
@@ -135,37 +134,51 @@ impl ReadOutcome {
         if let ReadEnd::Broken(failure) = self.end {
             self.faults.broken = Some(failure);
         }
-        ReadReport {
+        let report = ReadReport {
             text: self.delivered.text,
             coverage,
-            checkpoint: closed.checkpoint,
-            more,
+            more: closed.more && end.can_continue,
             has_progress: closed.has_progress,
-            fails_again,
+            fails_again: end.fails_again,
             blobs: self.delivered.blobs,
             changed: self.delivered.changed,
             warnings: self.warnings,
             faults: self.faults,
-        }
+        };
+        (closed.checkpoint, report)
     }
 }
 
-/// Adds the gaps that follow from an early end to the last window. Returns whether the same request
-/// would fail there again, and whether a run can continue now.
+/// How the last window ended.
+struct WindowEnd {
+    /// Whether the same request, sent again, would fail there for the same reason.
+    fails_again: bool,
+    /// Whether a run can continue there now.
+    can_continue: bool,
+}
+
+impl WindowEnd {
+    const CONTINUES: Self = WindowEnd {
+        fails_again: false,
+        can_continue: true,
+    };
+}
+
+/// Adds the gaps that follow from an early end to the last window.
 fn close_window(
     last: &mut CoverageBuilder,
     end: &ReadEnd,
     closed: &Closed,
     span: &TimeWindow,
-) -> (bool, bool) {
+) -> WindowEnd {
     if let Some(skipped) = &closed.skipped {
         last.add_interrupted_span(skipped, None, true);
     }
     match end {
-        ReadEnd::Done | ReadEnd::Full => (false, true),
+        ReadEnd::Done | ReadEnd::Full => WindowEnd::CONTINUES,
         ReadEnd::Limited => {
             last.set_limited();
-            (false, true)
+            WindowEnd::CONTINUES
         }
         ReadEnd::Broken(failure) => {
             let fails_again = closed.checkpoint.end.is_some()
@@ -176,7 +189,10 @@ fn close_window(
             } else if closed.is_open {
                 last.add_interruption(None, failure.vendor_code(), fails_again);
             }
-            (fails_again, failure.kind().retryable())
+            WindowEnd {
+                fails_again,
+                can_continue: failure.kind().retryable(),
+            }
         }
     }
 }
@@ -189,18 +205,19 @@ impl ReadReport {
 
     /// Whether a later run can fetch more. `waits`: the window is open until no more content can
     /// appear in it.
-    pub(in crate::ops) fn continues(&self, waits: bool) -> bool {
-        let Some(end) = self.checkpoint.end else {
+    pub(in crate::ops) fn continues(&self, checkpoint: &Checkpoint, waits: bool) -> bool {
+        let Some(end) = checkpoint.end else {
             return true;
         };
-        let is_unfinished = waits && self.checkpoint.watermark < end;
-        self.more
-            || !self.checkpoint.retry.is_empty()
+        let is_unfinished = waits && checkpoint.watermark < end;
+        (self.more && self.has_progress)
+            || !checkpoint.retry.is_empty()
             || (!self.fails_again && (is_unfinished || self.faults.broken.is_some()))
     }
 }
 
 /// The faults found while reading.
+#[derive(Default)]
 pub(in crate::ops) struct Faults {
     /// The failure that ended reading early.
     pub(in crate::ops) broken: Option<Failure>,
@@ -218,12 +235,8 @@ impl Faults {
     /// No faults. The cause and the advice are for expired spans.
     pub(in crate::ops) fn new(expired: (&'static str, &'static str)) -> Self {
         Faults {
-            broken: None,
-            failed: Vec::new(),
-            absent: None,
             expired,
-            gaps: 0,
-            listed: 0,
+            ..Faults::default()
         }
     }
 
@@ -330,16 +343,48 @@ fn absent(
     )
 }
 
-/// Closes an array of records and returns it as a document.
-pub(in crate::ops) fn document(mut text: String) -> Result<Document, Failure> {
+/// One reply with the results of all content types, in this order. `warnings` come first.
+pub(in crate::ops) fn reply(
+    call: &Call<'_>,
+    mut warnings: Vec<Warning>,
+    reports: Vec<ReadReport>,
+) -> Result<Reply, Failure> {
+    warnings.extend(clocks_differ(call));
+    let mut coverage = Coverage {
+        complete: true,
+        ..Coverage::default()
+    };
+    let mut text = "[".to_owned();
+    let (mut changed, mut more, mut has_progress) = (0, false, false);
+    for report in reports {
+        if text.len() == 1 {
+            // Moved, not copied: the records can be most of the memory.
+            text = report.text;
+        } else if report.text.len() > 1 {
+            text.push(',');
+            text.push_str(&report.text[1..]);
+        }
+        coverage.add(report.coverage);
+        changed += report.changed;
+        more |= report.more;
+        has_progress |= report.has_progress;
+        warnings.extend(report.warnings);
+    }
     text.push(']');
-    Document::from_compact(text).map_err(|error| {
-        Failure::new(ErrorKind::Internal, "The records could not be joined.").caused_by(error)
+    warnings.extend(changed_records(changed));
+    let memory = call.http.memory();
+    warnings.extend(memory.is_exhausted().then(|| memory.warning()));
+    Ok(Reply {
+        records: coverage.windows.iter().map(|window| window.records).sum(),
+        coverage: Some(coverage),
+        warnings,
+        more: more && has_progress,
+        ..Reply::of(from_compact(text)?)
     })
 }
 
 /// The warning about records that were repeated with other content.
-pub(in crate::ops) fn changed_records(records: u64) -> Option<Warning> {
+fn changed_records(records: u64) -> Option<Warning> {
     let what = match NonZeroU64::new(records)?.get() {
         1 => "1 record was".to_owned(),
         n => format!("{n} records were"),
