@@ -32,11 +32,12 @@ mod server;
 mod tests;
 mod world;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::Router;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use clock::Clock;
@@ -47,12 +48,12 @@ pub use world::apps::{App, AppSecret, ManagedIdentity, ReadyCode, RefreshTokens}
 pub use world::content::{Content, GeneratedContent, LiteralBlob};
 pub use world::device_sign_in::{Decision, DeviceSignIn};
 pub use world::{
-    FeedState, InvalidValue, Separator, Status, Subscription, Subscriptions, Tenant, Webhook, World,
+    FeedState, InvalidValue, Status, Subscription, Subscriptions, Tenant, Webhook, World,
 };
 
 use context::Context;
 use server::Server;
-use server::listener::{ConnectionHandle, Connections, Loopback};
+use server::listener::serve;
 use server::routes::Service;
 use server::tls;
 
@@ -76,7 +77,6 @@ pub struct Sim {
     context: Arc<Context>,
     server: Arc<Server>,
     authority: Option<String>,
-    connections: Connections,
     task: JoinHandle<()>,
 }
 
@@ -102,26 +102,18 @@ impl Sim {
         } else {
             (None, None)
         };
-        let connections = Connections::default();
-        let listener = Loopback::bind(
-            options.port,
-            tls,
-            connections.clone(),
-            &world.next_page_header,
-        )
-        .await;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await;
         let listener =
             listener.with_context(|| format!("cannot listen on 127.0.0.1:{}", options.port))?;
         let scheme = if options.tls { "https" } else { "http" };
-        let base = format!("{scheme}://{}", listener.address());
+        let base = format!("{scheme}://{}", listener.local_addr()?);
         let context = Arc::new(Context::new(world, (begin, clock), &base));
         let server = Arc::new(Server::new(Arc::clone(&context), authority.as_deref()));
-        let task = tokio::spawn(serve(listener, Arc::clone(&server)));
+        let task = tokio::spawn(serve(listener, tls, Arc::clone(&server)));
         Ok(Self {
             context,
             server,
             authority,
-            connections,
             task,
         })
     }
@@ -166,7 +158,6 @@ impl Sim {
     /// Stops listening and drops all connections.
     pub async fn stop(mut self) {
         self.task.abort();
-        self.connections.drop_all();
         // The task was cancelled, so its result is an error.
         let _ = (&mut self.task).await;
     }
@@ -175,13 +166,5 @@ impl Sim {
 impl Drop for Sim {
     fn drop(&mut self) {
         self.task.abort();
-        self.connections.drop_all();
     }
-}
-
-async fn serve(listener: Loopback, server: Arc<Server>) {
-    let router = Router::new().fallback(server::handle).with_state(server);
-    let service = router.into_make_service_with_connect_info::<ConnectionHandle>();
-    // The server runs until its task is aborted.
-    let _ = axum::serve(listener, service).await;
 }

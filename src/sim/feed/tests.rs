@@ -248,8 +248,8 @@ async fn tenants_and_permissions_are_checked() {
     assert_eq!(refusal(&bench, TENANT).await, refused(401, "AF10001"));
     for (state, wanted) in [("missing", "AF20011"), ("unlicensed", "AF20012")] {
         let world = format!(r#"{{"tenants":[{{"id":"{TENANT}","feed":"{state}"}}]}}"#);
-        let told = refusal(&Bench::new(&world), TENANT).await;
-        assert_eq!(told, refused(400, wanted));
+        let answer = refusal(&Bench::new(&world), TENANT).await;
+        assert_eq!(answer, refused(400, wanted));
     }
 }
 
@@ -437,8 +437,8 @@ async fn unavailable_blobs_are_rejected_with_their_codes() {
         ("g$", 400, "AF20023"),
         ("e$", 400, "AF20051"),
     ] {
-        let told = bench.refusal(&format!("audit/{id}")).await;
-        assert_eq!(told, (status, wanted.to_owned()), "{id}");
+        let refusal = bench.refusal(&format!("audit/{id}")).await;
+        assert_eq!(refusal, (status, wanted.to_owned()), "{id}");
     }
 }
 

@@ -65,7 +65,7 @@ impl Login {
     }
 
     fn redirect(&self, call: &Call, request: &AuthorizationRequest<'_>) -> Answer {
-        let mut told = match self.code(call, request) {
+        let mut parameters = match self.code(call, request) {
             Ok(code) => vec![("code", code)],
             Err(error) => vec![
                 ("error", error.error.clone()),
@@ -73,15 +73,15 @@ impl Login {
             ],
         };
         if let Some(state) = request.form.get("state") {
-            told.push(("state", state.to_owned()));
+            parameters.push(("state", state.to_owned()));
         }
-        told.push(("session_state", self.context.id_of("session", call)));
+        parameters.push(("session_state", self.context.id_of("session", call)));
         let mut back = request.back.clone();
         if request.form.get("response_mode") == Some("fragment") {
             let mut text = url::form_urlencoded::Serializer::new(String::new());
-            back.set_fragment(Some(&text.extend_pairs(told).finish()));
+            back.set_fragment(Some(&text.extend_pairs(parameters).finish()));
         } else {
-            back.query_pairs_mut().extend_pairs(told);
+            back.query_pairs_mut().extend_pairs(parameters);
         }
         Answer::new(302, String::new()).with("Location", back.as_str())
     }

@@ -9,7 +9,6 @@ use serde_json::json;
 use crate::sim::context::Context;
 use crate::sim::error_table::ErrorTable;
 use crate::sim::server::call::{Answer, Call};
-use crate::sim::world::Separator;
 
 static TABLE: LazyLock<ErrorTable> =
     LazyLock::new(|| ErrorTable::parse(include_str!("errors.json")));
@@ -54,13 +53,9 @@ impl Refused {
 
     /// The text with its number and the trace ids.
     pub(super) fn description(&self, context: &Context, call: &Call) -> String {
-        let gap = match context.world.error_separator {
-            Separator::Space => " ",
-            Separator::Crlf => "\r\n",
-        };
         let (trace, correlation) = (context.id_of("request", call), correlation(context, call));
         format!(
-            "AADSTS{}: {}{gap}Trace ID: {trace}{gap}Correlation ID: {correlation}{gap}Timestamp: {}",
+            "AADSTS{}: {} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {}",
             self.number,
             self.text,
             stamp(context)

@@ -2,6 +2,7 @@
 //! checked in this order: tenant, app, client proof, code or refresh token, scope, resource,
 //! consent.
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use crate::sim::base64;
@@ -17,6 +18,9 @@ use crate::sim::login::{Login, is_version_2};
 use crate::sim::server::call::Call;
 use crate::sim::server::routes::Service;
 use crate::sim::world::apps::{App, RefreshTokens};
+
+/// The lifetime of a refresh token that is not used.
+const REFRESH_LIFETIME: TimeDelta = TimeDelta::days(90);
 
 /// The checked request of a client that signs in a user.
 pub(super) struct Approval {
@@ -84,7 +88,7 @@ impl Login {
                 && one.tenant.eq_ignore_ascii_case(&known.tenant)
         };
         let token = token.filter(is_own).ok_or_else(|| refused(70000, &[]))?;
-        self.check_lifetime(&token, known.client.app)?;
+        self.check_lifetime(&token)?;
         let sign_in = SignIn {
             tenant: token.tenant,
             scope: token.scope,
@@ -122,16 +126,14 @@ impl Login {
         form.is_device_grant() || token.is_some_and(|token| token.device)
     }
 
-    fn check_lifetime(&self, known: &RefreshToken, app: Option<&App>) -> Result<(), Refused> {
-        let days = app.map_or(90 * 86_400, |app| i64::from(app.refresh_lifetime_seconds));
-        let age = self.context.now().timestamp() - known.at;
-        if age < days {
+    fn check_lifetime(&self, known: &RefreshToken) -> Result<(), Refused> {
+        let age = TimeDelta::seconds(self.context.now().timestamp() - known.at);
+        if age < REFRESH_LIFETIME {
             return Ok(());
         }
-        let issued = self.context.now() - chrono::TimeDelta::seconds(age);
+        let issued = self.context.now() - age;
         let issued = issued.format("%Y-%m-%dT%H:%M:%S.0000000Z").to_string();
-        let (hours, minutes, seconds) = (days / 3600 % 24, days / 60 % 60, days % 60);
-        let span = format!("{}.{hours:02}:{minutes:02}:{seconds:02}", days / 86_400);
+        let span = format!("{}.00:00:00", REFRESH_LIFETIME.num_days());
         Err(refused(700_082, &[&issued, &span]))
     }
 

@@ -10,6 +10,7 @@ use crate::sim::base64;
 use crate::sim::context::Context;
 use crate::sim::login::Login;
 use crate::sim::login::assertion::tests::{PEM, good};
+use crate::sim::login::signed_text::RefreshToken;
 use crate::sim::login::tokens::Claims;
 use crate::sim::server::call::Call;
 use crate::sim::server::routes::Service;
@@ -62,7 +63,7 @@ impl Bench {
         ));
         let (status, place) = self.browse(TENANT, &query);
         assert_eq!(status, 302, "{place}");
-        told(&place, "code").unwrap()
+        parameter(&place, "code").unwrap()
     }
 
     fn ask(&mut self, tenant: &str, body: &str) -> Value {
@@ -93,7 +94,7 @@ fn query(more: &str) -> String {
     )
 }
 
-fn told(place: &str, name: &str) -> Option<String> {
+fn parameter(place: &str, name: &str) -> Option<String> {
     let url = Url::parse(place).unwrap();
     let mut pairs = url.query_pairs();
     let found = pairs.find(|(key, _)| key == name);
@@ -125,10 +126,10 @@ fn user_is_redirected_with_code_and_state() {
         place.starts_with("https://soar.test/back?a=1&code=1."),
         "{place}"
     );
-    assert_eq!(told(&place, "state").as_deref(), Some("s&t"));
-    assert!(told(&place, "session_state").is_some());
-    let other = told(&bench.browse(TENANT, &query("")).1, "code");
-    assert_ne!(told(&place, "code"), other, "no two are the same");
+    assert_eq!(parameter(&place, "state").as_deref(), Some("s&t"));
+    assert!(parameter(&place, "session_state").is_some());
+    let other = parameter(&bench.browse(TENANT, &query("")).1, "code");
+    assert_ne!(parameter(&place, "code"), other, "no two are the same");
     let (_, place) = bench.browse("organizations", &query("&response_mode=fragment"));
     assert!(
         place.starts_with("https://soar.test/back?a=1#code=1."),
@@ -190,15 +191,15 @@ fn other_errors_are_returned_to_the_client() {
     for (query, requested) in cases {
         let (status, place) = bench.browse(TENANT, &query);
         assert_eq!(
-            (status, told(&place, "error").as_deref()),
+            (status, parameter(&place, "error").as_deref()),
             (302, Some(requested)),
             "{place}"
         );
-        assert_eq!(told(&place, "state").as_deref(), Some("s&t"));
+        assert_eq!(parameter(&place, "state").as_deref(), Some("s&t"));
     }
     let mut no_consent = Bench::new(r#","consented":false"#);
     let (_, place) = no_consent.browse(TENANT, &query(""));
-    assert_eq!(told(&place, "error").as_deref(), Some("access_denied"));
+    assert_eq!(parameter(&place, "error").as_deref(), Some("access_denied"));
 }
 
 #[test]
@@ -315,26 +316,36 @@ fn no_refresh_token_without_offline_access() {
     let mut bench = Bench::new("");
     let online = query("").replace("+offline_access", "");
     let (_, place) = bench.browse(TENANT, &online);
-    let answer = bench.ask(TENANT, &redeem(&told(&place, "code").unwrap(), SECRET));
+    let answer = bench.ask(TENANT, &redeem(&parameter(&place, "code").unwrap(), SECRET));
     assert!(answer["access_token"].is_string() && answer.get("refresh_token").is_none());
     assert!(answer.get("id_token").is_none());
 }
 
 #[test]
-fn world_can_omit_or_expire_refresh_tokens() {
+fn world_can_omit_refresh_tokens() {
     let mut bench = Bench::new(r#","refresh_tokens":"omit""#);
     let code = bench.code();
     let first = bench.ask(TENANT, &redeem(&code, SECRET));
     let token = first["refresh_token"].as_str().unwrap();
     let second = bench.ask(TENANT, &refresh(token));
     assert!(second["access_token"].is_string() && second.get("refresh_token").is_none());
-    let mut bench = Bench::new(r#","refresh_lifetime_seconds":0"#);
-    let code = bench.code();
-    let first = bench.ask(TENANT, &redeem(&code, SECRET));
-    let answer = bench.ask(TENANT, &refresh(first["refresh_token"].as_str().unwrap()));
+}
+
+#[test]
+fn refresh_token_expires_after_90_days() {
+    let mut bench = Bench::new("");
+    let token = RefreshToken {
+        app: APP.to_owned(),
+        tenant: TENANT.to_owned(),
+        scope: String::new(),
+        at: bench.context.now().timestamp() - 90 * 86_400,
+        number: 1,
+        device: false,
+    };
+    let answer = bench.ask(TENANT, &refresh(&bench.login.refresh_tokens.sign(&token)));
     assert_eq!(answer["error_codes"], json!([700_082]));
     let text = answer["error_description"].as_str().unwrap();
-    let requested = "issued on 2026-01-14T12:00:00.0000000Z and was inactive for 0.00:00:00.";
+    let requested = "issued on 2025-10-16T12:00:00.0000000Z and was inactive for 90.00:00:00.";
     assert!(text.contains(requested), "{text}");
 }
 
@@ -399,7 +410,7 @@ fn version_1_has_a_resource() {
         .find(|one| one.0 == "Location")
         .unwrap()
         .1;
-    let body = redeem(&told(place, "code").unwrap(), "&client_secret=any");
+    let body = redeem(&parameter(place, "code").unwrap(), "&client_secret=any");
     let call = Call::get(Service::Login, "/common/oauth2/token").post(&body);
     let answer: Value = serde_json::from_str(&bench.login.answer(&call).body).unwrap();
     assert_eq!(answer["resource"], "https://manage.office.com");

@@ -14,13 +14,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, DATE, VARY};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::stream;
+use tokio::sync::Notify;
 
 use crate::sim::context::Context;
 use crate::sim::faults::{Fault, FaultPlan};
@@ -30,7 +31,6 @@ use crate::sim::graph::Graph;
 use crate::sim::login::Login;
 use crate::sim::login::managed_identity::Identity;
 use crate::sim::server::call::{Answer, Call, pairs};
-use crate::sim::server::listener::ConnectionHandle;
 use crate::sim::server::log::{Log, LoggedRequest};
 use crate::sim::server::routes::{Route, Service};
 
@@ -233,10 +233,9 @@ fn fault_answer(fault: &Fault, status: u16) -> Answer {
     }
 }
 
-/// Handles all requests; the router has no other route.
+/// Handles a request. Notifies the connection if it must be dropped.
 pub(super) async fn handle(
-    State(server): State<Arc<Server>>,
-    ConnectInfo(connection): ConnectInfo<ConnectionHandle>,
+    State((server, connection)): State<(Arc<Server>, Arc<Notify>)>,
     request: Request,
 ) -> Response {
     let (service, mut call) = read(request).await;
@@ -257,8 +256,8 @@ pub(super) async fn handle(
             server.truncated(&answer, length)
         }
         Outcome::Reset => {
-            connection.drop_connection();
-            Response::new(Body::empty())
+            connection.notify_one();
+            std::future::pending().await
         }
     }
 }

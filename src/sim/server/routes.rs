@@ -54,129 +54,83 @@ impl Service {
     }
 }
 
-/// A kind of request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Route {
-    /// Instance discovery: client libraries request the known login hosts.
-    LoginInstance,
-    /// The `OpenID` metadata of a tenant.
-    LoginDiscovery,
-    /// The authorization endpoint, v1 and v2, where a user signs in.
-    LoginAuthorize,
-    /// The device code endpoint, v1 and v2.
-    LoginDeviceCode,
-    /// The token endpoint, v1 and v2.
-    LoginToken,
-    /// A page of the list of alerts.
-    GraphAlerts,
-    /// A single alert.
-    GraphAlert,
-    /// Start of a subscription.
-    FeedStart,
-    /// Stop of a subscription.
-    FeedStop,
-    /// List of subscriptions.
-    FeedList,
-    /// A page of a content listing.
-    FeedContent,
-    /// A blob.
-    FeedBlob,
-    /// A request to the webhook receiver.
-    HookReceive,
-    /// A token request to the metadata service of a virtual machine.
-    IdentityVm,
-    /// A token request to the identity endpoint of an app service.
-    IdentityAppService,
-    /// Any other path.
-    Unknown,
+/// Defines [`Route`] from a list of its variants, their names in world files, and their paths with
+/// the service as the first segment.
+///
+/// In a path, `*` is any segment, `+` is a segment that is not empty, `a|b` is one of two texts, and
+/// a segment that ends in `?` can be left out.
+macro_rules! routes {
+    ($($route:ident $name:literal $path:literal,)*) => {
+        /// A kind of request.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub(crate) enum Route {
+            $($route,)*
+            /// Any other path.
+            Unknown,
+        }
+
+        impl Route {
+            const TABLE: &[(Self, &str, &str)] = &[$((Self::$route, $name, $path),)*];
+        }
+    };
+}
+
+routes! {
+    LoginInstance "login.instance" "login/*/discovery/instance",
+    LoginDiscovery "login.discovery" "login/*/v2.0?/.well-known/openid-configuration",
+    LoginAuthorize "login.authorize" "login/*/oauth2/v2.0?/authorize",
+    LoginDeviceCode "login.device_code" "login/*/oauth2/v2.0?/devicecode",
+    LoginToken "login.token" "login/*/oauth2/v2.0?/token",
+    GraphAlerts "graph.alerts" "graph/v1.0|beta/security/alerts_v2",
+    GraphAlert "graph.alert" "graph/v1.0|beta/security/alerts_v2/+",
+    FeedStart "management.subscriptions.start"
+        "management/api/v1.0|v1/*/activity/feed/subscriptions/start",
+    FeedStop "management.subscriptions.stop"
+        "management/api/v1.0|v1/*/activity/feed/subscriptions/stop",
+    FeedList "management.subscriptions.list"
+        "management/api/v1.0|v1/*/activity/feed/subscriptions/list",
+    FeedContent "management.content"
+        "management/api/v1.0|v1/*/activity/feed/subscriptions/content",
+    FeedBlob "management.blob" "management/api/v1.0|v1/*/activity/feed/audit/+",
+    HookReceive "hook.receive" "hook/+",
+    IdentityVm "identity.vm" "metadata/metadata/identity/oauth2/token",
+    IdentityAppService "identity.app_service" "metadata/msi/token",
 }
 
 impl Route {
-    /// The routes that faults can name.
-    pub(crate) const ALL: [Self; 15] = [
-        Self::LoginInstance,
-        Self::LoginDiscovery,
-        Self::LoginAuthorize,
-        Self::LoginDeviceCode,
-        Self::LoginToken,
-        Self::GraphAlerts,
-        Self::GraphAlert,
-        Self::FeedStart,
-        Self::FeedStop,
-        Self::FeedList,
-        Self::FeedContent,
-        Self::FeedBlob,
-        Self::HookReceive,
-        Self::IdentityVm,
-        Self::IdentityAppService,
-    ];
+    /// The names that faults can use.
+    pub(crate) fn names() -> Vec<&'static str> {
+        Self::TABLE.iter().map(|(_, name, _)| *name).collect()
+    }
 
     /// The name in world files.
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::LoginInstance => "login.instance",
-            Self::LoginDiscovery => "login.discovery",
-            Self::LoginAuthorize => "login.authorize",
-            Self::LoginDeviceCode => "login.device_code",
-            Self::LoginToken => "login.token",
-            Self::GraphAlerts => "graph.alerts",
-            Self::GraphAlert => "graph.alert",
-            Self::FeedStart => "management.subscriptions.start",
-            Self::FeedStop => "management.subscriptions.stop",
-            Self::FeedList => "management.subscriptions.list",
-            Self::FeedContent => "management.content",
-            Self::FeedBlob => "management.blob",
-            Self::HookReceive => "hook.receive",
-            Self::IdentityVm => "identity.vm",
-            Self::IdentityAppService => "identity.app_service",
-            Self::Unknown => "unknown",
-        }
+        let found = Self::TABLE.iter().find(|(route, ..)| *route == self);
+        found.map_or("unknown", |(_, name, _)| *name)
     }
 
     /// The route of a path below its service.
     pub(crate) fn of(service: Service, path: &str) -> Self {
-        let lower = path.to_ascii_lowercase();
-        let segments: Vec<&str> = lower.split('/').skip(1).collect();
-        match (service, segments.as_slice()) {
-            (Service::Login, [_, "discovery", "instance"]) => Self::LoginInstance,
-            (
-                Service::Login,
-                [_, "v2.0", ".well-known", "openid-configuration"]
-                | [_, ".well-known", "openid-configuration"],
-            ) => Self::LoginDiscovery,
-            (Service::Login, [_, "oauth2", "v2.0", "authorize"] | [_, "oauth2", "authorize"]) => {
-                Self::LoginAuthorize
-            }
-            (Service::Login, [_, "oauth2", "v2.0", "devicecode"] | [_, "oauth2", "devicecode"]) => {
-                Self::LoginDeviceCode
-            }
-            (Service::Login, [_, "oauth2", "v2.0", "token"] | [_, "oauth2", "token"]) => {
-                Self::LoginToken
-            }
-            (Service::Graph, ["v1.0" | "beta", "security", "alerts_v2"]) => Self::GraphAlerts,
-            (Service::Graph, ["v1.0" | "beta", "security", "alerts_v2", id]) if !id.is_empty() => {
-                Self::GraphAlert
-            }
-            (Service::Management, ["api", "v1.0" | "v1", _, "activity", "feed", rest @ ..]) => {
-                Self::feed(rest)
-            }
-            (Service::Metadata, ["metadata", "identity", "oauth2", "token"]) => Self::IdentityVm,
-            (Service::Metadata, ["msi", "token"]) => Self::IdentityAppService,
-            (Service::Hook, [name]) if !name.is_empty() => Self::HookReceive,
-            _ => Self::Unknown,
-        }
+        let path = format!("{}{}", service.name(), path.to_ascii_lowercase());
+        let found = Self::TABLE.iter().find(|(.., known)| matches(known, &path));
+        found.map_or(Self::Unknown, |(route, ..)| *route)
     }
+}
 
-    fn feed(rest: &[&str]) -> Self {
-        match rest {
-            ["subscriptions", "start"] => Self::FeedStart,
-            ["subscriptions", "stop"] => Self::FeedStop,
-            ["subscriptions", "list"] => Self::FeedList,
-            ["subscriptions", "content"] => Self::FeedContent,
-            ["audit", id] if !id.is_empty() => Self::FeedBlob,
-            _ => Self::Unknown,
+fn matches(pattern: &str, path: &str) -> bool {
+    let mut segments = path.split('/').peekable();
+    let all = pattern.split('/').all(|step| {
+        if let Some(optional) = step.strip_suffix('?') {
+            segments.next_if_eq(&optional);
+            return true;
         }
-    }
+        segments.next().is_some_and(|segment| match step {
+            "*" => true,
+            "+" => !segment.is_empty(),
+            _ => step.split('|').any(|text| text == segment),
+        })
+    });
+    all && segments.next().is_none()
 }
 
 #[cfg(test)]

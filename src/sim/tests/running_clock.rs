@@ -160,25 +160,3 @@ async fn sign_in_at_the_root_serves_client_libraries() {
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     }
 }
-
-#[tokio::test]
-async fn next_page_header_is_written_as_the_world_says() {
-    let world = r#"{"subscriptions":[{"content_type":"Audit.Exchange"}],"content_page_size":1"#;
-    for (option, wanted) in [
-        ("", "\r\nNextPageUri: http"),
-        (
-            r#","next_page_header":"NEXTPAGEURI""#,
-            "\r\nNEXTPAGEURI: http",
-        ),
-    ] {
-        let sim = start(&format!("{world}{option}}}"), false).await;
-        let token = feed_token(&sim).await;
-        let request = format!(
-            "GET /management/api/v1.0/{TENANT}/activity/feed/subscriptions/content?contentType=\
-             Audit.Exchange HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\
-             Authorization: Bearer {token}\r\n\r\n"
-        );
-        let answer = raw(&sim, &request).await;
-        assert!(answer.contains(wanted), "{answer}");
-    }
-}

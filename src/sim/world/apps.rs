@@ -11,9 +11,6 @@ use rustls::pki_types::pem::PemObject as _;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// The usual lifetime of a refresh token.
-const NINETY_DAYS: u32 = 90 * 86_400;
-
 /// An app registration.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -45,9 +42,6 @@ pub struct App {
     /// Whether the response to a refresh token contains a new one: `renew` (default) or `omit`.
     #[serde(default)]
     pub refresh_tokens: RefreshTokens,
-    /// The lifetime of refresh tokens. Default 7776000 (90 days). 0: expired when issued.
-    #[serde(default = "ninety_days")]
-    pub refresh_lifetime_seconds: u32,
     /// Whether the app is disabled.
     #[serde(default)]
     pub disabled: bool,
@@ -155,10 +149,6 @@ fn yes() -> bool {
 
 fn app_name() -> String {
     "Lab App".to_owned()
-}
-
-fn ninety_days() -> u32 {
-    NINETY_DAYS
 }
 
 fn feed_scope() -> String {

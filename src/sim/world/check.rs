@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use crate::sim::ids::is_guid;
 use crate::sim::server::routes::Route;
+use crate::sim::world::World;
 use crate::sim::world::apps::der;
 use crate::sim::world::content::CONTENT_TYPES;
-use crate::sim::world::{NEXT_PAGE, World};
 
 /// Numbers: path, minimum and maximum. `*` in a path stands for
 /// every element of an array and for every member of an object.
@@ -152,9 +152,6 @@ impl<'a> Check<'a> {
             let rule = |text: &str| text.parse::<DateTime<Utc>>().is_ok();
             self.texts(path, allowed, rule);
         }
-        let allowed = format!("{NEXT_PAGE} in upper or lower case");
-        let rule = |text: &str| text.eq_ignore_ascii_case(NEXT_PAGE);
-        self.texts("/next_page_header", &allowed, rule);
     }
 
     fn choices(&mut self) {
@@ -162,7 +159,7 @@ impl<'a> Check<'a> {
         for path in TYPES {
             self.texts(path, &allowed, |text| CONTENT_TYPES.contains(&text));
         }
-        let routes = Route::ALL.map(Route::name);
+        let routes = Route::names();
         let allowed = format!("one of {}", routes.join(", "));
         self.texts("/faults/*/route", &allowed, |text| routes.contains(&text));
         for (at, value) in self.values("/alerts/expired_links") {

@@ -45,9 +45,6 @@ pub use check::InvalidValue;
 /// The tenant of the default world.
 const CONTOSO: &str = "11111111-2222-3333-4444-555555555555";
 
-/// The header with the link to the next page of a listing, as the service writes it.
-const NEXT_PAGE: &str = "NextPageUri";
-
 /// The subscriptions of the default preset.
 const SUBSCRIBED: [&str; 4] = [
     "Audit.Exchange",
@@ -95,8 +92,6 @@ pub struct World {
     pub token_lifetime_seconds: u32,
     /// Whether the v2 token endpoint writes numbers as strings. The v1 endpoint always does.
     pub numbers_as_strings: bool,
-    /// The separator before `Trace ID` in a sign-in error: `space` (default) or `crlf`.
-    pub error_separator: Separator,
     /// Subscriptions that exist at the start: a list for all tenants, or an object with a list for
     /// each tenant GUID. Default: none.
     pub subscriptions: Subscriptions,
@@ -117,9 +112,6 @@ pub struct World {
     /// simulator's address of the service, `{request}` by the address of the request. The last page
     /// has none.
     pub next_page_uri: Option<String>,
-    /// The case of the header name `NextPageUri` in HTTP/1.1. HTTP/2 always sends lower case.
-    /// Default `NextPageUri`.
-    pub next_page_header: String,
     /// Whether HTTP/2 is offered. Default true. Without it, each concurrent request has its own
     /// connection, so a dropped connection affects one request only.
     pub http2: bool,
@@ -155,17 +147,6 @@ pub enum FeedState {
     Missing,
     /// The tenant is incorrectly configured, for example without a license (AF20012).
     Unlicensed,
-}
-
-/// The separator before `Trace ID`, `Correlation ID` and `Timestamp` in a sign-in error.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Separator {
-    /// A space, as in newer responses.
-    #[default]
-    Space,
-    /// Carriage return and line feed, as in older responses.
-    Crlf,
 }
 
 /// Subscriptions that exist at the start.
@@ -274,7 +255,6 @@ impl Default for World {
             identity_header: "simulated-identity-header".to_owned(),
             token_lifetime_seconds: 3599,
             numbers_as_strings: false,
-            error_separator: Separator::Space,
             subscriptions: Subscriptions::default(),
             alerts: Alerts::default(),
             page_size: None,
@@ -283,7 +263,6 @@ impl Default for World {
             content_page_size: 200,
             content_disorder_seconds: 0,
             next_page_uri: None,
-            next_page_header: NEXT_PAGE.to_owned(),
             http2: true,
             faults: vec![],
         }
