@@ -2,14 +2,15 @@
 //!
 //! Secrets are removed from messages and from data of services. The host writes the state, times,
 //! verdicts and counts itself, so they do not change. `json::search` decides in which names, keys
-//! and codes a secret can occur. Control characters in messages are escaped.
+//! and codes a secret can occur. Control characters in messages are escaped. Long messages are cut
+//! afterwards, because half of a secret would not be found.
 
 use std::time::Duration;
 
 use crate::json::{Document, Stopped};
 use crate::net::Grace;
 use crate::protocol::event::Fields;
-use crate::protocol::failure::{ErrorBlock, Upstream};
+use crate::protocol::failure::{ErrorBlock, MAX_MESSAGE, Upstream, shorten};
 use crate::protocol::{Event, Redactor, ResultEnvelope};
 
 /// How long a run that must stop can search its result: enough for hundreds of megabytes.
@@ -27,10 +28,12 @@ pub(super) fn redact(
     let message = |text: &mut String| *text = redactor.redact_text(text);
     let name = |text: &mut String| *text = redactor.redact_name(text);
     message(&mut result.result);
+    shorten(&mut result.result, MAX_MESSAGE);
     result.id.iter_mut().for_each(name);
     result.readable.iter_mut().for_each(message);
     if let Some(error) = &mut result.error {
         redact_error(error, redactor);
+        error.shorten();
     }
     for warning in &mut result.warnings {
         message(&mut warning.message);
@@ -107,6 +110,32 @@ fn redact_error(error: &mut ErrorBlock, redactor: &Redactor) {
         request_id.iter_mut().for_each(message);
         for text in [code, client_request_id, date] {
             text.iter_mut().for_each(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::{Host, Settings};
+    use crate::protocol::{ErrorKind, Failure, Secret};
+
+    #[test]
+    fn secret_at_the_end_of_a_cut_message_is_redacted() {
+        const SECRET: &str = "canary-of-a-secret-that-is-cut";
+        let redactor = Redactor::default();
+        redactor.register(&Secret::new(SECRET));
+        let host = Host::open(Settings::default(), redactor);
+        let message = |length: usize| format!("{}{SECRET} and more", "x ".repeat(length / 2));
+        let faults = (0..SECRET.len()).flat_map(|n| [1024, 8 * 1024].map(|limit| limit - n));
+        for length in faults {
+            let fault = || Failure::invalid_input(message(length), message(length));
+            let single = host.refuse(Failure::new(ErrorKind::Rejected, message(length)));
+            let joined = Failure::join(vec![fault(), fault()]).expect("two faults");
+            for result in [single, host.refuse(joined)] {
+                let text = serde_json::to_string(&result).expect("a result");
+                assert!(!text.contains("cana"), "{length}");
+            }
         }
     }
 }

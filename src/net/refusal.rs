@@ -11,6 +11,9 @@ use crate::protocol::{Detail, ErrorKind, Failure};
 /// The maximum length of a quote, in bytes.
 const LONGEST_QUOTE: usize = 1000;
 
+/// The maximum length of the title of an HTML page, in bytes.
+const LONGEST_TITLE: usize = 100;
+
 /// The maximum size of a body that is searched for a message.
 const LARGEST: usize = 64 * 1024;
 
@@ -117,9 +120,10 @@ impl ApiResponse {
         let json = (text.len() <= LARGEST)
             .then(|| serde_json::from_str::<Value>(text).ok())
             .flatten();
-        let found = json.as_ref().and_then(message).and_then(quote);
+        let found = json.as_ref().and_then(message);
+        let found = found.and_then(|text| quote(text, LONGEST_QUOTE));
         // A successful response contains data, such as tokens, and is not quoted as a whole.
-        let whole = || quote(text).filter(|_| !self.is_success());
+        let whole = || quote(text, LONGEST_QUOTE).filter(|_| !self.is_success());
         found
             .or_else(whole)
             .map_or(Content::Unquotable, Content::Text)
@@ -143,7 +147,7 @@ fn message_inside(value: &Value) -> Option<&str> {
 
 /// The text on one line, without control characters. It is cut between two words, because half a
 /// secret would not be removed from the result.
-fn quote(text: &str) -> Option<String> {
+fn quote(text: &str, longest: usize) -> Option<String> {
     let hidden =
         |c: &char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if text.contains('\0') {
@@ -151,7 +155,7 @@ fn quote(text: &str) -> Option<String> {
     }
     let mut quote = String::new();
     for word in text.split_whitespace() {
-        if quote.len() + word.len() >= LONGEST_QUOTE {
+        if quote.len() + word.len() >= longest {
             if !quote.is_empty() {
                 quote.push_str(" …");
             }
@@ -165,15 +169,14 @@ fn quote(text: &str) -> Option<String> {
     (!quote.is_empty()).then_some(quote)
 }
 
-/// The title of an HTML page, on one line of at most 100 characters.
+/// The title of an HTML page, on one line.
 fn title(html: &str) -> Option<String> {
     let lower: String = html.chars().take(LARGEST).collect::<String>();
     let lower = lower.to_ascii_lowercase();
     let open = lower.find("<title")?;
     let from = open + lower[open..].find('>')? + 1;
     let to = from + lower[from..].find("</title")?;
-    let title = quote(html.get(from..to)?)?;
-    Some(title.chars().take(100).collect())
+    quote(html.get(from..to)?, LONGEST_TITLE)
 }
 
 /// The failure of a response that no service explains, by its status.

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::protocol::detail::Detail;
 pub use crate::protocol::kind::ErrorKind;
+pub(crate) use block::MAX_MESSAGE;
 pub use block::{Codes, ErrorBlock, FaultItem, FaultSource, Upstream};
 pub use join::MAX_ITEMS;
 pub(crate) use join::fault_count;
@@ -216,11 +217,22 @@ pub fn shown_place(at: Option<&str>) -> Option<&str> {
         .filter(|at| !at.is_empty())
 }
 
-/// The text, cut to `limit` bytes: names in a request can have any length.
-fn shortened(mut text: String, limit: usize) -> String {
+/// Cuts a redacted text to `limit` bytes. In other text it could cut a secret, and half of a
+/// secret is not found.
+pub(crate) fn shorten(text: &mut String, limit: usize) {
     if text.len() > limit {
         text.truncate(text.floor_char_boundary(limit));
         text.push('…');
     }
-    text
+}
+
+/// The largest text that a failure holds until it is redacted and cut, in bytes.
+const LARGEST: usize = 64 * 1024;
+
+/// The text; only its length if it is too long to hold.
+fn bounded(text: String) -> String {
+    match text.len() {
+        0..=LARGEST => text,
+        length => format!("A message of {length} bytes, which is too long to show."),
+    }
 }

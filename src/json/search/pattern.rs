@@ -36,8 +36,7 @@ pub(crate) fn patterns(secret: &str) -> Vec<Pattern> {
     if letters >= SHORT && secret.len() <= LONGEST_IN_BASE64 {
         texts.extend(in_base64(secret));
         // HTTP Basic sign-in encodes the secret like this (RFC 6749, section 2.3.1).
-        let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-        if encoded != secret {
+        for encoded in percent_encoded(secret) {
             texts.extend(in_base64(&encoded));
         }
     }
@@ -64,6 +63,34 @@ pub(crate) fn patterns(secret: &str) -> Vec<Pattern> {
         }
     }
     patterns
+}
+
+/// The percent-encoded forms of a text: as in a form, by RFC 3986, and by JavaScript's
+/// `encodeURIComponent`, each with upper and lower case digits. Without the text itself.
+fn percent_encoded(text: &str) -> Vec<String> {
+    let encode = |plain: &[u8], is_upper: bool| -> String {
+        let encoded = text.bytes().map(|byte| match is_upper {
+            _ if byte.is_ascii_alphanumeric() || plain.contains(&byte) => {
+                char::from(byte).to_string()
+            }
+            true => format!("%{byte:02X}"),
+            false => format!("%{byte:02x}"),
+        });
+        encoded.collect()
+    };
+    let mut forms: Vec<String> = Vec::new();
+    for is_upper in [true, false] {
+        let form = encode(b"*-._", is_upper).replace("%20", "+");
+        forms.extend([
+            form,
+            encode(b"-._~", is_upper),
+            encode(b"-._!~*'()", is_upper),
+        ]);
+    }
+    forms.retain(|form| form != text);
+    forms.sort();
+    forms.dedup();
+    forms
 }
 
 /// The Base64 characters that depend on the text alone, not on adjacent bytes: one string for each

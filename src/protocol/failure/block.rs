@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Failure, Inner, shortened};
+use super::join::MAX_ITEM;
+use super::{Failure, Inner, LARGEST, bounded, shorten};
 use crate::protocol::detail::{Detail, Signal};
 use crate::protocol::kind::ErrorKind;
 
 /// The maximum length of a message and of a place, in bytes.
-const MAX_MESSAGE: usize = 8 * 1024;
+pub(crate) const MAX_MESSAGE: usize = 8 * 1024;
 
 /// The HTTP request that failed, without secrets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
@@ -76,6 +77,18 @@ pub struct ErrorBlock {
     pub stopped_by: Option<Signal>,
 }
 
+impl ErrorBlock {
+    /// Cuts long messages and places, after the secrets were removed.
+    pub(crate) fn shorten(&mut self) {
+        shorten(&mut self.message, MAX_MESSAGE);
+        self.at.iter_mut().for_each(|at| shorten(at, MAX_MESSAGE));
+        for item in &mut self.items {
+            shorten(&mut item.message, MAX_ITEM);
+            item.at.iter_mut().for_each(|at| shorten(at, MAX_ITEM));
+        }
+    }
+}
+
 /// Who reported a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -90,7 +103,7 @@ pub enum FaultSource {
 pub type Codes = BTreeMap<String, String>;
 
 impl Failure {
-    /// Makes the `error` block.
+    /// Makes the `error` block. Its texts are cut later, by [`ErrorBlock::shorten`].
     pub fn close(self, indicator: &str, codes: &Codes) -> ErrorBlock {
         let status_code = self.status_code(codes);
         let Inner {
@@ -132,7 +145,7 @@ impl Failure {
         ErrorBlock {
             failure_indicator: indicator.to_owned(),
             status_code,
-            message: shortened(message, MAX_MESSAGE),
+            message: bounded(message),
             kind,
             source: match upstream {
                 Some(_) => FaultSource::Upstream,
@@ -143,7 +156,7 @@ impl Failure {
                 .map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
             cause: cause.unwrap_or_else(|| usual_cause.to_owned()),
             assistance: assistance.unwrap_or_else(|| usual_advice.to_owned()),
-            at: at.map(|at| shortened(at, MAX_MESSAGE)),
+            at: at.filter(|at| at.len() <= LARGEST),
             upstream,
             items,
             stopped_by: detail.and_then(Detail::signal),
@@ -180,7 +193,7 @@ impl Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::super::join::{MAX_ITEM, MAX_ITEMS};
+    use super::super::join::MAX_ITEMS;
     use super::*;
 
     fn codes() -> Codes {
@@ -229,7 +242,8 @@ mod tests {
             Failure::invalid_input(format!("/inputs/{n}"), message)
         };
         let joined = Failure::join((0..MAX_ITEMS + 7).map(fault).collect());
-        let block = joined.expect("faults").close("It failed.", &Codes::new());
+        let mut block = joined.expect("faults").close("It failed.", &Codes::new());
+        block.shorten();
         assert_eq!(block.items.len(), MAX_ITEMS + 1);
         let last = block.items.last().expect("items");
         assert_eq!(last.message, "7 more faults are not listed.");

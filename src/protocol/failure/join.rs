@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Failure, Inner, shortened};
+use super::{Failure, Inner, LARGEST, bounded};
 use crate::protocol::kind::ErrorKind;
 use crate::protocol::pointer::name_of;
 
@@ -50,8 +50,8 @@ impl Failure {
             upstream,
             ..
         } = *item.0;
-        let mut item = Failure::new(kind, shortened(message, MAX_ITEM));
-        item.0.at = at.map(|at| shortened(at, MAX_ITEM));
+        let mut item = Failure::new(kind, bounded(message));
+        item.0.at = at.filter(|at| at.len() <= LARGEST);
         (item.0.rule, item.0.is_code_documented) = (rule, is_code_documented);
         item.0.upstream = upstream;
         self.0.items.push(item);
@@ -131,12 +131,15 @@ pub(crate) fn fault_count(message: &str) -> Option<&str> {
     is_number.then(|| &message[..count.len() + " faults".len()])
 }
 
-/// The messages of several faults as one, as many as are listed.
+/// The messages of several faults as one.
 fn summary<'a>(messages: impl Iterator<Item = &'a str>, count: usize) -> String {
     let mut text = format!("{count} faults:");
     for message in messages.take(MAX_ITEMS) {
+        if text.len() + message.len() > LARGEST {
+            break;
+        }
         text.push(' ');
-        text.push_str(&shortened(message.to_owned(), MAX_ITEM));
+        text.push_str(message);
     }
     text
 }

@@ -90,6 +90,47 @@ fn spellings(secret: &str) -> Vec<String> {
 }
 
 #[test]
+fn basic_authentication_is_redacted_in_every_percent_encoding() {
+    for (secret, encoded) in [
+        (
+            "pass word*(1)!",
+            [
+                "pass+word*%281%29%21",
+                "pass%20word%2A%281%29%21",
+                "pass%20word*(1)!",
+            ],
+        ),
+        (
+            "8Q~tilde+plus",
+            ["8Q%7Etilde%2Bplus", "8Q~tilde%2Bplus", "8Q~tilde%2Bplus"],
+        ),
+        (
+            "ümlaut's key",
+            [
+                "%C3%BCmlaut%27s+key",
+                "%C3%BCmlaut%27s%20key",
+                "%C3%BCmlaut's%20key",
+            ],
+        ),
+    ] {
+        let redactor = redactor_of(&[secret]);
+        let lower = encoded.map(|text| {
+            let digits = ["%2B", "%7E", "%2A", "%C3%BC"];
+            digits.iter().fold(text.to_owned(), |text, upper| {
+                text.replace(upper, &upper.to_lowercase())
+            })
+        });
+        for text in encoded.map(str::to_owned).into_iter().chain(lower) {
+            for id in ["a", "ab", "abc"] {
+                let header = STANDARD.encode(format!("{id}:{text}"));
+                let redacted = redactor.redact_text(&format!("Basic {header}"));
+                assert!(redacted.contains("***"), "{text}: {redacted}");
+            }
+        }
+    }
+}
+
+#[test]
 fn secret_is_redacted_in_every_encoding() {
     let redactor = redactor_of(&[CANARY]);
     for spelling in spellings(CANARY) {
