@@ -76,6 +76,8 @@ pub struct Settings {
     pub state: Option<PathBuf>,
     /// Store tokens, not only states.
     pub stores_tokens: bool,
+    /// Only check requests: the state folder is neither required nor used.
+    pub only_checks: bool,
     /// The key for stored tokens of managed identities. Without it, a key is created in the state
     /// folder.
     pub vault_key: Option<Secret>,
@@ -108,6 +110,7 @@ impl Default for Settings {
             profiles: None,
             state: None,
             stores_tokens: true,
+            only_checks: false,
             vault_key: None,
             identity_endpoint: None,
             allowed: AllowList::default(),
@@ -122,9 +125,9 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// True if tokens are stored.
+    /// True if tokens are stored, or would be in a run.
     fn stores_tokens(&self) -> bool {
-        self.stores_tokens && self.state.is_some()
+        self.only_checks || self.stores_tokens && self.state.is_some()
     }
 }
 

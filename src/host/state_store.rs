@@ -112,7 +112,7 @@ pub(super) fn check(settings: &Settings, envelope: &Envelope) -> Result<(), Fail
     if envelope.options.state_key.is_none() {
         return Ok(());
     }
-    if settings.state.is_none() {
+    if settings.state.is_none() && !settings.only_checks {
         return Err(Failure::invalid_input(
             AT,
             "This host has no state folder, so it cannot store a state under a name.",
@@ -136,7 +136,7 @@ pub(super) fn open(
     options: &Options,
     command: String,
 ) -> Result<Option<StateStore>, Failure> {
-    let Some(folder) = &settings.state else {
+    let Some(folder) = settings.state.as_ref().filter(|_| !settings.only_checks) else {
         return Ok(None);
     };
     let unusable = |error| unusable(folder, &error);

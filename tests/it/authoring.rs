@@ -142,6 +142,20 @@ fn file_of_each_kind_is_recognized_and_every_fault_has_a_place() {
             "/inputs/Top There is no parameter \"Top\".",
         ],
     );
+    let request = json!({ "command": "test-module", "options": { "state_key": "a b" },
+        "integration": "management_activity", "connection": {
+            "auth_id": "66666666-7777-8888-9999-000000000000", "enc_key": "not-a-real-secret",
+            "refresh_token": "11111111-2222-3333-4444-555555555555",
+            "redirect_uri": "https://soar.example/oauth", "auth_code": "not-a-real-code",
+            "self_deployed": true } });
+    check(
+        "code.json",
+        &request,
+        &["/options/state_key `options.state_key` must be 1 to 128 visible"],
+    );
+    let mut valid = request;
+    valid["options"] = json!({ "state_key": "a" });
+    check("valid_code.json", &valid, &[]);
     let profiles = json!({ "profiles": 1, "connections": { "prod": {
         "integration": "purview_audit_alert_v2", "params": { "Tenant": "x", "Cloud": 5 } } } });
     check(

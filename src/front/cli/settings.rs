@@ -182,6 +182,7 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
             .transpose()?,
         state: args.state.clone(),
         stores_tokens: true,
+        only_checks: false,
         vault_key: text_variable("SOARHOST_VAULT_KEY").map(Secret::new),
         identity_endpoint: identity_endpoint(),
         allowed: AllowList {

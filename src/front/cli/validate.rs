@@ -196,7 +196,7 @@ fn request_faults(
 ) -> Result<Vec<Failure>, Failure> {
     let mut settings = settings::settings(args)?;
     settings.catalog = catalog;
-    settings.state = None;
+    settings.only_checks = true;
     settings.allowed.placeholder = Some(Secret::new("placeholder"));
     let host = Host::open(settings, Redactor::default());
     let Err(refused) = host.check(text.as_bytes(), &Cancel::default()) else {
@@ -205,15 +205,13 @@ fn request_faults(
     let Some(error) = refused.error else {
         return Ok(Vec::new());
     };
-    let depends_on_host = |kind: ErrorKind, at: Option<&str>| {
-        kind == ErrorKind::SecretUnavailable || at == Some("/options/state_key")
-    };
-    if error.items.is_empty() && !depends_on_host(error.kind, error.at.as_deref()) {
+    let depends_on_host = |kind: ErrorKind| kind == ErrorKind::SecretUnavailable;
+    if error.items.is_empty() && !depends_on_host(error.kind) {
         let fault = Failure::new(error.kind, error.message).at(error.at.unwrap_or_default());
         return Ok(vec![fault.advice(error.assistance)]);
     }
     let items = error.items.into_iter();
-    let items = items.filter(|item| !depends_on_host(item.kind, item.at.as_deref()));
+    let items = items.filter(|item| !depends_on_host(item.kind));
     Ok(items
         .map(|item| Failure::new(item.kind, item.message).at(item.at.unwrap_or_default()))
         .collect())
