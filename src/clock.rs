@@ -6,9 +6,10 @@
 use chrono::{DateTime, Utc};
 
 /// The source of the time of day.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub enum Clock {
     /// The system clock.
+    #[default]
     System,
     /// A fixed time, from `--now`.
     Fixed(DateTime<Utc>),

@@ -22,7 +22,7 @@
 //!  5 Operation::run         → Reply                                ops → microsoft → identity → net
 //!  6 Mapping::apply         raw → events                           mapping
 //!  7 present                context, key fields, readable          output
-//!  8 close, redact          eighteen keys, no secret, exit code    host::close, host::redact
+//!  8 result, redact         eighteen keys, no secret, exit code    host::result, host::redact
 //! stdout
 //!    commit                 the new state is stored                host::PendingState
 //! ```

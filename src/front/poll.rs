@@ -50,9 +50,9 @@ pub struct Poll<'a> {
     _lock: StateLock,
 }
 
-/// The limits of a poll.
+/// How to run a poll.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct PollOptions {
     /// Stop after this many runs.
     pub max_runs: Option<u64>,
     /// Measures the lag.
@@ -94,14 +94,14 @@ impl<'a> Poll<'a> {
 
     /// Runs the request until nothing is left to fetch, a permanent failure or a signal; returns
     /// the exit code. Errors: the sink failed; the state of that run was not committed.
-    pub async fn run(&self, sink: &mut dyn Sink, limits: Limits) -> io::Result<u8> {
+    pub async fn run(&self, sink: &mut dyn Sink, options: PollOptions) -> io::Result<u8> {
         let (mut runs, mut lost, mut waits) = (0, false, back_off());
         loop {
             let RunOutcome { result, state } = self.run_once().await;
             let delivered = self.deliver(&result, sink)?;
             state.commit();
             runs += 1;
-            log(runs, delivered, &result, limits.clock);
+            log(runs, delivered, &result, options.clock);
             lost |= has_losses(&result);
             if let Some(signal) = self.cancel.raised() {
                 return Ok(signal.exit_code());
@@ -111,7 +111,7 @@ impl<'a> Poll<'a> {
                 code => code,
             };
             let is_over = matches!(code, 0 | 3) && !result.more;
-            if is_over || !matches!(code, 0 | 3 | 75) || limits.max_runs == Some(runs) {
+            if is_over || !matches!(code, 0 | 3 | 75) || options.max_runs == Some(runs) {
                 return Ok(code);
             }
             if delivered > 0 || result.error.is_none() {

@@ -52,7 +52,7 @@ pub(super) fn connection(
         faults: RefCell::default(),
     };
     let connection = match needs {
-        Needs::Nothing => slots.ok(Connection::unused()),
+        Needs::Nothing => slots.value_or_fault(Connection::unused()),
         _ => slots.connection(needs, settings),
     };
     let warnings = slots.short_secrets();
@@ -108,7 +108,7 @@ impl Slots<'_> {
         let named = self.text(Slot::Cloud).map(|name| {
             let names: Vec<&str> = Cloud::names().collect();
             let invalid = || self.invalid(Slot::Cloud, &format!("one of {}", names.join(", ")));
-            self.ok(Cloud::named(name).map_err(|_| invalid()))
+            self.value_or_fault(Cloud::named(name).map_err(|_| invalid()))
         });
         let at = self.text(Slot::BaseUrl).map(|url| {
             let invalid = || {
@@ -116,10 +116,10 @@ impl Slots<'_> {
                 let invalid = self.invalid(Slot::BaseUrl, &format!("one of {known}"));
                 invalid.advice("Other addresses are an operator setting (--endpoints).")
             };
-            self.ok(Cloud::at(url).ok_or_else(invalid))
+            self.value_or_fault(Cloud::at(url).ok_or_else(invalid))
         });
         let cloud = match (named, at) {
-            (None, None) => self.ok(Cloud::named(Cloud::DEFAULT))?,
+            (None, None) => self.value_or_fault(Cloud::named(Cloud::DEFAULT))?,
             (Some(cloud), None) | (None, Some(cloud)) => cloud?,
             (Some(named), Some(at)) => {
                 let (named, at) = (named?, at?);
@@ -138,8 +138,8 @@ impl Slots<'_> {
         match &settings.endpoints {
             None => Some(cloud),
             Some(file) => self
-                .ok(Cloud::from_operator(&file.text, &cloud))
-                .map(|own| own.cloud),
+                .value_or_fault(Cloud::from_operator(&file.text, &cloud))
+                .map(|file| file.cloud),
         }
     }
 
@@ -166,7 +166,7 @@ impl Slots<'_> {
         }
         let code = self.secret(Slot::AuthorizationCode);
         if let Some(code) = &code {
-            self.ok(auth_code::check(code.expose().trim()));
+            self.value_or_fault(auth_code::check(code.expose().trim()));
             if needs == Needs::Credential && !settings.stores_tokens() {
                 let message = format!(
                     "\"{}\" works only once, and the host has no state folder for its tokens.",
@@ -183,7 +183,7 @@ impl Slots<'_> {
             let allowed = "the address as registered, such as https://soar.example/oauth";
             self.check(Slot::RedirectUri, is_address, allowed);
         }
-        let client = self.proof()?;
+        let client = self.client_credential()?;
         if !redirects {
             return Some(client.into_credential());
         }
@@ -196,13 +196,13 @@ impl Slots<'_> {
     }
 
     /// The application's credential. If there are both, the certificate is used and not the secret.
-    fn proof(&self) -> Option<ClientCredential> {
+    fn client_credential(&self) -> Option<ClientCredential> {
         let certificate = self.secret(Slot::Certificate);
         let private_key = self.secret(Slot::PrivateKey);
         let thumbprint = self.text(Slot::CertificateThumbprint);
         let algorithm = self.text(Slot::AssertionAlgorithm).map(|name| {
             let invalid = || self.invalid(Slot::AssertionAlgorithm, "RS256 or PS256");
-            self.ok(Algorithm::named(name).ok_or_else(invalid))
+            self.value_or_fault(Algorithm::named(name).ok_or_else(invalid))
         });
         if certificate.is_none() && private_key.is_none() && thumbprint.is_none() {
             let secret = self
@@ -220,7 +220,7 @@ impl Slots<'_> {
                 let invalid = self.invalid(Slot::CertificateThumbprint, allowed);
                 invalid.advice(advice)
             };
-            let parsed = self.ok(Thumbprint::parse(text).ok_or_else(invalid));
+            let parsed = self.value_or_fault(Thumbprint::parse(text).ok_or_else(invalid));
             // An invalid thumbprint has a fault already and is not reported as missing.
             parsed.unwrap_or(Thumbprint::Sha1(Vec::new()))
         });
@@ -306,7 +306,7 @@ impl Slots<'_> {
     }
 
     /// The value; otherwise adds the fault.
-    fn ok<T>(&self, outcome: Result<T, Failure>) -> Option<T> {
+    fn value_or_fault<T>(&self, outcome: Result<T, Failure>) -> Option<T> {
         outcome.map_err(|fault| self.add(fault)).ok()
     }
 

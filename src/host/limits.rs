@@ -19,16 +19,16 @@ const MAPPING: Grace = Grace {
 
 /// The limits of one stage.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(super) struct StageLimits {
     stage: Stage,
     /// The memory of the produced data.
     output: RefCell<Held>,
 }
 
-impl Limits {
+impl StageLimits {
     /// The limits of compiling, before anything is sent.
     pub(super) fn of_compiling(deadline: &Deadline) -> Self {
-        Limits {
+        StageLimits {
             stage: deadline.stage("before the mapping was compiled", Grace::default()),
             output: RefCell::new(MemoryBudget::default().hold()),
         }
@@ -36,7 +36,7 @@ impl Limits {
 
     /// The limits of mapping and presenting. The events have a budget of the size of `memory`.
     pub(super) fn of_mapping(deadline: &Deadline, memory: &MemoryBudget) -> Self {
-        Limits {
+        StageLimits {
             stage: deadline.stage("before all records were mapped", MAPPING),
             output: RefCell::new(memory.renewed().hold()),
         }
@@ -70,9 +70,9 @@ mod tests {
     fn deadline_stops_compiling_at_once_and_mapping_after_grace_period() {
         let (cancel, memory) = (Cancel::default(), MemoryBudget::new(10));
         let deadline = Deadline::new(Duration::ZERO, &cancel);
-        let failure = Limits::of_compiling(&deadline).check(0);
+        let failure = StageLimits::of_compiling(&deadline).check(0);
         assert_eq!(failure.expect_err("late").kind(), ErrorKind::Timeout);
-        let limits = Limits::of_mapping(&deadline, &memory);
+        let limits = StageLimits::of_mapping(&deadline, &memory);
         assert!(limits.check(6).is_ok());
         cancel.raise(Signal::Terminate);
         assert!(

@@ -6,7 +6,6 @@
 //! commits it after it has written the result.
 
 pub mod catalog;
-mod close;
 mod connect;
 mod limits;
 mod operator_file;
@@ -17,6 +16,7 @@ pub mod profiles;
 mod redact;
 mod report;
 mod requested_mapping;
+mod result;
 pub mod secrets;
 mod session;
 mod state_store;
@@ -40,11 +40,11 @@ use crate::protocol::envelope;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{Envelope, Redactor, ResultEnvelope, Secret, State, Warning};
 use catalog::{Catalog, Target};
-use close::Head;
-use limits::Limits;
+use limits::StageLimits;
 use prepare::Preparation;
 use profiles::Profiles;
 use report::Reproduction;
+use result::ResultHead;
 use secrets::AllowList;
 use state_store::StateStore;
 use vault::Vault;
@@ -59,7 +59,7 @@ pub use state_store::{PendingState, StateLock};
 const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The operator's settings. A request cannot change them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The service addresses to use instead of Microsoft's.
     pub endpoints: Option<OperatorFile>,
@@ -74,10 +74,8 @@ pub struct Settings {
     /// The folder of stored tokens and states, created when first needed. Without it, nothing is
     /// stored.
     pub state: Option<PathBuf>,
-    /// Store tokens, not only states.
-    pub stores_tokens: bool,
-    /// Only check requests: the state folder is neither required nor used.
-    pub only_checks: bool,
+    /// What is stored in that folder.
+    pub storage: Storage,
     /// The key for stored tokens of managed identities. Without it, a key is created in the state
     /// folder.
     pub vault_key: Option<Secret>,
@@ -100,34 +98,26 @@ pub struct Settings {
     pub flags: Option<String>,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            endpoints: None,
-            roots: None,
-            system_roots: false,
-            catalog: None,
-            profiles: None,
-            state: None,
-            stores_tokens: true,
-            only_checks: false,
-            vault_key: None,
-            identity_endpoint: None,
-            allowed: AllowList::default(),
-            forbidden: Forbidden::default(),
-            clock: Clock::System,
-            direct: false,
-            retry_policy: RetryPolicy::default(),
-            memory: MemoryBudget::default(),
-            flags: None,
-        }
-    }
+/// What the host stores in its state folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Storage {
+    /// Tokens and states.
+    #[default]
+    Full,
+    /// States only.
+    StatesOnly,
+    /// Nothing, because requests are only checked. No state folder is required.
+    Unneeded,
 }
 
 impl Settings {
     /// True if tokens are stored, or would be in a run.
     fn stores_tokens(&self) -> bool {
-        self.only_checks || self.stores_tokens && self.state.is_some()
+        match self.storage {
+            Storage::Full => self.state.is_some(),
+            Storage::StatesOnly => false,
+            Storage::Unneeded => true,
+        }
     }
 }
 
@@ -165,7 +155,7 @@ struct Opened {
 /// A request that passed all checks. Nothing was sent yet.
 #[derive(Debug)]
 pub struct Checked<'a> {
-    head: Head,
+    head: ResultHead,
     deadline: Deadline,
     redactor: Redactor,
     warnings: Vec<Warning>,
@@ -222,7 +212,7 @@ impl Host {
 
     /// The result of a request that could not be read.
     pub fn refuse(&self, failure: Failure) -> ResultEnvelope {
-        Head::unread(Instant::now()).refuse(failure, &self.redactor)
+        ResultHead::of_unparsed(Instant::now()).rejected(failure, &self.redactor)
     }
 
     /// Locks the state of this key for several requests.
@@ -259,7 +249,7 @@ impl Host {
     ) -> Result<Checked<'_>, Box<ResultEnvelope>> {
         let started = Instant::now();
         let redactor = self.redactor.for_request();
-        let mut head = Head::unread(started);
+        let mut head = ResultHead::of_unparsed(started);
         let checked = std::panic::catch_unwind(AssertUnwindSafe(|| {
             let (envelope, faults) = read(request, &mut head)?;
             let opened = self.opened()?;
@@ -278,10 +268,10 @@ impl Host {
             Ok(Err(failure)) => self.located(failure),
             Err(_) => internal(),
         };
-        Err(Box::new(head.refuse(failure, &redactor)))
+        Err(Box::new(head.rejected(failure, &redactor)))
     }
 
-    /// Stages 5 to 8: run the operation, map, present, close and redact.
+    /// Stages 5 to 8: run the operation, map, present, build the result and redact.
     pub async fn run(&self, mut checked: Checked<'_>) -> RunOutcome {
         let head = checked.head.clone();
         let store = checked.store.take();
@@ -298,9 +288,9 @@ impl Host {
             Ok(Ok(result)) => result,
             Ok(Err(failed)) => {
                 let (failure, counts) = *failed;
-                head.fail(state_store::located(store.as_ref(), failure), counts)
+                head.failed(state_store::located(store.as_ref(), failure), counts)
             }
-            Err(_) => head.fail(internal(), close::Counts::default()),
+            Err(_) => head.failed(internal(), result::Counts::default()),
         };
         if let Some(vault) = vault {
             result.warnings.extend(vault.warnings());
@@ -309,7 +299,7 @@ impl Host {
         let search = deadline.stage("before the result was searched for secrets", redact::GRACE);
         if redact::redact(&mut result, &redactor, &|| search.check().is_err()).is_err() {
             let failure = search.check().err().unwrap_or_else(internal);
-            result = head.fail(failure, close::Counts::default());
+            result = head.failed(failure, result::Counts::default());
             // Without the caller's `meta`, the result is short.
             result.meta = envelope::Meta::default();
             let _ = redact::redact(&mut result, &redactor, &|| false);
@@ -323,8 +313,8 @@ impl Host {
         &self,
         checked: Checked<'_>,
         vault: Option<&Vault>,
-    ) -> Result<ResultEnvelope, Box<(Failure, close::Counts)>> {
-        let uncounted = |failure| Box::new((failure, close::Counts::default()));
+    ) -> Result<ResultEnvelope, Box<(Failure, result::Counts)>> {
+        let uncounted = |failure| Box::new((failure, result::Counts::default()));
         let opened = self.opened().map_err(uncounted)?;
         let session = opened.session(&checked).map_err(uncounted)?;
         let reply = session.run(&checked, vault).await;
@@ -338,8 +328,8 @@ impl Host {
             return Ok(checked.head.dry_run(&session.requests(), counts));
         }
         let reply = reply.map_err(|failure| Box::new((failure, counts)))?;
-        let limits = Limits::of_mapping(&checked.deadline, &opened.settings.memory);
-        Ok(checked.close(reply, counts, &limits))
+        let limits = StageLimits::of_mapping(&checked.deadline, &opened.settings.memory);
+        Ok(checked.into_result(reply, counts, &limits))
     }
 }
 
@@ -410,17 +400,17 @@ impl Opened {
 /// Parses the envelope and updates `head` from it. Also returns the faults of its shape.
 ///
 /// Errors: the request is so damaged that nothing else can be checked.
-fn read(request: &[u8], head: &mut Head) -> Result<(Envelope, Vec<Failure>), Failure> {
+fn read(request: &[u8], head: &mut ResultHead) -> Result<(Envelope, Vec<Failure>), Failure> {
     let mut refused = match Envelope::parse(request) {
         Ok(envelope) => {
-            *head = Head::new(&envelope, head.started());
+            *head = ResultHead::of(&envelope, head.started());
             return Ok((envelope, Vec::new()));
         }
         Err(refused) => refused,
     };
     let readable = refused.rest.take();
     if let Some(envelope) = &readable {
-        *head = Head::new(envelope, head.started());
+        *head = ResultHead::of(envelope, head.started());
         // Without its faulty members, the request would not fail in the same way.
         head.reproduction = Reproduction::default();
     }

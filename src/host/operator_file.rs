@@ -32,8 +32,8 @@ impl OperatorFile {
 
     /// Adds the file and the line to each message whose place is in `setting`.
     pub(super) fn fault(&self, setting: &str, failure: Failure) -> Failure {
-        let own = failure.place().is_some_and(|at| at.starts_with(setting));
-        let failure = if own {
+        let is_in_setting = failure.place().is_some_and(|at| at.starts_with(setting));
+        let failure = if is_in_setting {
             failure.cause("A file of the operator's settings is invalid.")
         } else {
             failure

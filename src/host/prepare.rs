@@ -6,8 +6,8 @@
 use serde_json::{Map, Value};
 
 use crate::host::catalog::{Catalog, Target};
-use crate::host::close::Head;
-use crate::host::limits::Limits;
+use crate::host::limits::StageLimits;
+use crate::host::result::ResultHead;
 use crate::host::{
     Checked, Opened, ResolvedRequest, add_new, connect, internal, policy, requested_mapping,
     secrets, session, state_store,
@@ -45,7 +45,7 @@ impl<'h> Preparation<'h, '_> {
     pub(super) fn run(
         mut self,
         envelope: Envelope,
-        head: &mut Head,
+        head: &mut ResultHead,
     ) -> Result<Checked<'h>, Failure> {
         let (opened, redactor) = (self.opened, self.redactor.clone());
         let resolved = match opened.resolve(&envelope) {
@@ -62,7 +62,7 @@ impl<'h> Preparation<'h, '_> {
         head.set_command(target, connection.parameters);
         let time_limit = session::time_limit(&envelope.options, target.command);
         let deadline = Deadline::since(head.started(), time_limit, self.cancel);
-        let limits = Limits::of_compiling(&deadline);
+        let limits = StageLimits::of_compiling(&deadline);
         let check = |made| limits.check(made);
         let watch = Watch::new(&check);
         let now = opened.settings.clock.now();

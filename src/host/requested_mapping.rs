@@ -79,12 +79,12 @@ fn inline(
     Failure::join(faults).map_or(Ok(definition), Err)
 }
 
-/// The command's own mapping with the patch. Reports the faults of the patch and of the result
+/// The command's default mapping with the patch. Reports the faults of the patch and of the result
 /// together.
 fn patched(
     catalog: &Catalog,
     object: &Map<String, Value>,
-    own: &Definition,
+    default: &Definition,
     watch: Watch<'_>,
 ) -> Result<Definition, Failure> {
     const AT: &str = "/mapping/patch";
@@ -93,10 +93,10 @@ fn patched(
         Ok(patch) => (vec![patch], Vec::new()),
         Err(failure) => (repaired(object), failure.split()),
     };
-    let (mut lists, mut definition) = (Vec::new(), own.clone());
+    let (mut lists, mut definition) = (Vec::new(), default.clone());
     for patch in patches {
         let faulty;
-        (definition, faulty) = own.patched_with_faults(&patch, AT);
+        (definition, faulty) = default.patched_with_faults(&patch, AT);
         let of_result = faults(catalog, &definition, patch.add.len(), watch)?;
         let of_result = further_faults(&faulty, &[of_result]);
         lists.push([faulty, of_result].concat());

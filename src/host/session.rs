@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::host::close::Counts;
 use crate::host::operator_file::read;
+use crate::host::result::Counts;
 use crate::host::vault::Vault;
 use crate::host::{Checked, Opened, TIMEOUT};
 use crate::identity::cache::TokenCache;
@@ -17,7 +17,7 @@ use crate::net::rate_limit::RateLimiter;
 use crate::net::tls::{ExtraRoots, Trust};
 use crate::net::transcript::DryRunRequest;
 use crate::net::{Caller, HttpClient, HttpSettings, Proxy, Transcript};
-use crate::ops::{Call, Limits, Needs, Reply};
+use crate::ops::{Call, Needs, Reply};
 use crate::protocol::envelope::Options;
 use crate::protocol::{Failure, Warning};
 
@@ -101,7 +101,7 @@ impl Opened {
     /// The stored tokens; none for a dry run, which needs no token.
     pub(super) fn vault(&self, checked: &Checked<'_>) -> Option<Vault> {
         let settings = &self.settings;
-        let is_used = settings.stores_tokens && !checked.envelope.options.dry_run;
+        let is_used = settings.stores_tokens() && !checked.envelope.options.dry_run;
         let folder = settings.state.as_deref().filter(|_| is_used)?;
         let vault = Vault::new(folder, settings.clock);
         Some(vault.with_key(settings.vault_key.clone()))
@@ -204,11 +204,9 @@ impl Session {
             state: checked.state.as_ref(),
             is_stored: options.state_key.is_some(),
             overlap: checked.target.command.overlap(checked.now),
-            limits: Limits {
-                max_events: options
-                    .max_events
-                    .or(checked.target.command.limits.max_events),
-            },
+            max_events: options
+                .max_events
+                .or(checked.target.command.limits.max_events),
         };
         let input = Value::Object(checked.bound.input.clone());
         let ran = checked.target.operation.run(&call, &input).await;

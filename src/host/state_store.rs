@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::host::private_file::{self, Lock};
-use crate::host::{Checked, Settings};
+use crate::host::{Checked, Settings, Storage};
 use crate::identity::sha256;
 use crate::protocol::envelope::Options;
 use crate::protocol::result::ReturnData;
@@ -112,7 +112,7 @@ pub(super) fn check(settings: &Settings, envelope: &Envelope) -> Result<(), Fail
     if envelope.options.state_key.is_none() {
         return Ok(());
     }
-    if settings.state.is_none() && !settings.only_checks {
+    if settings.state.is_none() && settings.storage != Storage::Unneeded {
         return Err(Failure::invalid_input(
             AT,
             "This host has no state folder, so it cannot store a state under a name.",
@@ -136,11 +136,14 @@ pub(super) fn open(
     options: &Options,
     command: String,
 ) -> Result<Option<StateStore>, Failure> {
-    let Some(folder) = settings.state.as_ref().filter(|_| !settings.only_checks) else {
+    let Some(folder) = &settings.state else {
         return Ok(None);
     };
+    if settings.storage == Storage::Unneeded {
+        return Ok(None);
+    }
     let unusable = |error| unusable(folder, &error);
-    let needed = settings.stores_tokens || options.state_key.is_some();
+    let needed = settings.stores_tokens() || options.state_key.is_some();
     if needed && !options.dry_run {
         private_file::folder(folder).map_err(unusable)?;
     }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::BoxFuture;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -30,7 +31,7 @@ use tokio::time::{Instant, sleep};
 use crate::clock::Clock;
 use crate::host::private_file::{self, Lock};
 use crate::identity::sha256;
-use crate::identity::store::{Entry, EntryLock, LockFuture, StoredToken, TokenStore};
+use crate::identity::store::{Entry, EntryLock, StoredToken, TokenStore};
 use crate::identity::store::{Owner, TokenGrant};
 use crate::net::Token;
 use crate::protocol::{Failure, Secret, Warning};
@@ -273,7 +274,7 @@ impl Vault {
 }
 
 impl TokenStore for Vault {
-    fn lock<'a>(&'a self, entry: &'a Entry) -> LockFuture<'a> {
+    fn lock<'a>(&'a self, entry: &'a Entry) -> BoxFuture<'a, Option<Box<dyn EntryLock + 'a>>> {
         Box::pin(async move {
             let (message, error) = match self.lock_file(entry).await {
                 Ok(Some(lock)) => return Some(Box::new(lock) as Box<dyn EntryLock>),

@@ -150,9 +150,10 @@ fn time_left(lifetime: Duration, age: Duration) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::store::{EntryLock, LockFuture, StoredToken};
+    use crate::identity::store::{EntryLock, StoredToken};
     use crate::net::Audience;
     use crate::protocol::ErrorKind;
+    use futures_util::future::BoxFuture;
     use std::cell::Cell;
 
     fn entry(audience: &str) -> Entry {
@@ -202,7 +203,7 @@ mod tests {
     struct Broken;
 
     impl TokenStore for Broken {
-        fn lock<'a>(&'a self, _: &'a Entry) -> LockFuture<'a> {
+        fn lock<'a>(&'a self, _: &'a Entry) -> BoxFuture<'a, Option<Box<dyn EntryLock + 'a>>> {
             Box::pin(async { None })
         }
 
@@ -289,7 +290,7 @@ mod tests {
     struct OneTokenStore(Mutex<Option<(&'static str, u64)>>);
 
     impl TokenStore for OneTokenStore {
-        fn lock<'a>(&'a self, _: &'a Entry) -> LockFuture<'a> {
+        fn lock<'a>(&'a self, _: &'a Entry) -> BoxFuture<'a, Option<Box<dyn EntryLock + 'a>>> {
             Box::pin(async move { Some(Box::new(self) as Box<dyn EntryLock>) })
         }
 

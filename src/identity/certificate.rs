@@ -225,13 +225,14 @@ impl Certificate {
             Some(text) => key_file::read(text, given.password.as_ref(), CERTIFICATE)?,
             None => key_file::Contents::default(),
         };
-        let own = match &given.private_key {
+        let separate_keys = match &given.private_key {
             Some(text) => key_file::read(text, None, PRIVATE_KEY)?.keys,
             None => Vec::new(),
         };
-        let in_file = own.is_empty() && (given.private_key.is_none() || !file.keys.is_empty());
+        let in_file =
+            separate_keys.is_empty() && (given.private_key.is_none() || !file.keys.is_empty());
         let place = if in_file { CERTIFICATE } else { PRIVATE_KEY };
-        let key = own
+        let key = separate_keys
             .first()
             .or(file.keys.first())
             .ok_or_else(|| Failure::invalid_input(place, "It contains no private key."))?;

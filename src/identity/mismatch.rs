@@ -69,8 +69,8 @@ fn is_audience(account: &Account, named: &str, wanted: &Audience) -> bool {
 fn is_foreign(issuer: &str, login: &Url) -> bool {
     let issuer = Url::parse(issuer).ok();
     let host = issuer.as_ref().and_then(Url::host_str).unwrap_or_default();
-    let own = login.host_str().unwrap_or_default();
-    host.starts_with("login.") && own.starts_with("login.") && host != own
+    let expected = login.host_str().unwrap_or_default();
+    host.starts_with("login.") && expected.starts_with("login.") && host != expected
 }
 
 #[cfg(test)]

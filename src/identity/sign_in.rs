@@ -3,6 +3,8 @@
 //!
 //! Does not decide how long a token is used: the cache does.
 
+use futures_util::future::BoxFuture;
+
 use crate::clock::Clock;
 use crate::identity::account::Account;
 use crate::identity::cache::TokenCache;
@@ -11,7 +13,7 @@ use crate::identity::store::{Entry, Key, TokenGrant, TokenStore};
 use crate::identity::{auth_code, managed_identity, mismatch, token_endpoint};
 use crate::net::message::Text;
 use crate::net::transcript::is_dry_run;
-use crate::net::{Audience, Caller, Pending, Token, TokenProvider};
+use crate::net::{Audience, Caller, Token, TokenProvider};
 use crate::protocol::{Failure, Redactor, Secret};
 
 /// What all sign-ins of a process share.
@@ -172,7 +174,7 @@ impl<'a> SignIn<'a> {
 }
 
 impl TokenProvider for SignIn<'_> {
-    fn token<'a>(&'a self, audience: &'a Audience) -> Pending<'a, Token> {
+    fn token<'a>(&'a self, audience: &'a Audience) -> BoxFuture<'a, Result<Token, Failure>> {
         Box::pin(self.obtain(audience))
     }
 

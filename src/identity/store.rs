@@ -5,10 +5,9 @@
 //! stores nothing and warns.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 
 use crate::net::{Audience, Token};
@@ -91,15 +90,11 @@ pub struct StoredToken {
     pub age: Duration,
 }
 
-/// The wait for the lock of an entry.
-pub type LockFuture<'a> =
-    Pin<Box<dyn Future<Output = Option<Box<dyn EntryLock + 'a>>> + Send + 'a>>;
-
 /// Stores tokens beyond the end of the process.
 pub trait TokenStore: fmt::Debug + Send + Sync {
     /// Waits until no other process has locked the entry, then locks it, so that one process signs
     /// in for all. Returns `None` if the store cannot be used.
-    fn lock<'a>(&'a self, entry: &'a Entry) -> LockFuture<'a>;
+    fn lock<'a>(&'a self, entry: &'a Entry) -> BoxFuture<'a, Option<Box<dyn EntryLock + 'a>>>;
 
     /// Deletes the stored access token if it is still the one that a service refused: another
     /// process can have renewed it. Keeps the refresh token.

@@ -2,13 +2,9 @@
 //!
 //! `identity` implements it.
 
-use std::future::Future;
-use std::pin::Pin;
+use futures_util::future::BoxFuture;
 
 use crate::protocol::{Failure, Secret};
-
-/// A boxed future that can fail, for tables and traits.
-pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
 /// The service that a token is for, as its resource URI: `https://graph.microsoft.com`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +24,7 @@ pub struct Token {
 /// Provides tokens.
 pub trait TokenProvider: Send + Sync {
     /// Returns a valid token for the audience, from the cache if there is one.
-    fn token<'a>(&'a self, audience: &'a Audience) -> Pending<'a, Token>;
+    fn token<'a>(&'a self, audience: &'a Audience) -> BoxFuture<'a, Result<Token, Failure>>;
 
     /// Deletes the audience's token after a service refused it, unless it was renewed meanwhile.
     fn forget(&self, audience: &Audience, refused: &Token);

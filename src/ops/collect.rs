@@ -218,7 +218,7 @@ impl Run<'_> {
     ) -> (Vec<TypeRead>, SeenRecords) {
         let mut queue: Vec<(usize, TypeToRead)> = pending.into_iter().enumerate().collect();
         queue.sort_by_key(|(_, one)| (one.resume.stuck, one.resume.checkpoint.watermark));
-        let max = self.call.limits.max_events;
+        let max = self.call.max_events;
         let (mut outcomes, mut stop, mut delivered) = (Vec::new(), None::<Failure>, 0);
         for (place, TypeToRead { resume, expired }) in queue {
             let plan = ReadPlan {

@@ -17,6 +17,7 @@ pub mod subscriptions;
 use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,7 +25,7 @@ use serde_json::{Map, Value};
 
 use crate::json::Document;
 use crate::microsoft::{Connection, TimeWindow};
-use crate::net::{Caller, Pending, TokenProvider};
+use crate::net::{Caller, TokenProvider};
 use crate::protocol::{
     Coverage, ErrorKind, Failure, State, Warning, decode_object, field_names, member_faults,
 };
@@ -50,7 +51,7 @@ pub struct Operation {
     fields: fn() -> &'static [&'static str],
     check: fn(&Value, DateTime<Utc>) -> Result<(), Failure>,
     check_resumed: fn(&Value, DateTime<Utc>) -> Result<(), Failure>,
-    run: for<'a> fn(&'a Call<'a>, &'a Value) -> Pending<'a, Reply>,
+    run: for<'a> fn(&'a Call<'a>, &'a Value) -> BoxFuture<'a, Result<Reply, Failure>>,
 }
 
 /// The parts of a connection that an operation needs. Callers can omit the others.
@@ -84,13 +85,6 @@ pub struct Call<'a> {
     pub is_stored: bool,
     /// For a command with a state: how far it looks back before the watermark.
     pub overlap: Option<TimeDelta>,
-    /// The caller's limits.
-    pub limits: Limits,
-}
-
-/// The caller's limits.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Limits {
     /// No further page is requested after this number of events. A page is never cut.
     pub max_events: Option<u64>,
 }
@@ -250,7 +244,11 @@ impl Operation {
 
     /// Runs the operation. Errors: nothing could be delivered. If a part was delivered, the reply
     /// has `incomplete`.
-    pub fn run<'a>(&self, call: &'a Call<'a>, input: &'a Value) -> Pending<'a, Reply> {
+    pub fn run<'a>(
+        &self,
+        call: &'a Call<'a>,
+        input: &'a Value,
+    ) -> BoxFuture<'a, Result<Reply, Failure>> {
         (self.run)(call, input)
     }
 }

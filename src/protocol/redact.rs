@@ -1,9 +1,9 @@
 //! The redactor: replaces secrets in everything that leaves the process, and escapes control
 //! characters.
 //!
-//! Each request has its own redactor, so a secret of one request never changes the result of
-//! another, and nobody can find out another request's secret by guessing it. The log replaces the
-//! secrets of all requests that are running.
+//! Each request has its own redactor. Otherwise the sender of one request could guess a secret of
+//! another and see from the redacted result that the guess is right. The log replaces the secrets of
+//! all requests that are running.
 //!
 //! A secret is found in plain text, with JSON escapes (also in JSON inside JSON), in
 //! percent-encoding, and in Base64 with any prefix (`id:secret`). In documents only the content of

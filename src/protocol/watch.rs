@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::protocol::Failure;
 
-/// Tells work when to stop.
+/// Checks whether work must stop.
 #[derive(Clone, Copy)]
 pub struct Watch<'a>(Option<&'a dyn Fn(usize) -> Result<(), Failure>>);
 

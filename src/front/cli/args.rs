@@ -150,13 +150,13 @@ pub(super) struct RunArgs {
 impl RunArgs {
     /// Adds the flags before the word `run`.
     pub(super) fn after(self, before: RunFlags) -> Self {
-        let own = self.flags;
+        let after = self.flags;
         let flags = RunFlags {
-            batch: own.batch || before.batch,
-            jobs: own.jobs.max(before.jobs).max(1),
-            pretty: own.pretty || before.pretty,
+            batch: after.batch || before.batch,
+            jobs: after.jobs.max(before.jobs).max(1),
+            pretty: after.pretty || before.pretty,
             #[cfg(feature = "sim")]
-            sandbox: own.sandbox || before.sandbox,
+            sandbox: after.sandbox || before.sandbox,
         };
         RunArgs { flags, ..self }
     }

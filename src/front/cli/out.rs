@@ -38,8 +38,8 @@ impl Out {
     pub(super) fn is_discarded(&self) -> bool {
         let device = |file: std::fs::Metadata| file.rdev();
         let null = std::fs::metadata("/dev/null").map(device);
-        let own = self.0.get_ref().metadata().map(device);
-        matches!((own, null), (Ok(own), Ok(null)) if own == null)
+        let stdout = self.0.get_ref().metadata().map(device);
+        matches!((stdout, null), (Ok(stdout), Ok(null)) if stdout == null)
     }
 
     /// Writes all buffered bytes.

@@ -61,11 +61,11 @@ fn command_line() -> Clap {
 /// Shows these operator settings in the help of that subcommand.
 fn show(command: Clap, name: &str, shown: impl Fn(&Arg) -> bool) -> Clap {
     let settings = command.get_arguments().filter(|arg| is_setting(arg));
-    let own: Vec<Arg> = settings
+    let shown: Vec<Arg> = settings
         .filter(|arg| shown(arg))
         .map(|arg| arg.clone().hide(false))
         .collect();
-    command.mut_subcommand(name, |sub| sub.args(own))
+    command.mut_subcommand(name, |sub| sub.args(shown))
 }
 
 /// The text of `soarhost settings`.
@@ -108,11 +108,11 @@ fn settings_as_flags(command: &Clap, matches: &ArgMatches) -> String {
     let mut flags = String::new();
     for arg in command.get_arguments() {
         let name = arg.get_id().as_str();
-        let own = |name: &OsStr| name.to_string_lossy().starts_with("SOARHOST_");
+        let is_ours = |name: &OsStr| name.to_string_lossy().starts_with("SOARHOST_");
         let set = match matches.value_source(name) {
             Some(ValueSource::CommandLine) => true,
             // A variable of all programs is also set where the line is repeated.
-            Some(ValueSource::EnvVariable) => arg.get_env().is_some_and(own),
+            Some(ValueSource::EnvVariable) => arg.get_env().is_some_and(is_ours),
             _ => false,
         };
         let Some(long) = arg.get_long().filter(|_| set) else {

@@ -9,7 +9,7 @@ use crate::front::cli::args::{PollArgs, Target};
 use crate::front::cli::out::{Out, UNWRITABLE};
 use crate::front::cli::settings::{self, SettingsArgs, text_variable};
 use crate::front::cli::{ExitResult, host, run, runtime, signals};
-use crate::front::poll::{self, Limits, Poll, Sink};
+use crate::front::poll::{self, Poll, PollOptions, Sink};
 use crate::host::Host;
 use crate::protocol::{Failure, Redactor};
 
@@ -78,7 +78,7 @@ fn with_host(args: &PollArgs, operator: &SettingsArgs, host: &Host, out: &mut Ou
         Ok(poll) => poll,
         Err(code) => return Ok(code),
     };
-    let limits = Limits {
+    let options = PollOptions {
         max_runs: args.max_runs,
         clock: settings::clock(operator.now.as_deref())?,
     };
@@ -89,14 +89,14 @@ fn with_host(args: &PollArgs, operator: &SettingsArgs, host: &Host, out: &mut Ou
                 .advice("Redirect stdout to a file or a program. To discard the lines, use `--to file:/dev/null`.");
             return Ok(refuse(failure));
         }
-        return Ok(runtime()?.block_on(poll.run(out, limits))?);
+        return Ok(runtime()?.block_on(poll.run(out, options))?);
     };
     let opened = poll::file::open(path).and_then(FileSink::new);
     let mut sink = match opened {
         Ok(sink) => sink,
         Err(failure) => return Ok(refuse(failure)),
     };
-    let ended = runtime()?.block_on(poll.run(&mut sink, limits));
+    let ended = runtime()?.block_on(poll.run(&mut sink, options));
     ended.or_else(|error| {
         let path = path.display();
         tracing::error!(
@@ -111,8 +111,8 @@ fn with_host(args: &PollArgs, operator: &SettingsArgs, host: &Host, out: &mut Ou
 impl FileSink {
     fn new(file: File) -> Result<Self, Failure> {
         let unusable = |error| Failure::invalid_input("--to", format!("Cannot write: {error}."));
-        let own = file.try_clone().map_err(unusable)?;
-        let out = Out::over(own);
+        let writer = file.try_clone().map_err(unusable)?;
+        let out = Out::over(writer);
         Ok(FileSink { out, file })
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use crate::clock::Clock;
 use crate::front::cli::settings::SettingsArgs;
 use crate::front::cli::{runtime, settings};
-use crate::host::{Host, Settings};
+use crate::host::{Host, Settings, Storage};
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{Redactor, Secret};
 use crate::sim::{Alerts, Listen, Sim, World};
@@ -124,7 +124,7 @@ fn open(
     settings.endpoints = Some(sandbox.endpoints.clone().into());
     settings.direct = true;
     // The next sandbox is another simulator and does not accept these tokens.
-    settings.stores_tokens = false;
+    settings.storage = Storage::StatesOnly;
     settings.allowed.placeholder = Some(Secret::new(ANY_SECRET));
     Ok((sandbox, Host::open(settings, redactor.clone())))
 }

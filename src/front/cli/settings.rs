@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::clock::Clock;
 use crate::host::secrets::AllowList;
-use crate::host::{Forbidden, Host, MemoryBudget, OperatorFile, RetryPolicy, Settings};
+use crate::host::{Forbidden, Host, MemoryBudget, OperatorFile, Settings};
 use crate::identity::IdentityEndpoint;
 use crate::protocol::{Failure, Redactor, Secret};
 use crate::when;
@@ -181,8 +181,6 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
             .map(|file| OperatorFile::read("--profiles", file))
             .transpose()?,
         state: args.state.clone(),
-        stores_tokens: true,
-        only_checks: false,
         vault_key: text_variable("SOARHOST_VAULT_KEY").map(Secret::new),
         identity_endpoint: identity_endpoint(),
         allowed: AllowList {
@@ -193,10 +191,9 @@ pub(super) fn settings(args: &SettingsArgs) -> Result<Settings, Failure> {
         },
         forbidden: Forbidden::parse(&args.forbid)?,
         clock: clock(args.now.as_deref())?,
-        direct: false,
-        retry_policy: RetryPolicy::default(),
         memory: memory(args.max_memory.as_deref())?,
         flags: args.flags.clone(),
+        ..Settings::default()
     })
 }
 

@@ -17,7 +17,7 @@ use crate::front::cli::{ExitResult, settings};
 use crate::front::counted;
 use crate::host::catalog::Catalog;
 use crate::host::profiles::Profiles;
-use crate::host::{Cancel, Host};
+use crate::host::{Cancel, Host, Storage};
 use crate::json::document::position_of;
 use crate::mapping::StandardFields;
 use crate::microsoft::Cloud;
@@ -196,7 +196,7 @@ fn request_faults(
 ) -> Result<Vec<Failure>, Failure> {
     let mut settings = settings::settings(args)?;
     settings.catalog = catalog;
-    settings.only_checks = true;
+    settings.storage = Storage::Unneeded;
     settings.allowed.placeholder = Some(Secret::new("placeholder"));
     let host = Host::open(settings, Redactor::default());
     let Err(refused) = host.check(text.as_bytes(), &Cancel::default()) else {

@@ -223,7 +223,7 @@ fn listed(response: &ApiResponse) -> Result<(Vec<Subscription>, Document), Failu
 /// Adds advice to the failure of a change: without a response, it can have taken effect.
 fn with_change_advice(failure: Failure) -> Failure {
     match failure.kind() {
-        // The documented advice is to start the subscription, which nobody wants after a stop.
+        // The documented advice, to start the subscription, makes no sense after it was stopped.
         _ if failure.vendor_code() == Some("AF20022") => {
             failure.advice("No action is needed.")
         }

@@ -5,11 +5,11 @@
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
+use futures_util::future::BoxFuture;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::net::auth::Pending;
 use crate::net::{
     Access, Audience, Auth, Caller, Cancel, Deadline, Links, TokenProvider, Transcript,
 };
@@ -120,7 +120,7 @@ fn plain(auth: Auth<'_>) -> Access<'_> {
 struct OneToken;
 
 impl TokenProvider for OneToken {
-    fn token<'a>(&'a self, _: &'a Audience) -> Pending<'a, Token> {
+    fn token<'a>(&'a self, _: &'a Audience) -> BoxFuture<'a, Result<Token, Failure>> {
         Box::pin(async {
             Ok(Token {
                 value: Secret::new("canary-token"),

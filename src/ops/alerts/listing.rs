@@ -254,7 +254,7 @@ impl<'a> Listing<'a> {
 
     /// The number of requested alerts, and of delivered ones that are listed again.
     fn page_size(&self) -> u64 {
-        let max = self.call.limits.max_events;
+        let max = self.call.max_events;
         let max = max.map(|max| max.saturating_sub(self.delivered_count()));
         let wanted = self.round.left.into_iter().chain(max).min();
         let known = match self.order() {
@@ -398,7 +398,7 @@ impl<'a> Listing<'a> {
     }
 
     fn is_enough(&self) -> bool {
-        let max = self.call.limits.max_events;
+        let max = self.call.max_events;
         max.is_some_and(|max| self.delivered_count() >= max)
     }
 

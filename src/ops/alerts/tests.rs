@@ -14,7 +14,7 @@ use crate::microsoft::{Cloud, Connection};
 use crate::net::client::tests::{Server, caller, http, run};
 use crate::net::transcript::is_dry_run;
 use crate::net::{MemoryBudget, Transcript};
-use crate::ops::{Limits, find};
+use crate::ops::find;
 use crate::protocol::{ErrorKind, Redactor, Secret};
 use crate::when;
 
@@ -125,9 +125,7 @@ impl Run<'_> {
             state: self.state.as_ref(),
             is_stored: false,
             overlap: None,
-            limits: Limits {
-                max_events: self.max_events,
-            },
+            max_events: self.max_events,
         };
         let operation = find(NAME).expect("the operation");
         operation.check(&self.input, now()).expect("a fine input");

@@ -259,7 +259,7 @@ impl<'a> Parts<'a> {
     }
 
     fn is_enough(&self) -> bool {
-        let max = self.call.limits.max_events;
+        let max = self.call.max_events;
         max.is_some_and(|max| self.coverage.kept() >= max)
     }
 

@@ -219,7 +219,7 @@ impl ContentReader<'_> {
     /// How many downloads can be ahead of the first unfinished one. With a limit, only as many as
     /// run at the same time.
     fn ahead(&self) -> usize {
-        match self.call.limits.max_events {
+        match self.call.max_events {
             Some(_) => SLOTS,
             None => AHEAD,
         }

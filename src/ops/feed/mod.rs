@@ -337,7 +337,7 @@ impl<'a> ContentReader<'a> {
     /// Whether the limit of the caller is reached.
     fn is_limited(&self) -> bool {
         let selected: u64 = self.coverage.iter().map(CoverageBuilder::kept).sum();
-        let max = self.call.limits.max_events;
+        let max = self.call.max_events;
         max.is_some_and(|max| self.delivered.before + selected >= max)
     }
 }

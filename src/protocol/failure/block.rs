@@ -177,12 +177,12 @@ impl Failure {
     fn status_code(&self, codes: &Codes) -> String {
         let (name, vendor) = (self.0.kind.name(), self.vendor_code());
         let by_rule = self.0.rule.map(|rule| format!("{name}.{rule}"));
-        let own = [vendor, by_rule.as_deref(), Some(name)]
+        let of_integration = [vendor, by_rule.as_deref(), Some(name)]
             .into_iter()
             .flatten()
             .find_map(|key| codes.get(key).map(String::as_str));
         let documented = vendor.filter(|_| self.0.is_code_documented);
-        if let Some(code) = own.or(documented) {
+        if let Some(code) = of_integration.or(documented) {
             return code.to_owned();
         }
         // A response with status 200 and an unusable body did not fail because of its status.

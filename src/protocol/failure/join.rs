@@ -95,9 +95,10 @@ impl Failure {
         let Some(old) = self.0.at.as_deref() else {
             return;
         };
-        let own = old.strip_prefix("/inputs/");
-        let own = own.or_else(|| old.strip_prefix("/connection/"));
-        let Some((name, below)) = own.map(|own| own.split_at(own.find('/').unwrap_or(own.len())))
+        let path = old.strip_prefix("/inputs/");
+        let path = path.or_else(|| old.strip_prefix("/connection/"));
+        let Some((name, below)) =
+            path.map(|path| path.split_at(path.find('/').unwrap_or(path.len())))
         else {
             return;
         };

@@ -294,7 +294,7 @@ impl World {
         serde_json::from_str(text).context(not_a_world)
     }
 
-    /// All invalid values of a world file, whatever its types.
+    /// All invalid values of a world file, also if other members have the wrong type.
     pub fn invalid_values(world: &Value) -> Vec<InvalidValue> {
         check::invalid_values(world)
     }

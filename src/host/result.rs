@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::{Map, Value};
 
 use crate::host::catalog::Target;
-use crate::host::limits::Limits;
+use crate::host::limits::StageLimits;
 use crate::host::report::{self, Reproduction};
 use crate::host::{Checked, redact};
 use crate::json::Document;
@@ -21,7 +21,7 @@ use crate::protocol::{Detail, PROTOCOL, Redactor, ResultEnvelope, State, Watch};
 
 /// The facts about a request that its result repeats. Facts that are not known yet have defaults.
 #[derive(Clone, Debug)]
-pub(super) struct Head {
+pub(super) struct ResultHead {
     pub(super) id: Option<String>,
     pub(super) meta: Meta,
     integration: Option<String>,
@@ -47,10 +47,10 @@ pub(super) struct Counts {
     pub(super) events: u64,
 }
 
-impl Head {
+impl ResultHead {
     /// The head of a request that was not parsed yet.
-    pub(super) fn unread(started: Instant) -> Self {
-        Head {
+    pub(super) fn of_unparsed(started: Instant) -> Self {
+        ResultHead {
             id: None,
             meta: Meta::default(),
             integration: None,
@@ -67,17 +67,17 @@ impl Head {
     }
 
     /// The head of a parsed request.
-    pub(super) fn new(envelope: &Envelope, started: Instant) -> Self {
+    pub(super) fn of(envelope: &Envelope, started: Instant) -> Self {
         let id = envelope
             .id
             .clone()
             .unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-        Head {
+        ResultHead {
             id: Some(id),
             meta: envelope.meta.clone(),
             state: envelope.read_state().ok().flatten(),
             reproduction: Reproduction::of(envelope),
-            ..Head::unread(started)
+            ..ResultHead::of_unparsed(started)
         }
     }
 
@@ -110,9 +110,9 @@ impl Head {
     }
 
     /// The redacted and logged result of a request that was rejected before anything was sent.
-    pub(super) fn refuse(self, failure: Failure, redactor: &Redactor) -> ResultEnvelope {
+    pub(super) fn rejected(self, failure: Failure, redactor: &Redactor) -> ResultEnvelope {
         let counts = Counts::default();
-        let mut result = self.fail(failure, counts);
+        let mut result = self.failed(failure, counts);
         // Redaction has no time limit here, because the result is short.
         let _ = redact::redact(&mut result, redactor, &|| false);
         self.report(&result);
@@ -120,11 +120,11 @@ impl Head {
     }
 
     /// The result of a failure, with the sentence that the product's platform expects.
-    pub(super) fn fail(&self, failure: Failure, counts: Counts) -> ResultEnvelope {
+    pub(super) fn failed(&self, failure: Failure, counts: Counts) -> ResultEnvelope {
         report::log_sources(&failure);
         let error = self.advised(failure).close(&self.indicator, &self.codes);
         let sentence = self.platform.failure_sentence(&error);
-        let mut result = self.empty(ReturnData::Failed, sentence, counts);
+        let mut result = self.without_data(ReturnData::Failed, sentence, counts);
         result.error = Some(error);
         result.state.clone_from(&self.state);
         result
@@ -170,7 +170,7 @@ impl Head {
     /// The result of a dry run: its context is the requests that were not sent.
     pub(super) fn dry_run(&self, requests: &[DryRunRequest], counts: Counts) -> ResultEnvelope {
         let sentence = format!("{}: dry run, nothing was sent.", self.title);
-        let mut result = self.empty(ReturnData::Successful, sentence, counts);
+        let mut result = self.without_data(ReturnData::Successful, sentence, counts);
         result.context_data = Document::from_value(&requests).ok();
         result.state.clone_from(&self.state);
         result
@@ -181,7 +181,12 @@ impl Head {
         report::log(result, &self.reproduction);
     }
 
-    fn empty(&self, return_data: ReturnData, sentence: String, counts: Counts) -> ResultEnvelope {
+    fn without_data(
+        &self,
+        return_data: ReturnData,
+        sentence: String,
+        counts: Counts,
+    ) -> ResultEnvelope {
         let elapsed = self.started.elapsed().as_millis();
         ResultEnvelope {
             protocol: PROTOCOL,
@@ -238,7 +243,12 @@ fn with_resume_advice(failure: Failure, is_stored: bool) -> Failure {
 
 impl Checked<'_> {
     /// Maps and presents the reply.
-    pub(super) fn close(self, reply: Reply, counts: Counts, limits: &Limits) -> ResultEnvelope {
+    pub(super) fn into_result(
+        self,
+        reply: Reply,
+        counts: Counts,
+        limits: &StageLimits,
+    ) -> ResultEnvelope {
         let check = |made| limits.check(made);
         let written: &BTreeMap<String, String> = &self.bound.written;
         let how = Presentation {
@@ -274,7 +284,7 @@ impl Checked<'_> {
         let (return_data, sentence) =
             self.head
                 .sentence(error.as_ref(), shown.events.is_some(), shown.made);
-        let mut result = self.head.empty(return_data, sentence, counts);
+        let mut result = self.head.without_data(return_data, sentence, counts);
         result.error = error;
         let Presented {
             events,
@@ -299,7 +309,7 @@ impl Checked<'_> {
     /// The result of a reply that could not be mapped. It contains the raw data, which can be
     /// mapped later.
     fn unmapped(&self, failure: Failure, reply: Reply, counts: Counts) -> ResultEnvelope {
-        let mut result = self.head.fail(failure, counts);
+        let mut result = self.head.failed(failure, counts);
         result.raw_data = self
             .envelope
             .options
@@ -311,7 +321,7 @@ impl Checked<'_> {
     }
 }
 
-impl Head {
+impl ResultHead {
     fn sentence(
         &self,
         error: Option<&ErrorBlock>,
