@@ -11,17 +11,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::names::alike;
 
-/// A content type of the activity feed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// A content type of the activity feed. States list them in the order of their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ContentType {
     /// Entra ID.
     AzureActiveDirectory,
     /// Exchange.
     Exchange,
-    /// `SharePoint` and `OneDrive`.
-    SharePoint,
     /// All other workloads.
     General,
+    /// `SharePoint` and `OneDrive`.
+    SharePoint,
     /// Data loss prevention, of all workloads.
     Dlp,
 }

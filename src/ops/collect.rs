@@ -11,7 +11,7 @@
 
 mod fault;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use schemars::JsonSchema;
@@ -23,7 +23,7 @@ use crate::net::transcript::is_dry_run;
 use crate::ops::feed::record_filter::{RecordFilter, input_with_record_filter};
 use crate::ops::feed::{self, ReadEnd, ReadOutcome, ReadPlan, ReadReport};
 use crate::ops::resume::checkpoint::Checkpoint;
-use crate::ops::resume::packed::{FINGERPRINTS, FeedState, TypeState};
+use crate::ops::resume::feed_state::{FINGERPRINTS, FeedState};
 use crate::ops::resume::records::SeenRecords;
 use crate::ops::resume::scope::{Resumed, resume, scope_of};
 use crate::ops::{
@@ -79,16 +79,24 @@ impl Collect {
 
 /// A content type to read.
 struct TypeToRead {
-    resume: TypeState,
+    content_type: ContentType,
+    checkpoint: Checkpoint,
     /// Cause and advice for an expired span.
     expired: (&'static str, &'static str),
 }
 
-/// The outcome of one content type.
-struct CollectOutcome {
+/// A content type that was read, or that the run ended before.
+struct TypeRead<'a> {
+    was_read: bool,
+    /// The watermark before the run.
+    watermark: DateTime<Utc>,
+    outcome: ReadOutcome<'a>,
+}
+
+/// The result of one content type.
+struct TypeReport {
     content_type: ContentType,
-    /// Whether it was read before the run ended.
-    read: bool,
+    was_read: bool,
     report: ReadReport,
 }
 
@@ -103,48 +111,56 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
         begin(call, tenant, call.now)?;
     }
     let tenant = feed::sign_in(call).await?;
-    let mut subscription_warnings = Vec::new();
-    let mut types = input.content_types.clone();
-    if types.is_empty() {
-        (types, subscription_warnings) = subscriptions::enabled(call).await?;
-    }
+    let (types, subscription_warnings) = match &input.content_types[..] {
+        [] => subscriptions::enabled(call).await?,
+        types => (unique(types), Vec::new()),
+    };
     let now = feed::time(call).await?;
     let (mut state, mut warnings) = begin(call, &tenant, now)?;
     warnings.extend(subscription_warnings);
-    let mut known = HashSet::new();
-    types.retain(|content_type| known.insert(*content_type));
     let first = input.first(now)?;
-    // The checkpoints of content types that are not requested, and later those of all types.
-    let mut resumes = std::mem::take(&mut state.types);
-    let pending: Vec<TypeToRead> = types
-        .into_iter()
-        .map(|content_type| {
-            let place = resumes
-                .iter()
-                .position(|one| one.content_type == content_type);
-            let resume = place.map(|place| resumes.remove(place));
-            type_to_read(content_type, resume, first)
-        })
-        .collect();
-    let run = Run {
+    let pending = types.iter().map(|content_type| {
+        let checkpoint = state.types.remove(content_type);
+        type_to_read(*content_type, checkpoint, first)
+    });
+    let pending = pending.collect();
+    let mut run = Run {
         call,
         filter: &filter,
         now,
+        records: state.records,
+        delivered: 0,
+        stopped: None,
     };
-    let (outcomes, records) = run.read_types(pending, state.records).await;
-    let mut outcomes = close_all(outcomes, &mut resumes);
-    let fault = fault::report(&mut outcomes)?;
-    let reports = outcomes.into_iter().map(|one| one.report).collect();
+    let mut read = run.read_types(pending).await;
+    let records = run.records;
+    let place = |one: &TypeRead<'_>| {
+        let content_type = one.outcome.content_type();
+        types.iter().position(|known| *known == content_type)
+    };
+    read.sort_by_key(place);
+    // The content types that were not requested are left.
+    let mut checkpoints = state.types;
+    let mut reports = close(read, &mut checkpoints);
+    let fault = fault::report(&mut reports)?;
+    let reports = reports.into_iter().map(|one| one.report).collect();
     let mut reply = feed::reply(call, warnings, reports)?;
     reply.warnings.extend(filter.warnings(state.filter));
     reply.incomplete = fault;
     let state = FeedState {
         filter: Some(filter.fingerprint),
         records,
-        types: resumes,
+        types: checkpoints,
     };
     reply.state = Some(State::new(scope(call, &tenant), state.pack()));
     Ok(reply)
+}
+
+/// The content types without repetitions.
+fn unique(types: &[ContentType]) -> Vec<ContentType> {
+    let mut known = HashSet::new();
+    let types = types.iter().copied();
+    types.filter(|one| known.insert(*one)).collect()
 }
 
 /// The scope of a state: the content of one tenant. Content types, filters, the first fetch and the
@@ -172,86 +188,74 @@ fn begin(
 /// A content type starts at its checkpoint, or with the first fetch.
 fn type_to_read(
     content_type: ContentType,
-    resume: Option<TypeState>,
+    checkpoint: Option<Checkpoint>,
     first: DateTime<Utc>,
 ) -> TypeToRead {
-    match resume {
-        Some(resume) => TypeToRead {
-            resume,
-            expired: feed::EXPIRED,
-        },
-        None => TypeToRead {
-            resume: TypeState {
-                content_type,
-                checkpoint: Checkpoint::first(first, None),
-                stuck: false,
-            },
-            expired: FIRST_FETCH_EXPIRED,
-        },
+    let expired = match checkpoint {
+        Some(_) => feed::EXPIRED,
+        None => FIRST_FETCH_EXPIRED,
+    };
+    TypeToRead {
+        content_type,
+        checkpoint: checkpoint.unwrap_or_else(|| Checkpoint::first(first, None)),
+        expired,
     }
 }
 
-/// The parameters that are the same for all content types of a run.
+/// One run over several content types.
 struct Run<'a> {
     call: &'a Call<'a>,
     filter: &'a RecordFilter,
     now: DateTime<Utc>,
+    records: SeenRecords,
+    /// Records delivered so far.
+    delivered: u64,
+    /// Why no further content type is read.
+    stopped: Option<Failure>,
 }
 
-/// A content type that was read, with its earlier checkpoint.
-struct TypeRead {
-    place: usize,
-    before: TypeState,
-    was_read: bool,
-    outcome: ReadOutcome,
-}
-
-impl Run<'_> {
+impl<'a> Run<'a> {
     /// Reads one content type after the other, the largest lag first. A type without progress in
     /// the last run is read last, because it can use up the time of the run.
-    ///
-    /// Returns the outcomes in the order of `pending`, and the records that were seen.
-    async fn read_types(
-        &self,
-        pending: Vec<TypeToRead>,
-        mut records: SeenRecords,
-    ) -> (Vec<TypeRead>, SeenRecords) {
-        let mut queue: Vec<(usize, TypeToRead)> = pending.into_iter().enumerate().collect();
-        queue.sort_by_key(|(_, one)| (one.resume.stuck, one.resume.checkpoint.watermark));
-        let max = self.call.max_events;
-        let (mut outcomes, mut stop, mut delivered) = (Vec::new(), None::<Failure>, 0);
-        for (place, TypeToRead { resume, expired }) in queue {
-            let plan = ReadPlan {
-                content_type: resume.content_type,
-                checkpoint: resume.checkpoint.clone(),
-                bounds: feed::bounds(self.call, ContentType::ALL.len()),
-                now: self.now,
-                records,
-                delivered,
-                expired,
-            };
-            let is_limited =
-                max.is_some_and(|max| delivered >= max) || self.call.http.memory().is_exhausted();
-            let read = stop.is_none() && !is_limited;
-            let mut outcome = match &stop {
-                Some(failure) => feed::skip(self.call, plan, ReadEnd::Broken(failure.clone())),
-                None if is_limited => feed::skip(self.call, plan, ReadEnd::Limited),
-                None => feed::read(self.call, plan, &self.filter.filter).await,
-            };
-            if let Some(failure) = outcome.broken().filter(|failure| concerns_all(failure)) {
-                stop = Some(failure.clone());
-            }
-            records = outcome.take_records();
-            delivered = outcome.delivered();
-            outcomes.push(TypeRead {
-                place,
-                before: resume,
-                was_read: read,
-                outcome,
-            });
+    async fn read_types(&mut self, mut pending: Vec<TypeToRead>) -> Vec<TypeRead<'a>> {
+        pending.sort_by_key(|one| (one.checkpoint.stuck, one.checkpoint.watermark));
+        let mut read = Vec::new();
+        for one in pending {
+            read.push(self.read(one).await);
         }
-        outcomes.sort_by_key(|one| one.place);
-        (outcomes, records)
+        read
+    }
+
+    async fn read(&mut self, one: TypeToRead) -> TypeRead<'a> {
+        let watermark = one.checkpoint.watermark;
+        let plan = ReadPlan {
+            content_type: one.content_type,
+            checkpoint: one.checkpoint,
+            bounds: feed::bounds(self.call, ContentType::ALL.len()),
+            now: self.now,
+            records: std::mem::take(&mut self.records),
+            delivered: self.delivered,
+            expired: one.expired,
+        };
+        let max = self.call.max_events;
+        let is_limited =
+            max.is_some_and(|max| self.delivered >= max) || self.call.http.memory().is_exhausted();
+        let mut outcome = match &self.stopped {
+            Some(failure) => feed::skip(self.call, plan, ReadEnd::Broken(failure.clone())),
+            None if is_limited => feed::skip(self.call, plan, ReadEnd::Limited),
+            None => feed::read(self.call, plan, &self.filter.filter).await,
+        };
+        let was_read = self.stopped.is_none() && !is_limited;
+        if let Some(failure) = outcome.broken().filter(|failure| concerns_all(failure)) {
+            self.stopped = Some(failure.clone());
+        }
+        self.records = outcome.take_records();
+        self.delivered = outcome.delivered();
+        TypeRead {
+            was_read,
+            watermark,
+            outcome,
+        }
     }
 }
 
@@ -262,34 +266,31 @@ fn concerns_all(failure: &Failure) -> bool {
     matches!(failure.kind(), AuthFailed | Cancelled | Throttled | Timeout) && !is_dry_run(failure)
 }
 
-/// Closes the outcomes, and adds their checkpoints to `resumes`. All content types share the
-/// capacity of the state, also those that were not requested.
-fn close_all(read: Vec<TypeRead>, resumes: &mut Vec<TypeState>) -> Vec<CollectOutcome> {
-    let of_unrequested = resumes.iter().map(|one| one.checkpoint.fingerprints.len());
+/// Closes the outcomes, and adds their checkpoints to those of content types that were not
+/// requested. All share the capacity of the state.
+fn close(
+    read: Vec<TypeRead<'_>>,
+    checkpoints: &mut BTreeMap<ContentType, Checkpoint>,
+) -> Vec<TypeReport> {
+    let unrequested = checkpoints.values().map(|one| one.fingerprints.len());
     let needs = read.iter().map(|one| one.outcome.fingerprints());
-    let needs: Vec<usize> = needs.chain(of_unrequested).collect();
+    let needs: Vec<usize> = needs.chain(unrequested).collect();
     let shares = shares(&needs, FINGERPRINTS);
-    for (one, share) in resumes.iter_mut().zip(&shares[read.len()..]) {
-        one.checkpoint.shrink(*share);
+    for (checkpoint, share) in checkpoints.values_mut().zip(&shares[read.len()..]) {
+        checkpoint.shrink(*share);
     }
-    let close = |(one, share): (TypeRead, &usize)| {
-        let content_type = one.outcome.content_type;
-        let (checkpoint, report) = one.outcome.close(*share);
-        let is_stuck = report.faults.broken.is_some()
-            && report.blobs == 0
-            && checkpoint.watermark == one.before.checkpoint.watermark;
-        resumes.push(TypeState {
+    let close = |(one, share): (TypeRead<'_>, &usize)| {
+        let content_type = one.outcome.content_type();
+        let (mut checkpoint, report) = one.outcome.close(*share);
+        if one.was_read {
+            checkpoint.stuck = report.faults.broken.is_some()
+                && report.blobs == 0
+                && checkpoint.watermark == one.watermark;
+        }
+        checkpoints.insert(content_type, checkpoint);
+        TypeReport {
             content_type,
-            checkpoint,
-            stuck: if one.was_read {
-                is_stuck
-            } else {
-                one.before.stuck
-            },
-        });
-        CollectOutcome {
-            content_type,
-            read: one.was_read,
+            was_read: one.was_read,
             report,
         }
     };

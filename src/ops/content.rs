@@ -13,7 +13,7 @@ use crate::microsoft::{ContentType, TimeWindow};
 use crate::ops::feed::record_filter::{RecordFilter, input_with_record_filter};
 use crate::ops::feed::{self, ReadPlan};
 use crate::ops::resume::checkpoint::Checkpoint;
-use crate::ops::resume::packed::{FINGERPRINTS, FeedState, TypeState};
+use crate::ops::resume::feed_state::{FINGERPRINTS, FeedState};
 use crate::ops::resume::scope::{Resumed, invalid_state, resume, scope_of};
 use crate::ops::{
     Call, Input, Permission, READ_DLP, READ_FEED, Reply, all_valid, in_future, start_and_end,
@@ -123,11 +123,7 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
         let state = FeedState {
             filter: Some(filter.fingerprint),
             records,
-            types: vec![TypeState {
-                content_type,
-                checkpoint,
-                stuck: false,
-            }],
+            types: [(content_type, checkpoint)].into(),
         };
         State::new(run.scope, state.pack())
     });
@@ -162,15 +158,11 @@ fn begin(
     let [start, end] = input.times()?;
     match resume(call, &scopes)? {
         Resumed::Own(state) => {
-            let read = FeedState::read(&state.resume, Some(input.content_type), now)?;
-            let own = read
-                .types
-                .iter()
-                .find(|one| one.content_type == input.content_type);
-            let own = own.filter(|one| one.checkpoint.end.is_none() == is_rolling);
-            run.checkpoint = own.ok_or_else(invalid_state)?.checkpoint.clone();
+            run.state = FeedState::read(&state.resume, Some(input.content_type), now)?;
+            let checkpoint = run.state.types.remove(&input.content_type);
+            let of_request = checkpoint.filter(|known| known.end.is_none() == is_rolling);
+            run.checkpoint = of_request.ok_or_else(invalid_state)?;
             run.checkpoint.not_before(start);
-            run.state = read;
             run.resumes = true;
             return Ok(run);
         }

@@ -82,27 +82,18 @@ impl Round {
 }
 
 /// Where the next run resumes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Checkpoint {
     pub(super) watermark: DateTime<Utc>,
     pub(super) floor: DateTime<Utc>,
     pub(super) fingerprints: FingerprintSet,
     /// The round that the last run did not finish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) round: Option<Round>,
     /// The fingerprint of the search condition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) filter: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Packed {
-    watermark: DateTime<Utc>,
-    floor: DateTime<Utc>,
-    fingerprints: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    round: Option<Round>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    filter: Option<String>,
 }
 
 /// A state of the first version: a link to a page, or the time up to which everything was read.
@@ -135,21 +126,17 @@ impl Checkpoint {
         if state.resume.contains_key("seen") || state.resume.contains_key("from") {
             return Checkpoint::read_first_version(state, now);
         }
-        let packed: Packed = read(Value::Object(state.resume.clone()))?;
+        let mut checkpoint: Checkpoint = read(Value::Object(state.resume.clone()))?;
         let round_fits = |round: &Round| round.is_plausible(now);
-        let plausible = is_plausible(packed.watermark, now)
-            && is_plausible(packed.floor, now)
-            && packed.round.as_ref().is_none_or(round_fits);
+        let plausible = is_plausible(checkpoint.watermark, now)
+            && is_plausible(checkpoint.floor, now)
+            && checkpoint.fingerprints.is_plausible(now)
+            && checkpoint.round.as_ref().is_none_or(round_fits);
         if !plausible {
             return Err(invalid_state());
         }
-        Ok(Checkpoint {
-            watermark: packed.watermark,
-            floor: packed.floor.min(packed.watermark),
-            fingerprints: FingerprintSet::unpack(&packed.fingerprints, now)?,
-            round: packed.round,
-            filter: packed.filter,
-        })
+        checkpoint.floor = checkpoint.floor.min(checkpoint.watermark);
+        Ok(checkpoint)
     }
 
     /// The watermark of the first version could be ahead of the service's time, so it is lowered.
@@ -172,14 +159,7 @@ impl Checkpoint {
 
     /// The state that holds this checkpoint.
     pub(super) fn state(&self, scope: String) -> State {
-        let packed = Packed {
-            watermark: self.watermark,
-            floor: self.floor,
-            fingerprints: self.fingerprints.pack(),
-            round: self.round.clone(),
-            filter: self.filter.clone(),
-        };
-        State::new(scope, members(&packed))
+        State::new(scope, members(self))
     }
 
     /// Ends a round: the watermark rises to the newest alert listed, and at least to 24 hours
@@ -333,7 +313,7 @@ mod tests {
             };
             Checkpoint::read(&State::new("s", resume), now)
         };
-        let seen = crate::ops::resume::fingerprint::pack(&Fingerprint::of("a t").bytes());
+        let seen = crate::ops::resume::fingerprint::pack(Fingerprint::of("a t").bytes());
         let ended = serde_json::json!({ "from": "2026-01-14T10:00:00Z", "to": "2026-01-14T11:00:00Z", "seen": seen });
         let checkpoint = read(ended).expect("a checkpoint");
         assert_eq!(checkpoint.watermark, at("2026-01-13T11:00:00Z"));

@@ -3,19 +3,19 @@
 //! An item names the content type or the blob. `coverage` lists what is missing and whether it is
 //! lost.
 
-use super::CollectOutcome;
+use super::TypeReport;
 use crate::ops::feed::Faults;
 use crate::protocol::{ErrorKind, Failure};
 
 /// The failure of an incomplete run. Errors: no content type delivered anything, and not only
 /// because content has expired.
-pub(super) fn report(outcomes: &mut [CollectOutcome]) -> Result<Option<Failure>, Failure> {
-    let all = outcomes.len();
-    let has_failed = all > 0 && outcomes.iter().all(|one| one.report.has_failed());
+pub(super) fn report(reports: &mut [TypeReport]) -> Result<Option<Failure>, Failure> {
+    let all = reports.len();
+    let has_failed = all > 0 && reports.iter().all(|one| one.report.has_failed());
     let (mut broken_types, mut others) = (Vec::new(), Faults::default());
-    for one in outcomes {
+    for one in reports {
         let mut faults = std::mem::take(&mut one.report.faults);
-        let broken = faults.broken.take().filter(|_| one.read);
+        let broken = faults.broken.take().filter(|_| one.was_read);
         broken_types.extend(broken.map(|failure| (one.content_type, failure)));
         others.add(faults);
     }

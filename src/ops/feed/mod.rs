@@ -34,7 +34,7 @@ use crate::net::memory::is_memory;
 use crate::net::retry::Repeat;
 use crate::net::{Held, Links};
 use crate::ops::resume::checkpoint::Checkpoint;
-use crate::ops::resume::packed::{FINGERPRINTS, RETRIES};
+use crate::ops::resume::feed_state::{FINGERPRINTS, RETRIES};
 use crate::ops::resume::progress::{Bounds, Progress};
 use crate::ops::resume::records::{Seen, SeenRecords};
 use crate::ops::resume::time::service_time;
@@ -107,7 +107,11 @@ pub(in crate::ops) async fn time(call: &Call<'_>) -> Result<DateTime<Utc>, Failu
 }
 
 /// Reads the content of the plan.
-pub(in crate::ops) async fn read(call: &Call<'_>, plan: ReadPlan, filter: &Filter) -> ReadOutcome {
+pub(in crate::ops) async fn read<'a>(
+    call: &'a Call<'a>,
+    plan: ReadPlan,
+    filter: &Filter,
+) -> ReadOutcome<'a> {
     let downloads = Downloads::new(call, filter);
     let content_type = plan.content_type;
     let mut reader = ContentReader::new(call, plan);
@@ -124,14 +128,18 @@ pub(in crate::ops) async fn read(call: &Call<'_>, plan: ReadPlan, filter: &Filte
     };
     let (end, retried) = join(new, queue.attempt(due)).await;
     let end = reader.record_retries(retried, end);
-    ReadOutcome::new(reader, end)
+    ReadOutcome { reader, end }
 }
 
 /// Reads nothing: the run ended before this content type was read.
-pub(in crate::ops) fn skip(call: &Call<'_>, plan: ReadPlan, end: ReadEnd) -> ReadOutcome {
+pub(in crate::ops) fn skip<'a>(
+    call: &'a Call<'a>,
+    plan: ReadPlan,
+    end: ReadEnd,
+) -> ReadOutcome<'a> {
     let mut reader = ContentReader::new(call, plan);
     reader.progress.cut();
-    ReadOutcome::new(reader, end)
+    ReadOutcome { reader, end }
 }
 
 /// Downloads blobs and selects their records, a limited number at the same time.
@@ -334,11 +342,16 @@ impl<'a> ContentReader<'a> {
         self.coverage.last_mut().unwrap_or(&mut self.lost)
     }
 
+    /// Records delivered in this run, those of other content types included.
+    fn delivered_count(&self) -> u64 {
+        let here: u64 = self.coverage.iter().map(CoverageBuilder::kept).sum();
+        self.delivered.before + here
+    }
+
     /// Whether the limit of the caller is reached.
     fn is_limited(&self) -> bool {
-        let selected: u64 = self.coverage.iter().map(CoverageBuilder::kept).sum();
         let max = self.call.max_events;
-        max.is_some_and(|max| self.delivered.before + selected >= max)
+        max.is_some_and(|max| self.delivered_count() >= max)
     }
 }
 

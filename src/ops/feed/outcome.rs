@@ -7,11 +7,11 @@ use std::num::NonZeroU64;
 
 use chrono::TimeDelta;
 
-use super::{ContentReader, Delivered, ReadEnd};
+use super::{ContentReader, ReadEnd};
 use crate::microsoft::coverage::{CoverageBuilder, GapCause};
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::ops::resume::checkpoint::Checkpoint;
-use crate::ops::resume::progress::{Closed, Progress};
+use crate::ops::resume::progress::Closed;
 use crate::ops::resume::records::SeenRecords;
 use crate::ops::resume::time::clocks_differ;
 use crate::ops::{Call, Reply, from_compact};
@@ -19,18 +19,12 @@ use crate::protocol::{Coverage, Detail, ErrorKind, Failure, Warning};
 use crate::when::rfc3339;
 
 /// A finished read. `close` limits its fingerprints and builds the report.
-pub(in crate::ops) struct ReadOutcome {
-    pub(in crate::ops) content_type: ContentType,
-    end: ReadEnd,
-    progress: Progress,
-    delivered: Delivered,
-    coverage: Vec<CoverageBuilder>,
-    lost: CoverageBuilder,
-    faults: Faults,
-    warnings: Vec<Warning>,
+pub(in crate::ops) struct ReadOutcome<'a> {
+    pub(super) reader: ContentReader<'a>,
+    pub(super) end: ReadEnd,
 }
 
-/// The outcome of reading one content type.
+/// What was read of one content type.
 pub(in crate::ops) struct ReadReport {
     /// The records as an array that is not closed yet.
     pub(in crate::ops) text: String,
@@ -48,28 +42,19 @@ pub(in crate::ops) struct ReadReport {
     pub(in crate::ops) faults: Faults,
 }
 
-impl ReadOutcome {
-    pub(super) fn new(reader: ContentReader<'_>, end: ReadEnd) -> Self {
-        ReadOutcome {
-            content_type: reader.content_type,
-            end,
-            progress: reader.progress,
-            delivered: reader.delivered,
-            coverage: reader.coverage,
-            lost: reader.lost,
-            faults: reader.faults,
-            warnings: reader.warnings,
-        }
+impl ReadOutcome<'_> {
+    pub(in crate::ops) fn content_type(&self) -> ContentType {
+        self.reader.content_type
     }
 
     /// Records delivered in this run, those of other content types included.
     pub(in crate::ops) fn delivered(&self) -> u64 {
-        self.delivered.before + self.coverage.iter().map(CoverageBuilder::kept).sum::<u64>()
+        self.reader.delivered_count()
     }
 
     /// The records that were seen, for the next content type of the run.
     pub(in crate::ops) fn take_records(&mut self) -> SeenRecords {
-        std::mem::take(&mut self.delivered.records)
+        std::mem::take(&mut self.reader.delivered.records)
     }
 
     /// The failure that ended reading early.
@@ -82,68 +67,69 @@ impl ReadOutcome {
 
     /// How many fingerprints the next checkpoint needs at most.
     pub(in crate::ops) fn fingerprints(&self) -> usize {
-        self.progress.fingerprints()
+        self.reader.progress.fingerprints()
     }
 
     /// The next checkpoint, with at most this number of fingerprints, and the report.
-    pub(in crate::ops) fn close(mut self, fingerprints: usize) -> (Checkpoint, ReadReport) {
-        let (until, bounds) = (self.progress.until(), self.progress.bounds());
-        let first = self.progress.windows().first().copied();
-        let closed = self.progress.close(fingerprints);
+    pub(in crate::ops) fn close(self, fingerprints: usize) -> (Checkpoint, ReadReport) {
+        let ReadOutcome { mut reader, end } = self;
+        let name = reader.content_type.name();
+        let (until, bounds) = (reader.progress.until(), reader.progress.bounds());
+        let first = reader.progress.windows().first().copied();
+        let closed = reader.progress.close(fingerprints);
         let span = TimeWindow {
             start: closed.checkpoint.watermark.min(until),
             end: until,
         };
-        if self.coverage.is_empty() {
+        if reader.coverage.is_empty() {
             let none = TimeWindow {
                 start: until,
                 end: until,
             };
             let window = first.unwrap_or(none);
-            self.coverage
-                .push(CoverageBuilder::new(self.content_type.name(), &window));
+            reader.coverage.push(CoverageBuilder::new(name, &window));
         }
         for name in &closed.dropped {
-            let mut windows = self.coverage.iter_mut();
+            let mut windows = reader.coverage.iter_mut();
             if !windows.any(|window| window.mark_lost(name)) {
                 let lost = GapCause::Failed { again: false };
-                self.lost.add_missing_blob(name, lost, None);
+                reader.lost.add_missing_blob(name, lost, None);
             }
         }
-        let last = self.coverage.last_mut();
-        let end = last.map_or(WindowEnd::CONTINUES, |last| {
-            close_window(last, &self.end, &closed, &span)
+        let last = reader.coverage.last_mut();
+        let window_end = last.map_or(WindowEnd::CONTINUES, |last| {
+            close_window(last, &end, &closed, &span)
         });
         if let Some(skipped) = &closed.skipped {
-            self.faults.add_failure(too_dense(skipped));
+            reader.faults.add_failure(too_dense(skipped));
         }
         if let Some(left) = closed.shortened {
-            let warning = overlap_shortened(self.content_type, left, bounds.overlap);
-            self.warnings.push(warning);
+            let warning = overlap_shortened(reader.content_type, left, bounds.overlap);
+            reader.warnings.push(warning);
         }
         let mut coverage = Coverage {
             windows: Vec::new(),
-            ..self.lost.close()
+            ..reader.lost.close()
         };
-        for window in self.coverage {
+        for window in reader.coverage {
             coverage.add(window.close());
         }
         coverage.complete = coverage.gaps.is_empty();
-        self.faults.gaps = coverage.gaps.len();
-        self.faults.listed = coverage.windows.iter().map(|window| window.listed).sum();
-        if let ReadEnd::Broken(failure) = self.end {
-            self.faults.broken = Some(failure);
+        reader.faults.gaps = coverage.gaps.len();
+        reader.faults.listed = coverage.windows.iter().map(|window| window.listed).sum();
+        if let ReadEnd::Broken(failure) = end {
+            reader.faults.broken = Some(failure);
         }
         let report = ReadReport {
-            text: self.delivered.text,
+            text: reader.delivered.text,
             coverage,
-            more: closed.more && end.can_continue,
+            more: closed.more && window_end.can_continue,
             has_progress: closed.has_progress,
-            fails_again: end.fails_again,
-            blobs: self.delivered.blobs,
-            changed: self.delivered.changed,
-            warnings: self.warnings,
-            faults: self.faults,
+            fails_again: window_end.fails_again,
+            blobs: reader.delivered.blobs,
+            changed: reader.delivered.changed,
+            warnings: reader.warnings,
+            faults: reader.faults,
         };
         (closed.checkpoint, report)
     }

@@ -7,15 +7,17 @@ use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use ring::digest;
+use serde::{Deserialize, Serialize};
 
 use super::scope::{invalid_state, is_plausible};
 use crate::protocol::Failure;
 
-/// The first 64 bits of a SHA-256 digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::ops) struct Fingerprint(pub(super) [u8; 8]);
+/// The first 64 bits of a SHA-256 digest. A state contains them in Base64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(in crate::ops) struct Fingerprint([u8; 8]);
 
 impl Fingerprint {
     /// The fingerprint of these bytes.
@@ -37,8 +39,26 @@ impl Fingerprint {
     }
 }
 
+impl From<Fingerprint> for String {
+    fn from(fingerprint: Fingerprint) -> Self {
+        pack(fingerprint.0)
+    }
+}
+
+impl TryFrom<String> for Fingerprint {
+    type Error = Failure;
+
+    fn try_from(text: String) -> Result<Self, Failure> {
+        match unpack::<8>(&text)?[..] {
+            [bytes] => Ok(Fingerprint(bytes)),
+            _ => Err(invalid_state()),
+        }
+    }
+}
+
 /// Fingerprints with the second in which each became available.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(in crate::ops) struct FingerprintSet(HashMap<Fingerprint, u32>);
 
 impl FingerprintSet {
@@ -59,7 +79,7 @@ impl FingerprintSet {
         &self,
     ) -> impl Iterator<Item = (Fingerprint, u32, DateTime<Utc>)> {
         let entries = self.0.iter();
-        entries.filter_map(|(fingerprint, second)| Some((*fingerprint, *second, time(*second)?)))
+        entries.map(|(fingerprint, second)| (*fingerprint, *second, time(*second)))
     }
 
     /// Adds the entries of another set.
@@ -87,40 +107,44 @@ impl FingerprintSet {
         seconds.sort_unstable();
         let last_dropped = seconds[excess - 1];
         self.0.retain(|_, second| *second > last_dropped);
-        time(last_dropped.saturating_add(1))
+        Some(time(last_dropped.saturating_add(1)))
     }
 
-    /// The set in Base64, twelve bytes an entry, oldest first.
-    pub(in crate::ops) fn pack(&self) -> String {
-        let mut entries: Vec<(u32, Fingerprint)> = self
-            .0
-            .iter()
-            .map(|(fingerprint, second)| (*second, *fingerprint))
-            .collect();
-        entries.sort_unstable();
-        let bytes = entries.into_iter().flat_map(|(second, fingerprint)| {
-            second.to_be_bytes().into_iter().chain(fingerprint.0)
-        });
-        pack(&bytes.collect::<Vec<u8>>())
-    }
-
-    /// Reads a packed set. `now` is the time that its times are compared with.
-    pub(in crate::ops) fn unpack(text: &str, now: DateTime<Utc>) -> Result<Self, Failure> {
-        let entries = unpack::<12>(text)?.into_iter().map(|entry| {
-            let [a, b, c, d, fingerprint @ ..] = entry;
-            let second = u32::from_be_bytes([a, b, c, d]);
-            match time(second) {
-                Some(moment) if is_plausible(moment, now) => Ok((Fingerprint(fingerprint), second)),
-                _ => Err(invalid_state()),
-            }
-        });
-        entries.collect::<Result<_, _>>().map(FingerprintSet)
+    /// Whether all times can be from a run.
+    pub(in crate::ops) fn is_plausible(&self, now: DateTime<Utc>) -> bool {
+        self.0
+            .values()
+            .all(|second| is_plausible(time(*second), now))
     }
 }
 
-/// The form of bytes in a state.
-pub(in crate::ops) fn pack(bytes: &[u8]) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
+/// Twelve bytes an entry, oldest first.
+impl From<FingerprintSet> for String {
+    fn from(set: FingerprintSet) -> Self {
+        let mut entries: Vec<_> = set.0.into_iter().collect();
+        entries.sort_unstable_by_key(|(fingerprint, second)| (*second, *fingerprint));
+        let bytes = |(fingerprint, second): (Fingerprint, u32)| {
+            second.to_be_bytes().into_iter().chain(fingerprint.0)
+        };
+        pack(entries.into_iter().flat_map(bytes))
+    }
+}
+
+impl TryFrom<String> for FingerprintSet {
+    type Error = Failure;
+
+    fn try_from(text: String) -> Result<Self, Failure> {
+        let entries = unpack::<12>(&text)?.into_iter();
+        let entries = entries.map(|[a, b, c, d, fingerprint @ ..]| {
+            (Fingerprint(fingerprint), u32::from_be_bytes([a, b, c, d]))
+        });
+        Ok(FingerprintSet(entries.collect()))
+    }
+}
+
+/// The form of bytes in a state: Base64.
+pub(in crate::ops) fn pack(bytes: impl IntoIterator<Item = u8>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes.into_iter().collect::<Vec<u8>>())
 }
 
 /// Packed entries of `N` bytes each.
@@ -138,15 +162,14 @@ pub(in crate::ops) fn second(time: DateTime<Utc>) -> u32 {
 }
 
 /// The time of a second in a state.
-pub(in crate::ops) fn time(second: u32) -> Option<DateTime<Utc>> {
-    DateTime::from_timestamp(i64::from(second), 0)
+pub(in crate::ops) fn time(second: u32) -> DateTime<Utc> {
+    DateTime::UNIX_EPOCH + TimeDelta::seconds(i64::from(second))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::when::instant;
-    use chrono::TimeDelta;
 
     fn at(text: &str) -> DateTime<Utc> {
         instant(text, &[]).expect("a time")
@@ -166,10 +189,9 @@ mod tests {
     #[test]
     fn packed_set_reads_back_equal_and_has_twelve_bytes_an_entry() {
         let set = set(9, 2);
-        let text = set.pack();
+        let text = String::from(set.clone());
         assert_eq!(text.len(), 9 * 12 * 4 / 3);
-        let read = FingerprintSet::unpack(&text, at("2026-01-14T12:00:00Z"));
-        assert_eq!(read.expect("a set"), set);
+        assert_eq!(FingerprintSet::try_from(text).expect("a set"), set);
     }
 
     #[test]
@@ -187,8 +209,12 @@ mod tests {
     #[test]
     fn damaged_set_is_rejected() {
         let now = at("2026-01-14T12:00:00Z");
-        for text in ["AAAA", "not base64!", &pack(&[0; 12]), &pack(&[255; 12])] {
-            assert!(FingerprintSet::unpack(text, now).is_err(), "{text}");
+        for text in ["AAAA", "not base64!"] {
+            assert!(FingerprintSet::try_from(text.to_owned()).is_err(), "{text}");
+        }
+        for bytes in [[0; 12], [255; 12]] {
+            let set = FingerprintSet::try_from(pack(bytes)).expect("a set");
+            assert!(!set.is_plausible(now), "{bytes:?}");
         }
     }
 }

@@ -5,6 +5,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use serde::{Deserialize, Serialize, Serializer};
+
 use super::fingerprint::{Fingerprint, pack, unpack};
 use crate::microsoft::feed::content::Row;
 use crate::protocol::Failure;
@@ -20,7 +22,8 @@ pub(in crate::ops) enum Seen {
 }
 
 /// Record ids of this run and of earlier ones.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(try_from = "String")]
 pub(in crate::ops) struct SeenRecords {
     /// Ids of this run, with the digest of the content.
     run: HashMap<u128, u32>,
@@ -54,49 +57,30 @@ impl SeenRecords {
     fn remember(&mut self, fingerprint: Fingerprint, content_hash: u32) {
         self.latest.push_back((fingerprint, content_hash));
         if self.latest.len() > 4 * CAPACITY {
-            self.compact();
+            self.latest = self.compact();
         }
     }
 
-    /// Removes earlier occurrences of a record, and the oldest records beyond the capacity.
-    fn compact(&mut self) {
+    /// The latest records without earlier occurrences, and without the oldest ones beyond the
+    /// capacity.
+    fn compact(&self) -> VecDeque<(Fingerprint, u32)> {
         let mut latest = HashMap::new();
-        for (fingerprint, content_hash) in self.latest.drain(..).rev() {
+        for (fingerprint, content_hash) in self.latest.iter().rev() {
             let age = latest.len();
-            latest.entry(fingerprint).or_insert((age, content_hash));
+            latest.entry(*fingerprint).or_insert((age, *content_hash));
         }
         let mut records: Vec<_> = latest.into_iter().collect();
         records.sort_unstable_by_key(|(_, (age, _))| std::cmp::Reverse(*age));
         let excess = records.len().saturating_sub(CAPACITY);
         let records = records.into_iter().skip(excess);
-        self.latest = records
+        records
             .map(|(fingerprint, (_, content_hash))| (fingerprint, content_hash))
-            .collect();
+            .collect()
     }
 
-    /// The latest records in Base64, twelve bytes each.
-    pub(in crate::ops) fn pack(mut self) -> String {
-        self.compact();
-        let entries = self.latest.iter();
-        let bytes = entries.flat_map(|(fingerprint, content_hash)| {
-            let hash = content_hash.to_be_bytes();
-            fingerprint.bytes().into_iter().chain(hash)
-        });
-        pack(&bytes.collect::<Vec<u8>>())
-    }
-
-    /// Reads the records of a state.
-    pub(in crate::ops) fn unpack(text: &str) -> Result<Self, Failure> {
-        let mut seen = SeenRecords::default();
-        for [fingerprint @ .., a, b, c, d] in unpack::<12>(text)? {
-            let (fingerprint, content_hash) = (
-                Fingerprint::from_bytes(fingerprint),
-                u32::from_be_bytes([a, b, c, d]),
-            );
-            seen.earlier.insert(fingerprint, Some(content_hash));
-            seen.latest.push_back((fingerprint, content_hash));
-        }
-        Ok(seen)
+    /// Whether there is nothing to remember.
+    pub(super) fn is_empty(&self) -> bool {
+        self.latest.is_empty()
     }
 
     /// Adds the ids of a state of the first version.
@@ -109,9 +93,37 @@ impl SeenRecords {
     }
 }
 
+/// Twelve bytes a record.
+impl Serialize for SeenRecords {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes = |(fingerprint, content_hash): (Fingerprint, u32)| {
+            let hash = content_hash.to_be_bytes();
+            fingerprint.bytes().into_iter().chain(hash)
+        };
+        let bytes = self.compact().into_iter().flat_map(bytes);
+        serializer.serialize_str(&pack(bytes))
+    }
+}
+
+impl TryFrom<String> for SeenRecords {
+    type Error = Failure;
+
+    fn try_from(text: String) -> Result<Self, Failure> {
+        let mut seen = SeenRecords::default();
+        for [fingerprint @ .., a, b, c, d] in unpack::<12>(&text)? {
+            let fingerprint = Fingerprint::from_bytes(fingerprint);
+            let content_hash = u32::from_be_bytes([a, b, c, d]);
+            seen.earlier.insert(fingerprint, Some(content_hash));
+            seen.latest.push_back((fingerprint, content_hash));
+        }
+        Ok(seen)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     fn row(id: u128, print: u32) -> Row {
         Row {
@@ -119,6 +131,12 @@ mod tests {
             content_hash: print,
             end: 0,
         }
+    }
+
+    fn next_run(seen: &SeenRecords) -> (Value, SeenRecords) {
+        let packed = serde_json::to_value(seen).expect("text");
+        let read = SeenRecords::deserialize(&packed);
+        (packed, read.expect("records"))
     }
 
     #[test]
@@ -134,7 +152,7 @@ mod tests {
             }),
             Seen::New
         );
-        let mut next = SeenRecords::unpack(&first.pack()).expect("records");
+        let (_, mut next) = next_run(&first);
         assert_eq!(next.see(&row(1, 7)), Seen::Duplicate);
         assert_eq!(next.see(&row(2, 8)), Seen::Changed);
         assert_eq!(next.see(&row(2, 8)), Seen::Duplicate);
@@ -148,9 +166,8 @@ mod tests {
             seen.see(&row(id, 1));
         }
         seen.see(&row(9_000, 1));
-        let text = seen.pack();
-        assert_eq!(text.len(), CAPACITY * 16);
-        let mut next = SeenRecords::unpack(&text).expect("records");
+        let (text, mut next) = next_run(&seen);
+        assert_eq!(text.as_str().expect("text").len(), CAPACITY * 16);
         assert_eq!(next.see(&row(8_499, 1)), Seen::New);
         assert_eq!(next.see(&row(9_999, 1)), Seen::Duplicate);
         assert_eq!(next.see(&row(9_000, 1)), Seen::Duplicate);
