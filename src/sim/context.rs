@@ -12,14 +12,11 @@ use crate::sim::world::World;
 
 /// The shared state of the services.
 pub(super) struct Context {
-    /// The world.
     pub(super) world: World,
     /// The time at which the simulator was started.
     pub(super) begin: DateTime<Utc>,
     clock: Clock,
-    /// Generates ids.
     pub(super) ids: Ids,
-    /// Issues and reads tokens.
     pub(super) tokens: Tokens,
     base: String,
 }
@@ -54,7 +51,6 @@ impl Context {
         &self.base
     }
 
-    /// The address of a service.
     pub(super) fn address(&self, service: Service) -> String {
         format!("{}/{}", self.base, service.name())
     }

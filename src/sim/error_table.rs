@@ -5,7 +5,6 @@
 
 use serde::Deserialize;
 
-/// The errors of a service.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ErrorTable {
@@ -15,7 +14,6 @@ pub(crate) struct ErrorTable {
     errors: Vec<ErrorEntry>,
 }
 
-/// One error.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ErrorEntry {
@@ -24,7 +22,6 @@ pub(crate) struct ErrorEntry {
     id: String,
     /// The code as the service sends it.
     pub(crate) code: String,
-    /// The HTTP status.
     pub(crate) status: u16,
     /// The error name of OAuth, for sign-in.
     #[serde(default)]

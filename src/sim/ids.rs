@@ -18,7 +18,6 @@ impl Ids {
         Self { seed }
     }
 
-    /// A GUID for these parts.
     pub(crate) fn guid(&self, parts: &[&str]) -> String {
         guid_of(self.digest(parts).as_ref())
     }
@@ -61,7 +60,6 @@ pub(crate) fn guid_of(bytes: &[u8]) -> String {
     )
 }
 
-/// Whether a text is a GUID.
 pub(crate) fn is_guid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, byte)| match at {

@@ -2,7 +2,8 @@
 //!
 //! In expected output a line `...` matches any number of lines, and `[..]` inside a line matches any
 //! text. In a row of a table, a time matches any time, and the width of columns is not compared.
-//! `cargo run --` and `soarhost` both mean the binary under test.
+//! `cargo run --` and `soarhost` both mean the binary under test. The crate `trycmd` is not used: it
+//! runs commands without a shell, and the README shows pipes and redirections.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

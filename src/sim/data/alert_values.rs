@@ -9,7 +9,6 @@ use crate::sim::ids::hex;
 
 /// Where the values of an alert come from.
 pub(crate) struct AlertValues<'a> {
-    /// The random numbers.
     pub(crate) random: Random,
     /// Account name and display name of the account that the alert is about.
     pub(crate) account: &'a [String; 2],

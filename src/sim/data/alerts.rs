@@ -43,7 +43,6 @@ pub(crate) fn properties() -> &'static [String] {
 /// What alerts are generated for.
 #[derive(Clone, Copy)]
 pub(crate) struct Setting<'a> {
-    /// Seed of the world.
     pub(crate) seed: u64,
     /// The time at which the simulator was started.
     pub(crate) begin: DateTime<Utc>,

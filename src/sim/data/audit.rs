@@ -14,7 +14,6 @@ use crate::sim::world::content::GeneratedContent;
 
 /// For whom records are generated.
 pub(crate) struct RecordContext<'a> {
-    /// The ids of the world.
     pub(crate) ids: &'a Ids,
     /// When the simulator was started.
     pub(crate) begin: DateTime<Utc>,

@@ -16,33 +16,18 @@ pub(crate) struct Template(Vec<Part>);
 
 enum Part {
     Text(&'static str),
-    Value(Placeholder),
+    Value(&'static str),
     OneOf(Vec<&'static str>),
 }
 
-#[derive(Clone, Copy)]
-enum Placeholder {
-    Id,
-    Time,
-    TimeWithoutZone,
-    Tenant,
-    Domain,
-    Account,
-    OtherAccount,
-    Ip,
-    Guid,
-    Digits,
-    Number,
-    Padding,
-    Detected,
-    Included,
-}
+/// The words of padding; no character needs an escape in JSON.
+const WORDS: &str = "lorem ipsum dolor sit amet consectetur elit sed do tempor ut labore magna \
+    aliqua quis nostrud ";
 
 /// The values of a record that are not random.
 pub(crate) struct Subject<'a> {
     /// The tenant's GUID.
     pub(crate) tenant: &'a str,
-    /// Its domain.
     pub(crate) domain: &'a str,
     /// When it happened.
     pub(crate) time: DateTime<Utc>,
@@ -64,7 +49,10 @@ impl Template {
             if at % 2 == 0 {
                 return Part::Text(part);
             }
-            placeholder(part).map_or_else(|| Part::OneOf(part.split('|').collect()), Part::Value)
+            if part.contains('|') {
+                return Part::OneOf(part.split('|').collect());
+            }
+            Part::Value(part)
         });
         Self(parts.collect())
     }
@@ -81,37 +69,16 @@ impl Template {
             match part {
                 Part::Text(part) => text.push_str(part),
                 Part::OneOf(parts) => text.push_str(values.random.text(parts)),
-                Part::Value(Placeholder::Padding) => padding = text.len(),
-                Part::Value(placeholder) => values.write(*placeholder, subject, text),
+                Part::Value("pad") => padding = text.len(),
+                Part::Value(placeholder) => values.write(placeholder, subject, text),
             }
         }
         padding
     }
 }
 
-fn placeholder(name: &str) -> Option<Placeholder> {
-    Some(match name {
-        "id" => Placeholder::Id,
-        "time" => Placeholder::Time,
-        "moment" => Placeholder::TimeWithoutZone,
-        "tenant" => Placeholder::Tenant,
-        "domain" => Placeholder::Domain,
-        "account" => Placeholder::Account,
-        "other" => Placeholder::OtherAccount,
-        "ip" => Placeholder::Ip,
-        "guid" => Placeholder::Guid,
-        "digits" => Placeholder::Digits,
-        "n" => Placeholder::Number,
-        "pad" => Placeholder::Padding,
-        "detected" => Placeholder::Detected,
-        "included" => Placeholder::Included,
-        _ => return None,
-    })
-}
-
 /// The random values of one record. The first one is its id.
 pub(crate) struct Values {
-    /// The random numbers.
     pub(crate) random: Random,
     id: String,
 }
@@ -126,40 +93,39 @@ impl Values {
 
     /// Words without meaning, of a length in bytes.
     pub(crate) fn words(&mut self, length: usize) -> String {
+        let words: Vec<&str> = WORDS.split_inclusive(' ').collect();
         let mut text = String::with_capacity(length + 16);
         let mut bytes = [0; 64];
         while text.len() < length {
             self.random.fill(&mut bytes);
             for byte in bytes {
-                text.push_str(WORDS[usize::from(byte) % WORDS.len()]);
+                text.push_str(words[usize::from(byte) % words.len()]);
             }
         }
         text.truncate(length);
         text
     }
 
-    fn write(&mut self, placeholder: Placeholder, subject: &Subject<'_>, text: &mut String) {
+    fn write(&mut self, placeholder: &str, subject: &Subject<'_>, text: &mut String) {
         let random = &mut self.random;
         match placeholder {
-            Placeholder::Id => text.push_str(&self.id),
-            Placeholder::Time => text.push_str(&time(subject.time, random)),
-            Placeholder::TimeWithoutZone => text.push_str(&without_zone(subject.time)),
-            Placeholder::Tenant => text.push_str(subject.tenant),
-            Placeholder::Domain => text.push_str(subject.domain),
-            Placeholder::Account => text.push_str(random.text(&ACCOUNTS)),
-            Placeholder::OtherAccount => {
-                text.push_str(random.text(&["eve", "finn", "grace", "haru"]));
-            }
-            Placeholder::Ip => {
+            "id" => text.push_str(&self.id),
+            "time" => text.push_str(&time(subject.time, random)),
+            "moment" => text.push_str(&without_zone(subject.time)),
+            "tenant" => text.push_str(subject.tenant),
+            "domain" => text.push_str(subject.domain),
+            "account" => text.push_str(random.text(&ACCOUNTS)),
+            "other" => text.push_str(random.text(&["eve", "finn", "grace", "haru"])),
+            "ip" => {
                 text.push_str(random.text(&["192.0.2.", "198.51.100.", "203.0.113."]));
                 text.push_str(&(1 + random.below(254)).to_string());
             }
-            Placeholder::Guid => text.push_str(&random.guid()),
-            Placeholder::Digits => text.push_str(random.guid().get(24..).unwrap_or_default()),
-            Placeholder::Number => text.push_str(&(10 + random.below(90)).to_string()),
-            Placeholder::Detected if subject.detected => text.push_str(DETECTED),
-            Placeholder::Padding | Placeholder::Detected => {}
-            Placeholder::Included => text.push_str(&subject.detected.to_string()),
+            "guid" => text.push_str(&random.guid()),
+            "digits" => text.push_str(random.guid().get(24..).unwrap_or_default()),
+            "n" => text.push_str(&(10 + random.below(90)).to_string()),
+            "detected" if subject.detected => text.push_str(DETECTED),
+            "included" => text.push_str(&subject.detected.to_string()),
+            _ => {}
         }
     }
 }
@@ -179,26 +145,6 @@ fn time(time: DateTime<Utc>, random: &mut Random) -> String {
 fn without_zone(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%dT%H:%M:%S").to_string()
 }
-
-/// The words of padding; no character needs an escape in JSON.
-const WORDS: [&str; 16] = [
-    "lorem ",
-    "ipsum ",
-    "dolor ",
-    "sit ",
-    "amet ",
-    "consectetur ",
-    "elit ",
-    "sed ",
-    "do ",
-    "tempor ",
-    "ut ",
-    "labore ",
-    "magna ",
-    "aliqua ",
-    "quis ",
-    "nostrud ",
-];
 
 #[cfg(test)]
 mod tests {

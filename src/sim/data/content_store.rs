@@ -16,23 +16,19 @@ const LIFETIME: TimeDelta = TimeDelta::days(7);
 /// The first number of literal blobs; the last four digits of a generated id are a number.
 const FIRST_LITERAL: usize = 5000;
 
-/// One blob.
 #[derive(Debug, Clone)]
 pub(crate) struct Blob {
     /// When it becomes available.
     pub(crate) created: DateTime<Utc>,
-    /// When it expires.
     pub(crate) expires: DateTime<Utc>,
     /// Its availability until it expires.
     availability: Availability,
-    /// Its origin.
     pub(crate) origin: Origin,
 }
 
 /// What a download returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Availability {
-    /// Its records.
     Available,
     /// AF20051.
     Expired,
@@ -55,7 +51,6 @@ pub(crate) enum Origin {
     Literal(usize),
 }
 
-/// The blobs of a world.
 pub(crate) struct ContentStore {
     content: Content,
     begin: DateTime<Utc>,
@@ -64,7 +59,6 @@ pub(crate) struct ContentStore {
 }
 
 impl Blob {
-    /// Its availability at a time.
     pub(crate) fn availability_at(&self, now: DateTime<Utc>) -> Availability {
         match self.availability {
             Availability::Available if self.expires <= now => Availability::Expired,
@@ -164,7 +158,6 @@ impl ContentStore {
             .find(|blob| blob.created <= now && self.id(blob) == id)
     }
 
-    /// The content type of a blob.
     pub(crate) fn content_type(&self, blob: &Blob) -> &str {
         match blob.origin {
             Origin::Generated { entry, .. } => &self.content.generated[entry].content_type,
@@ -188,7 +181,6 @@ impl ContentStore {
         format!("{begun}{number:04}${ready}{number:04}${lower}${name}$na0017")
     }
 
-    /// The source of a blob.
     pub(crate) fn source(&self, blob: &Blob) -> Source<'_> {
         match blob.origin {
             Origin::Generated { entry, number } => Source::Generated {
@@ -210,16 +202,13 @@ impl ContentStore {
 
 /// The source of a blob.
 pub(crate) enum Source<'a> {
-    /// A generated blob.
     Generated {
-        /// The entry.
         entry: &'a GeneratedContent,
         /// The number of the entry, from 0.
         at: usize,
         /// The number of the blob, from 0.
         number: usize,
     },
-    /// A literal blob.
     Literal(&'a LiteralBlob),
 }
 

@@ -15,23 +15,6 @@ use crate::sim::data::random::Random;
 /// How deep evidence is nested in evidence: a pod has containers, and each of them has its pod.
 const DEEPEST: usize = 2;
 
-/// Properties that mappings read, so they are never null.
-const NEVER_NULL: [&str; 13] = [
-    "accountName",
-    "algorithm",
-    "fileName",
-    "internetMessageId",
-    "ipAddress",
-    "name",
-    "recipientEmailAddress",
-    "senderIp",
-    "sha256",
-    "upn",
-    "url",
-    "userPrincipalName",
-    "value",
-];
-
 static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables::parse(include_str!("evidence.json")));
 
 /// The tables of `evidence.json`.
@@ -41,6 +24,8 @@ struct Tables {
     /// name ends in `Evidence` are elements of `evidence`; the others are used inside them.
     types: Map<String, Value>,
     enumerations: HashMap<String, Enumeration>,
+    /// Properties that mappings read.
+    never_null: Vec<String>,
     /// Text templates by property, or by `type.property` where a type needs its own.
     texts: HashMap<String, Vec<String>>,
 }
@@ -176,7 +161,7 @@ fn templates((name, property): (&str, &str)) -> &'static [String] {
 }
 
 fn text(place: (&str, &str), values: &mut AlertValues<'_>) -> Value {
-    if values.random.below(8) == 0 && !NEVER_NULL.contains(&place.1) {
+    if values.random.below(8) == 0 && !TABLES.never_null.iter().any(|name| name == place.1) {
         return Value::Null;
     }
     let template = values.random.pick(templates(place));

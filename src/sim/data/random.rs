@@ -52,12 +52,10 @@ impl Random {
         (self.below(2) == 0).then(|| self.pick(from))
     }
 
-    /// Random bytes.
     pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
         self.0.fill_bytes(bytes);
     }
 
-    /// A GUID.
     pub(crate) fn guid(&mut self) -> String {
         let mut bytes = [0; 16];
         self.fill(&mut bytes);

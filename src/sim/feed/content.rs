@@ -17,19 +17,14 @@ use crate::sim::server::routes::Service;
 /// The entry of a blob for a tenant.
 #[derive(Serialize)]
 pub(super) struct Entry<'a> {
-    /// Its address.
     #[serde(rename = "contentUri")]
     pub(super) uri: String,
-    /// Its id.
     #[serde(rename = "contentId")]
     pub(super) id: String,
-    /// Its content type.
     #[serde(rename = "contentType")]
     pub(super) kind: &'a str,
-    /// When it became available.
     #[serde(rename = "contentCreated")]
     pub(super) created: String,
-    /// When it expires.
     #[serde(rename = "contentExpiration")]
     pub(super) expires: String,
 }

@@ -36,7 +36,6 @@ use webhook_sender::WebhookSender;
 /// The publisher of a request that has none.
 const NO_PUBLISHER: &str = "00000000-0000-0000-0000-000000000000";
 
-/// The feed service.
 pub(super) struct Feed {
     context: Arc<Context>,
     store: ContentStore,
@@ -47,7 +46,6 @@ pub(super) struct Feed {
 static ERRORS: LazyLock<ErrorTable> =
     LazyLock::new(|| ErrorTable::parse(include_str!("errors.json")));
 
-/// The error with this code.
 fn refused(code: &str, arguments: &[&str]) -> Refused {
     ERRORS.entry(code, arguments)
 }
@@ -65,7 +63,6 @@ impl Feed {
         }
     }
 
-    /// Processes a request.
     pub(super) async fn answer(&self, call: &Call) -> Answer {
         let answer = self.serve(call).await;
         let answer = answer.unwrap_or_else(|refused| {

@@ -17,7 +17,6 @@ use crate::sim::world::{Status, Webhook};
 /// The maximum number of blobs of a notification.
 const MAX_NOTIFIED: usize = 100;
 
-/// The body of a start request.
 #[derive(Deserialize)]
 struct StartBody {
     #[serde(default)]

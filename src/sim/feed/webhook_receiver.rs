@@ -4,7 +4,6 @@
 use crate::sim::server::call::{Answer, Call};
 use crate::sim::server::routes::Route;
 
-/// Processes a request.
 pub(crate) fn answer(call: &Call) -> Answer {
     match (call.route, call.method.as_str()) {
         (Route::HookReceive, "POST") => Answer::new(200, String::new()),

@@ -14,25 +14,20 @@ use url::{Host, Url};
 /// The time-out of a webhook.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Sends requests to webhooks.
 pub(super) struct WebhookSender {
     authority: Option<String>,
 }
 
-/// A request to a webhook.
 pub(super) struct Message<'a> {
-    /// Its content type.
     pub(super) kind: &'a str,
     /// The value of `Webhook-AuthID`; none if it is empty.
     pub(super) auth_id: &'a str,
     /// The value of `Webhook-ValidationCode`.
     pub(super) validation_code: Option<&'a str>,
-    /// Its body.
     pub(super) body: String,
 }
 
 impl WebhookSender {
-    /// A sender that trusts the certificate authority that is given as PEM.
     pub(super) fn new(authority: Option<&str>) -> Self {
         Self {
             authority: authority.map(str::to_owned),

@@ -14,7 +14,7 @@ use crate::sim::clock::Rate;
 use crate::sim::context::Context;
 use crate::sim::data::alerts::{Generator, Setting};
 use crate::sim::data::evidence::newer_members;
-use crate::sim::graph::filter::{Fields, Literal, Property, parse_time};
+use crate::sim::graph::filter::{PROPERTIES, parse_time};
 
 /// Members of generated alerts that can have newer members of these enumerations.
 const NEWER: [(&str, &str); 3] = [
@@ -26,7 +26,6 @@ const NEWER: [(&str, &str); 3] = [
 /// The default number of alerts.
 const DEFAULT_COUNT: usize = 40;
 
-/// One alert.
 #[derive(Clone)]
 pub(crate) struct Alert {
     text: Arc<str>,
@@ -36,7 +35,8 @@ pub(crate) struct Alert {
 
 impl Alert {
     fn new(text: String, literal: bool) -> Self {
-        let wanted = |name: &str| name == "id" || NAMES.contains(&name);
+        let wanted =
+            |name: &str| name == "id" || PROPERTIES.iter().any(|(known, _)| *known == name);
         let fields: HashMap<_, _> = members(&text)
             .into_iter()
             .filter(|(name, _)| wanted(name))
@@ -63,9 +63,13 @@ impl Alert {
         Self::new(text, self.literal)
     }
 
-    /// The JSON.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.text.as_bytes()
+    }
+
+    /// The id and the members by which alerts are filtered and ordered, if they are text.
+    pub(crate) fn fields(&self) -> &HashMap<String, String> {
+        &self.fields
     }
 
     /// The id; empty if it has none.
@@ -89,28 +93,6 @@ impl Alert {
             None => whole,
             Some(names) => Cow::Owned(selected(&whole, names)),
         }
-    }
-}
-
-/// The members by which alerts are filtered and ordered.
-const NAMES: [&str; 8] = [
-    "assignedTo",
-    "classification",
-    "createdDateTime",
-    "determination",
-    "lastUpdateDateTime",
-    "serviceSource",
-    "severity",
-    "status",
-];
-
-impl Fields for Alert {
-    fn field(&self, property: Property) -> Option<Literal> {
-        let text = self.fields.get(property.name())?;
-        Some(match property {
-            Property::Time(_) => Literal::Time(parse_time(text)?),
-            Property::Text(_) | Property::Enum(_) => Literal::Text(text.clone()),
-        })
     }
 }
 
@@ -181,7 +163,6 @@ struct TenantAlerts {
 }
 
 impl AlertStore {
-    /// The alerts of a tenant.
     pub(crate) fn of(&self, context: &Context, tenant: &str) -> Arc<Vec<Alert>> {
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let known = tenants.entry(tenant.to_owned());

@@ -25,7 +25,6 @@ const JSON: &str = "application/json;odata.metadata=minimal;odata.streaming=true
 
 const DIAGNOSTIC: &str = r#"{"ServerInfo":{"DataCenter":"West Europe","Slice":"E","Ring":"5","ScaleUnit":"004","RoleInstance":"AM1PEPF0000"}}"#;
 
-/// The Graph service.
 pub(super) struct Graph {
     context: Arc<Context>,
     records: AlertStore,
@@ -34,13 +33,11 @@ pub(super) struct Graph {
 static ERRORS: LazyLock<ErrorTable> =
     LazyLock::new(|| ErrorTable::parse(include_str!("errors.json")));
 
-/// The error with this id.
 fn refused(id: &str, arguments: &[&str]) -> Refused {
     ERRORS.entry(id, arguments)
 }
 
 impl Graph {
-    /// The service.
     pub(super) fn new(context: Arc<Context>) -> Self {
         Self {
             context,
@@ -48,7 +45,6 @@ impl Graph {
         }
     }
 
-    /// Processes a request.
     pub(super) fn answer(&self, call: &Call) -> Answer {
         let answer = self
             .serve(call)
@@ -192,7 +188,7 @@ fn ordered<'a>(options: &QueryOptions, records: &'a [Alert], order: ListOrder) -
         options
             .filter
             .as_ref()
-            .is_none_or(|filter| filter.passes(*record))
+            .is_none_or(|filter| filter.passes(record.fields()))
     };
     let mut found: Vec<&Alert> = records.iter().filter(passes).collect();
     if order == ListOrder::Shuffled {

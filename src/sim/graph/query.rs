@@ -16,7 +16,6 @@ const MAX_PAGE_SIZE: usize = 1000;
 /// The page size without `$top`.
 const DEFAULT_PAGE_SIZE: usize = 100;
 
-/// The query options of a request.
 #[derive(Debug, Default)]
 pub(crate) struct QueryOptions {
     /// `$filter`.
@@ -37,7 +36,6 @@ pub(crate) struct QueryOptions {
 }
 
 impl QueryOptions {
-    /// Parses a query.
     pub(crate) fn read(query: &[(String, String)]) -> Result<Self, Refused> {
         let mut options = Self::default();
         let mut token = None;

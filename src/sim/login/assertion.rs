@@ -26,7 +26,6 @@ const SIGNATURE_LENGTH: usize = 256;
 
 /// The expected values of an assertion.
 pub(super) struct Expected<'a> {
-    /// The client id.
     pub(super) client: &'a str,
     /// The address of the token endpoint.
     pub(super) endpoint: &'a str,

@@ -125,7 +125,6 @@ impl Login {
     }
 }
 
-/// The redirect address, if the app has it.
 fn redirect_address(given: &str, app: Option<&App>) -> Option<Url> {
     let url = Url::parse(given).ok()?;
     if !["http", "https"].contains(&url.scheme()) {

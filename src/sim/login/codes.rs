@@ -20,7 +20,6 @@ const LIFETIME: i64 = 600;
 /// The minimum length of an unlisted code.
 const MIN_UNLISTED_LENGTH: usize = 20;
 
-/// The codes of a world.
 pub(super) struct Codes {
     /// Signs and verifies issued codes.
     pub(super) signer: Signer,
@@ -29,7 +28,6 @@ pub(super) struct Codes {
 
 /// The client that redeems a code.
 pub(super) struct Redeemer<'a> {
-    /// The client id.
     pub(super) id: &'a str,
     /// The listed app.
     pub(super) app: Option<&'a App>,
@@ -48,7 +46,6 @@ impl Codes {
         }
     }
 
-    /// Checks the code of a form.
     pub(super) fn check(&self, form: &Form, redeemer: &Redeemer<'_>) -> Result<Code, Refused> {
         let text = form.need("code")?;
         let redirect_uri = form.need("redirect_uri")?;
@@ -131,7 +128,6 @@ fn of_world(ready: &ReadyCode, redeemer: &Redeemer<'_>) -> Code {
     }
 }
 
-/// An unlisted code.
 fn unlisted(redeemer: &Redeemer<'_>) -> Code {
     Code {
         app: redeemer.id.to_owned(),

@@ -39,7 +39,6 @@ struct DeviceCode {
     number: u64,
 }
 
-/// The device codes of a world.
 pub(super) struct DeviceCodes {
     signer: Signer,
     /// The token requests for each code.
@@ -125,7 +124,6 @@ impl Login {
         }))
     }
 
-    /// Checks a request with a device code.
     pub(super) fn by_device_code(&self, call: &Call, form: &Form) -> Result<Approval, Refused> {
         let known = self.known(call, form)?;
         // The service also accepts `code`, and names this one if both are missing.

@@ -22,7 +22,6 @@ pub(super) struct Refused {
     pub(super) error: String,
     /// The text without number and trace.
     pub(super) text: String,
-    /// The HTTP status.
     pub(super) status: u16,
 }
 

@@ -10,14 +10,11 @@ use crate::sim::server::call::Call;
 pub(crate) struct Grant {
     /// The GUID of the tenant.
     pub(crate) tenant: String,
-    /// The client id.
     pub(crate) app: String,
-    /// The requested audience.
     pub(crate) audience: String,
     /// How the client proved its identity: `0` not at all, `1` with a secret, `2` with a
     /// certificate.
     pub(crate) proof: &'static str,
-    /// The permissions.
     pub(crate) rights: Rights,
 }
 
@@ -30,16 +27,13 @@ pub(crate) enum Rights {
     Delegated {
         /// The user's sign-in name.
         user: String,
-        /// The permissions.
         scopes: Vec<String>,
     },
 }
 
 /// An issued token.
 pub(crate) struct Issued {
-    /// The token.
     pub(crate) token: String,
-    /// The expiration time, in seconds.
     pub(crate) exp: i64,
     /// The lifetime in seconds, as returned to the client.
     pub(crate) lifetime: i64,
@@ -102,9 +96,4 @@ impl Grant {
         put("ver", "1.0".into());
         Value::Object(claims)
     }
-}
-
-/// Owned copies of texts.
-pub(crate) fn owned(texts: &[&str]) -> Vec<String> {
-    texts.iter().map(|text| (*text).to_owned()).collect()
 }

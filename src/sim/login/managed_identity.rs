@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::sim::context::Context;
 use crate::sim::error_table::{ErrorEntry, ErrorTable};
 use crate::sim::ids::is_guid;
-use crate::sim::login::grant::{Grant, Rights, owned};
+use crate::sim::login::grant::{Grant, Rights};
 use crate::sim::login::tokens::Resource;
 use crate::sim::server::call::{Answer, Call};
 use crate::sim::server::routes::Route;
@@ -25,7 +25,6 @@ const SELECTORS: [&str; 5] = [
     "mi_res_id",
 ];
 
-/// The two services.
 pub(crate) struct Identity {
     context: Arc<Context>,
 }
@@ -41,12 +40,10 @@ fn refused(id: &'static str) -> Refused {
 }
 
 impl Identity {
-    /// The services.
     pub(crate) fn new(context: Arc<Context>) -> Self {
         Self { context }
     }
 
-    /// Processes a request.
     pub(crate) fn answer(&self, call: &Call) -> Answer {
         let answer = match call.route {
             Route::IdentityVm => self.machine(call).with("Server", "IMDS/150.870.65.1854"),
@@ -174,12 +171,12 @@ impl Identity {
 /// The permissions of a token for a resource.
 fn roles(listed: Option<&ManagedIdentity>, resource: Resource) -> Vec<String> {
     let Some(granted) = listed.and_then(|one| one.roles.as_ref()) else {
-        return owned(resource.all_roles());
+        return resource.table().roles.clone();
     };
     let elsewhere = |role: &String| {
         let others = Resource::ALL.iter().filter(|other| **other != resource);
         others
-            .flat_map(|other| other.all_roles())
+            .flat_map(|other| &other.table().roles)
             .any(|known| known == role)
     };
     let here = granted.iter().filter(|role| !elsewhere(role));

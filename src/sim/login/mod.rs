@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use crate::sim::context::Context;
 use crate::sim::ids::is_guid;
 use crate::sim::login::errors::{Refused, refused};
-use crate::sim::login::grant::{Grant, Rights, owned};
+use crate::sim::login::grant::{Grant, Rights};
 use crate::sim::login::tokens::Resource;
 use crate::sim::server::call::{Answer, Call};
 use crate::sim::server::routes::Route;
@@ -46,7 +46,6 @@ use signed_text::Signer;
 /// Paths that name no single tenant.
 const SHARED_TENANTS: [&str; 3] = ["common", "organizations", "consumers"];
 
-/// The sign-in service.
 pub(super) struct Login {
     context: Arc<Context>,
     codes: Codes,
@@ -55,7 +54,6 @@ pub(super) struct Login {
 }
 
 impl Login {
-    /// The service.
     pub(super) fn new(context: Arc<Context>) -> Self {
         Self {
             codes: Codes::new(&context),
@@ -65,7 +63,6 @@ impl Login {
         }
     }
 
-    /// Processes a request.
     pub(super) fn answer(&self, call: &Call) -> Answer {
         let json = |answer: Answer| answer.with("Content-Type", "application/json; charset=utf-8");
         let answer = match call.route {
@@ -177,7 +174,6 @@ impl Login {
         }
     }
 
-    /// Checks a request for client credentials.
     fn client_credentials(&self, call: &Call, form: &Form) -> Result<Grant, Refused> {
         let name = call.segment(0);
         if SHARED_TENANTS.contains(&name.as_str()) {
@@ -296,7 +292,7 @@ fn audience<'a>(call: &Call, form: &'a Form) -> Result<&'a str, Refused> {
 fn roles(listed: Option<&App>, resource: Resource) -> Vec<String> {
     match listed.and_then(|app| app.roles.as_ref()) {
         Some(granted) => granted.get(resource.name()).cloned().unwrap_or_default(),
-        None => owned(resource.all_roles()),
+        None => resource.table().roles.clone(),
     }
 }
 

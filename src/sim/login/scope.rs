@@ -20,7 +20,6 @@ pub(super) struct RequestedScope {
 }
 
 impl RequestedScope {
-    /// Parses a scope.
     pub(super) fn read(scope: &str) -> Result<Self, Refused> {
         let mut requested = Self::default();
         let mut default = false;

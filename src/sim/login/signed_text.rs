@@ -11,17 +11,13 @@ use crate::sim::ids::Ids;
 /// The data of an authorization code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Code {
-    /// The client id.
     pub(super) app: String,
-    /// The tenant of the user.
     pub(super) tenant: String,
-    /// The redirect URI of the request.
     pub(super) redirect_uri: String,
     /// The code challenge, if there is one.
     pub(super) challenge: Option<String>,
     /// Whether the challenge is the verifier itself, not its hash.
     pub(super) plain: bool,
-    /// The requested scope.
     pub(super) scope: String,
     /// The `nonce` of the identity token.
     pub(super) nonce: Option<String>,
@@ -34,11 +30,8 @@ pub(super) struct Code {
 /// The data of a refresh token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RefreshToken {
-    /// The client id.
     pub(super) app: String,
-    /// The tenant of the user.
     pub(super) tenant: String,
-    /// The requested scope.
     pub(super) scope: String,
     /// The time of issue, in seconds.
     pub(super) at: i64,
@@ -59,7 +52,6 @@ impl Signer {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret.as_ref()))
     }
 
-    /// A signed text with this content.
     pub(super) fn sign(&self, content: &impl Serialize) -> String {
         // These types can always be serialized.
         let text = serde_json::to_string(content).unwrap_or_default();

@@ -2,6 +2,9 @@
 //! of real ones, but they are signed with a key that is derived from the seed. So the same world
 //! issues the same tokens, and they are of no use elsewhere.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use ring::hmac;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,11 +16,8 @@ use crate::sim::server::call::Call;
 /// The resource of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resource {
-    /// Microsoft Graph.
     Graph,
-    /// Office 365 Management APIs.
     Management,
-    /// Exchange Online.
     Exchange,
 }
 
@@ -33,59 +33,38 @@ impl Resource {
         }
     }
 
+    /// Permissions and audiences.
+    pub(crate) fn table(self) -> &'static ResourceTable {
+        static TABLES: LazyLock<HashMap<String, ResourceTable>> = LazyLock::new(|| {
+            serde_json::from_str(include_str!("resources.json")).unwrap_or_default()
+        });
+        static NONE: ResourceTable = ResourceTable {
+            roles: vec![],
+            scopes: vec![],
+            audiences: vec![],
+        };
+        TABLES.get(self.name()).unwrap_or(&NONE)
+    }
+}
+
+/// A resource of `resources.json`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResourceTable {
     /// All application permissions that the simulator knows.
-    pub(crate) fn all_roles(self) -> &'static [&'static str] {
-        match self {
-            Self::Graph => &["SecurityAlert.Read.All"],
-            Self::Management => &["ActivityFeed.Read", "ActivityFeed.ReadDlp"],
-            Self::Exchange => &["Exchange.ManageAsApp"],
-        }
-    }
-
+    pub(crate) roles: Vec<String>,
     /// All delegated permissions that the simulator knows.
-    pub(crate) fn all_scopes(self) -> &'static [&'static str] {
-        match self {
-            Self::Exchange => &["Exchange.Manage"],
-            other => other.all_roles(),
-        }
-    }
-
-    /// The audiences of the service in each cloud, and its application id.
-    fn audiences(self) -> &'static [&'static str] {
-        match self {
-            Self::Graph => &[
-                "https://graph.microsoft.com",
-                "https://graph.microsoft.us",
-                "https://dod-graph.microsoft.us",
-                "00000003-0000-0000-c000-000000000000",
-            ],
-            Self::Management => &[
-                "https://manage.office.com",
-                "https://manage-gcc.office.com",
-                "https://manage.office365.us",
-                "https://manage.protection.apps.mil",
-                "c5393580-f805-4401-95e8-94b7a6ef2fc2",
-            ],
-            Self::Exchange => &[
-                "https://outlook.office365.com",
-                "https://outlook.office365.us",
-                "https://webmail.apps.mil",
-                "00000002-0000-0ff1-ce00-000000000000",
-            ],
-        }
-    }
+    pub(crate) scopes: Vec<String>,
+    /// Its addresses in each cloud, and its application id.
+    audiences: Vec<String>,
 }
 
 /// The claims that the services use.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Claims {
-    /// The requested audience.
     pub(crate) aud: String,
-    /// The tenant.
     pub(crate) tid: String,
-    /// The app.
     pub(crate) appid: String,
-    /// The expiration time, in seconds.
     pub(crate) exp: i64,
     /// Application permissions; absent if there are none.
     #[serde(default)]
@@ -99,7 +78,6 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
-    /// All permissions.
     pub(crate) fn permissions(&self) -> impl Iterator<Item = &str> {
         let own = self.roles.iter().map(String::as_str);
         own.chain(self.scp.split_whitespace())
@@ -109,17 +87,13 @@ impl Claims {
 /// Why a bearer token is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// It is missing.
     Empty,
     /// It is not a token of this simulator.
     Malformed,
-    /// It has expired.
     Expired,
-    /// It is for another service.
     Audience,
 }
 
-/// Issues and reads tokens.
 pub(crate) struct Tokens {
     key: hmac::Key,
     key_id: String,
@@ -143,7 +117,8 @@ impl Tokens {
         Resource::ALL.into_iter().find(|resource| {
             let own = format!("{}/{}", self.base, resource.name());
             resource
-                .audiences()
+                .table()
+                .audiences
                 .iter()
                 .any(|known| known.eq_ignore_ascii_case(audience))
                 || own.eq_ignore_ascii_case(audience)

@@ -10,7 +10,7 @@ use crate::sim::login::client::Client;
 use crate::sim::login::codes::Redeemer;
 use crate::sim::login::errors::{Refused, refused};
 use crate::sim::login::form::Form;
-use crate::sim::login::grant::{Grant, Rights, owned};
+use crate::sim::login::grant::{Grant, Rights};
 use crate::sim::login::scope::RequestedScope;
 use crate::sim::login::signed_text::RefreshToken;
 use crate::sim::login::tokens::Resource;
@@ -32,7 +32,6 @@ pub(super) struct Approval {
 
 /// The sign-in, and the scope of the token request.
 pub(super) struct SignIn {
-    /// The tenant of the user.
     pub(super) tenant: String,
     /// The scope of the sign-in.
     pub(super) scope: String,
@@ -48,7 +47,6 @@ pub(super) struct SignIn {
 
 /// A client that has proven its identity, and its tenant.
 pub(super) struct Known<'a> {
-    /// The client.
     pub(super) client: Client<'a>,
     /// The tenant of the path, or the tenant of the app.
     pub(super) tenant: String,
@@ -189,7 +187,6 @@ impl Login {
         })
     }
 
-    /// The body of the response.
     pub(super) fn user_token_body(&self, call: &Call, form: &Form, approval: &Approval) -> Value {
         let grant = &approval.grant;
         let mut body = self.tokens(call, grant);
@@ -286,6 +283,6 @@ pub(super) fn requested_scope(call: &Call, form: &Form) -> Result<Option<String>
 fn scopes(app: Option<&App>, resource: Resource) -> Vec<String> {
     match app.and_then(|app| app.scopes.as_ref()) {
         Some(granted) => granted.get(resource.name()).cloned().unwrap_or_default(),
-        None => owned(resource.all_scopes()),
+        None => resource.table().scopes.clone(),
     }
 }

@@ -6,10 +6,8 @@ use url::form_urlencoded;
 
 use crate::sim::server::routes::Route;
 
-/// A request to one of the services.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
-    /// The route of the request.
     pub(crate) route: Route,
     /// Its number among the requests of the route, from 1.
     pub(crate) number: u64,
@@ -25,14 +23,11 @@ pub(crate) struct Call {
     pub(crate) target: String,
     /// The query parameters, decoded and in order.
     pub(crate) query: Vec<(String, String)>,
-    /// The headers.
     pub(crate) headers: HeaderMap,
-    /// The body as text.
     pub(crate) body: String,
 }
 
 impl Call {
-    /// The value of a header.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
@@ -69,10 +64,8 @@ pub(crate) fn pairs(text: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The response to a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
-    /// The HTTP status.
     pub(crate) status: u16,
     /// The headers, in order.
     pub(crate) headers: Vec<(String, String)>,
@@ -90,7 +83,6 @@ impl Answer {
         }
     }
 
-    /// Adds a header.
     pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
@@ -116,14 +108,12 @@ impl Call {
         }
     }
 
-    /// The request as a POST with this body.
     pub(crate) fn post(mut self, body: &str) -> Self {
         self.method = "POST".to_owned();
         body.clone_into(&mut self.body);
         self
     }
 
-    /// The request with another header.
     pub(crate) fn header_set(mut self, name: &'static str, value: &str) -> Self {
         self.headers.insert(name, value.parse().unwrap());
         self

@@ -9,7 +9,6 @@ use crate::sim::login::tokens::Tokens;
 use crate::sim::server::call::{Call, pairs};
 use crate::sim::server::routes::Service;
 
-/// The headers that are logged.
 const LOGGED_HEADERS: [&str; 8] = [
     "accept",
     "accept-encoding",

@@ -55,11 +55,9 @@ pub(super) struct Server {
 
 /// How a request ends.
 enum Outcome {
-    /// With the complete response.
     Whole(Answer),
     /// With this many bytes of the body.
     Truncated(Answer, usize),
-    /// Without a response.
     Reset,
 }
 
@@ -213,7 +211,6 @@ fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// The response of a fault.
 fn fault_answer(fault: &Fault, status: u16) -> Answer {
     let (body, kind) = fault.content();
     let mut answer = Answer::new(status, body);

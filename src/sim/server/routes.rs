@@ -3,11 +3,8 @@
 /// A simulated service, identified by the first path segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
-    /// Sign-in.
     Login,
-    /// Microsoft Graph.
     Graph,
-    /// The Management Activity API.
     Management,
     /// The webhook receiver.
     Hook,
@@ -17,7 +14,6 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    /// All services.
     pub(crate) const ALL: [Self; 5] = [
         Self::Login,
         Self::Graph,

@@ -59,7 +59,6 @@ pub struct App {
     pub consented: bool,
 }
 
-/// Parses a certificate in PEM.
 pub(crate) fn der(pem: &str) -> anyhow::Result<CertificateDer<'static>> {
     CertificateDer::from_pem_slice(pem.as_bytes()).context("this is not a certificate in PEM")
 }

@@ -32,7 +32,6 @@ const RANGES: [(&str, u64, u64); 12] = [
 /// The most arrivals in an hour: ten a second.
 const HIGHEST_RATE: u64 = 36_000;
 
-/// GUIDs.
 const GUIDS: [&str; 4] = [
     "/tenants/*/id",
     "/apps/*/id",
@@ -48,7 +47,6 @@ const TYPES: [&str; 4] = [
     "/content/blobs/*/type",
 ];
 
-/// Times.
 const TIMES: [&str; 5] = [
     "/now",
     "/apps/*/secrets/*/expires",
@@ -295,7 +293,6 @@ fn excluded_by(other: &str) -> String {
     format!("must be left out if `{other}` is given")
 }
 
-/// The values one step below a value.
 fn below<'a>(at: &str, value: &'a Value, step: &str) -> Vec<(String, &'a Value)> {
     let place = |name: &str| format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
     match value {

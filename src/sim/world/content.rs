@@ -4,10 +4,9 @@
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
-/// The content types.
 pub(crate) const CONTENT_TYPES: [&str; 5] = [
     "Audit.AzureActiveDirectory",
     "Audit.Exchange",
@@ -112,19 +111,12 @@ impl Content {
     /// The default content: six blobs of five records of each content type, one record of thirty a
     /// repeat.
     pub(crate) fn default_content() -> Self {
-        let entry = |name: &&str| GeneratedContent {
-            content_type: (*name).to_owned(),
-            blobs: 6,
-            records: 5,
-            hours: 24,
-            repeated_percent: 5,
-            expired: 0,
-            missing: 0,
-            record_bytes: None,
-            per_hour: None,
+        let entry = |name: &&str| {
+            let entry = json!({"type": name, "blobs": 6, "repeated_percent": 5});
+            serde_json::from_value(entry).ok()
         };
         Self {
-            generated: CONTENT_TYPES.iter().map(entry).collect(),
+            generated: CONTENT_TYPES.iter().filter_map(entry).collect(),
             blobs: vec![],
         }
     }

@@ -30,28 +30,20 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, bail, ensure};
 use chrono::{DateTime, Utc};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 
 use crate::sim::faults::Fault;
 use crate::sim::world::alerts::Alerts;
 use crate::sim::world::apps::{App, ManagedIdentity};
-use crate::sim::world::content::Content;
+use crate::sim::world::content::{CONTENT_TYPES, Content};
 use crate::sim::world::device_sign_in::DeviceSignIn;
 
 pub use check::InvalidValue;
 
 /// The tenant of the default world.
 const CONTOSO: &str = "11111111-2222-3333-4444-555555555555";
-
-/// The subscriptions of the default preset.
-const SUBSCRIBED: [&str; 4] = [
-    "Audit.Exchange",
-    "Audit.SharePoint",
-    "Audit.General",
-    "DLP.All",
-];
 
 /// The data and the behavior of the simulated services.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -150,7 +142,8 @@ pub enum FeedState {
 }
 
 /// Subscriptions that exist at the start.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
 pub enum Subscriptions {
     /// A list for all tenants.
     ForAll(Vec<Subscription>),
@@ -161,20 +154,6 @@ pub enum Subscriptions {
 impl Default for Subscriptions {
     fn default() -> Self {
         Self::ForAll(vec![])
-    }
-}
-
-impl JsonSchema for Subscriptions {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Subscriptions".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let list = generator.subschema_for::<Vec<Subscription>>();
-        json_schema!({
-            "description": "A list for all tenants, or an object with a list for each tenant GUID.",
-            "anyOf": [list, { "type": "object", "additionalProperties": list }]
-        })
     }
 }
 
@@ -275,7 +254,7 @@ impl World {
     pub fn preset(name: &str) -> anyhow::Result<Self> {
         match name {
             "default" => Ok(Self {
-                subscriptions: Subscriptions::ForAll(SUBSCRIBED.map(subscribed).to_vec()),
+                subscriptions: Subscriptions::ForAll(subscribed(&CONTENT_TYPES[1..])),
                 ..Self::default()
             }),
             other => bail!("there is no preset world named {other:?}; there is \"default\""),
@@ -352,12 +331,13 @@ fn enabled() -> Option<Status> {
     Some(Status::Enabled)
 }
 
-fn subscribed(content_type: &str) -> Subscription {
-    Subscription {
-        content_type: content_type.to_owned(),
+fn subscribed(content_types: &[&str]) -> Vec<Subscription> {
+    let to = |name: &&str| Subscription {
+        content_type: (*name).to_owned(),
         status: enabled(),
         webhook: None,
-    }
+    };
+    content_types.iter().map(to).collect()
 }
 
 #[cfg(test)]
