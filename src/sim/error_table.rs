@@ -23,7 +23,7 @@ pub(crate) struct ErrorEntry {
     /// The code as the service sends it.
     pub(crate) code: String,
     pub(crate) status: u16,
-    /// The error name of OAuth, for sign-in.
+    /// The error name of OAuth, for sign-in; the type of the exception, for Exchange.
     #[serde(default)]
     pub(crate) error: String,
     #[serde(rename = "source")]
@@ -40,7 +40,9 @@ enum Source {
     Documented,
     /// The documentation has the code; the text is a guess.
     CodeDocumented,
-    /// The documentation has neither.
+    /// The documentation has neither; a client's source has the response of a real tenant.
+    Captured,
+    /// Neither is known.
     Guess,
 }
 
@@ -82,6 +84,7 @@ mod tests {
     #[test]
     fn every_table_is_valid() {
         for json in [
+            include_str!("exchange/errors.json"),
             include_str!("feed/errors.json"),
             include_str!("graph/errors.json"),
             include_str!("login/errors.json"),

@@ -21,8 +21,9 @@ use crate::sim::server::routes::Route;
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// `login.instance`, `login.discovery`, `login.authorize`, `login.device_code`, `login.token`,
-    /// `graph.alerts`, `graph.alert`, `management.subscriptions.start`, `….stop` or `….list`, `management.content`,
-    /// `management.blob`, `hook.receive`, `identity.vm` or `identity.app_service`.
+    /// `graph.alerts`, `graph.alert`, `management.subscriptions.start`, `….stop` or `….list`,
+    /// `management.content`, `management.blob`, `exchange.command`, `hook.receive`, `identity.vm` or
+    /// `identity.app_service`.
     pub route: String,
     /// The requests of the route to which the fault applies: a number, counted from 1 since the
     /// start, or a list of numbers. Default: all.

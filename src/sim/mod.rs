@@ -6,6 +6,7 @@
 //! - `login`: sign-in with secrets, certificates, users, device codes and managed identities,
 //! - `graph`: security alerts,
 //! - `feed`: the Management Activity API with subscriptions, listings, content and webhooks,
+//! - `exchange`: the search of the audit log,
 //! - `faults`: fault injection.
 //!
 //! `world` is the file format, `data` generates alerts and audit records, `server` is HTTP.
@@ -22,6 +23,7 @@ mod clock;
 mod context;
 mod data;
 mod error_table;
+mod exchange;
 mod faults;
 mod feed;
 mod graph;
@@ -47,6 +49,7 @@ pub use world::alerts::{Alerts, ListOrder, Paging, Update};
 pub use world::apps::{App, AppSecret, ManagedIdentity, ReadyCode, RefreshTokens};
 pub use world::content::{Content, GeneratedContent, LiteralBlob};
 pub use world::device_sign_in::{Decision, DeviceSignIn};
+pub use world::exchange::{Exchange, ForbiddenBody, OddEffect, OddPage, ResultCount};
 pub use world::{
     FeedState, InvalidValue, Status, Subscription, Subscriptions, Tenant, Webhook, World,
 };

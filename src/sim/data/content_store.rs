@@ -108,7 +108,7 @@ impl ContentStore {
     }
 
     /// All blobs that become available in a time range, in order.
-    fn all_between(
+    pub(crate) fn all_between(
         &self,
         (start, end): (DateTime<Utc>, DateTime<Utc>),
     ) -> impl Iterator<Item = Blob> {

@@ -4,6 +4,7 @@
 mod alert_values;
 pub(super) mod alerts;
 pub(super) mod audit;
+pub(super) mod audit_log;
 mod audit_template;
 pub(super) mod content_store;
 mod demo;

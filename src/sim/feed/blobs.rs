@@ -3,14 +3,11 @@
 use serde_json::value::RawValue;
 
 use super::{Feed, Refused, refused};
-use crate::sim::data::audit::{RecordContext, Records};
+use crate::sim::data::audit::Records;
 use crate::sim::data::content_store::{Availability, Blob, Source};
 use crate::sim::login::tokens::Claims;
 use crate::sim::server::call::{Answer, Call};
 use crate::sim::world::content::LiteralBlob;
-
-/// The domain of a tenant that has none in the world.
-const DEFAULT_DOMAIN: &str = "contoso.onmicrosoft.com";
 
 /// The permission to see matched values.
 const READ_DLP: &str = "ActivityFeed.ReadDlp";
@@ -46,15 +43,8 @@ impl Feed {
             Source::Literal(literal) => literal_body(literal),
             Source::Generated { entry, at, number } => {
                 let tenant = claims.tid.to_ascii_lowercase();
-                let known = self.context.world.tenant(&tenant);
-                let domain = known.and_then(|tenant| tenant.domains.first());
-                let record_context = RecordContext {
-                    ids: &self.context.ids,
-                    begin: self.context.begin,
-                    tenant: &tenant,
-                    domain: domain.map_or(DEFAULT_DOMAIN, String::as_str),
-                    detected: claims.permissions().any(|held| held == READ_DLP),
-                };
+                let detected = claims.permissions().any(|held| held == READ_DLP);
+                let record_context = self.context.record_context(&tenant, detected);
                 Records::new(&record_context, entry, at).blob(number)
             }
         }

@@ -28,7 +28,7 @@ use crate::sim::login::tokens::{Claims, Resource};
 use crate::sim::server::call::{Answer, Call};
 use crate::sim::server::routes::Route;
 use crate::sim::world::FeedState;
-use crate::sim::world::content::{CONTENT_TYPES, Content};
+use crate::sim::world::content::CONTENT_TYPES;
 
 use subscriptions::SubscriptionStore;
 use webhook_sender::WebhookSender;
@@ -38,7 +38,7 @@ const NO_PUBLISHER: &str = "00000000-0000-0000-0000-000000000000";
 
 pub(super) struct Feed {
     context: Arc<Context>,
-    store: ContentStore,
+    store: Arc<ContentStore>,
     subscriptions: SubscriptionStore,
     webhook_sender: WebhookSender,
 }
@@ -53,10 +53,8 @@ fn refused(code: &str, arguments: &[&str]) -> Refused {
 impl Feed {
     /// The service. Its webhook sender trusts the certificate authority that is given as PEM.
     pub(super) fn new(context: Arc<Context>, authority: Option<&str>) -> Self {
-        let blobs = context.world.content.clone();
-        let blobs = blobs.unwrap_or_else(Content::default_content);
         Self {
-            store: ContentStore::new(blobs, &context.ids, context.begin),
+            store: Arc::clone(&context.blobs),
             subscriptions: SubscriptionStore::default(),
             webhook_sender: WebhookSender::new(authority),
             context,

@@ -9,7 +9,7 @@ use crate::sim::login::tokens::Tokens;
 use crate::sim::server::call::{Call, pairs};
 use crate::sim::server::routes::Service;
 
-const LOGGED_HEADERS: [&str; 8] = [
+const LOGGED_HEADERS: [&str; 9] = [
     "accept",
     "accept-encoding",
     "prefer",
@@ -18,6 +18,7 @@ const LOGGED_HEADERS: [&str; 8] = [
     "webhook-authid",
     "webhook-validationcode",
     "metadata",
+    "x-anchormailbox",
 ];
 
 /// The header whose value is a secret. Only its presence is logged.
@@ -37,7 +38,7 @@ const REDACTED: [&str; 7] = [
 /// A logged request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LoggedRequest {
-    /// The service: `login`, `graph`, `management`, `metadata`, `hook`, or `unknown`.
+    /// The service: `login`, `graph`, `management`, `exchange`, `metadata`, `hook`, or `unknown`.
     pub service: &'static str,
     /// The method.
     pub method: String,
@@ -46,7 +47,8 @@ pub struct LoggedRequest {
     /// The query parameters, decoded and in order.
     pub query: Vec<(String, String)>,
     /// The headers `accept`, `accept-encoding`, `prefer`, `client-request-id`, `content-type`,
-    /// `webhook-authid`, `webhook-validationcode` and `metadata` if they were sent;
+    /// `webhook-authid`, `webhook-validationcode`, `metadata` and `x-anchormailbox` if they were
+    /// sent;
     /// `x-identity-header` as `***`; and always `authorization`: `none`, `Bearer <audience>` or
     /// `Bearer ?`.
     pub headers: Vec<(String, String)>,

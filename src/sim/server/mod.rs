@@ -24,6 +24,7 @@ use futures_util::stream;
 use tokio::sync::Notify;
 
 use crate::sim::context::Context;
+use crate::sim::exchange::Exchange;
 use crate::sim::faults::{Fault, FaultPlan};
 use crate::sim::feed::Feed;
 use crate::sim::feed::webhook_receiver;
@@ -47,6 +48,7 @@ pub(super) struct Server {
     login: Login,
     graph: Graph,
     feed: Feed,
+    exchange: Exchange,
     identity: Identity,
     faults: FaultPlan,
     /// The logged requests.
@@ -68,6 +70,7 @@ impl Server {
             login: Login::new(Arc::clone(&context)),
             graph: Graph::new(Arc::clone(&context)),
             feed: Feed::new(Arc::clone(&context), authority),
+            exchange: Exchange::new(Arc::clone(&context)),
             identity: Identity::new(Arc::clone(&context)),
             faults: FaultPlan::new(context.world.faults.clone()),
             log: Log::default(),
@@ -106,6 +109,7 @@ impl Server {
             Some(Service::Login) => self.login.answer(call),
             Some(Service::Graph) => self.graph.answer(call),
             Some(Service::Management) => self.feed.answer(call).await,
+            Some(Service::Exchange) => self.exchange.answer(call),
             Some(Service::Hook) => webhook_receiver::answer(call),
             Some(Service::Metadata) => self.identity.answer(call),
             None => Answer::new(404, String::new()),

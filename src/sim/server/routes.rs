@@ -6,6 +6,7 @@ pub(crate) enum Service {
     Login,
     Graph,
     Management,
+    Exchange,
     /// The webhook receiver.
     Hook,
     /// Managed identities: the metadata service of a virtual machine, and the endpoint of an app
@@ -14,10 +15,11 @@ pub(crate) enum Service {
 }
 
 impl Service {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Login,
         Self::Graph,
         Self::Management,
+        Self::Exchange,
         Self::Hook,
         Self::Metadata,
     ];
@@ -28,6 +30,7 @@ impl Service {
             Self::Login => "login",
             Self::Graph => "graph",
             Self::Management => "management",
+            Self::Exchange => "exchange",
             Self::Hook => "hook",
             Self::Metadata => "metadata",
         }
@@ -88,6 +91,7 @@ routes! {
     FeedContent "management.content"
         "management/api/v1.0|v1/*/activity/feed/subscriptions/content",
     FeedBlob "management.blob" "management/api/v1.0|v1/*/activity/feed/audit/+",
+    ExchangeCommand "exchange.command" "exchange/adminapi/beta|v1.0/*/invokecommand",
     HookReceive "hook.receive" "hook/+",
     IdentityVm "identity.vm" "metadata/metadata/identity/oauth2/token",
     IdentityAppService "identity.app_service" "metadata/msi/token",
@@ -167,6 +171,10 @@ mod tests {
                 Route::FeedBlob,
             ),
             ("/hook/feed", Route::HookReceive),
+            (
+                "/exchange/adminapi/beta/t/InvokeCommand",
+                Route::ExchangeCommand,
+            ),
             ("/login/common/discovery/instance", Route::LoginInstance),
             ("/login/t/oauth2/v2.0/authorize", Route::LoginAuthorize),
             (

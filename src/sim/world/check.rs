@@ -14,7 +14,7 @@ use crate::sim::world::content::CONTENT_TYPES;
 
 /// Numbers: path, minimum and maximum. `*` in a path stands for
 /// every element of an array and for every member of an object.
-const RANGES: [(&str, u64, u64); 12] = [
+const RANGES: [(&str, u64, u64); 15] = [
     ("/world", 1, 1),
     ("/page_size", 1, u64::MAX),
     ("/content_page_size", 1, u64::MAX),
@@ -22,10 +22,13 @@ const RANGES: [(&str, u64, u64); 12] = [
     ("/alerts/per_hour", 0, HIGHEST_RATE),
     ("/content/generated/*/blobs", 0, 1_000_000),
     ("/content/generated/*/records", 0, 100_000),
-    ("/content/generated/*/hours", 1, 168),
+    ("/content/generated/*/hours", 1, 4320),
     ("/content/generated/*/repeated_percent", 0, 100),
     ("/content/generated/*/record_bytes", 0, 16 << 20),
     ("/content/generated/*/per_hour", 0, HIGHEST_RATE),
+    ("/exchange/session_rows", 1, 50_000),
+    ("/exchange/odd_pages/*/page", 1, u64::MAX),
+    ("/exchange/odd_pages/*/times", 1, u64::MAX),
     ("/faults/*/status", 200, 599),
 ];
 

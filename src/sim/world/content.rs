@@ -40,8 +40,9 @@ pub struct GeneratedContent {
     /// The number of records of each blob. Default 5.
     #[serde(default = "five")]
     pub records: usize,
-    /// The time before the start within which the blobs are created, evenly, in hours. 1 to 168,
-    /// default 24, which a listing without times covers.
+    /// The time before the start within which the blobs are created, evenly, in hours. 1 to 4320
+    /// (180 days), default 24, which a listing without times covers. The feed keeps a blob for seven
+    /// days, the search of the audit log has its records for 180.
     #[serde(default = "day")]
     pub hours: u32,
     /// The percentage of records that repeat one of an earlier blob. Default 0.

@@ -25,6 +25,7 @@ pub(super) mod apps;
 mod check;
 pub(super) mod content;
 pub(super) mod device_sign_in;
+pub(super) mod exchange;
 
 use std::collections::BTreeMap;
 
@@ -39,6 +40,7 @@ use crate::sim::world::alerts::Alerts;
 use crate::sim::world::apps::{App, ManagedIdentity};
 use crate::sim::world::content::{CONTENT_TYPES, Content};
 use crate::sim::world::device_sign_in::DeviceSignIn;
+use crate::sim::world::exchange::Exchange;
 
 pub use check::InvalidValue;
 
@@ -107,6 +109,8 @@ pub struct World {
     /// Whether HTTP/2 is offered. Default true. Without it, each concurrent request has its own
     /// connection, so a dropped connection affects one request only.
     pub http2: bool,
+    /// How Exchange Online answers searches of the audit log.
+    pub exchange: Exchange,
     /// Faults to inject.
     pub faults: Vec<Fault>,
 }
@@ -243,6 +247,7 @@ impl Default for World {
             content_disorder_seconds: 0,
             next_page_uri: None,
             http2: true,
+            exchange: Exchange::default(),
             faults: vec![],
         }
     }
@@ -418,6 +423,12 @@ mod tests {
                 "/device_sign_in/interval_seconds must be a whole number from 0 to 300; got 301; \
                  /device_sign_in/user must be a sign-in name such as ada@contoso.onmicrosoft.com; \
                  got \"ada\"",
+            ),
+            (
+                r#"{"exchange":{"session_rows":0,"odd_pages":[{"page":0,"effect":"skip","times":0}]}}"#,
+                "/exchange/session_rows must be a whole number from 1 to 50000; got 0; \
+                 /exchange/odd_pages/0/page must be a whole number, 1 or more; got 0; \
+                 /exchange/odd_pages/0/times must be a whole number, 1 or more; got 0",
             ),
             (
                 r#"{"world":2,"page_size":0}"#,
