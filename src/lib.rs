@@ -41,6 +41,7 @@
 //! * Mapping: [`mapping`]; all paths of a source are one automaton in `src/mapping/plan.rs`.
 //! * Sign-in: `host::connect` selects the method, [`identity`] requests the token (its first lines
 //!   list what a new method needs), and `host::vault` stores it.
+//! * Detection rules: [`rules`]; the pack is in `mappings/office365_audit/rules`.
 //! * Presentation: `outputs` of a command in its manifest → [`output`].
 //! * Resuming without loss: `src/ops/resume` (checkpoint, algorithm, packing), `src/ops/feed`
 //!   (reading content), `src/ops/alerts` (reading alerts).
@@ -59,12 +60,12 @@
 //! 4  ops        output   │        sim   (imports nothing of ours)
 //! 3  microsoft           │
 //! 2  identity            │
-//! 1  net   manifest   mapping
+//! 1  net   manifest   mapping   rules
 //! 0  json   protocol   clock   when   names
 //! ```
 //!
 //! Two further rules: the engine (`net`, `identity`, `microsoft`, `ops`) does not import
-//! presentation (`manifest`, `mapping`, `output`), and presentation does not import the engine.
+//! presentation (`manifest`, `mapping`, `rules`, `output`), and presentation does not import the engine.
 //! Only `host` imports both.
 //!
 //! # Invariants
@@ -98,6 +99,7 @@ pub mod net;
 pub mod ops;
 pub mod output;
 pub mod protocol;
+pub mod rules;
 #[cfg(feature = "sim")]
 pub mod sim;
 pub mod when;

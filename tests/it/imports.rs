@@ -12,7 +12,7 @@ use crate::architecture::{Source, assert_none, sources};
 /// Ranks from low to high; a module imports lower ranks only.
 const RANKS: [&[&str]; 7] = [
     &["json", "protocol", "clock", "when", "names"],
-    &["net", "manifest", "mapping"],
+    &["net", "manifest", "mapping", "rules"],
     &["identity"],
     &["microsoft"],
     &["ops", "output"],
@@ -22,7 +22,7 @@ const RANKS: [&[&str]; 7] = [
 /// The engine does not know how results are presented, and presentation does not know where data
 /// comes from. Both meet in `host`.
 const ENGINE: [&str; 4] = ["net", "identity", "microsoft", "ops"];
-const PRESENTATION: [&str; 3] = ["manifest", "mapping", "output"];
+const PRESENTATION: [&str; 4] = ["manifest", "mapping", "rules", "output"];
 /// Modules that import no other module.
 const ALONE: [&str; 2] = ["sim", "json"];
 /// The files that start the simulator.

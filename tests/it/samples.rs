@@ -26,7 +26,8 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 fn mappings() -> impl Iterator<Item = String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
     let integrations = entries(&folder).into_iter().filter(|path| path.is_dir());
-    let files: Vec<PathBuf> = integrations.flat_map(|path| entries(&path)).collect();
+    let files = integrations.flat_map(|path| entries(&path));
+    let files: Vec<PathBuf> = files.filter(|path| path.is_file()).collect();
     files.into_iter().map(move |file| {
         let below = file.strip_prefix(&folder).expect("below the mappings");
         below.with_extension("").display().to_string()

@@ -1,0 +1,196 @@
+//! What correlations remember between runs, in a compact form, and its bounds.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use rsigma_eval::GroupKey;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::protocol::Warning;
+use crate::rules::burst::{Group, Hit, Span, quiet_time, seconds};
+use crate::rules::{Limits, RuleSet};
+
+/// The groups of all correlations, by the correlation's place in the set.
+pub(super) type Groups = BTreeMap<(usize, Vec<Option<String>>), Group>;
+
+/// The id of a record. Most are GUIDs, which take 16 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum RecordId {
+    Guid(Uuid),
+    Text(Box<str>),
+}
+
+impl RecordId {
+    pub(super) fn new(id: &str) -> Self {
+        match Uuid::try_parse(id) {
+            // Any other spelling must come out as it was.
+            Ok(guid) if guid.hyphenated().to_string() == id => RecordId::Guid(guid),
+            _ => RecordId::Text(id.into()),
+        }
+    }
+
+    fn packed(&self) -> String {
+        match self {
+            RecordId::Guid(guid) => URL_SAFE_NO_PAD.encode(guid),
+            RecordId::Text(text) => format!("={text}"),
+        }
+    }
+
+    fn unpacked(packed: &str) -> Option<Self> {
+        if let Some(text) = packed.strip_prefix('=') {
+            return Some(RecordId::Text(text.into()));
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(packed).ok()?;
+        Uuid::from_slice(&bytes).ok().map(RecordId::Guid)
+    }
+}
+
+impl std::fmt::Display for RecordId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            RecordId::Guid(guid) => guid.hyphenated().fmt(f),
+            RecordId::Text(text) => text.fmt(f),
+        }
+    }
+}
+
+/// The version of the saved form.
+const VERSION: u32 = 1;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Saved {
+    version: u32,
+    /// The time of the newest hit, in seconds.
+    newest: i64,
+    groups: Vec<SavedGroup>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedGroup {
+    rule: String,
+    by: Vec<Option<String>>,
+    /// Times are seconds after this one.
+    from: i64,
+    /// Time, place of the rule in the correlation's list, record id, value.
+    hits: Vec<(i64, u16, String, Option<Box<str>>)>,
+    /// First and last firing of each alert.
+    alerted: Vec<Span>,
+}
+
+/// Reads the state of an earlier run. What belongs to no rule of the set is dropped with a warning.
+pub(super) fn read(value: &Value, rules: &RuleSet) -> (Groups, i64, Option<Warning>) {
+    let saved = Saved::deserialize(value).ok();
+    let Some(saved) = saved.filter(|saved| saved.version == VERSION) else {
+        let message = "The state of the rules cannot be read. Correlations start without it.";
+        let warning = Warning::new("rules_state_ignored", message);
+        return (Groups::new(), i64::MIN, Some(warning));
+    };
+    let (mut groups, mut dropped) = (Groups::new(), 0_u64);
+    for group in saved.groups {
+        let mut known = rules.correlators.iter();
+        let Some(place) = known.position(|one| one.header.id == group.rule) else {
+            dropped += 1;
+            continue;
+        };
+        let hits = group
+            .hits
+            .into_iter()
+            .filter_map(|(time, rule, id, value)| {
+                Some(Hit {
+                    time: time.checked_add(group.from)?,
+                    rule,
+                    id: RecordId::unpacked(&id)?,
+                    value,
+                })
+            });
+        let read = Group {
+            hits: hits.collect(),
+            alerted: group.alerted,
+        };
+        groups.insert((place, group.by), read);
+    }
+    let warning = (dropped > 0).then(|| {
+        let message = format!(
+            "The state has {dropped} groups of correlations that are not among the rules of this run. They are dropped."
+        );
+        Warning::new("rules_state_ignored", message)
+    });
+    (groups, saved.newest, warning)
+}
+
+/// Drops what is older than the limits, and packs the groups. Over the size limit, the groups that
+/// were quiet longest are dropped.
+pub(super) fn write(
+    groups: Groups,
+    newest: i64,
+    rules: &RuleSet,
+    limits: Limits,
+) -> (Option<Value>, Option<Warning>) {
+    let mut kept: Vec<(i64, SavedGroup)> = Vec::new();
+    for ((place, by), mut group) in groups {
+        let Some(correlator) = rules.correlators.get(place) else {
+            continue;
+        };
+        let rule = &correlator.rule;
+        let reach = seconds(rule.timespan_secs).max(quiet_time(rule));
+        group.prune(
+            rule,
+            newest.saturating_sub(reach).saturating_sub(limits.lateness),
+        );
+        if !group.is_empty() {
+            let last = group.last_time();
+            kept.push((last, pack(&correlator.header.id, by, group)));
+        }
+    }
+    kept.sort_by_key(|(last, _)| std::cmp::Reverse(*last));
+    let (mut bytes, mut saved, mut dropped) = (64, Vec::new(), 0_u64);
+    for (_, group) in kept {
+        bytes += serde_json::to_string(&group).map_or(0, |text| text.len() + 1);
+        if bytes > limits.state_bytes {
+            dropped += 1;
+        } else {
+            saved.push(group);
+        }
+    }
+    let warning = (dropped > 0).then(|| {
+        let message = format!(
+            "The state of the rules would exceed {} bytes. The {dropped} groups that were quiet longest are dropped, so correlations can miss records of earlier runs.",
+            limits.state_bytes
+        );
+        Warning::new("rules_state_full", message)
+    });
+    if saved.is_empty() {
+        return (None, warning);
+    }
+    saved.sort_by(|a, b| (&a.rule, &a.by).cmp(&(&b.rule, &b.by)));
+    let saved = Saved {
+        version: VERSION,
+        newest,
+        groups: saved,
+    };
+    (serde_json::to_value(saved).ok(), warning)
+}
+
+fn pack(rule: &str, by: Vec<Option<String>>, group: Group) -> SavedGroup {
+    let from = group.hits.first().map_or(0, |hit| hit.time);
+    let hits = group.hits.into_iter();
+    SavedGroup {
+        rule: rule.to_owned(),
+        by,
+        from,
+        hits: hits
+            .map(|hit| (hit.time - from, hit.rule, hit.id.packed(), hit.value))
+            .collect(),
+        alerted: group.alerted,
+    }
+}
+
+/// The key of a group: the values of the fields that a correlation groups by. `None` if a value is
+/// missing or empty.
+pub(super) fn group_values(key: GroupKey) -> Option<Vec<Option<String>>> {
+    let is_missing = |value: &Option<String>| value.as_ref().is_none_or(String::is_empty);
+    (!key.0.iter().any(is_missing)).then_some(key.0)
+}
