@@ -213,14 +213,15 @@ impl Cloud {
                 .ok()
         };
         let metadata = file.metadata.as_deref().unwrap_or(METADATA);
-        let opened = (
+        let addresses = (
             address("login", &file.login, true),
             address("graph", &file.graph, true),
             address("management", &file.management, true),
             address("exchange", &file.exchange, true),
             address("metadata", metadata, false),
         );
-        let (Some(login), Some(graph), Some(management), Some(exchange), Some(metadata)) = opened
+        let (Some(login), Some(graph), Some(management), Some(exchange), Some(metadata)) =
+            addresses
         else {
             return Err(Failure::join(faults).unwrap_or_else(|| fault("The file cannot be read.")));
         };
@@ -231,7 +232,10 @@ impl Cloud {
             management,
             exchange,
             metadata,
-            audiences: named.audiences.with(file.audiences.unwrap_or_default()),
+            audiences: named
+                .audiences
+                .clone()
+                .with(file.audiences.unwrap_or_default()),
         };
         let ca = file.ca;
         Ok(OperatorCloud { cloud, ca })
@@ -258,17 +262,16 @@ impl Row {
 }
 
 impl Audiences {
-    fn with(&self, own: FileAudiences) -> Self {
-        let or = |own: Option<String>, usual: &Audience| {
-            own.map_or_else(
-                || usual.clone(),
-                |uri| Audience(uri.trim_end_matches('/').to_owned()),
-            )
+    /// The audiences of the file. Missing ones are those of this cloud.
+    fn with(self, file: FileAudiences) -> Self {
+        let or = |uri: Option<String>, usual| match uri {
+            Some(uri) => Audience(uri.trim_end_matches('/').to_owned()),
+            None => usual,
         };
         Audiences {
-            graph: or(own.graph, &self.graph),
-            management: or(own.management, &self.management),
-            exchange: or(own.exchange, &self.exchange),
+            graph: or(file.graph, self.graph),
+            management: or(file.management, self.management),
+            exchange: or(file.exchange, self.exchange),
         }
     }
 }

@@ -115,11 +115,10 @@ impl CoverageBuilder {
         self.gaps.push(Gap {
             scope: window.scope.clone(),
             id: Some(blob.to_owned()),
-            from: None,
-            to: None,
             cause: why.cause().to_owned(),
             code: code.map(str::to_owned),
             lost: why != GapCause::Failed { again: true },
+            ..Gap::default()
         });
     }
 
@@ -132,31 +131,38 @@ impl CoverageBuilder {
 
     /// A span whose content the service has deleted.
     pub fn add_expired_span(&mut self, span: &TimeWindow) {
-        self.gaps.push(Gap {
-            scope: self.window.scope.clone(),
-            id: None,
-            from: Some(rfc3339(span.start)),
-            to: Some(rfc3339(span.end)),
-            cause: "older_than_7_days".to_owned(),
-            code: None,
-            lost: true,
-        });
+        self.add_span("older_than_7_days", span, None).lost = true;
     }
 
-    /// A span that was not read.
+    /// A span that was not read. `lost`: no state continues here.
     pub fn add_interrupted_span(&mut self, span: &TimeWindow, code: Option<&str>, lost: bool) {
-        self.add_interruption(Some(rfc3339(span.end)), code, lost);
-        if let Some(gap) = self.gaps.last_mut() {
-            gap.from = Some(rfc3339(span.start));
-        }
+        self.add_span("interrupted", span, code).lost = lost;
     }
 
     /// A span with content that failed before and is not listed any more. It is requested again.
     pub fn add_unlisted_span(&mut self, span: &TimeWindow) {
-        self.add_interrupted_span(span, None, false);
-        if let Some(gap) = self.gaps.last_mut() {
-            "missing".clone_into(&mut gap.cause);
-        }
+        self.add_span("missing", span, None);
+    }
+
+    /// The window was not read to its end. `lost`: no state continues here.
+    pub fn add_interruption(&mut self, code: Option<&str>, lost: bool) {
+        let (from, to) = (self.window.from.clone(), self.window.to.clone());
+        self.add_gap("interrupted", (from, to), code).lost = lost;
+    }
+
+    fn add_span(&mut self, cause: &str, span: &TimeWindow, code: Option<&str>) -> &mut Gap {
+        self.add_gap(cause, (rfc3339(span.start), rfc3339(span.end)), code)
+    }
+
+    fn add_gap(&mut self, cause: &str, span: (String, String), code: Option<&str>) -> &mut Gap {
+        self.gaps.push_mut(Gap {
+            scope: self.window.scope.clone(),
+            from: Some(span.0),
+            to: Some(span.1),
+            cause: cause.to_owned(),
+            code: code.map(str::to_owned),
+            ..Gap::default()
+        })
     }
 
     /// A limit of the caller ended the window early.
@@ -164,28 +170,9 @@ impl CoverageBuilder {
         self.window.limited = true;
     }
 
-    /// The listing ended early. Content before `to` is missing; `None` is the window's end. `lost`:
-    /// no state continues here.
-    pub fn add_interruption(&mut self, to: Option<String>, code: Option<&str>, lost: bool) {
-        self.gaps.push(Gap {
-            scope: self.window.scope.clone(),
-            id: None,
-            from: Some(self.window.from.clone()),
-            to: Some(to.unwrap_or_else(|| self.window.to.clone())),
-            cause: "interrupted".to_owned(),
-            code: code.map(str::to_owned),
-            lost,
-        });
-    }
-
     /// Records received so far.
     pub fn records(&self) -> u64 {
         self.window.records
-    }
-
-    /// Whether anything was listed or is missing.
-    pub fn is_used(&self) -> bool {
-        self.window.pages > 0 || !self.gaps.is_empty()
     }
 
     /// Records delivered so far.
@@ -261,7 +248,7 @@ mod tests {
         coverage.add_page(5, 1, 1);
         coverage.set_limited();
         assert!(coverage.clone().close().complete);
-        coverage.add_interruption(None, Some("x"), false);
+        coverage.add_interruption(Some("x"), false);
         let coverage = coverage.close();
         assert!(!coverage.complete);
         let window = &coverage.windows[0];

@@ -7,37 +7,10 @@
 
 use std::sync::OnceLock;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
-
 use crate::names::{alike, nearest};
 
-/// One row of the table.
-struct Row {
-    number: i64,
-    names: Vec<String>,
-}
-
-impl<'de> Deserialize<'de> for Row {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Cells;
-        impl<'de> Visitor<'de> for Cells {
-            type Value = Row;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a number and its names")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut cells: A) -> Result<Row, A::Error> {
-                let number = cells.next_element()?.unwrap_or_default();
-                let mut names = Vec::new();
-                while let Some(name) = cells.next_element()? {
-                    names.push(name);
-                }
-                Ok(Row { number, names })
-            }
-        }
-        deserializer.deserialize_seq(Cells)
-    }
-}
+/// A number and its names.
+type Row = (i64, Vec<String>);
 
 fn table() -> &'static [Row] {
     static TABLE: OnceLock<Vec<Row>> = OnceLock::new();
@@ -55,18 +28,14 @@ pub fn numbers(wanted: &str) -> Result<Vec<i64>, String> {
     if let Ok(number) = wanted.parse() {
         return Ok(vec![number]);
     }
-    let has_name = |row: &&Row| row.names.iter().any(|name| alike(name, wanted));
-    let found: Vec<i64> = table()
-        .iter()
-        .filter(has_name)
-        .map(|row| row.number)
-        .collect();
+    let has_name = |row: &&Row| row.1.iter().any(|name| alike(name, wanted));
+    let found: Vec<i64> = table().iter().filter(has_name).map(|row| row.0).collect();
     if !found.is_empty() {
         return Ok(found);
     }
     let names = table()
         .iter()
-        .flat_map(|row| row.names.iter().map(String::as_str));
+        .flat_map(|row| row.1.iter().map(String::as_str));
     let hint = nearest(wanted, names).map(|name| format!(" Did you mean \"{name}\"?"));
     Err(format!(
         "There is no record type named \"{wanted}\".{} A number is always accepted.",
@@ -80,10 +49,10 @@ mod tests {
 
     #[test]
     fn table_is_complete_and_in_order() {
-        let numbers: Vec<i64> = table().iter().map(|row| row.number).collect();
+        let numbers: Vec<i64> = table().iter().map(|row| row.0).collect();
         assert_eq!(numbers.len(), 472);
         assert!(numbers.is_sorted());
-        assert!(table().iter().all(|row| !row.names.is_empty()));
+        assert!(table().iter().all(|row| !row.1.is_empty()));
     }
 
     #[test]

@@ -122,7 +122,7 @@ impl Fetch {
     /// The search condition. The service checks it. Only unbalanced parentheses and quotes are
     /// rejected: they could change the condition of the window.
     fn condition(&self) -> Result<Option<String>, Failure> {
-        let own = self.own_condition()?.map(|own| format!("({own})"));
+        let additional = self.additional_condition()?;
         let typed = [
             self.severity.condition(),
             self.status.condition(),
@@ -132,13 +132,14 @@ impl Fetch {
             self.assigned_to.condition(),
         ];
         if typed.iter().all(Option::is_none) {
-            return Ok(self.own_condition()?.map(str::to_owned));
+            return Ok(additional.map(str::to_owned));
         }
-        let all: Vec<String> = typed.into_iter().chain([own]).flatten().collect();
+        let additional = additional.map(|condition| format!("({condition})"));
+        let all: Vec<String> = typed.into_iter().chain([additional]).flatten().collect();
         Ok(Some(all.join(" and ")))
     }
 
-    fn own_condition(&self) -> Result<Option<&str>, Failure> {
+    fn additional_condition(&self) -> Result<Option<&str>, Failure> {
         let condition = self.filter.as_deref().map(str::trim).unwrap_or_default();
         match condition {
             "" => Ok(None),
@@ -208,7 +209,7 @@ pub async fn fetch(call: &Call<'_>, input: Fetch) -> Result<Reply, Failure> {
 
 fn plan(call: &Call<'_>, input: &Fetch) -> Result<Plan, Failure> {
     let first_version = scope(NAME, call.connection, input);
-    let scopes = [own_scope(call, input)?, first_version];
+    let scopes = [state_scope(call, input)?, first_version];
     let mut warnings = Vec::new();
     match resume(call, &scopes)? {
         Resumed::Own(state) => return resumed(call, input, state),
@@ -232,8 +233,8 @@ fn plan(call: &Call<'_>, input: &Fetch) -> Result<Plan, Failure> {
 fn resumed(call: &Call<'_>, input: &Fetch, state: &State) -> Result<Plan, Failure> {
     let mut checkpoint = Checkpoint::read(state, call.now)?;
     let filter = filter_of(input)?;
-    let own = state.scope == own_scope(call, input)?;
-    let changed = own && checkpoint.filter != filter;
+    let is_current_version = state.scope == state_scope(call, input)?;
+    let changed = is_current_version && checkpoint.filter != filter;
     checkpoint.filter = filter;
     let left = input.top.map(NonZeroU64::get);
     let round = match (checkpoint.round.take(), input.bounds()?) {
@@ -251,7 +252,7 @@ fn resumed(call: &Call<'_>, input: &Fetch, state: &State) -> Result<Plan, Failur
 
 /// The scope of a state: the alerts of a tenant by one of their times, and the window of the
 /// inputs. The search condition can change from run to run.
-fn own_scope(call: &Call<'_>, input: &Fetch) -> Result<String, Failure> {
+fn state_scope(call: &Call<'_>, input: &Fetch) -> Result<String, Failure> {
     let tenant = call.connection.tenant.to_ascii_lowercase();
     let parts = (
         NAME,
@@ -319,8 +320,8 @@ fn close(
         ListingEnd::Enough | ListingEnd::Memory => (None, true),
         ListingEnd::Broken(failure) => (Some(failure), progress),
     };
-    let state =
-        (!done || is_rolling).then(|| own_scope(call, input).map(|scope| checkpoint.state(scope)));
+    let state = (!done || is_rolling)
+        .then(|| state_scope(call, input).map(|scope| checkpoint.state(scope)));
     Ok(Reply {
         more,
         state: state.transpose()?,

@@ -98,9 +98,6 @@ impl Input for Huge {
 
 /// Sleeps until the duration, the deadline or a signal ends it.
 pub async fn sleep(call: &Call<'_>, input: Sleep) -> Result<Reply, Failure> {
-    if let Some(nothing) = dry_run(call)? {
-        return Ok(nothing);
-    }
     pause(call, input.duration_ms, "the sleep").await?;
     Reply::of_value(&json!({ "slept_ms": input.duration_ms }))
 }
@@ -111,19 +108,13 @@ pub async fn sleep(call: &Call<'_>, input: Sleep) -> Result<Reply, Failure> {
 ///
 /// If `panic` is set: the host must turn it into a result.
 #[expect(clippy::unused_async, reason = "every operation is asynchronous")]
-pub async fn fail(call: &Call<'_>, input: Fail) -> Result<Reply, Failure> {
-    if let Some(nothing) = dry_run(call)? {
-        return Ok(nothing);
-    }
+pub async fn fail(_: &Call<'_>, input: Fail) -> Result<Reply, Failure> {
     assert!(!input.panic, "This panic was requested.");
     Err(failure(input.kind, input.message, input.retry_after_ms))
 }
 
 /// Returns exactly the given number of bytes.
 pub async fn huge(call: &Call<'_>, input: Huge) -> Result<Reply, Failure> {
-    if let Some(nothing) = dry_run(call)? {
-        return Ok(nothing);
-    }
     let bytes = usize::try_from(input.bytes).unwrap_or(usize::MAX);
     let mut text = String::with_capacity(bytes);
     text.push('[');
@@ -157,12 +148,6 @@ fn push_record(text: &mut String, number: u64, size: usize) {
     let _ = write!(text, "{{\"id\":\"record-{number}\",\"text\":\"");
     text.push_str(&"x".repeat(end.saturating_sub(text.len() + 2)));
     text.push_str("\"}");
-}
-
-/// In a dry run, the reply is empty and no fault happens.
-fn dry_run(call: &Call<'_>) -> Result<Option<Reply>, Failure> {
-    let is_dry_run = call.http.transcript().is_dry_run();
-    is_dry_run.then(|| Reply::of_value(&())).transpose()
 }
 
 async fn pause(call: &Call<'_>, milliseconds: u64, attempt: &str) -> Result<(), Failure> {

@@ -249,6 +249,10 @@ impl Operation {
         call: &'a Call<'a>,
         input: &'a Value,
     ) -> BoxFuture<'a, Result<Reply, Failure>> {
+        // Without a service there is no request to show, and nothing can fail.
+        if self.needs == Needs::Nothing && call.http.transcript().is_dry_run() {
+            return Box::pin(async { Reply::of_value(&()) });
+        }
         (self.run)(call, input)
     }
 }

@@ -162,7 +162,7 @@ fn readable_text(
     }
     let heading = readable::Heading {
         usual: &how.command.title,
-        own: readable.title.as_deref().map(fill).transpose()?,
+        custom: readable.title.as_deref().map(fill).transpose()?,
     };
     let columns = &readable.table;
     Ok(rows.map(|rows| match rows {

@@ -25,21 +25,21 @@ pub(super) struct Heading<'a> {
     /// The command's title, which is shown with the number of rows.
     pub(super) usual: &'a str,
     /// The integration's heading, which is shown instead.
-    pub(super) own: Option<String>,
+    pub(super) custom: Option<String>,
 }
 
 impl Heading<'_> {
     fn over(&self, rows: usize) -> String {
         let results = if rows == 1 { "result" } else { "results" };
-        match &self.own {
-            Some(own) => format!("### {own}"),
+        match &self.custom {
+            Some(custom) => format!("### {custom}"),
             None => format!("### {}: {rows} {results}", escaped(self.usual)),
         }
     }
 
     /// The text that replaces a table without rows.
     fn none(&self) -> &'static str {
-        match self.own {
+        match self.custom {
             Some(_) => "**No entries.**",
             None => "Nothing was found.",
         }
@@ -201,7 +201,7 @@ mod tests {
         let columns = ["a", "b", "c", "d"].map(|name| Column::Named(name.to_owned()));
         let heading = Heading {
             usual: "A_b",
-            own: None,
+            custom: None,
         };
         let table = rows_table(&heading, &columns, &context);
         let lines: Vec<&str> = table.lines().map(str::trim_end).collect();

@@ -4,6 +4,7 @@
 //! The code decides the kind of a failure, because codes do not have a fixed HTTP status. The
 //! message is the service's own. Does not decide what a failure means for a run: `ops` does.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -28,131 +29,23 @@ struct Error {
     message: String,
 }
 
-/// Codes, their kind, the cause, the advice.
-type Row = (
-    &'static [&'static str],
-    ErrorKind,
-    &'static str,
-    &'static str,
-);
+/// The meaning of some codes.
+#[derive(Deserialize)]
+struct Meaning {
+    codes: Vec<String>,
+    kind: ErrorKind,
+    cause: String,
+    advice: String,
+}
 
 /// All documented codes, and those that were observed (AF20024, AF50005, AF50006, 429).
-const CODES: &[Row] = &[
-    (
-        &["AF10001"],
-        Forbidden,
-        "The token has no permission for the activity feed.",
-        "Grant ActivityFeed.Read (application) of Office 365 Management APIs and give admin consent.",
-    ),
-    (
-        &["AF20001", "AF20002", "AF20003"],
-        Rejected,
-        "A parameter is missing, of the wrong type, or in the past.",
-        "Correct the parameter that the message names.",
-    ),
-    (
-        &["AF20010"],
-        Rejected,
-        "The token belongs to another tenant.",
-        "Check that the tenant and the client of the connection belong together.",
-    ),
-    (
-        &["AF20011"],
-        Rejected,
-        "The feed does not know this tenant.",
-        "Check the tenant ID and the cloud.",
-    ),
-    (
-        &["AF20012"],
-        Rejected,
-        "The tenant is not set up for the feed. The usual reason is a missing Microsoft 365 licence.",
-        "Assign a Microsoft 365 licence in the tenant.",
-    ),
-    (
-        &["AF20013"],
-        Rejected,
-        "The tenant ID is not a GUID.",
-        "Set the directory (tenant) ID.",
-    ),
-    (
-        &["AF20020"],
-        Rejected,
-        "The feed has no such content type.",
-        "Use one of the five documented content types.",
-    ),
-    (
-        &["AF20021"],
-        Rejected,
-        "The webhook failed the feed's validation.",
-        "Use a webhook with an https address that returns HTTP 200, or omit the webhook.",
-    ),
-    (
-        &["AF20022"],
-        Rejected,
-        "There is no subscription to the content type, or it was stopped.",
-        "Start the subscription.",
-    ),
-    (
-        &["AF20023"],
-        Rejected,
-        "The subscription was stopped or disabled. If no one stopped it, auditing can be off in the tenant.",
-        "Start the subscription to this content type; if it is disabled again, turn auditing on first.",
-    ),
-    (
-        &["AF20024"],
-        Rejected,
-        "The subscription is already enabled.",
-        "No action is needed.",
-    ),
-    (
-        &["AF20030", "AF20055"],
-        Rejected,
-        "The feed does not allow this time range.",
-        "Set both times at most 24 hours apart within the last 7 days, or neither.",
-    ),
-    (
-        &["AF20031"],
-        Rejected,
-        "The link to the next page is invalid or has expired.",
-        "Run again without `state`.",
-    ),
-    (
-        &["AF20050", "AF20052"],
-        Rejected,
-        "The content does not exist.",
-        "List the content again.",
-    ),
-    (
-        &["AF20051"],
-        Rejected,
-        "The content has expired.",
-        "Collect more often than every 7 days.",
-    ),
-    (
-        &["AF20053", "AF20054"],
-        Rejected,
-        "The feed does not support the requested language.",
-        "Check whether a proxy alters headers. Otherwise report it with the log.",
-    ),
-    (
-        &["AF429"],
-        Throttled,
-        "The tenant's request quota is used up.",
-        "Send the same request again after a minute, and send fewer requests at the same time.",
-    ),
-    (
-        &["429"],
-        Throttled,
-        "Subscriptions can be started only some minutes apart.",
-        "Start the subscription again after the time in the message.",
-    ),
-    (
-        &["AF50000", "AF50005", "AF50006"],
-        Unavailable,
-        "The feed is temporarily unavailable.",
-        "Send the same request again later.",
-    ),
-];
+fn meaning(code: &str) -> Option<&'static Meaning> {
+    static MEANINGS: OnceLock<Vec<Meaning>> = OnceLock::new();
+    // A test reads every code, so parsing never fails.
+    let parse = || serde_json::from_str(include_str!("error_codes.json")).unwrap_or_default();
+    let mut meanings = MEANINGS.get_or_init(parse).iter();
+    meanings.find(|one| one.codes.iter().any(|known| known == code))
+}
 
 /// What a failure reports about the requested content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +90,7 @@ pub(super) fn classify(response: &ApiResponse) -> Option<Failure> {
         text => text.to_owned(),
     };
     let wait = response.retry_after().or_else(|| cool_down(&shown));
-    let Some(row) = CODES.iter().find(|row| row.0.contains(&code.as_str())) else {
+    let Some(meaning) = meaning(&code) else {
         let kind = by_status(response.status);
         let code = Some(code.as_str()).filter(|code| !code.is_empty());
         let failure = response.refusal(kind, code, &shown).retry_after(wait);
@@ -211,10 +104,10 @@ pub(super) fn classify(response: &ApiResponse) -> Option<Failure> {
         };
         return Some(reason.explain(failure));
     };
-    let (_, kind, cause, advice) = row;
-    let failure = response.refusal(*kind, Some(&code), &shown);
-    let failure = failure.with_documented_code().cause(*cause).advice(*advice);
-    Some(match kind {
+    let failure = response.refusal(meaning.kind, Some(&code), &shown);
+    let failure = failure.with_documented_code();
+    let failure = failure.cause(&meaning.cause).advice(&meaning.advice);
+    Some(match meaning.kind {
         Throttled => failure.retry_after(wait),
         _ => failure,
     })

@@ -12,9 +12,9 @@
 //! Within one instant, times cannot split the span. There, [`instant`] follows links.
 
 mod instant;
+mod part;
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use url::Url;
@@ -26,14 +26,14 @@ use crate::microsoft::TimeWindow;
 use crate::microsoft::coverage::CoverageBuilder;
 use crate::microsoft::graph::Graph;
 use crate::microsoft::graph::alerts::{
-    self, Identity, Order, PAGE_SIZE, Query, TICK, identity, whole_ticks,
+    self, Identity, Order, PAGE_SIZE, Query, identity, whole_ticks,
 };
 use crate::net::memory::is_memory;
 use crate::net::{Held, Links};
 use crate::ops::Call;
-use crate::ops::resume::fingerprint::Fingerprint;
 use crate::ops::resume::time::service_time;
 use crate::protocol::{ErrorKind, Failure};
+use part::{Row, Span, UnsettledAlerts, fingerprint, is_in_order, split};
 
 /// The start of a first run is corrected if the host's clock is further off than this.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
@@ -50,39 +50,20 @@ pub(super) enum ListingEnd {
     Broken(Failure),
 }
 
-/// An alert.
-type Row = (Identity, String);
-
-/// A span of whole ticks. The end is `None` until the service's time is known.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Span {
-    from: DateTime<Utc>,
-    to: Option<DateTime<Utc>>,
+/// The next span to list.
+enum Step {
+    /// This part of the round.
+    Part(Span),
+    /// The remaining span of the round.
+    Rest,
+    /// None: the listing has ended.
+    End(ListingEnd),
 }
 
 /// One page.
 struct Page {
     rows: Vec<Row>,
     next: Option<String>,
-}
-
-/// Alerts that were received and are not settled yet.
-struct Received {
-    known: HashSet<Fingerprint>,
-    new: Vec<Row>,
-}
-
-impl Received {
-    fn remove(&mut self, is_removed: impl Fn(&Identity) -> bool) {
-        let Received { known, new } = self;
-        new.retain(|(identity, record)| {
-            let is_removed = is_removed(identity);
-            if is_removed {
-                known.remove(&fingerprint(identity, record));
-            }
-            !is_removed
-        });
-    }
 }
 
 /// The alerts listed so far.
@@ -95,7 +76,7 @@ pub(super) struct Listing<'a> {
     /// Whether the start of the round is based on the host's clock.
     provisional: bool,
     links: Links,
-    received: Received,
+    received: UnsettledAlerts,
     delivered: Vec<(Option<DateTime<Utc>>, String)>,
     held: Held,
     first: Option<Document>,
@@ -127,10 +108,7 @@ impl<'a> Listing<'a> {
             checkpoint,
             provisional,
             links: Links::new(&cloud.graph),
-            received: Received {
-                known: HashSet::new(),
-                new: Vec::new(),
-            },
+            received: UnsettledAlerts::default(),
             delivered: Vec::new(),
             held: call.http.memory().hold(),
             first: None,
@@ -177,7 +155,7 @@ impl<'a> Listing<'a> {
         self.count_page();
         let span = part.unwrap_or_else(|| self.rest());
         if let Some(link) = page.next {
-            let ordered = self.is_in_order(&page.rows);
+            let ordered = is_in_order(&page.rows, self.order());
             let split = split(span, self.order(), &page.rows, ordered);
             if ordered || split.is_none() {
                 self.receive(page.rows)?;
@@ -188,7 +166,7 @@ impl<'a> Listing<'a> {
                 return Ok(Step::End(ListingEnd::Done));
             }
             match split {
-                Some(at) => return Ok(Step::Part(self.first_part(span, at))),
+                Some(at) => return Ok(Step::Part(span.first_part(self.order(), at))),
                 None if requested.to.is_none() => return Ok(Step::Part(span)),
                 None => self.read_by_links(span, link).await?,
             }
@@ -235,20 +213,6 @@ impl<'a> Listing<'a> {
         Span {
             from: whole_ticks(from),
             to: to.map(whole_ticks),
-        }
-    }
-
-    /// The part of the span that is listed first.
-    fn first_part(&self, span: Span, split: DateTime<Utc>) -> Span {
-        match self.order() {
-            Order::Ascending => Span {
-                to: Some(split),
-                ..span
-            },
-            Order::Descending => Span {
-                from: split,
-                ..span
-            },
         }
     }
 
@@ -306,15 +270,6 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// Whether the alerts are in the requested order.
-    fn is_in_order(&self, rows: &[Row]) -> bool {
-        let times: Option<Vec<_>> = rows.iter().map(|(known, _)| known.time).collect();
-        times.is_some_and(|times| match self.order() {
-            Order::Ascending => times.is_sorted(),
-            Order::Descending => times.is_sorted_by_key(Reverse),
-        })
-    }
-
     /// Adds alerts of the part that is being listed.
     fn receive(&mut self, rows: Vec<Row>) -> Result<(), Failure> {
         for (known, record) in rows {
@@ -340,12 +295,9 @@ impl<'a> Listing<'a> {
         if !whole {
             // Alerts outside of the span are listed again with the next part.
             let order = self.order();
-            let is_beyond = |time: DateTime<Utc>| match order {
-                Order::Ascending => span.to.is_some_and(|to| time >= to),
-                Order::Descending => time < span.from,
-            };
+            let is_later = |time| span.is_listed_later(order, time);
             self.received
-                .remove(|known| known.time.is_some_and(is_beyond));
+                .remove(|known| known.time.is_some_and(is_later));
         }
         let left_out = self.deliver();
         if !whole {
@@ -418,8 +370,7 @@ impl<'a> Listing<'a> {
         if self.has_progress() {
             return Some(ListingEnd::Memory);
         }
-        self.received.known.clear();
-        self.received.new.clear();
+        self.received = UnsettledAlerts::default();
         self.held.clear();
         self.call.http.memory().retry();
         None
@@ -452,53 +403,5 @@ impl<'a> Listing<'a> {
         first
             .with_elements(alerts::ITEMS, records, followed)
             .map_err(|error| unjoined().caused_by(error))
-    }
-}
-
-/// The next span to list.
-enum Step {
-    /// This part of the round.
-    Part(Span),
-    /// The remaining span of the round.
-    Rest,
-    /// None: the listing has ended.
-    End(ListingEnd),
-}
-
-/// Where to split a span that does not fit on a page. `None` if the times on the page cannot split
-/// it.
-fn split(span: Span, order: Order, rows: &[Row], ordered: bool) -> Option<DateTime<Utc>> {
-    let to = span.to?;
-    let inside = |at: &DateTime<Utc>| span.from < *at && *at < to;
-    let times = rows.iter().filter_map(|(known, _)| known.time);
-    let mut times: Vec<_> = times.map(whole_ticks).collect();
-    // If the page is in order, the first part is the page itself.
-    let last = times.last().filter(|_| ordered);
-    let last = last.map(|last| match order {
-        Order::Ascending => *last + TICK,
-        Order::Descending => *last,
-    });
-    if let Some(at) = last.filter(inside) {
-        return Some(at);
-    }
-    let at_start = times.contains(&span.from);
-    times.retain(inside);
-    times.sort_unstable();
-    let middle = times.get(times.len() / 2).copied();
-    let second = at_start.then(|| span.from + TICK).filter(inside);
-    middle.or(second)
-}
-
-fn fingerprints(rows: &[Row]) -> HashSet<Fingerprint> {
-    let rows = rows.iter();
-    rows.map(|(known, record)| fingerprint(known, record))
-        .collect()
-}
-
-/// The fingerprint of id and time, or of the content if the id is missing or not text.
-fn fingerprint(known: &Identity, record: &str) -> Fingerprint {
-    match &known.name {
-        Some(name) => Fingerprint::of(name),
-        None => Fingerprint::of(record),
     }
 }

@@ -79,21 +79,19 @@ fn not_enabled(kind: ContentType) -> Warning {
 }
 
 fn unknown(kind: ContentType, failure: &Failure) -> Warning {
+    let (reason, remedy) = (reason(failure), remedy(failure));
     let message = format!(
-        "The status of the subscription to {kind} could not be read: {}. Events that depend on it \
-         can be missing. To receive them, {} and start that subscription.",
-        reason(failure),
-        remedy(failure)
+        "The status of the subscription to {kind} could not be read: {reason}. Events that depend \
+         on it can be missing. To receive them, {remedy} and start that subscription."
     );
     Warning::new("subscription_unknown", message)
 }
 
 fn not_started(kind: ContentType, failure: &Failure) -> Warning {
+    let (reason, remedy) = (reason(failure), remedy(failure));
     let message = format!(
-        "The subscription to {kind} is not enabled and could not be started: {}. Events that \
-         depend on it are missing. To receive them, {} and start that subscription.",
-        reason(failure),
-        remedy(failure)
+        "The subscription to {kind} is not enabled and could not be started: {reason}. Events that \
+         depend on it are missing. To receive them, {remedy} and start that subscription."
     );
     Warning::new("subscription_not_started", message)
 }
@@ -107,7 +105,7 @@ fn reason(failure: &Failure) -> String {
     }
 }
 
-fn remedy(failure: &Failure) -> String {
+fn remedy(failure: &Failure) -> &'static str {
     match failure.kind() {
         ErrorKind::Forbidden | ErrorKind::AuthFailed => {
             "grant ActivityFeed.Read (application) of Office 365 Management APIs with admin consent"
@@ -115,5 +113,4 @@ fn remedy(failure: &Failure) -> String {
         kind if kind.retryable() => "wait",
         _ => "remove the cause",
     }
-    .to_owned()
 }

@@ -12,7 +12,6 @@ use crate::identity::{Credential, SignIn, SignInContext, TokenCache};
 use crate::microsoft::connection::tests::{CLIENT, TENANT};
 use crate::microsoft::{Cloud, Connection};
 use crate::net::client::tests::{Server, caller, http, run};
-use crate::net::transcript::is_dry_run;
 use crate::net::{MemoryBudget, Transcript};
 use crate::ops::find;
 use crate::protocol::{ErrorKind, Redactor, Secret};
@@ -91,7 +90,6 @@ struct Run<'a> {
     state: Option<State>,
     max_events: Option<u64>,
     timeout: Duration,
-    transcript: Transcript,
     memory: MemoryBudget,
 }
 
@@ -102,15 +100,14 @@ fn with(server: &Server, input: Value) -> Run<'_> {
         state: None,
         max_events: None,
         timeout: Duration::from_secs(10),
-        transcript: Transcript::default(),
         memory: MemoryBudget::default(),
     }
 }
 
 impl Run<'_> {
-    async fn send(self) -> (Result<Reply, Failure>, Vec<String>) {
+    async fn reply(self) -> Reply {
         let connection = connection(self.server);
-        let caller = caller(self.timeout, self.transcript).with_memory(self.memory);
+        let caller = caller(self.timeout, Transcript::default()).with_memory(self.memory);
         let means = SignInContext {
             cache: TokenCache::default(),
             redactor: Redactor::default(),
@@ -129,19 +126,8 @@ impl Run<'_> {
         };
         let operation = find(NAME).expect("the operation");
         operation.check(&self.input, now()).expect("a fine input");
-        let outcome = operation.run(&call, &self.input).await;
-        let requests = caller.transcript().requests();
-        (
-            outcome,
-            requests
-                .iter()
-                .map(|r| format!("{} {} {}", r.service, r.method, r.url))
-                .collect(),
-        )
-    }
-
-    async fn reply(self) -> Reply {
-        self.send().await.0.expect("a reply")
+        let reply = operation.run(&call, &self.input).await;
+        reply.expect("a reply")
     }
 }
 
@@ -295,28 +281,6 @@ fn link_in_state_of_first_version_is_not_followed() {
 }
 
 #[test]
-fn failure_on_later_page_delivers_earlier_pages() {
-    run(async {
-        let server = service(|r| {
-            let busy = r#"{"error":{"code":"serviceNotAvailable","message":"Busy."}}"#;
-            r.contains("ge%202026-09-20T00%3A00%3A05.0000001Z")
-                .then(|| (503, busy.to_owned()))
-        })
-        .await;
-        let reply = with(&server, json!({})).reply().await;
-        assert_eq!(ids(&reply), [4, 5, 6]);
-        let failure = reply.incomplete.expect("a failure");
-        assert_eq!(failure.kind(), ErrorKind::Unavailable);
-        let gap = &reply.coverage.expect("coverage").gaps[0];
-        assert_eq!((gap.cause.as_str(), gap.lost), ("interrupted", false));
-        assert_eq!(gap.from.as_deref(), Some("2026-09-20T00:00:05Z"));
-        assert_eq!(gap.code.as_deref(), Some("serviceNotAvailable"));
-        let round = reply.state.expect("a state").resume["round"].clone();
-        assert!(reply.more && round["position"] == "2026-09-20T00:00:05.000000100Z");
-    });
-}
-
-#[test]
 fn link_to_another_host_is_not_followed_and_not_stored() {
     run(async {
         let server = service(|r| {
@@ -331,24 +295,6 @@ fn link_to_another_host_is_not_followed_and_not_stored() {
         let state = reply.state.expect("a state").resume;
         assert!(!Value::from(state).to_string().contains("evil"));
         assert!(!reply.coverage.expect("coverage").gaps[0].lost);
-    });
-}
-
-#[test]
-fn failure_on_first_page_fails_run() {
-    run(async {
-        let server = service(|r| {
-            let filter = r#"{"error":{"code":"BadRequest","message":"Invalid filter."}}"#;
-            r.starts_with("GET").then(|| (400, filter.to_owned()))
-        })
-        .await;
-        let failure = with(&server, json!({}))
-            .send()
-            .await
-            .0
-            .expect_err("refused");
-        assert_eq!(failure.kind(), ErrorKind::Rejected);
-        assert_eq!(failure.message(), "Invalid filter.");
     });
 }
 
@@ -418,62 +364,6 @@ const REFUSED: &str =
     r#"{"error":{"code":"AF10001","message":"The permission set () is not enough."}}"#;
 
 #[test]
-fn unknown_subscription_status_causes_warning() {
-    run(async {
-        let server = service(|r| {
-            let html = "<html><title>Bad Gateway</title></html>";
-            r.contains("/subscriptions/list")
-                .then(|| (502, html.to_owned()))
-        })
-        .await;
-        let reply = with(&server, json!({"ensure_subscription": "DLP.All"}))
-            .reply()
-            .await;
-        assert_eq!(codes(&reply), ["subscription_unknown"]);
-        assert!(
-            reply.warnings[0]
-                .message
-                .contains("HTTP 502 with an HTML page")
-        );
-        assert_eq!(ids(&reply).len(), 6);
-    });
-}
-
-#[test]
-fn dry_run_lists_first_requests_of_alerts_and_subscription() {
-    run(async {
-        let server = service(|_| None).await;
-        let dry_run = Run {
-            transcript: Transcript::dry_run(),
-            ..with(&server, json!({"ensure_subscription": "DLP.All"}))
-        };
-        let (outcome, requests) = dry_run.send().await;
-        assert!(is_dry_run(&outcome.expect_err("nothing is sent")));
-        let starts: Vec<_> = requests
-            .iter()
-            .map(|r| {
-                r.split('?')
-                    .next()
-                    .unwrap_or_default()
-                    .replace(server.url.as_str(), "/")
-            })
-            .collect();
-        let log_in = format!("login POST /{TENANT}/oauth2/v2.0/token");
-        let list = format!("management GET /api/v1.0/{TENANT}/activity/feed/subscriptions/list");
-        assert_eq!(
-            starts,
-            [
-                log_in.as_str(),
-                "graph GET /v1.0/security/alerts_v2",
-                log_in.as_str(),
-                list.as_str()
-            ]
-        );
-        assert!(server.seen().is_empty());
-    });
-}
-
-#[test]
 fn deadline_during_listing_delivers_received_pages() {
     run(async {
         let server = Server::start(|request| {
@@ -492,26 +382,6 @@ fn deadline_during_listing_delivers_received_pages() {
         let failure = reply.incomplete.expect("a failure");
         assert_eq!(failure.kind(), ErrorKind::Timeout);
         assert!(reply.more && reply.state.is_some());
-    });
-}
-
-#[test]
-fn rejected_sign_in_fails_run_with_code_of_login_service() {
-    run(async {
-        let server = service(|r| {
-            let refused = json!({
-                "error": "invalid_client",
-                "error_description": "AADSTS7000215: Invalid client secret provided. Trace ID: 1",
-            });
-            r.starts_with("POST").then(|| (401, refused.to_string()))
-        })
-        .await;
-        let input = json!({"ensure_subscription": "DLP.All"});
-        let failure = with(&server, input).send().await.0.expect_err("refused");
-        assert_eq!(failure.kind(), ErrorKind::AuthFailed);
-        assert_eq!(failure.vendor_code(), Some("AADSTS7000215"));
-        assert_eq!(failure.message(), "Invalid client secret provided.");
-        assert!(server.seen().iter().all(|r| r.starts_with("POST /")));
     });
 }
 

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{dry_run, failure, pause};
+use super::{failure, pause};
 use crate::microsoft::TimeWindow;
 use crate::microsoft::coverage::CoverageBuilder;
 use crate::ops::resume::scope::{Resumed, invalid_state, members, read, resume};
@@ -117,9 +117,6 @@ fn not_too_many(records: u64) -> Result<(), Failure> {
 
 /// Delivers the first part with a failure, or the missing part.
 pub async fn partial(call: &Call<'_>, input: Partial) -> Result<Reply, Failure> {
-    if let Some(nothing) = dry_run(call)? {
-        return Ok(nothing);
-    }
     let (first, total) = (input.first(), input.total());
     let mut parts = Parts::begin(call, "chaos.partial", &input, |_| (0, total))?;
     if parts.next >= first {
@@ -133,9 +130,6 @@ pub async fn partial(call: &Call<'_>, input: Partial) -> Result<Reply, Failure> 
 
 /// Delivers one record. Every other run fails before a second record, which the next run delivers.
 pub async fn flap(call: &Call<'_>, input: Flap) -> Result<Reply, Failure> {
-    if let Some(nothing) = dry_run(call)? {
-        return Ok(nothing);
-    }
     let failed = failure(input.kind, None, None);
     let pair = |next: u64| (next / 2 * 2, next / 2 * 2 + 2);
     let mut parts = match input.attempt {
@@ -150,9 +144,6 @@ pub async fn flap(call: &Call<'_>, input: Flap) -> Result<Reply, Failure> {
 
 /// Delivers page after page, until the deadline or a signal.
 pub async fn slow_page(call: &Call<'_>, input: SlowPage) -> Result<Reply, Failure> {
-    if let Some(nothing) = dry_run(call)? {
-        return Ok(nothing);
-    }
     let (page, total) = (input.records.get(), input.total());
     let mut parts = Parts::begin(call, "chaos.slow_page", &input, |_| (0, total))?;
     let stopped = loop {

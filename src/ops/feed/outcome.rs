@@ -11,7 +11,7 @@ use super::{ContentReader, ReadEnd};
 use crate::microsoft::coverage::{CoverageBuilder, GapCause};
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::ops::resume::checkpoint::Checkpoint;
-use crate::ops::resume::progress::Closed;
+use crate::ops::resume::progress::RunOutcome;
 use crate::ops::resume::records::SeenRecords;
 use crate::ops::resume::time::clocks_differ;
 use crate::ops::{Call, Reply, from_compact};
@@ -154,7 +154,7 @@ impl WindowEnd {
 fn close_window(
     last: &mut CoverageBuilder,
     end: &ReadEnd,
-    closed: &Closed,
+    closed: &RunOutcome,
     span: &TimeWindow,
 ) -> WindowEnd {
     if let Some(skipped) = &closed.skipped {
@@ -173,7 +173,7 @@ fn close_window(
             if closed.is_open && span.start < span.end {
                 last.add_interrupted_span(span, failure.vendor_code(), fails_again);
             } else if closed.is_open {
-                last.add_interruption(None, failure.vendor_code(), fails_again);
+                last.add_interruption(failure.vendor_code(), fails_again);
             }
             WindowEnd {
                 fails_again,

@@ -27,7 +27,7 @@ pub(super) struct Queue<'a> {
 }
 
 /// The blobs of one second.
-pub(super) struct Second {
+pub(super) struct RetriedSecond {
     window: TimeWindow,
     coverage: CoverageBuilder,
     /// Blobs that were not listed, or whose listing failed.
@@ -38,21 +38,21 @@ pub(super) struct Second {
 }
 
 impl Queue<'_> {
-    pub(super) async fn attempt(&self, due: RetryQueue) -> Vec<Second> {
+    pub(super) async fn attempt(&self, due: RetryQueue) -> Vec<RetriedSecond> {
         let mut due: Vec<(DateTime<Utc>, Fingerprint)> = due
             .into_iter()
             .map(|(fingerprint, retry)| (retry.available.trunc_subsecs(0), fingerprint))
             .collect();
         due.sort_unstable();
         let seconds = due.chunk_by(|a, b| a.0 == b.0);
-        let seconds: Vec<Second> = seconds.map(|blobs| self.second(blobs)).collect();
+        let seconds: Vec<RetriedSecond> = seconds.map(|blobs| self.second(blobs)).collect();
         let attempts = stream::iter(seconds).map(|second| self.read(second));
         attempts.buffered(SLOTS).collect().await
     }
 
-    fn second(&self, blobs: &[(DateTime<Utc>, Fingerprint)]) -> Second {
+    fn second(&self, blobs: &[(DateTime<Utc>, Fingerprint)]) -> RetriedSecond {
         let window = second_of(blobs[0].0);
-        Second {
+        RetriedSecond {
             window,
             coverage: CoverageBuilder::new(self.content_type.name(), &window),
             missing: blobs.iter().map(|(_, fingerprint)| *fingerprint).collect(),
@@ -61,7 +61,7 @@ impl Queue<'_> {
         }
     }
 
-    async fn read(&self, mut second: Second) -> Second {
+    async fn read(&self, mut second: RetriedSecond) -> RetriedSecond {
         // The semaphore is never closed.
         let _slot = self.downloads.retry_slots.acquire().await;
         if let Err(failure) = self.read_pages(&mut second).await {
@@ -70,7 +70,7 @@ impl Queue<'_> {
         second
     }
 
-    async fn read_pages(&self, second: &mut Second) -> Result<(), Failure> {
+    async fn read_pages(&self, second: &mut RetriedSecond) -> Result<(), Failure> {
         let feed = &self.downloads.feed;
         let mut links = Links::new(self.links);
         let first = feed.content_url(self.content_type, &second.window).await?;
@@ -115,7 +115,11 @@ impl ContentReader<'_> {
     }
 
     /// Records the outcome of the retry queue. Returns why reading ended.
-    pub(super) fn record_retries(&mut self, retried: Vec<Second>, mut end: ReadEnd) -> ReadEnd {
+    pub(super) fn record_retries(
+        &mut self,
+        retried: Vec<RetriedSecond>,
+        mut end: ReadEnd,
+    ) -> ReadEnd {
         let mut coverage = Vec::new();
         for mut second in retried {
             let mut stopped = None;
@@ -136,7 +140,7 @@ impl ContentReader<'_> {
     /// Records the outcome of a listed blob. Returns the failure if the run must stop.
     fn record_retry(
         &mut self,
-        second: &mut Second,
+        second: &mut RetriedSecond,
         blob: &Blob,
         received: Result<BlobRecords, Failure>,
     ) -> Option<Failure> {
@@ -177,7 +181,7 @@ impl ContentReader<'_> {
     }
 
     /// Records the outcome of blobs that were not listed. Returns the failure if the run must stop.
-    fn record_missing(&mut self, second: &mut Second) -> Option<Failure> {
+    fn record_missing(&mut self, second: &mut RetriedSecond) -> Option<Failure> {
         if second.missing.is_empty() {
             let failure = second.failure.take();
             return failure.and_then(|failure| self.add_listing_failure(failure));

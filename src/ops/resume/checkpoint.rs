@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::feed_state::RETRIES;
 use super::fingerprint::{Fingerprint, FingerprintSet, pack, second, time, unpack};
 use super::scope::is_plausible;
 
@@ -73,7 +72,6 @@ impl Checkpoint {
         times.all(|time| is_plausible(time, now))
             && self.fingerprints.is_plausible(now)
             && is_ordered
-            && self.retry.len() <= 2 * RETRIES
     }
 
     /// Raises all times to the start, which a state of the first version does not contain.

@@ -83,7 +83,9 @@ impl FeedState {
             }
             (None, None) => FeedState::of_first_version(read(resume)?, now)?,
         };
-        let are_plausible = state.types.values().all(|one| one.is_plausible(now));
+        let is_plausible =
+            |one: &Checkpoint| one.is_plausible(now) && one.retry.len() <= 2 * RETRIES;
+        let are_plausible = state.types.values().all(is_plausible);
         are_plausible.then_some(state).ok_or_else(invalid_state)
     }
 

@@ -80,7 +80,7 @@ pub(in crate::ops) struct Progress {
 
 /// The outcome of a run.
 #[derive(Debug)]
-pub(in crate::ops) struct Closed {
+pub(in crate::ops) struct RunOutcome {
     pub(in crate::ops) checkpoint: Checkpoint,
     /// Whether more can be fetched now, if the run had progress.
     pub(in crate::ops) more: bool,
@@ -341,7 +341,7 @@ impl Progress {
     }
 
     /// The next checkpoint, with at most this number of fingerprints.
-    pub(in crate::ops) fn close(mut self, fingerprints: usize) -> Closed {
+    pub(in crate::ops) fn close(mut self, fingerprints: usize) -> RunOutcome {
         let before = self.checkpoint.watermark;
         let dropped = self.queue_late_blobs();
         self.checkpoint.watermark = self.next_watermark();
@@ -349,7 +349,7 @@ impl Progress {
         let has_progress = self.has_settled || self.checkpoint.watermark > before;
         let is_open = self.is_cut || !self.unsettled.is_empty();
         let (shortened, skipped) = self.raise_floor(fingerprints);
-        Closed {
+        RunOutcome {
             checkpoint: self.checkpoint,
             more: is_open && !is_blocked,
             has_progress,

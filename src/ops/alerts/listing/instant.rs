@@ -7,7 +7,8 @@
 
 use std::collections::HashSet;
 
-use super::{Listing, Span, fingerprints};
+use super::Listing;
+use super::part::{Span, fingerprints};
 use crate::microsoft::TimeWindow;
 use crate::microsoft::graph::alerts::TICK;
 use crate::net::memory::is_memory;

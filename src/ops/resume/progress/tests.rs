@@ -12,148 +12,22 @@
     reason = "the number of histories is set by hand; a history reads best from top to bottom"
 )]
 
-use std::collections::{HashMap, HashSet};
+mod invariants;
+mod world;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::HashSet;
+
+use chrono::TimeDelta;
 
 use super::*;
+use invariants::{Account, check, check_listing};
+use world::{Attempt, DAY_MS, MINUTE, World, at};
+
 use crate::ops::resume::fingerprint::FingerprintSet;
 
-const MINUTE: i64 = 60_000;
 const OVERLAP: i64 = 10 * MINUTE;
-const DISORDER: i64 = 5 * MINUTE;
-const DAY_MS: i64 = 1440 * MINUTE;
-const WEEK: i64 = 7 * DAY_MS;
 /// More fingerprints than any history needs.
 const UNBOUNDED: usize = 100_000;
-
-/// The generator `SplitMix64`.
-#[derive(Clone)]
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: i64) -> i64 {
-        i64::try_from(self.next() % n.max(1).unsigned_abs()).expect("small")
-    }
-
-    fn chance(&mut self, percent: i64) -> bool {
-        self.below(100) < percent
-    }
-
-    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[usize::try_from(self.below(i64::try_from(of.len()).expect("small"))).expect("small")]
-    }
-}
-
-fn at(ms: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp_millis(1_767_225_600_000 + ms).expect("a time")
-}
-
-#[derive(Clone, Debug)]
-struct Blob {
-    available: i64,
-    visible: i64,
-    /// Runs in which it fails.
-    failures: u8,
-    is_gone: bool,
-}
-
-#[derive(Clone)]
-struct World {
-    dice: Dice,
-    blobs: Vec<Blob>,
-    disorder: i64,
-    page: usize,
-    span: i64,
-}
-
-impl World {
-    fn new(seed: u64) -> Self {
-        let mut dice = Dice(seed);
-        let (count, span) = (
-            dice.pick(&[20, 100, 400]),
-            dice.pick(&[60, 3_000, 12_000]) * MINUTE,
-        );
-        let late = dice.pick(&[0, 5, 9]) * MINUTE;
-        let failing = dice.pick(&[2, 20]);
-        let burst = dice.pick(&[30, 10, 5]) * MINUTE;
-        let blobs = (0..count).map(|_| {
-            let all = if dice.chance(70) { span } else { burst };
-            let available = dice.below(all);
-            let later = if dice.chance(50) {
-                dice.below(late + 1)
-            } else {
-                0
-            };
-            let failures = if dice.chance(failing) {
-                1 + dice.below(5)
-            } else {
-                0
-            };
-            Blob {
-                available,
-                visible: available + later,
-                failures: u8::try_from(failures).expect("small"),
-                is_gone: dice.chance(3),
-            }
-        });
-        let blobs = blobs.collect();
-        let (disorder, page) = (dice.pick(&[0, 0, DISORDER]), dice.pick(&[1, 3, 50]));
-        World {
-            dice,
-            blobs,
-            disorder,
-            page,
-            span,
-        }
-    }
-
-    /// The pages of a listing at that time. Content is stored for a week by the service's clock.
-    fn pages(&mut self, window: &TimeWindow, (t, now): (i64, i64)) -> Vec<Vec<usize>> {
-        let mut rows: Vec<(i64, usize)> = Vec::new();
-        for (n, blob) in self.blobs.iter().enumerate() {
-            let available = at(blob.available);
-            let is_inside = window.start <= available && available < window.end;
-            if blob.visible <= t && now - WEEK < blob.available && is_inside {
-                let shift = self.dice.below(self.disorder + 1);
-                rows.push((blob.available + shift, n));
-                if self.dice.chance(3) {
-                    rows.push((blob.available + shift, n));
-                }
-            }
-        }
-        rows.sort_unstable();
-        let rows: Vec<usize> = rows.into_iter().map(|(_, n)| n).collect();
-        rows.chunks(self.page).map(<[usize]>::to_vec).collect()
-    }
-
-    fn attempt(&mut self, n: usize) -> Attempt {
-        let blob = &mut self.blobs[n];
-        if blob.is_gone {
-            return Attempt::Gone;
-        }
-        if blob.failures > 0 {
-            blob.failures -= 1;
-            return Attempt::Failed;
-        }
-        Attempt::Delivered
-    }
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Attempt {
-    Delivered,
-    Gone,
-    Failed,
-}
 
 #[derive(Default)]
 struct Ran {
@@ -200,7 +74,7 @@ fn run(
     checkpoint: &Checkpoint,
     (t, now): (i64, i64),
     limits: &Limits,
-) -> (Ran, Closed) {
+) -> (Ran, RunOutcome) {
     let mut checkpoint = checkpoint.clone();
     if limits.mistake == 1 {
         let overlap = limits.bounds().overlap;
@@ -324,105 +198,6 @@ fn look_ahead(progress: &mut Progress, mut pages: impl Iterator<Item = Vec<usize
         }
         next = pages.next();
     }
-}
-
-/// The outcome of all runs so far.
-#[derive(Default)]
-struct Account {
-    delivered: HashMap<usize, usize>,
-    named: HashSet<usize>,
-    spans: Vec<TimeWindow>,
-    listed: HashSet<usize>,
-    was_shortened: bool,
-    hid_disorder: bool,
-}
-
-impl Account {
-    fn add(&mut self, ran: &Ran, closed: &Closed, limits: &Limits) {
-        for n in &ran.delivered {
-            *self.delivered.entry(*n).or_default() += 1;
-        }
-        self.named.extend(&ran.named);
-        self.spans.extend(&ran.spans);
-        self.listed.extend(&ran.listed);
-        let is_shortened = closed.shortened.is_some() && limits.fingerprints < UNBOUNDED;
-        self.was_shortened |= is_shortened;
-        self.hid_disorder |= is_shortened && ran.ended_in_order && limits.mistake == 0;
-    }
-
-    fn knows(&self, n: usize, blob: &Blob) -> bool {
-        let available = at(blob.available);
-        let mut spans = self.spans.iter();
-        self.delivered.contains_key(&n)
-            || self.named.contains(&n)
-            || spans.any(|span| span.start <= available && available < span.end)
-    }
-}
-
-impl Account {
-    /// Whether the blob can be missing: the overlap was shortened, with a warning, and the blob is
-    /// late.
-    fn excuses(&self, blob: &Blob, world: &World) -> bool {
-        let is_late = blob.visible > blob.available;
-        (self.was_shortened && is_late) || (self.hid_disorder && world.disorder > 0)
-    }
-}
-
-/// Checks the invariants after a run. Returns which one is broken.
-fn check(
-    (before, closed): (&Checkpoint, &Closed),
-    account: &Account,
-    world: &World,
-    limits: &Limits,
-) -> Result<(), &'static str> {
-    let next = &closed.checkpoint;
-    for n in &account.listed {
-        let blob = &world.blobs[*n];
-        let is_due =
-            at(blob.available) >= next.floor && !next.fingerprints.contains(fingerprint(*n));
-        let is_safe =
-            account.knows(*n, blob) || next.retry.contains_key(&fingerprint(*n)) || is_due;
-        if !is_safe && !account.excuses(blob, world) {
-            return Err("1: a listed blob is lost");
-        }
-    }
-    if next.watermark < before.watermark {
-        return Err("4: the watermark moved back");
-    }
-    if next.fingerprints.len() > limits.fingerprints || next.retry.len() > limits.retry {
-        return Err("5: the state is not bounded");
-    }
-    if next.floor > next.watermark {
-        return Err("5: the floor is above the watermark");
-    }
-    Ok(())
-}
-
-/// Checks which windows a run listed, and that a run without gaps is complete.
-fn check_listing(
-    (before, closed, ran): (&Checkpoint, &Closed, &Ran),
-    (account, world, t): (&Account, &World, i64),
-) -> Result<(), &'static str> {
-    let (Some(first), Some(last)) = (ran.windows.first(), ran.windows.last()) else {
-        return Ok(());
-    };
-    let days = usize::try_from((last.end - first.start).num_days()).expect("small");
-    if first.start < before.floor.trunc_subsecs(0) || ran.windows.len() > days + 1 {
-        return Err("5: more is listed than the overlap and what is new");
-    }
-    let is_complete = !closed.is_open && closed.checkpoint.retry.is_empty() && ran.spans.is_empty();
-    let is_missing = |(n, blob): (usize, &Blob)| {
-        let available = at(blob.available);
-        blob.visible <= t
-            && first.start <= available
-            && available < last.end
-            && !account.knows(n, blob)
-            && !account.excuses(blob, world)
-    };
-    if is_complete && world.blobs.iter().enumerate().any(is_missing) {
-        return Err("6: complete without a blob that was listed");
-    }
-    Ok(())
 }
 
 /// Another run from the same checkpoint, with another order of the listing, delivers the same.
