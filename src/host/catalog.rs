@@ -47,15 +47,9 @@ const VOCABULARY: &str = include_str!("../../mappings/fields.json");
 #[derive(Debug)]
 pub struct Catalog {
     integrations: Vec<Integration>,
-    mappings: BTreeMap<String, File<Cow<'static, str>>>,
+    /// The text of each mapping, by its name: the path below `mappings/` without `.json`.
+    mappings: BTreeMap<String, Cow<'static, str>>,
     vocabulary: Cow<'static, str>,
-}
-
-/// The content of a file, with its name for messages.
-#[derive(Debug)]
-struct File<T> {
-    name: String,
-    content: T,
 }
 
 /// The command that a request selects.
@@ -72,16 +66,9 @@ pub struct Target<'a> {
 impl Catalog {
     /// The built-in catalog.
     pub fn builtin() -> Result<Self, Failure> {
-        let mappings = MAPPINGS.iter().copied().flatten().map(|(name, text)| {
-            let file = File {
-                name: format!("mappings/{name}.json"),
-                content: Cow::Borrowed(*text),
-            };
-            ((*name).to_owned(), file)
-        });
         Ok(Catalog {
             integrations: MANIFESTS.iter().map(Integration::builtin).collect(),
-            mappings: mappings.collect(),
+            mappings: builtin_mappings().collect(),
             vocabulary: Cow::Borrowed(VOCABULARY),
         })
     }
@@ -90,13 +77,9 @@ impl Catalog {
     pub fn builtin_strict() -> Result<Self, Failure> {
         let manifests = MANIFESTS
             .iter()
-            .map(|integration| (integration.file.to_owned(), integration.text.to_owned()));
-        let mappings = MAPPINGS
-            .iter()
-            .copied()
-            .flatten()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-        let (catalog, faults) = Catalog::of(manifests.collect(), mappings.collect(), None);
+            .map(|one| (one.file.to_owned(), one.text.to_owned()));
+        let (catalog, faults) =
+            Catalog::of(manifests.collect(), builtin_mappings().collect(), None);
         Failure::join(faults).map_or(Ok(catalog), Err)
     }
 
@@ -104,10 +87,7 @@ impl Catalog {
     pub fn load(folder: &Path) -> Result<Self, Failure> {
         let (catalog, mut faults) = Catalog::read(folder)?;
         faults.extend(catalog.check());
-        match Failure::join(faults) {
-            Some(failure) => Err(failure),
-            None => Ok(catalog),
-        }
+        Failure::join(faults).map_or(Ok(catalog), Err)
     }
 
     /// The catalog folder that contains a file: the nearest one with `manifests/` or `mappings/`.
@@ -131,40 +111,30 @@ impl Catalog {
         let manifests = json_files(&folder.join("manifests"), "manifests")?;
         let mut mappings = json_files(&folder.join("mappings"), "mappings")?;
         let vocabulary = mappings.remove("mappings/fields.json");
-        let strip = |name: &str| {
-            name.trim_start_matches("mappings/")
-                .trim_end_matches(".json")
-                .to_owned()
-        };
-        let mappings = mappings
-            .into_iter()
-            .map(|(name, text)| (strip(&name), text))
-            .collect();
-        Ok(Catalog::of(manifests, mappings, vocabulary))
+        let mappings = mappings.into_iter().map(|(file, text)| {
+            let name = file
+                .trim_start_matches("mappings/")
+                .trim_end_matches(".json");
+            (name.to_owned(), Cow::Owned(text))
+        });
+        Ok(Catalog::of(manifests, mappings.collect(), vocabulary))
     }
 
     fn of(
         manifests: BTreeMap<String, String>,
-        mappings: BTreeMap<String, String>,
+        mappings: BTreeMap<String, Cow<'static, str>>,
         vocabulary: Option<String>,
     ) -> (Self, Vec<Failure>) {
         let (mut integrations, mut unreadable) = (Vec::new(), Vec::new());
         for (name, text) in manifests {
-            match Integration::strict(name.clone(), text.clone()) {
+            match Integration::strict(name.clone(), &text) {
                 Ok(integration) => integrations.push(integration),
                 Err(failure) => unreadable.push((name, text, failure)),
             }
         }
-        let mappings = mappings.into_iter().map(|(name, text)| {
-            let file = File {
-                name: format!("mappings/{name}.json"),
-                content: Cow::Owned(text),
-            };
-            (name, file)
-        });
         let catalog = Catalog {
             integrations,
-            mappings: mappings.collect(),
+            mappings,
             vocabulary: vocabulary.map_or(Cow::Borrowed(VOCABULARY), Cow::Owned),
         };
         let faults = unreadable.into_iter().map(|(name, text, failure)| {
@@ -192,9 +162,7 @@ impl Catalog {
         let fields = self.fields();
         let check = |mut manifest: Manifest| {
             manifest.resolve_choices(shared_choices);
-            let mut faults = manifest::lint::lint(&manifest);
-            faults.extend(check::cross_check(&manifest, &fields));
-            faults
+            faults_of(&manifest, &fields)
         };
         let lists: Vec<Vec<Failure>> = manifests.into_iter().map(check).collect();
         faults.extend(further_faults(&faults, &lists));
@@ -215,10 +183,9 @@ impl Catalog {
 
     /// The field names of each mapping that can be read.
     fn fields(&self) -> BTreeMap<&str, Vec<String>> {
-        let read = self.mappings.iter().filter_map(|(name, file)| {
-            let definition = Definition::parse(&file.content, &file.name).ok()?;
-            Some((name.as_str(), definition.field_names()))
-        });
+        let names = self.mappings.keys();
+        let read =
+            names.filter_map(|name| Some((name.as_str(), self.mapping(name).ok()?.field_names())));
         read.collect()
     }
 
@@ -237,12 +204,12 @@ impl Catalog {
 
     /// The mapping with this name.
     pub fn mapping(&self, name: &str) -> Result<Definition, Failure> {
-        let file = self.mappings.get(name).ok_or_else(|| {
+        let text = self.mappings.get(name).ok_or_else(|| {
             let hint = suggestion(name, self.mappings.keys().map(String::as_str));
             let message = format!("There is no mapping \"{name}\". {hint}");
             Failure::new(ErrorKind::UnknownName, message)
         })?;
-        Definition::parse(&file.content, &file.name)
+        Definition::parse(text, &mapping_file(name))
     }
 
     /// The names of the mappings that extend this one. Requests can select them.
@@ -289,9 +256,9 @@ impl Catalog {
         let integration = self
             .integrations
             .iter()
-            .find(|integration| integration.id() == id)
+            .find(|integration| integration.id == id)
             .ok_or_else(|| {
-                let hint = suggestion(id, self.integrations.iter().map(Integration::id));
+                let hint = suggestion(id, self.integrations.iter().map(|one| one.id.as_str()));
                 let message = format!("There is no integration \"{id}\". {hint}");
                 Failure::new(ErrorKind::UnknownName, message).at("/integration")
             })?;
@@ -318,10 +285,10 @@ impl Catalog {
         };
         let names: Vec<&str> = vocabulary.iter().map(String::as_str).collect();
         let fields = self.fields();
-        for file in self.mappings.values() {
-            match Definition::parse(&file.content, &file.name) {
+        for name in self.mappings.keys() {
+            match self.mapping(name) {
                 Ok(definition) => {
-                    faults.extend(mapping::lint(&definition, &names, &file.name));
+                    faults.extend(mapping::lint(&definition, &names, &mapping_file(name)));
                 }
                 Err(failure) => faults.push(failure),
             }
@@ -329,11 +296,7 @@ impl Catalog {
         for integration in &self.integrations {
             match integration.manifest() {
                 Ok(manifest) => {
-                    faults.extend(placed(&integration.file, manifest::lint::lint(manifest)));
-                    faults.extend(placed(
-                        &integration.file,
-                        check::cross_check(manifest, &fields),
-                    ));
+                    faults.extend(placed(&integration.file, faults_of(manifest, &fields)))
                 }
                 Err(failure) => faults.push(failure),
             }
@@ -345,29 +308,50 @@ impl Catalog {
     /// (`fetch_event_extended` extends `fetch_event`). Mappings in `ocsf/` and `ecs/` are exempt. A
     /// test requires that the built-in catalog has no such fault.
     pub fn unused(&self) -> Vec<Failure> {
-        let named = |name: &str| {
-            self.integrations
-                .iter()
-                .filter_map(|integration| integration.manifest().ok())
-                .flat_map(|manifest| &manifest.commands)
-                .any(|command| {
-                    let made = [
-                        command.mapping.as_deref(),
-                        command.outputs.context_mapping(),
-                    ];
-                    made.into_iter().flatten().any(|known| extends(name, known))
-                })
-        };
-        self.mappings
+        let manifests = self
+            .integrations
             .iter()
-            .filter(|(name, _)| !name.starts_with("ocsf/") && !name.starts_with("ecs/"))
-            .filter(|(name, _)| !named(name))
-            .map(|(_, file)| {
-                let message = "No manifest names this mapping.";
-                Failure::new(ErrorKind::InvalidMapping, message).at(file.name.clone())
+            .filter_map(|one| one.manifest().ok());
+        let commands = manifests.flat_map(|manifest| &manifest.commands);
+        let named: Vec<&str> = commands
+            .flat_map(|command| {
+                [
+                    command.mapping.as_deref(),
+                    command.outputs.context_mapping(),
+                ]
             })
-            .collect()
+            .flatten()
+            .collect();
+        let is_exempt = |name: &str| name.starts_with("ocsf/") || name.starts_with("ecs/");
+        let is_named = |name: &str| named.iter().any(|known| extends(name, known));
+        let unused = self
+            .mappings
+            .keys()
+            .filter(|name| !is_exempt(name) && !is_named(name));
+        let fault = |name: &String| {
+            let message = "No manifest names this mapping.";
+            Failure::new(ErrorKind::InvalidMapping, message).at(mapping_file(name))
+        };
+        unused.map(fault).collect()
     }
+}
+
+/// The texts of the built-in mappings, by name.
+fn builtin_mappings() -> impl Iterator<Item = (String, Cow<'static, str>)> {
+    let mappings = MAPPINGS.iter().copied().flatten();
+    mappings.map(|(name, text)| ((*name).to_owned(), Cow::Borrowed(*text)))
+}
+
+/// The file of a mapping, for messages.
+fn mapping_file(name: &str) -> String {
+    format!("mappings/{name}.json")
+}
+
+/// The faults of a manifest by itself and of its references.
+fn faults_of(manifest: &Manifest, fields: &BTreeMap<&str, Vec<String>>) -> Vec<Failure> {
+    let mut faults = manifest::lint::lint(manifest);
+    faults.extend(check::cross_check(manifest, fields));
+    faults
 }
 
 /// True for the mapping itself and for its variants: the same name with `_` and a suffix.
@@ -404,7 +388,7 @@ fn no_command(command: &str, candidates: &[&Integration]) -> Failure {
 fn ambiguous(command: &str, several: &[(&Integration, usize)]) -> Failure {
     let ids: Vec<&str> = several
         .iter()
-        .map(|(integration, _)| integration.id())
+        .map(|(integration, _)| integration.id.as_str())
         .collect();
     let message = format!("\"{command}\" is a command of {}.", ids.join(" and "));
     Failure::new(ErrorKind::UnknownName, message)

@@ -1,6 +1,6 @@
 //! The token endpoint (version 2): its request, its response and its error codes.
 //!
-//! One table has all documented AADSTS codes with cause and advice. Does not depend on the sign-in
+//! `login_codes.json` has all documented AADSTS codes with cause and advice. Does not depend on the sign-in
 //! method: each method builds its own form.
 
 use std::time::Duration;
@@ -215,162 +215,22 @@ fn number_and_message(error: &ErrorResponse) -> (Option<u64>, &str) {
 }
 
 /// Documented codes with one meaning.
+#[derive(Deserialize)]
 struct Row {
-    numbers: &'static [u64],
+    numbers: Vec<u64>,
     kind: ErrorKind,
-    cause: &'static str,
-    advice: &'static str,
+    cause: String,
+    advice: String,
 }
 
 /// All documented codes. Codes of interactive sign-ins are included, because the endpoint can
 /// return them for every grant.
-const CODES: &[Row] = &[
-    Row {
-        numbers: &[7_000_215],
-        kind: AuthFailed,
-        cause: "The client secret is wrong. It is often the secret's ID instead of its value.",
-        advice: "Set the value of a current client secret of this app registration.",
-    },
-    Row {
-        numbers: &[7_000_222],
-        kind: AuthFailed,
-        cause: "The client secret has expired.",
-        advice: "Create a new client secret for the app registration and set its value.",
-    },
-    Row {
-        numbers: &[7_000_218],
-        kind: AuthFailed,
-        cause: "The application is confidential, and the request has no credential.",
-        advice: "Set a client secret or a certificate of this app registration.",
-    },
-    Row {
-        numbers: &[7_000_112],
-        kind: AuthFailed,
-        cause: "The application is disabled in this tenant.",
-        advice: "Enable sign-in under Enterprise applications, Properties.",
-    },
-    Row {
-        numbers: &[7_000_229],
-        kind: AuthFailed,
-        cause: "The application has no service principal in this tenant.",
-        advice: "Give admin consent once in this tenant, which creates it.",
-    },
-    Row {
-        numbers: &[700_016],
-        kind: AuthFailed,
-        cause: "The application does not exist in this tenant, or was never consented to there.",
-        advice: "Check client id, tenant and cloud, and give admin consent in that tenant.",
-    },
-    Row {
-        numbers: &[700_025],
-        kind: AuthFailed,
-        cause: "The app registration is a public client, which cannot use a secret.",
-        advice: "Use an app registration with a web platform or none, and turn public client flows off.",
-    },
-    Row {
-        numbers: &[700_027, 50_012, 50_013, 5_002_738],
-        kind: AuthFailed,
-        cause: "The login service refused the signed assertion: the certificate is not registered for the application, or its key is not RSA.",
-        advice: "Upload the certificate to the app registration, and use its RSA key.",
-    },
-    Row {
-        numbers: &[90_002],
-        kind: AuthFailed,
-        cause: "The tenant does not exist in this cloud, or it has no active subscription.",
-        advice: "Check the tenant id and the cloud.",
-    },
-    Row {
-        numbers: &[900_023],
-        kind: AuthFailed,
-        cause: "The tenant is neither a GUID nor a domain of a tenant.",
-        advice: "Set the directory (tenant) ID from the overview of the app registration.",
-    },
-    Row {
-        numbers: &[50_194],
-        kind: AuthFailed,
-        cause: "The app registration is for one tenant only.",
-        advice: "Set the ID of that tenant.",
-    },
-    Row {
-        numbers: &[50_034, 50_126],
-        kind: AuthFailed,
-        cause: "The user or the password is wrong.",
-        advice: "Check the account and the tenant.",
-    },
-    Row {
-        numbers: &[
-            54_005, 70_000, 70_008, 700_082, 700_084, 50_173, 70_018, 70_019, 70_020,
-        ],
-        kind: AuthFailed,
-        cause: "The authorization code or refresh token was already used, has expired, or is for another application.",
-        advice: "Sign in again.",
-    },
-    Row {
-        numbers: &[501_481],
-        kind: AuthFailed,
-        cause: "The login URL of the code was generated with another secret, certificate, client, tenant or redirect URI.",
-        advice: "Generate a login URL with this connection, sign in with it, and set the new code.",
-    },
-    Row {
-        numbers: &[50_011],
-        kind: AuthFailed,
-        cause: "The redirect URI differs from that of the code, or is not registered.",
-        advice: "Set the redirect URI exactly as it is registered for the application, and sign in again.",
-    },
-    Row {
-        numbers: &[65_001],
-        kind: Forbidden,
-        cause: "The application's permissions have no consent in this tenant.",
-        advice: "Give admin consent for the app's permissions in this tenant.",
-    },
-    Row {
-        numbers: &[50_076, 50_079],
-        kind: Forbidden,
-        cause: "The tenant requires a second factor, which this sign-in method does not have.",
-        advice: "Sign in interactively once, or use an application credential.",
-    },
-    Row {
-        numbers: &[53_003],
-        kind: Forbidden,
-        cause: "A Conditional Access policy blocks this sign-in.",
-        advice: "Exempt the application, or run it in an allowed network.",
-    },
-    Row {
-        numbers: &[500_011, 50_001],
-        kind: Forbidden,
-        cause: "The requested service is not present in this tenant.",
-        advice: "Check the cloud, and that the tenant has a licence for the service.",
-    },
-    Row {
-        numbers: &[650_051, 650_052, 650_057, 700_005],
-        kind: Forbidden,
-        cause: "The tenant is not set up for this application or service.",
-        advice: "Check the app's API permissions and the tenant's licences, and give admin consent.",
-    },
-    Row {
-        numbers: &[70_011, 1_002_012],
-        kind: Rejected,
-        cause: "The requested audience does not exist in this cloud.",
-        advice: "Check the cloud, and the audiences in the --endpoints file if there is one.",
-    },
-    Row {
-        numbers: &[
-            900_144, 900_561, 901_002, 90_014, 9_001_023, 9_002_313, 70_003,
-        ],
-        kind: Rejected,
-        cause: "The login service could not parse the request.",
-        advice: "Check whether a proxy alters requests. Otherwise report it with the log.",
-    },
-    Row {
-        numbers: &[50_196],
-        kind: Throttled,
-        cause: "The same sign-in was requested too often in a short time.",
-        advice: "Wait some minutes, and run fewer processes at the same time with this account.",
-    },
-];
+const CODES: &str = include_str!("login_codes.json");
 
-fn documented(number: u64) -> Option<&'static Row> {
-    CODES.iter().find(|row| row.numbers.contains(&number))
+/// Finds a code in the table, which is parsed only for an error. A test checks that it is valid.
+fn documented(number: u64) -> Option<Row> {
+    let rows: Vec<Row> = serde_json::from_str(CODES).unwrap_or_default();
+    rows.into_iter().find(|row| row.numbers.contains(&number))
 }
 
 /// The kind of an error without a known number, by its OAuth error name.

@@ -13,7 +13,7 @@ use serde::de::{
     self, DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use crate::names;
 use crate::protocol::failure::{ErrorKind, Failure, MAX_ITEMS};
@@ -22,12 +22,8 @@ use crate::protocol::shape::{Difference, differences, type_name};
 
 /// Parses one JSON object. Fails if any object has a repeated key.
 pub fn strict_object(text: &str) -> Result<Map<String, Value>, Failure> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Strict
-        .deserialize(&mut reader)
-        .and_then(|value| reader.end().map(|()| value))
-        .map_err(|error| malformed(&error))?;
-    match value {
+    check(text)?;
+    match serde_json::from_str(text).map_err(|error| malformed(&error))? {
         Value::Object(map) => Ok(map),
         other => Err(Failure::new(
             ErrorKind::MalformedRequest,
@@ -38,20 +34,21 @@ pub fn strict_object(text: &str) -> Result<Map<String, Value>, Failure> {
 
 /// The line and the column, counted from 1, at which a text is not valid JSON.
 pub fn unreadable_at(text: &str) -> Option<(usize, usize)> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let read = Strict.deserialize(&mut reader);
-    let error = read.and_then(|_| reader.end()).err()?;
+    let error = checked(text).err()?;
     Some((error.line(), error.column()))
 }
 
 /// Checks JSON text as strictly as [`strict_object`], without building values. Uses little memory.
 pub(crate) fn check(text: &str) -> Result<(), Failure> {
+    checked(text).map_err(|error| malformed(&error))
+}
+
+fn checked(text: &str) -> Result<(), serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let hasher = RandomState::new();
     Checked(&hasher)
         .deserialize(&mut reader)
         .and_then(|()| reader.end())
-        .map_err(|error| malformed(&error))
 }
 
 /// Checks a value. Fails if an object has a repeated key.
@@ -125,12 +122,8 @@ impl Visitor<'_> for Key<'_> {
         if self.1.insert(self.0.hash_one(key)) {
             return Ok(());
         }
-        Err(E::custom(repeated(key)))
+        Err(E::custom(format!("the key \"{key}\" is repeated")))
     }
-}
-
-fn repeated(key: &str) -> String {
-    format!("the key \"{key}\" is repeated")
 }
 
 fn malformed(error: &serde_json::Error) -> Failure {
@@ -149,60 +142,6 @@ fn malformed(error: &serde_json::Error) -> Failure {
         ErrorKind::MalformedRequest,
         format!("Invalid JSON at {place}: {reason}."),
     )
-}
-
-/// Builds a `Value`. Fails if an object has a repeated key.
-struct Strict;
-
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = Value;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
-    }
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
-    }
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-        let mut array = Vec::new();
-        while let Some(element) = seq.next_element_seed(Strict)? {
-            array.push(element);
-        }
-        Ok(Value::Array(array))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if object.contains_key(&key) {
-                return Err(de::Error::custom(repeated(&key)));
-            }
-            let value = map.next_value_seed(Strict)?;
-            object.insert(key, value);
-        }
-        Ok(Value::Object(object))
-    }
 }
 
 /// The names of the fields of `T`, from its `Deserialize`.

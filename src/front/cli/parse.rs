@@ -78,11 +78,15 @@ pub(super) fn settings_help() -> String {
     })
 }
 
-/// Hides the operator settings from the command's help, and ignores unusable environment variables.
+/// Makes the operator settings global, hides them and the values of variables from the command's
+/// help, and ignores unusable variables.
 fn adjusted(command: Clap) -> Clap {
     command.mut_args(|arg| {
-        let hidden = is_setting(&arg) || arg.is_hide_set();
-        ignore_unusable_variable(arg).hide(hidden)
+        let (is_setting, hidden) = (is_setting(&arg), arg.is_hide_set());
+        ignore_unusable_variable(arg)
+            .global(is_setting)
+            .hide_env_values(true)
+            .hide(is_setting || hidden)
     })
 }
 

@@ -29,102 +29,51 @@ pub(super) struct SettingsArgs {
     #[arg(skip)]
     pub(super) flags: Option<String>,
     /// Use the service addresses in this file instead of Microsoft's (`soarhost schema endpoints`)
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "SOARHOST_ENDPOINTS",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "FILE", env = "SOARHOST_ENDPOINTS")]
     pub(super) endpoints: Option<PathBuf>,
     /// Also trust the certificates in this PEM file
-    #[arg(
-        long,
-        global = true,
-        value_name = "PEM",
-        env = "SSL_CERT_FILE",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "PEM", env = "SSL_CERT_FILE")]
     pub(super) ca_file: Option<PathBuf>,
     /// Also trust the machine's certificates
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub(super) system_roots: bool,
     /// Use the manifests/ and mappings/ in this folder instead of the built-in ones
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "SOARHOST_CATALOG",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "DIR", env = "SOARHOST_CATALOG")]
     pub(super) catalog: Option<PathBuf>,
     /// Read stored connections, which requests select by name, from this file (`soarhost schema profiles`)
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "SOARHOST_PROFILES",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "FILE", env = "SOARHOST_PROFILES")]
     pub(super) profiles: Option<PathBuf>,
     /// Store encrypted tokens and the states of requests with a `state_key` in this folder
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "SOARHOST_STATE_DIR",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "DIR", env = "SOARHOST_STATE_DIR")]
     pub(super) state: Option<PathBuf>,
     /// Allow `env:` references to this environment variable (SOAR_* are always allowed)
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     pub(super) allow_env: Vec<String>,
     /// Allow `file:` references to files in this folder
-    #[arg(
-        long,
-        global = true,
-        value_name = "DIR",
-        env = "SOARHOST_SECRETS_DIR",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "DIR", env = "SOARHOST_SECRETS_DIR")]
     pub(super) secrets_dir: Option<PathBuf>,
     /// Limit the service data that one run holds: a number and KiB, MiB or GiB. A larger run ends early and can be resumed [default: 512MiB]
-    #[arg(
-        long,
-        global = true,
-        value_name = "SIZE",
-        env = "SOARHOST_MAX_MEMORY",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "SIZE", env = "SOARHOST_MAX_MEMORY")]
     pub(super) max_memory: Option<String>,
     /// Allow "Trust any certificate" in requests with secret references or a managed identity
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub(super) allow_insecure_tls: bool,
     /// Reject requests that use one of: insecure-tls, managed-identity, inline-mapping, inline-rules, inline-connection, write
     #[arg(
         long,
-        global = true,
         value_name = "LIST",
         value_delimiter = ',',
-        env = "SOARHOST_FORBID",
-        hide_env_values = true
+        env = "SOARHOST_FORBID"
     )]
     pub(super) forbid: Vec<String>,
     /// Use this fixed time instead of the system clock (for tests)
-    #[arg(long, global = true, value_name = "RFC3339")]
+    #[arg(long, value_name = "RFC3339")]
     pub(super) now: Option<String>,
     /// The log level on stderr [default: warn; `poll` also prints one line for each run]
-    #[arg(
-        long,
-        global = true,
-        value_name = "LEVEL",
-        ignore_case = true,
-        env = "SOARHOST_LOG",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "LEVEL", ignore_case = true, env = "SOARHOST_LOG")]
     pub(super) log_level: Option<LogLevel>,
     /// The format of log lines
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,
 }
 

@@ -41,31 +41,13 @@ pub(super) struct CompiledCommand {
 pub(super) struct Integration {
     /// The file's name, for messages.
     pub(super) file: String,
-    source: Source,
+    pub(super) id: String,
+    /// A built-in manifest. `None`: an operator's manifest, which is read completely when it is
+    /// loaded.
+    compiled: Option<&'static Compiled>,
     manifest: OnceLock<Manifest>,
     /// For each command: the manifest with this command only.
     single: Vec<OnceLock<Manifest>>,
-}
-
-#[derive(Debug)]
-enum Source {
-    Compiled(&'static Compiled),
-    File { text: String, names: Names },
-}
-
-/// The names that a request can use.
-#[derive(Debug, Deserialize)]
-struct Names {
-    id: String,
-    commands: Vec<CommandNames>,
-}
-
-#[derive(Debug, Deserialize)]
-struct CommandNames {
-    id: String,
-    title: String,
-    #[serde(default)]
-    aliases: Vec<String>,
 }
 
 impl Integration {
@@ -73,42 +55,35 @@ impl Integration {
     pub(super) fn builtin(compiled: &'static Compiled) -> Self {
         Integration {
             file: compiled.file.to_owned(),
-            source: Source::Compiled(compiled),
+            id: compiled.id.to_owned(),
+            compiled: Some(compiled),
             manifest: OnceLock::new(),
             single: vec![OnceLock::new(); compiled.commands.len()],
         }
     }
 
     /// An operator's integration, read and checked.
-    pub(super) fn strict(file: String, text: String) -> Result<Self, Failure> {
-        let mut manifest = Manifest::parse(&text, &file)?;
+    pub(super) fn strict(file: String, text: &str) -> Result<Self, Failure> {
+        let mut manifest = Manifest::parse(text, &file)?;
         manifest.resolve_choices(shared_choices);
-        let names: Names = read(&file, &text)?;
         Ok(Integration {
-            single: vec![OnceLock::new(); names.commands.len()],
             file,
-            source: Source::File { text, names },
+            id: manifest.id.clone(),
+            compiled: None,
+            single: vec![OnceLock::new(); manifest.commands.len()],
             manifest: OnceLock::from(manifest),
         })
     }
 
-    /// Id of the integration.
-    pub(super) fn id(&self) -> &str {
-        match &self.source {
-            Source::Compiled(compiled) => compiled.id,
-            Source::File { names, .. } => &names.id,
-        }
-    }
-
     /// The names of each command: id, title, aliases.
     fn names(&self) -> Vec<Vec<&str>> {
-        match &self.source {
-            Source::Compiled(compiled) => {
-                let commands = compiled.commands.iter();
-                commands.map(|command| command.names.to_vec()).collect()
-            }
-            Source::File { names, .. } => names.commands.iter().map(CommandNames::all).collect(),
+        if let Some(compiled) = self.compiled {
+            let commands = compiled.commands.iter();
+            return commands.map(|command| command.names.to_vec()).collect();
         }
+        let manifest = self.manifest.get().into_iter();
+        let commands = manifest.flat_map(|manifest| &manifest.commands);
+        commands.map(|command| command.names().collect()).collect()
     }
 
     /// The positions of the commands with this name.
@@ -131,10 +106,7 @@ impl Integration {
         if let Some(read) = self.manifest.get() {
             return Ok(read);
         }
-        let text = match &self.source {
-            Source::Compiled(compiled) => compiled.text,
-            Source::File { text, .. } => text,
-        };
+        let text = self.compiled.map_or("", |compiled| compiled.text);
         let mut manifest: Manifest = read(&self.file, text)?;
         manifest.resolve_choices(shared_choices);
         Ok(self.manifest.get_or_init(|| manifest))
@@ -158,15 +130,13 @@ impl Integration {
     }
 
     fn read_with_command(&self, n: usize) -> Result<Option<Manifest>, Failure> {
-        let (head, command): (Manifest, _) = match &self.source {
-            Source::Compiled(compiled) => {
-                let Some(command) = compiled.commands.get(n) else {
-                    return Ok(None);
-                };
-                let command = read(&self.file, command.text)?;
-                (read(&self.file, compiled.head)?, Some(command))
+        let (head, command): (Manifest, Option<CommandSpec>) = match self.compiled {
+            Some(compiled) => {
+                let command = compiled.commands.get(n);
+                let command = command.map(|command| read(&self.file, command.text));
+                (read(&self.file, compiled.head)?, command.transpose()?)
             }
-            Source::File { .. } => {
+            None => {
                 let whole = self.manifest()?.clone();
                 let command = whole.commands.get(n).cloned();
                 (whole, command)
@@ -178,13 +148,6 @@ impl Integration {
             manifest.resolve_choices(shared_choices);
             manifest
         }))
-    }
-}
-
-impl CommandNames {
-    fn all(&self) -> Vec<&str> {
-        let own = [self.id.as_str(), self.title.as_str()].into_iter();
-        own.chain(self.aliases.iter().map(String::as_str)).collect()
     }
 }
 
