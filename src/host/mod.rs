@@ -38,6 +38,7 @@ use crate::microsoft::{Cloud, Connection};
 use crate::net::transcript::is_dry_run;
 use crate::protocol::envelope;
 use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::result::Metrics;
 use crate::protocol::{Envelope, Redactor, ResultEnvelope, Secret, State, Warning};
 use catalog::{Catalog, Target};
 use limits::StageLimits;
@@ -287,10 +288,10 @@ impl Host {
         let mut result = match ran {
             Ok(Ok(result)) => result,
             Ok(Err(failed)) => {
-                let (failure, counts) = *failed;
-                head.failed(state_store::located(store.as_ref(), failure), counts)
+                let (failure, metrics) = *failed;
+                head.failed(state_store::located(store.as_ref(), failure), metrics)
             }
-            Err(_) => head.failed(internal(), result::Counts::default()),
+            Err(_) => head.failed(internal(), Metrics::default()),
         };
         if let Some(vault) = vault {
             result.warnings.extend(vault.warnings());
@@ -299,7 +300,7 @@ impl Host {
         let search = deadline.stage("before the result was searched for secrets", redact::GRACE);
         if redact::redact(&mut result, &redactor, &|| search.check().is_err()).is_err() {
             let failure = search.check().err().unwrap_or_else(internal);
-            result = head.failed(failure, result::Counts::default());
+            result = head.failed(failure, Metrics::default());
             // Without the caller's `meta`, the result is short.
             result.meta = envelope::Meta::default();
             let _ = redact::redact(&mut result, &redactor, &|| false);
@@ -313,23 +314,23 @@ impl Host {
         &self,
         checked: Checked<'_>,
         vault: Option<&Vault>,
-    ) -> Result<ResultEnvelope, Box<(Failure, result::Counts)>> {
-        let uncounted = |failure| Box::new((failure, result::Counts::default()));
+    ) -> Result<ResultEnvelope, Box<(Failure, Metrics)>> {
+        let uncounted = |failure| Box::new((failure, Metrics::default()));
         let opened = self.opened().map_err(uncounted)?;
         let session = opened.session(&checked).map_err(uncounted)?;
         let reply = session.run(&checked, vault).await;
-        let counts = session.counts();
+        let metrics = session.metrics();
         if checked.envelope.options.dry_run {
             if let Err(failure) = reply
                 && !is_dry_run(&failure)
             {
-                return Err(Box::new((failure, counts)));
+                return Err(Box::new((failure, metrics)));
             }
-            return Ok(checked.head.dry_run(&session.requests(), counts));
+            return Ok(checked.head.dry_run(&session.requests(), metrics));
         }
-        let reply = reply.map_err(|failure| Box::new((failure, counts)))?;
+        let reply = reply.map_err(|failure| Box::new((failure, metrics)))?;
         let limits = StageLimits::of_mapping(&checked.deadline, &opened.settings.memory);
-        Ok(checked.into_result(reply, counts, &limits))
+        Ok(checked.into_result(reply, metrics, &limits))
     }
 }
 

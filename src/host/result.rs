@@ -11,6 +11,7 @@ use crate::host::report::{self, Reproduction};
 use crate::host::{Checked, redact};
 use crate::json::Document;
 use crate::manifest::{CommandSpec, Permission, Platform};
+use crate::net::TokenSource;
 use crate::net::transcript::DryRunRequest;
 use crate::ops::Reply;
 use crate::output::{self, Presentation, Presented};
@@ -34,17 +35,6 @@ pub(super) struct ResultHead {
     state: Option<State>,
     pub(super) reproduction: Reproduction,
     started: Instant,
-}
-
-/// The counters of a run.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
-    pub(super) calls: u64,
-    pub(super) retries: u64,
-    pub(super) bytes_received: u64,
-    pub(super) token_source: &'static str,
-    pub(super) records: u64,
-    pub(super) events: u64,
 }
 
 impl ResultHead {
@@ -111,8 +101,7 @@ impl ResultHead {
 
     /// The redacted and logged result of a request that was rejected before anything was sent.
     pub(super) fn rejected(self, failure: Failure, redactor: &Redactor) -> ResultEnvelope {
-        let counts = Counts::default();
-        let mut result = self.failed(failure, counts);
+        let mut result = self.failed(failure, Metrics::default());
         // Redaction has no time limit here, because the result is short.
         let _ = redact::redact(&mut result, redactor, &|| false);
         self.report(&result);
@@ -120,11 +109,11 @@ impl ResultHead {
     }
 
     /// The result of a failure, with the sentence that the product's platform expects.
-    pub(super) fn failed(&self, failure: Failure, counts: Counts) -> ResultEnvelope {
+    pub(super) fn failed(&self, failure: Failure, metrics: Metrics) -> ResultEnvelope {
         report::log_sources(&failure);
         let error = self.advised(failure).close(&self.indicator, &self.codes);
         let sentence = self.platform.failure_sentence(&error);
-        let mut result = self.without_data(ReturnData::Failed, sentence, counts);
+        let mut result = self.without_data(ReturnData::Failed, sentence, metrics);
         result.error = Some(error);
         result.state.clone_from(&self.state);
         result
@@ -168,9 +157,9 @@ impl ResultHead {
     }
 
     /// The result of a dry run: its context is the requests that were not sent.
-    pub(super) fn dry_run(&self, requests: &[DryRunRequest], counts: Counts) -> ResultEnvelope {
+    pub(super) fn dry_run(&self, requests: &[DryRunRequest], metrics: Metrics) -> ResultEnvelope {
         let sentence = format!("{}: dry run, nothing was sent.", self.title);
-        let mut result = self.without_data(ReturnData::Successful, sentence, counts);
+        let mut result = self.without_data(ReturnData::Successful, sentence, metrics);
         result.context_data = Document::from_value(&requests).ok();
         result.state.clone_from(&self.state);
         result
@@ -185,7 +174,7 @@ impl ResultHead {
         &self,
         return_data: ReturnData,
         sentence: String,
-        counts: Counts,
+        metrics: Metrics,
     ) -> ResultEnvelope {
         let elapsed = self.started.elapsed().as_millis();
         ResultEnvelope {
@@ -208,16 +197,11 @@ impl ResultHead {
             metrics: Metrics {
                 host_version: env!("CARGO_PKG_VERSION"),
                 duration_ms: u64::try_from(elapsed).unwrap_or(u64::MAX),
-                calls: counts.calls,
-                retries: counts.retries,
-                bytes_received: counts.bytes_received,
-                token_source: if counts.token_source.is_empty() {
-                    "none"
-                } else {
-                    counts.token_source
+                token_source: match metrics.token_source {
+                    "" => TokenSource::None.name(),
+                    source => source,
                 },
-                records: counts.records,
-                events: counts.events,
+                ..metrics
             },
             meta: self.meta.clone(),
         }
@@ -246,7 +230,7 @@ impl Checked<'_> {
     pub(super) fn into_result(
         self,
         reply: Reply,
-        counts: Counts,
+        mut metrics: Metrics,
         limits: &StageLimits,
     ) -> ResultEnvelope {
         let check = |made| limits.check(made);
@@ -259,16 +243,13 @@ impl Checked<'_> {
             written,
             watch: Watch::new(&check),
         };
-        let mut counts = Counts {
-            records: reply.records,
-            ..counts
-        };
+        metrics.records = reply.records;
         let options = &self.envelope.options;
         let shown = match output::present(&reply.raw, &how, options) {
             Ok(shown) => shown,
-            Err(failure) => return self.unmapped(failure, reply, counts),
+            Err(failure) => return self.unmapped(failure, reply, metrics),
         };
-        counts.events = u64::try_from(shown.made).unwrap_or(u64::MAX);
+        metrics.events = u64::try_from(shown.made).unwrap_or(u64::MAX);
         let incomplete = reply.incomplete.or(shown.incomplete);
         let error = incomplete.map(|failure| {
             report::log_sources(&failure);
@@ -284,7 +265,7 @@ impl Checked<'_> {
         let (return_data, sentence) =
             self.head
                 .sentence(error.as_ref(), shown.events.is_some(), shown.made);
-        let mut result = self.head.without_data(return_data, sentence, counts);
+        let mut result = self.head.without_data(return_data, sentence, metrics);
         result.error = error;
         let Presented {
             events,
@@ -308,8 +289,8 @@ impl Checked<'_> {
 
     /// The result of a reply that could not be mapped. It contains the raw data, which can be
     /// mapped later.
-    fn unmapped(&self, failure: Failure, reply: Reply, counts: Counts) -> ResultEnvelope {
-        let mut result = self.head.failed(failure, counts);
+    fn unmapped(&self, failure: Failure, reply: Reply, metrics: Metrics) -> ResultEnvelope {
+        let mut result = self.head.failed(failure, metrics);
         result.raw_data = self
             .envelope
             .options

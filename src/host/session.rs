@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::host::operator_file::read;
-use crate::host::result::Counts;
 use crate::host::vault::Vault;
 use crate::host::{Checked, Opened, TIMEOUT};
 use crate::identity::cache::TokenCache;
@@ -19,6 +18,7 @@ use crate::net::transcript::DryRunRequest;
 use crate::net::{Caller, HttpClient, HttpSettings, Proxy, Transcript};
 use crate::ops::{Call, Needs, Reply};
 use crate::protocol::envelope::Options;
+use crate::protocol::result::Metrics;
 use crate::protocol::{Failure, Warning};
 
 /// The parts that all runs of a process share: clients, rate limits and cached tokens.
@@ -214,15 +214,15 @@ impl Session {
         ran.map_err(|failure| checked.bound.located(failure))
     }
 
-    /// The counters of the run.
-    pub(super) fn counts(&self) -> Counts {
+    /// The metrics of the run. Records and events are counted later.
+    pub(super) fn metrics(&self) -> Metrics {
         let usage = self.caller.usage();
-        Counts {
+        Metrics {
             calls: usage.calls,
             retries: usage.retries,
             bytes_received: usage.bytes_received,
-            token_source: usage.token_source,
-            ..Counts::default()
+            token_source: usage.token_source.name(),
+            ..Metrics::default()
         }
     }
 

@@ -3,8 +3,7 @@
 //! A request is retried only if that is safe, and not beyond the deadline: the run then reports the
 //! last response. Does not read error bodies: the services' clients do, or [`failure_by_status`].
 
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -33,10 +32,11 @@ pub struct Access<'a> {
     pub classify: Classify,
 }
 
-/// Where a token came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Where a token came from. A later variant is more expensive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TokenSource {
     /// No token was needed.
+    #[default]
     None,
     /// From memory.
     Memory,
@@ -46,8 +46,20 @@ pub enum TokenSource {
     SignIn,
 }
 
+impl TokenSource {
+    /// The name in the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            TokenSource::None => "none",
+            TokenSource::Memory => "memory",
+            TokenSource::Vault => "vault",
+            TokenSource::SignIn => "sign_in",
+        }
+    }
+}
+
 /// What a run has used so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
     /// HTTP requests sent, sign-ins included.
     pub calls: u64,
@@ -55,8 +67,8 @@ pub struct Usage {
     pub retries: u64,
     /// Bytes of bodies received, after decompression.
     pub bytes_received: u64,
-    /// Where the tokens came from: `none`, `memory`, `vault`, `sign_in`.
-    pub token_source: &'static str,
+    /// The most expensive source of a token.
+    pub token_source: TokenSource,
 }
 
 /// The service's time: the `Date` header of the run's first response.
@@ -76,10 +88,7 @@ pub struct Caller {
     id: String,
     transcript: Transcript,
     memory: MemoryBudget,
-    calls: AtomicU64,
-    retries: AtomicU64,
-    bytes: AtomicU64,
-    tokens: AtomicU8,
+    usage: Mutex<Usage>,
     started: Instant,
     service_date: OnceLock<ServiceDate>,
 }
@@ -99,10 +108,7 @@ impl Caller {
             id: id.into(),
             transcript,
             memory: MemoryBudget::default(),
-            calls: AtomicU64::new(0),
-            retries: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            tokens: AtomicU8::new(TokenSource::None as u8),
+            usage: Mutex::default(),
             started: Instant::now(),
             service_date: OnceLock::new(),
         }
@@ -139,23 +145,17 @@ impl Caller {
 
     /// What the run has used so far.
     pub fn usage(&self) -> Usage {
-        let (memory, vault) = (TokenSource::Memory as u8, TokenSource::Vault as u8);
-        Usage {
-            calls: self.calls.load(Ordering::Relaxed),
-            retries: self.retries.load(Ordering::Relaxed),
-            bytes_received: self.bytes.load(Ordering::Relaxed),
-            token_source: match self.tokens.load(Ordering::Relaxed) {
-                source if source > vault => "sign_in",
-                source if source == vault => "vault",
-                source if source == memory => "memory",
-                _ => "none",
-            },
-        }
+        *self.count()
     }
 
-    /// Records the source of a token. The most expensive source is reported.
+    /// Records the source of a token.
     pub fn used_token(&self, source: TokenSource) {
-        self.tokens.fetch_max(source as u8, Ordering::Relaxed);
+        let mut usage = self.count();
+        usage.token_source = usage.token_source.max(source);
+    }
+
+    fn count(&self) -> MutexGuard<'_, Usage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends the request. Returns a response with a 2xx status that reports no failure.
@@ -186,7 +186,7 @@ impl Caller {
         access: Access<'_>,
         mut sink: Option<&mut (dyn Sink + '_)>,
     ) -> Result<ApiResponse, Failure> {
-        let mut backoff = Backoff::new(self.client.retry_policy);
+        let mut backoff = Backoff::new(self.client.settings.retry_policy);
         let (mut renewed, mut last, mut unanswered) = (false, None, None);
         loop {
             self.wait_for_rate_limit(&request).await?;
@@ -208,7 +208,7 @@ impl Caller {
             {
                 tokens.forget(audience, token);
                 if !std::mem::replace(&mut renewed, true) {
-                    self.retries.fetch_add(1, Ordering::Relaxed);
+                    self.count().retries += 1;
                     continue;
                 }
             }
@@ -217,7 +217,7 @@ impl Caller {
             unanswered = (last.is_none()).then(|| failure.message().to_owned());
             self.wait_before_retry(&request, &mut backoff, failure)
                 .await?;
-            self.retries.fetch_add(1, Ordering::Relaxed);
+            self.count().retries += 1;
         }
     }
 
@@ -228,7 +228,7 @@ impl Caller {
         if self.transcript.is_dry_run() {
             return Ok(());
         }
-        while let Err(wait) = self.client.rate_limiter.admit(&request.rate_limit) {
+        while let Err(wait) = self.client.settings.rate_limiter.admit(&request.rate_limit) {
             let (why, wait) = match wait {
                 Wait::Pause(left) => ("the service asked for a pause", left),
                 Wait::Rate(left) => ("the quota is used up", left),
@@ -254,7 +254,10 @@ impl Caller {
         if failure.kind() == ErrorKind::Throttled
             && let Some(wait) = failure.wait()
         {
-            self.client.rate_limiter.pause(&request.rate_limit, wait);
+            self.client
+                .settings
+                .rate_limiter
+                .pause(&request.rate_limit, wait);
         }
         if !is_transient(&failure, request.repeat) {
             return Err(failure);
@@ -338,7 +341,7 @@ impl Caller {
         sink: Option<&mut (dyn Sink + '_)>,
     ) -> Result<ApiResponse, Failure> {
         self.transcript.begin(request, token.is_some())?;
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.count().calls += 1;
         let started = Instant::now();
         let exchange = Exchange {
             request,
@@ -351,7 +354,7 @@ impl Caller {
             Some(sink) => self.client.stream(exchange, sink).await?,
         };
         let bytes = u64::try_from(response.received).unwrap_or(u64::MAX);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.count().bytes_received += bytes;
         Transcript::end(&response, started);
         Ok(response)
     }

@@ -1,17 +1,17 @@
-//! The HTTP client: sends one request and reads its response. The only file that uses reqwest.
+//! The HTTP client: sends one request and reads its response. Only this module uses reqwest.
 //!
 //! Never follows redirects, limits the size of the body, and calls addresses on this machine
 //! without a proxy. Does not sign in, retry or classify: [`Caller`](super::Caller) does.
 
-use std::error::Error;
-use std::io;
+mod interruption;
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::redirect;
-use url::Url;
 
 use crate::net::auth::Token;
+use crate::net::client::interruption::{interrupted, root_message};
 use crate::net::memory::{Held, MemoryBudget};
 use crate::net::message::{
     ApiRequest, ApiResponse, Body, Method, Sink, SinkError, is_link_local, is_loopback,
@@ -95,12 +95,7 @@ pub struct HttpClient {
     direct: reqwest::Client,
     /// For services on this machine or its link. Built when first needed, which is rare.
     nearby: Arc<OnceLock<reqwest::Client>>,
-    settings: Arc<HttpSettings>,
-    max_body: usize,
-    /// When and how often requests are retried.
-    pub(super) retry_policy: RetryPolicy,
-    /// The rate limits of the process.
-    pub(super) rate_limiter: RateLimiter,
+    pub(super) settings: Arc<HttpSettings>,
 }
 
 impl HttpClient {
@@ -119,9 +114,6 @@ impl HttpClient {
             direct,
             nearby: Arc::default(),
             settings: Arc::new(settings.clone()),
-            max_body: settings.max_body,
-            retry_policy: settings.retry_policy,
-            rate_limiter: settings.rate_limiter.clone(),
         })
     }
 
@@ -188,7 +180,7 @@ impl HttpClient {
         let Exchange { request, id, .. } = exchange;
         refuse_plain_http(request, exchange.token.is_some())?;
         let broken = |error: reqwest::Error| {
-            self.broken(&request.url, &error)
+            interrupted(&request.url, &error, self.settings.read_timeout)
                 .upstream(request.upstream(id))
                 .caused_by(error.without_url())
         };
@@ -197,8 +189,8 @@ impl HttpClient {
         let mut response = head(request, id, &answer);
         while let Some(chunk) = answer.chunk().await.map_err(broken)? {
             response.received += chunk.len();
-            if response.received > self.max_body {
-                let limit = self.max_body;
+            if response.received > self.settings.max_body {
+                let limit = self.settings.max_body;
                 let message = format!("the response is larger than {limit} bytes.");
                 return Err(response.bad(&message).with_detail(Detail::Permanent));
             }
@@ -371,157 +363,6 @@ fn not_built(error: reqwest::Error) -> Failure {
         format!("The HTTP client could not be built: {why}."),
     )
     .caused_by(error)
-}
-
-impl HttpClient {
-    /// The failure of an interrupted exchange. It quotes the innermost error.
-    fn broken(&self, url: &Url, error: &reqwest::Error) -> Failure {
-        let host = url.origin().ascii_serialization();
-        let why = root_message(error);
-        // The resolver appends the query in its debug format.
-        let why = why.split(" for Query").next().unwrap_or_default();
-        let stage = Stage::of(error);
-        let (what, cause, advice) = stage.explanation();
-        let what = match stage {
-            Stage::ReadTimeout => format!("{what} ({} s)", self.settings.read_timeout.as_secs()),
-            _ => what.to_owned(),
-        };
-        let failure = Failure::new(stage.kind(), format!("{host}: {what}: {why}."));
-        // A retry does not change which certificates are trusted.
-        let failure = match stage {
-            Stage::Certificate => failure.with_detail(Detail::Permanent),
-            _ => failure,
-        };
-        failure.cause(cause).advice(advice)
-    }
-}
-
-/// The stage at which an exchange failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Name,
-    Tls,
-    /// TLS, because of the service's certificate.
-    Certificate,
-    Proxy,
-    ConnectTimeout,
-    Connect,
-    Compression,
-    ReadTimeout,
-    Exchange,
-}
-
-impl Stage {
-    fn of(error: &reqwest::Error) -> Self {
-        let chain = chain(error);
-        // reqwest has no types for these errors.
-        let contains = |words: &[&str]| {
-            chain
-                .iter()
-                .any(|text| words.iter().any(|word| text.contains(word)))
-        };
-        let tls = tls_error(error);
-        match () {
-            () if contains(&["dns error"]) => Stage::Name,
-            () if contains(&["tunnel", "proxy"]) => Stage::Proxy,
-            () if error.is_timeout() && error.is_connect() => Stage::ConnectTimeout,
-            () if error.is_timeout() => Stage::ReadTimeout,
-            () if tls.is_some_and(is_about_certificate) => Stage::Certificate,
-            () if tls.is_some() => Stage::Tls,
-            () if error.is_connect() => Stage::Connect,
-            () if contains(&["gzip", "deflate", "corrupt"]) => Stage::Compression,
-            () => Stage::Exchange,
-        }
-    }
-
-    fn kind(self) -> ErrorKind {
-        match self {
-            Stage::Compression => ErrorKind::BadResponse,
-            _ => ErrorKind::Network,
-        }
-    }
-
-    /// What failed, the usual cause, and the advice.
-    fn explanation(self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            Stage::Name => (
-                "the name could not be resolved",
-                "Name resolution failed on this machine.",
-                "Check the DNS settings of this machine. If only a proxy resolves names, set HTTPS_PROXY.",
-            ),
-            Stage::Tls | Stage::Certificate => (
-                "the TLS handshake failed",
-                "The two sides did not agree on TLS, or the certificate is not trusted.",
-                "If a proxy inspects TLS, set its root with --ca-file or use --system-roots.",
-            ),
-            Stage::Proxy => (
-                "the proxy did not open the connection",
-                "The proxy in HTTPS_PROXY refused the connection or failed.",
-                "Check HTTPS_PROXY and NO_PROXY, and that the proxy allows this host.",
-            ),
-            Stage::ConnectTimeout => (
-                "no connection within the time limit",
-                "The address does not respond. A firewall can drop the packets.",
-                "Check the firewall and the proxy of this machine.",
-            ),
-            Stage::Connect => (
-                "no connection",
-                "The connection was refused or could not be routed.",
-                "Check the firewall and the proxy of this machine.",
-            ),
-            Stage::Compression => (
-                "the response could not be decompressed",
-                "The compressed body is damaged.",
-                "Send the same request again. If the failure persists, check whether a proxy alters responses.",
-            ),
-            Stage::ReadTimeout => (
-                "no response within the time limit",
-                "The service accepted the request and then sent no data.",
-                "Send the same request again, or increase the time-out of requests.",
-            ),
-            Stage::Exchange => (
-                "the connection broke before the response was complete",
-                "The connection was closed.",
-                "Send the same request again.",
-            ),
-        }
-    }
-}
-
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
-    let outermost: &(dyn Error + 'static) = error;
-    std::iter::successors(Some(outermost), |&error| error.source())
-}
-
-/// The messages of all causes. The outermost error is omitted, because it contains the address.
-fn chain(error: &reqwest::Error) -> Vec<String> {
-    causes(error)
-        .skip(1)
-        .map(|error| error.to_string().to_ascii_lowercase())
-        .collect()
-}
-
-/// Finds the error of rustls. It is nested in I/O errors, which `source` does not show.
-fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
-    causes(error).find_map(|cause| {
-        let outermost = cause.downcast_ref::<io::Error>();
-        cause.downcast_ref::<rustls::Error>().or_else(|| {
-            std::iter::successors(outermost, |error| error.get_ref()?.downcast_ref())
-                .filter_map(io::Error::get_ref)
-                .find_map(|inner| inner.downcast_ref::<rustls::Error>())
-        })
-    })
-}
-
-fn is_about_certificate(error: &rustls::Error) -> bool {
-    use rustls::Error::{InvalidCertificate, NoCertificatesPresented};
-    matches!(error, InvalidCertificate(_) | NoCertificatesPresented)
-}
-
-/// The message of the innermost error.
-fn root_message(error: &reqwest::Error) -> String {
-    let root = causes(error).last().map(ToString::to_string);
-    root.unwrap_or_default().trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

@@ -105,7 +105,7 @@ impl Warning {
 }
 
 /// Values that can differ between two runs of the same request.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Metrics {
     /// Version of the host.
     pub host_version: &'static str,
