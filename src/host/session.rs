@@ -103,8 +103,8 @@ impl Opened {
         let settings = &self.settings;
         let is_used = settings.stores_tokens() && !checked.envelope.options.dry_run;
         let folder = settings.state.as_deref().filter(|_| is_used)?;
-        let vault = Vault::new(folder, settings.clock);
-        Some(vault.with_key(settings.vault_key.clone()))
+        let operator_key = settings.vault_key.clone();
+        Some(Vault::new(folder, settings.clock, operator_key))
     }
 
     /// The client with these settings, created when first needed.

@@ -1,15 +1,14 @@
 //! The vault: stored tokens in the operator's folder, one encrypted file for each.
 //!
-//! A file is encrypted (ChaCha20-Poly1305) with a key that is derived (HKDF-SHA256 with a random
-//! salt) from the credential of the sign-in. It is bound to cloud, login service, tenant, client,
-//! audience and credential, so it cannot be decrypted without the credential or under another name.
-//! After a change of the credential, another file is used. A managed identity has no credential:
-//! its key is the operator's key, or a random key in the state folder. A file's name begins with a
-//! hash of its owner, so that a reset finds all tokens of an account.
+//! The key of a file is derived from the credential of the sign-in. The file is bound to cloud, login
+//! service, tenant, client, audience and credential. A managed identity has no credential: its key
+//! is the operator's key, or a random key in the state folder. A file's name begins with a hash of
+//! its owner, so that a reset finds all tokens of an account.
 //!
-//! The vault never makes a command fail. If a file cannot be read or written, the result has a
-//! warning, and the run signs in. Does not decide whether a token has expired. Does not store
-//! states.
+//! If a file cannot be read or written, the result has a warning, and the run signs in. Does not
+//! decide whether a token has expired.
+
+mod encryption;
 
 use std::borrow::Cow;
 use std::io;
@@ -21,29 +20,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::hkdf::{HKDF_SHA256, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
-use secrecy::zeroize::Zeroizing;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use crate::clock::Clock;
 use crate::host::private_file::{self, Lock};
+use crate::host::vault::encryption::Encryption;
 use crate::identity::sha256;
 use crate::identity::store::{Entry, EntryLock, StoredToken, TokenStore};
 use crate::identity::store::{Owner, TokenGrant};
 use crate::net::Token;
 use crate::protocol::{Failure, Secret, Warning};
 
-/// The version of the file format. Version 1 is read, too; version 2 can contain a refresh token.
-const VERSION: u32 = 2;
-
-/// The length of a salt and of a generated key, in bytes.
-const SALT: usize = 32;
-
 /// The number of hexadecimal digits of the owner's hash in a file's name.
 const OWNER: usize = 16;
+
+/// The length of the generated key, in bytes.
+const KEY_LENGTH: usize = 32;
 
 /// The file of the generated key.
 const GENERATED_KEY: &str = "vault.key";
@@ -58,6 +52,12 @@ const LOCK_PAUSE: (Duration, Duration) = (Duration::from_millis(2), Duration::fr
 /// The largest accepted difference of clocks. A token from further in the future is not used.
 const SKEW: TimeDelta = TimeDelta::minutes(1);
 
+/// The effects of a token that cannot be stored, for warnings.
+const SIGNS_IN: &str =
+    " The command is not affected, but each run signs in until this is corrected.";
+const LOST: &str =
+    " The refresh token is lost. Correct this, then sign in again with a new authorization code.";
+
 /// The vault of one run.
 #[derive(Debug)]
 pub(super) struct Vault {
@@ -65,16 +65,6 @@ pub(super) struct Vault {
     operator_key: Option<Secret>,
     clock: Clock,
     warnings: Mutex<Vec<Warning>>,
-}
-
-/// A file of the vault. Binary parts are Base64.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Envelope {
-    vault: u32,
-    salt: String,
-    nonce: String,
-    sealed: String,
 }
 
 /// The encrypted content. It has no `Debug`, because it holds secrets.
@@ -91,61 +81,43 @@ struct Content<'a> {
 }
 
 impl Vault {
-    /// The vault in the state folder. The folder is created when it is needed.
-    pub(super) fn new(state: &Path, clock: Clock) -> Self {
+    /// The vault in the state folder, which is created when it is needed. The operator's key is for
+    /// managed identities.
+    pub(super) fn new(state: &Path, clock: Clock, operator_key: Option<Secret>) -> Self {
         Vault {
             folder: state.join("tokens"),
-            operator_key: None,
+            operator_key,
             clock,
             warnings: Mutex::default(),
         }
     }
 
-    /// Sets the operator's key for managed identities.
-    pub(super) fn with_key(self, operator_key: Option<Secret>) -> Self {
-        Vault {
-            operator_key,
-            ..self
-        }
-    }
-
     /// The warnings in a fixed order, because the order of parallel calls differs.
     pub(super) fn warnings(&self) -> Vec<Warning> {
-        let mut warnings = self.with_warnings(std::mem::take);
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warnings = std::mem::take(&mut *warnings);
         warnings.sort_by(|a, b| (&a.code, &a.message).cmp(&(&b.code, &b.message)));
         warnings.dedup();
         warnings
     }
 
-    fn with_warnings<T>(&self, work: impl FnOnce(&mut Vec<Warning>) -> T) -> T {
-        work(&mut self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
+    fn warn(&self, code: &str, message: String) {
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.push(Warning::new(code, message).at("--state"));
     }
 
-    /// Warns that a token could not be read or stored.
-    fn warn_unusable(&self, message: &str, error: &io::Error) {
-        let message = format!(
-            "{message}: {error}. The command is not affected, but each run signs in until this is corrected."
-        );
-        self.with_warnings(|warnings| warnings.push(unusable(message)));
-    }
-
-    /// Warns that a refresh token could not be stored.
-    fn warn_lost(&self, message: &str, error: &io::Error) {
-        let message = format!(
-            "{message}: {error}. The refresh token is lost. Correct this, then sign in again with a new authorization code."
-        );
-        self.with_warnings(|warnings| warnings.push(unusable(message)));
+    /// Warns that a token could not be read or stored, and of the effect.
+    fn warn_unusable(&self, message: &str, error: &io::Error, effect: &str) {
+        self.warn("vault_unusable", format!("{message}: {error}.{effect}"));
     }
 
     /// Warns of a file that is not a valid token.
     fn warn_ignored(&self, file: &Path) {
+        let file = display_path(file);
         let message = format!(
-            "The stored token {} is damaged or not from this host. It was ignored and is replaced.",
-            display_path(file)
+            "The stored token {file} is damaged or not from this host. It was ignored and is replaced."
         );
-        self.with_warnings(|warnings| {
-            warnings.push(Warning::new("vault_ignored", message).at("--state"));
-        });
+        self.warn("vault_ignored", message);
     }
 
     fn file(&self, entry: &Entry) -> PathBuf {
@@ -165,7 +137,7 @@ impl Vault {
 
     fn generated_key(&self) -> io::Result<Secret> {
         let file = self.folder.with_file_name(GENERATED_KEY);
-        let mut key = [0; SALT];
+        let mut key = [0; KEY_LENGTH];
         if !file.exists() {
             let failed = |_| io::Error::other("the system has no random numbers");
             SystemRandom::new().fill(&mut key).map_err(failed)?;
@@ -175,7 +147,7 @@ impl Vault {
         let text = String::from_utf8(bytes).unwrap_or_default();
         let is_valid = STANDARD
             .decode(text.trim())
-            .is_ok_and(|key| key.len() == SALT);
+            .is_ok_and(|key| key.len() == KEY_LENGTH);
         let damaged = || io::Error::other(format!("{GENERATED_KEY} is damaged; remove it"));
         is_valid
             .then(|| Secret::new(text.trim()))
@@ -231,7 +203,7 @@ impl Vault {
             Ok(bytes) => bytes?,
             Err(error) => {
                 let message = format!("The stored token {} could not be read", display_path(file));
-                self.warn_unusable(&message, &error);
+                self.warn_unusable(&message, &error, SIGNS_IN);
                 return None;
             }
         };
@@ -284,20 +256,16 @@ impl TokenStore for Vault {
                 ),
                 Err(error) => ("Tokens cannot be stored in the state folder", error),
             };
-            if entry.single_use {
-                self.with_warnings(|warnings| {
-                    warnings.push(unusable(format!("{message}: {error}.")));
-                });
-            } else {
-                self.warn_unusable(message, &error);
-            }
+            // The failure says what to do with a code that can be used once.
+            let effect = if entry.single_use { "" } else { SIGNS_IN };
+            self.warn_unusable(message, &error, effect);
             None
         })
     }
 
     fn forget(&self, entry: &Entry, refused: &Token) {
         if let Err(error) = self.delete_token(entry, refused) {
-            self.warn_unusable("A refused token could not be deleted", &error);
+            self.warn_unusable("A refused token could not be deleted", &error, SIGNS_IN);
         }
     }
 
@@ -337,10 +305,11 @@ impl EntryLock for LockedFile<'_> {
             .and_then(|bytes| private_file::replace(&self.file, &bytes, &self.lock));
         if let Err(error) = written {
             let message = format!("The token {} could not be stored", display_path(&self.file));
-            match granted.refresh {
-                None => self.vault.warn_unusable(&message, &error),
-                Some(_) => self.vault.warn_lost(&message, &error),
-            }
+            let effect = match granted.refresh {
+                None => SIGNS_IN,
+                Some(_) => LOST,
+            };
+            self.vault.warn_unusable(&message, &error, effect);
         }
     }
 }
@@ -357,81 +326,28 @@ fn prefix(owner: &Owner) -> String {
     format!("{}-", &digest[..OWNER])
 }
 
-/// The inputs of one file's encryption: the text that it is bound to, and the secret of its key.
-struct Encryption {
-    text: String,
-    material: Secret,
-}
-
-fn unusable(message: String) -> Warning {
-    Warning::new("vault_unusable", message).at("--state")
-}
-
-/// The key of one file.
-fn key(encryption: &Encryption, salt: &[u8]) -> Option<LessSafeKey> {
-    let material = encryption.material.expose().as_bytes();
-    let info = [encryption.text.as_bytes()];
-    let derived = Salt::new(HKDF_SHA256, salt).extract(material);
-    let key = derived.expand(&info, &CHACHA20_POLY1305).ok()?;
-    Some(LessSafeKey::new(UnboundKey::from(key)))
-}
-
+/// The encrypted file of a token that was granted at this time.
 fn encrypt(
     granted: &TokenGrant,
     at: DateTime<Utc>,
     encryption: &Encryption,
 ) -> io::Result<Vec<u8>> {
-    // Encrypted in place, so that no plain copy stays in memory.
-    let mut bytes = serde_json::to_vec(&Content {
+    let refresh = granted.refresh.as_ref();
+    encryption.encrypt(serde_json::to_vec(&Content {
         token: Cow::Borrowed(granted.token.value.expose()),
         tenant: granted.token.tenant.clone(),
         roles: granted.token.roles.clone(),
         lifetime_seconds: granted.lifetime.as_secs(),
         granted_at: at,
-        refresh: granted
-            .refresh
-            .as_ref()
-            .map(|token| Cow::Borrowed(token.expose())),
-    })?;
-    let (mut salt, mut nonce) = ([0; SALT], [0; NONCE_LEN]);
-    let random = SystemRandom::new();
-    let failed = || io::Error::other("the cipher failed");
-    random.fill(&mut salt).map_err(|_| failed())?;
-    random.fill(&mut nonce).map_err(|_| failed())?;
-    let bound_to = Aad::from(&encryption.text);
-    key(encryption, &salt)
-        .and_then(|key| {
-            let nonce = Nonce::assume_unique_for_key(nonce);
-            key.seal_in_place_append_tag(nonce, bound_to, &mut bytes)
-                .ok()
-        })
-        .ok_or_else(failed)?;
-    let mut text = serde_json::to_vec(&Envelope {
-        vault: VERSION,
-        salt: STANDARD.encode(salt),
-        nonce: STANDARD.encode(nonce),
-        sealed: STANDARD.encode(&bytes),
-    })?;
-    text.push(b'\n');
-    Ok(text)
+        refresh: refresh.map(|token| Cow::Borrowed(token.expose())),
+    })?)
 }
 
-/// The content, if the file is intact and was encrypted for this entry with its credential.
-fn decrypt(bytes: &[u8], encryption: &Encryption) -> Option<(TokenGrant, DateTime<Utc>)> {
-    let envelope: Envelope = serde_json::from_slice(bytes).ok()?;
-    if !(1..=VERSION).contains(&envelope.vault) {
-        return None;
-    }
-    // Only this length is accepted: HMAC pads shorter salts with zeros, so a padded salt would
-    // match, too.
-    let salt: [u8; SALT] = STANDARD.decode(envelope.salt).ok()?.try_into().ok()?;
-    let key = key(encryption, &salt)?;
-    let nonce = STANDARD.decode(envelope.nonce).ok()?;
-    let nonce = Nonce::try_assume_unique_for_key(&nonce).ok()?;
-    let mut bytes = Zeroizing::new(STANDARD.decode(envelope.sealed).ok()?);
-    let bound_to = Aad::from(&encryption.text);
-    let opened = key.open_in_place(nonce, bound_to, &mut bytes).ok()?;
-    let content: Content<'_> = serde_json::from_slice(opened).ok()?;
+/// The token of a file and the time at which it was granted, if the file is intact and was encrypted
+/// for this entry with its credential.
+fn decrypt(file: &[u8], encryption: &Encryption) -> Option<(TokenGrant, DateTime<Utc>)> {
+    let bytes = encryption.decrypt(file)?;
+    let content: Content<'_> = serde_json::from_slice(&bytes).ok()?;
     let granted = TokenGrant {
         token: Token {
             value: Secret::new(content.token),

@@ -15,24 +15,15 @@ pub const DEFAULT: u64 = 512 << 20;
 ///
 /// A body that [`Caller::send`](super::Caller::send) returns is counted until its
 /// [`ApiResponse`](super::ApiResponse) is dropped. A reader that holds records longer, or a
-/// [`Sink`](super::Sink) that stores them, counts them itself:
+/// [`Sink`](super::Sink) that stores them, counts them itself with [`MemoryBudget::hold`].
 ///
-/// ```ignore
-/// let mut held = call.http.memory().hold();  // counts nothing yet; releases all when dropped
-/// held.grow(text.len())?;                    // before storing; `Err` is a failure of the request
-/// merged.absorb(held);                       // when the bytes move to another owner
-/// ```
-///
-/// A reader must check [`MemoryBudget::is_exhausted`] before the next page or blob: it is true once
-/// a request exceeded the budget, and stays true for the run. It must also check [`is_memory`]
-/// after a failed request. In both cases it drops incomplete items, delivers complete ones, and
-/// ends as at `max_events`: `more: true`, a state that resumes at the first item that was not
-/// delivered, `limited` in its window, and the warning of [`MemoryBudget::warning`].
+/// A reader must check [`MemoryBudget::is_exhausted`] before the next page or blob, and
+/// [`is_memory`] after a failed request. In both cases it drops incomplete items, delivers complete
+/// ones, and ends as at `max_events`, with [`MemoryBudget::warning`].
 ///
 /// Parallel requests can exhaust the budget before the first item is delivered. The reader then
-/// drops them, calls [`MemoryBudget::retry`] and requests the first item alone. If that fails too,
-/// the item is permanently too large: the reader skips it, so that the next run does not stop at it
-/// again.
+/// calls [`MemoryBudget::retry`] and requests the first item alone. If that fails too, it skips the
+/// item, so that the next run does not stop at it again.
 #[derive(Clone, Debug)]
 pub struct MemoryBudget(Arc<Shared>);
 

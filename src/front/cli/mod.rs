@@ -27,7 +27,6 @@ mod validate;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use crate::host::Host;
 use crate::protocol::failure::{fault_count, shown_place};
 use crate::protocol::{ErrorKind, Failure, Redactor};
 pub use reference::page as reference_page;
@@ -35,7 +34,7 @@ pub use schema::SCHEMAS;
 
 use args::{Cli, Command, RunArgs};
 use out::Out;
-use settings::SettingsArgs;
+use settings::host;
 
 /// The exit code for invalid arguments, requests and files.
 const INVALID: u8 = 2;
@@ -103,7 +102,7 @@ fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> ExitResult {
         settings,
         run: flags,
     } = cli;
-    let open = || settings::host(&settings, redactor.clone());
+    let open = || host(&settings, redactor);
     match command {
         None => run::run(&RunArgs { file: None, flags }, &settings, redactor, out),
         Some(Command::Poll(args)) => poll::poll(&args, &settings, redactor, out),
@@ -176,9 +175,4 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
             let message = format!("The runtime could not be started: {error}.");
             Failure::new(ErrorKind::Internal, message)
         })
-}
-
-/// Opens a host with these settings.
-fn host(settings: &SettingsArgs, redactor: &Redactor) -> Host {
-    settings::host(settings, redactor.clone())
 }

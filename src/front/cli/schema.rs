@@ -34,7 +34,7 @@ pub const SCHEMAS: &[(&str, Make)] = &[
     ("endpoints", read::<EndpointsFile>),
     ("profiles", read::<Profiles>),
     #[cfg(feature = "sim")]
-    ("world", super::simulate::world_schema),
+    ("world", read::<crate::sim::World>),
 ];
 
 /// The schema of an input.

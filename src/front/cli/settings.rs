@@ -106,10 +106,10 @@ pub(super) enum LogFormat {
 }
 
 /// A host with these settings.
-pub(super) fn host(args: &SettingsArgs, redactor: Redactor) -> Host {
+pub(super) fn host(args: &SettingsArgs, redactor: &Redactor) -> Host {
     match settings(args) {
-        Ok(settings) => Host::open(settings, redactor),
-        Err(failure) => Host::unusable(failure, redactor),
+        Ok(settings) => Host::open(settings, redactor.clone()),
+        Err(failure) => Host::unusable(failure, redactor.clone()),
     }
 }
 

@@ -5,8 +5,6 @@ use std::path::Path;
 use std::time::Instant;
 
 use chrono::TimeDelta;
-use schemars::Schema;
-use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use crate::front::cli::args::{ClockMode, SimulateArgs};
@@ -18,13 +16,6 @@ use crate::json::whitespace::indented;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{field_names, member_faults, name_of, strict_object, unreadable_at};
 use crate::sim::{Clock, Listen, Sim, World};
-
-/// The schema of a world file.
-pub(super) fn world_schema() -> Schema {
-    SchemaSettings::draft2020_12()
-        .into_generator()
-        .into_root_schema_for::<World>()
-}
 
 /// Is it the name of a member of a world file?
 pub(super) fn is_world_member(name: &str) -> bool {

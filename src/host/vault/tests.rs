@@ -62,7 +62,7 @@ struct TestVault {
 impl TestVault {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let vault = Vault::new(folder.path(), at("2026-01-14T12:00:00Z"));
+        let vault = Vault::new(folder.path(), at("2026-01-14T12:00:00Z"), None);
         TestVault { folder, vault }
     }
 
@@ -112,7 +112,7 @@ fn put(file: &Path, bytes: &[u8]) {
 #[test]
 fn token_is_read_back_with_its_age() {
     let fixture = TestVault::filled();
-    let later = Vault::new(fixture.folder.path(), at("2026-01-14T12:10:00Z"));
+    let later = Vault::new(fixture.folder.path(), at("2026-01-14T12:10:00Z"), None);
     let own = entry("t", SECRET);
     let lock = run(later.lock(&own)).expect("a lock");
     let stored = lock.read().expect("a token");
@@ -133,7 +133,7 @@ fn token_from_the_future_has_no_lifetime() {
         ("2026-01-14T11:59:30Z", Duration::from_secs(3_599)),
         ("2026-01-14T11:00:00Z", Duration::ZERO),
     ] {
-        let earlier = Vault::new(fixture.folder.path(), at(now));
+        let earlier = Vault::new(fixture.folder.path(), at(now), None);
         let lock = run(earlier.lock(&own)).expect("a lock");
         let stored = lock.read().expect("a token");
         assert_eq!(stored.granted.lifetime, lifetime, "{now}");
@@ -319,7 +319,7 @@ fn reset_deletes_only_files_of_the_owner() {
     assert_eq!(fixture.vault.reset(owner).expect("it works"), 2);
     assert_eq!(fixture.vault.reset(owner).expect("it works"), 0);
     assert_eq!(fixture.read(&entry("u", SECRET)), found(TOKEN));
-    let nothing = Vault::new(&fixture.folder.path().join("no"), fixture.vault.clock);
+    let nothing = Vault::new(&fixture.folder.path().join("no"), fixture.vault.clock, None);
     assert_eq!(nothing.reset(owner).expect("nothing to delete"), 0);
 }
 
@@ -333,8 +333,11 @@ fn entry_without_credential_uses_operator_key_or_generated_key() {
     let file = fixture.folder.path().join(GENERATED_KEY);
     let mode = fs::metadata(&file).expect("a key").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let keyed = Vault::new(fixture.folder.path(), fixture.vault.clock);
-    let keyed = keyed.with_key(Some(Secret::new("canary-operator-key")));
+    let keyed = Vault::new(
+        fixture.folder.path(),
+        fixture.vault.clock,
+        Some(Secret::new("canary-operator-key")),
+    );
     assert!(run(keyed.lock(&own)).expect("a lock").read().is_none());
     put(&file, b"damaged");
     assert!(run(fixture.vault.lock(&own)).is_none());
