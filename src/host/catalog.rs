@@ -296,7 +296,8 @@ impl Catalog {
         for integration in &self.integrations {
             match integration.manifest() {
                 Ok(manifest) => {
-                    faults.extend(placed(&integration.file, faults_of(manifest, &fields)))
+                    let found = faults_of(manifest, &fields);
+                    faults.extend(placed(&integration.file, found));
                 }
                 Err(failure) => faults.push(failure),
             }

@@ -130,17 +130,15 @@ impl Integration {
     }
 
     fn read_with_command(&self, n: usize) -> Result<Option<Manifest>, Failure> {
-        let (head, command): (Manifest, Option<CommandSpec>) = match self.compiled {
-            Some(compiled) => {
-                let command = compiled.commands.get(n);
-                let command = command.map(|command| read(&self.file, command.text));
-                (read(&self.file, compiled.head)?, command.transpose()?)
-            }
-            None => {
-                let whole = self.manifest()?.clone();
-                let command = whole.commands.get(n).cloned();
-                (whole, command)
-            }
+        let (head, command): (Manifest, Option<CommandSpec>) = if let Some(compiled) = self.compiled
+        {
+            let command = compiled.commands.get(n);
+            let command = command.map(|command| read(&self.file, command.text));
+            (read(&self.file, compiled.head)?, command.transpose()?)
+        } else {
+            let whole = self.manifest()?.clone();
+            let command = whole.commands.get(n).cloned();
+            (whole, command)
         };
         Ok(command.map(|command| {
             let commands = vec![command];
