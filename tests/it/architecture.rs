@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::bench;
+
 /// A file of `src`.
 pub struct Source {
     path: PathBuf,
@@ -61,19 +63,8 @@ fn root() -> PathBuf {
 }
 
 pub fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return found;
-    };
-    for entry in entries {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            found.extend(files(&path, extension));
-        } else if path.extension().is_some_and(|e| e == extension) {
-            found.push(path);
-        }
-    }
-    found.sort();
+    let mut found = bench::files(folder);
+    found.retain(|path| path.extension().is_some_and(|own| own == extension));
     found
 }
 

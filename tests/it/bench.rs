@@ -3,7 +3,7 @@
 //!
 //! Checks the rules of the protocol on every result.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
@@ -261,4 +261,19 @@ pub fn connection_of(integration: &str) -> Value {
         connection["Use a self-deployed Azure application"] = json!(true);
     }
     connection
+}
+
+/// All files below a folder, sorted; none if it does not exist.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
 }

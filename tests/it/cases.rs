@@ -17,7 +17,7 @@ use soarhost::json::whitespace::indented;
 use soarhost::mapping::Mapping;
 use soarhost::sim::LoggedRequest;
 
-use crate::bench::{Bench, NOW, Ran, assert_events_match_raw_data, block_on, connection_of};
+use crate::bench::{Bench, NOW, Ran, assert_events_match_raw_data, block_on, connection_of, files};
 
 /// A case.
 #[derive(Deserialize)]
@@ -92,20 +92,6 @@ fn default_now() -> String {
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases")
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
 }
 
 async fn play(mut case: Case, integration: &str) -> String {

@@ -6,7 +6,7 @@ use std::process::Child;
 
 use serde_json::{Value, json};
 
-use crate::bench::{CANARY, NOW, connection};
+use crate::bench::{CANARY, NOW, connection, files};
 use crate::process::{feed, printed, run, signal, soarhost, start, wait_for_log};
 
 /// Stdout, stderr and the exit code of a sub-command.
@@ -35,17 +35,23 @@ fn help_and_errors_are_snapshots() {
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| {
-        insta::assert_snapshot!("help", shown(&["--help"]));
-        insta::assert_snapshot!("run_help", shown(&["run", "--help"]));
-        insta::assert_snapshot!("poll_help", shown(&["poll", "--help"]));
-        insta::assert_snapshot!("settings_help", shown(&["help", "settings"]));
-        insta::assert_snapshot!("list_help", shown(&["list", "--help"]));
-        insta::assert_snapshot!("list", shown(&["list"]));
-        insta::assert_snapshot!(
-            "describe",
-            shown(&["describe", "purview_audit_alert_v2.Fetch Event"])
-        );
-        insta::assert_snapshot!("sample", shown(&["sample", "fetch event"]));
+        for (name, args) in [
+            ("help", &["--help"][..]),
+            ("run_help", &["run", "--help"]),
+            ("poll_help", &["poll", "--help"]),
+            ("settings_help", &["help", "settings"]),
+            ("list_help", &["list", "--help"]),
+            ("list", &["list"]),
+            (
+                "describe",
+                &["describe", "purview_audit_alert_v2.Fetch Event"],
+            ),
+            ("sample", &["sample", "fetch event"]),
+            ("validate", &["validate"]),
+            ("validate_faults", &["validate", "tests/it/faulty"]),
+        ] {
+            insta::assert_snapshot!(name, shown(args));
+        }
         insta::assert_snapshot!(
             "unknown_names",
             [
@@ -57,9 +63,14 @@ fn help_and_errors_are_snapshots() {
             ]
             .concat()
         );
-        insta::assert_snapshot!("validate", shown(&["validate"]));
-        insta::assert_snapshot!("validate_faults", shown(&["validate", "tests/it/faulty"]));
         let world = "tests/it/faulty/world.json";
+        let files = files(Path::new("tests/it/faulty_files"));
+        let files = files.iter().map(|file| file.to_str().expect("UTF-8"));
+        let args: Vec<&str> = ["validate", "--log-level", "off"]
+            .into_iter()
+            .chain(files)
+            .collect();
+        insta::assert_snapshot!("validate_files", shown(&args));
         insta::assert_snapshot!(
             "world_faults",
             [
@@ -247,8 +258,8 @@ fn raw_data_mapped_offline_has_the_same_events() {
         soarhost(&["map", "purview_audit_alert_v2/fetch_event"]),
         without.as_bytes(),
     );
-    let told = String::from_utf8(refused.stderr).expect("UTF-8");
-    assert!(told.contains("the result has no `raw_data`"), "{told}");
+    let log = String::from_utf8(refused.stderr).expect("UTF-8");
+    assert!(log.contains("the result has no `raw_data`"), "{log}");
 }
 
 #[test]
@@ -350,7 +361,7 @@ fn first_signal_ends_the_run_with_a_result_and_its_exit_code() {
 }
 
 #[test]
-fn secret_of_every_reference_form_is_not_in_output() {
+fn secret_of_every_reference_form_is_not_in_output_or_the_state_folder() {
     // The service answers two runs with an error, and the other two with plain text.
     let world = r#"{"faults":[{"route":"graph.alerts","nth":[1,2],"status":400,"body":{"error":{"code":"BadRequest","message":"You sent CANARY."}}},
         {"route":"graph.alerts","nth":[3,4],"status":400,"body":"You sent CANARY."}]}"#;
@@ -359,6 +370,8 @@ fn secret_of_every_reference_form_is_not_in_output() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("secret"), format!("{CANARY}\n")).expect("a file");
     let dir = folder.path().to_string_lossy().into_owned();
+    let state = folder.path().join("state");
+    let store = state.to_string_lossy().into_owned();
     for secret in [
         CANARY.to_owned(),
         format!("literal:{CANARY}"),
@@ -368,11 +381,21 @@ fn secret_of_every_reference_form_is_not_in_output() {
         for dry_run in [false, true] {
             let mut request = fetch_event(2);
             request["connection"]["Client Secret"] = json!(secret);
-            request["options"] = json!({ "dry_run": dry_run });
-            let args = served.args(&["--log-level", "trace", "--secrets-dir", &dir]);
-            let mut command = soarhost(&args);
+            request["options"] = json!({ "dry_run": dry_run, "state_key": "canary" });
+            let args = [
+                "--log-level",
+                "trace",
+                "--secrets-dir",
+                &dir,
+                "--state",
+                &store,
+            ];
+            let mut command = soarhost(&served.args(&args));
             command.env("SOAR_CANARY", CANARY);
-            let text = printed(&feed(command, request.to_string()));
+            let mut text = printed(&feed(command, request.to_string()));
+            for file in files(&state) {
+                text.push_str(&std::fs::read_to_string(file).expect("text"));
+            }
             let encoded: String = url::form_urlencoded::byte_serialize(CANARY.as_bytes()).collect();
             assert!(
                 !text.contains(CANARY) && !text.contains(&encoded),
@@ -441,11 +464,8 @@ fn secret_of_every_sign_in_method_is_not_in_output_or_token_files() {
             let output = feed(command, request.to_string());
             assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
             let mut written = [output.stdout, output.stderr].concat();
-            for entry in std::fs::read_dir(folder.path().join("state/tokens"))
-                .into_iter()
-                .flatten()
-            {
-                written.extend(std::fs::read(entry.expect("an entry").path()).expect("a file"));
+            for file in files(&folder.path().join("state/tokens")) {
+                written.extend(std::fs::read(file).expect("a file"));
             }
             let text = String::from_utf8_lossy(&written);
             for secret in [CANARY, line, code, header, "eyJ0eXAi"] {

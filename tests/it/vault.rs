@@ -2,7 +2,7 @@
 //! simulator.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -14,8 +14,9 @@ use soarhost::protocol::Redactor;
 use soarhost::sim::{Listen, Sim, World};
 use soarhost::when;
 
-use crate::bench::{CANARY, NOW, block_on, connection};
-use crate::process::{feed, printed, run, signal, soarhost, start, wait_for_log};
+use crate::architecture::files;
+use crate::bench::{self, NOW, block_on, connection};
+use crate::process::{feed, run, signal, soarhost, start, wait_for_log};
 
 /// Exit code, result, stderr.
 type Ran = (i32, Value, String);
@@ -131,27 +132,6 @@ fn paged() -> Value {
             "subscriptions": [{ "content_type": "DLP.All" }] })
 }
 
-/// All files below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten() {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            found.extend(files(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
-
-fn files_with_extension(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let mut found = files(folder);
-    found.retain(|file| file.extension().is_some_and(|own| own == extension));
-    found
-}
-
 /// The source of the token in a run that must succeed.
 fn source(ran: &Ran) -> &str {
     let (code, result, log) = ran;
@@ -169,29 +149,6 @@ fn warnings(ran: &Ran) -> Vec<&str> {
 
 fn exit(ran: &Ran) -> (i32, &str) {
     (ran.0, ran.1["error"]["kind"].as_str().unwrap_or("none"))
-}
-
-#[test]
-fn second_test_connection_uses_the_stored_tokens() {
-    block_on(async {
-        let lab = Lab::start(&json!({})).await;
-        let mut first = lab.run(&test_connection()).await;
-        assert_eq!(source(&first), "sign_in");
-        assert_eq!(lab.sign_ins(), 2, "one for each service");
-        let mut second = lab.run(&test_connection()).await;
-        assert_eq!(source(&second), "vault");
-        assert_eq!(second.1["metrics"]["calls"], 0);
-        assert_eq!(lab.sign_ins(), 2);
-        for ran in [&mut first, &mut second] {
-            ran.1["metrics"] = Value::Null;
-        }
-        assert_eq!(first.1, second.1, "they differ in more than metrics");
-        // Nearly an hour later the tokens are renewed early.
-        let later = ["--now", "2026-01-14T12:56:00Z"];
-        let third = lab.run_with(&later, &test_connection()).await;
-        assert_eq!(source(&third), "sign_in");
-        assert_eq!(lab.sign_ins(), 4);
-    });
 }
 
 #[test]
@@ -213,27 +170,11 @@ fn concurrent_processes_sign_in_once_for_each_service() {
 }
 
 #[test]
-fn changed_secret_signs_in_again() {
-    block_on(async {
-        let lab = Lab::start(&json!({})).await;
-        assert_eq!(source(&lab.run(&test_connection()).await), "sign_in");
-        let mut changed = test_connection();
-        changed["connection"]["Client Secret"] = json!("another~secret");
-        let ran = lab.run(&changed).await;
-        assert_eq!((source(&ran), warnings(&ran)), ("sign_in", vec![]));
-        assert_eq!(lab.sign_ins(), 4);
-        // While both secrets are valid, each has its own tokens.
-        assert_eq!(source(&lab.run(&test_connection()).await), "vault");
-        assert_eq!(source(&lab.run(&changed).await), "vault");
-    });
-}
-
-#[test]
 fn damaged_token_file_is_reported_and_replaced() {
     block_on(async {
         let lab = Lab::start(&json!({})).await;
         lab.run(&test_connection()).await;
-        let stored = files_with_extension(&lab.state(), "json");
+        let stored = files(&lab.state(), "json");
         assert_eq!(stored.len(), 2);
         let whole = std::fs::read_to_string(&stored[0]).expect("it reads");
         std::fs::write(&stored[0], &whole[..whole.len() / 2]).expect("a file");
@@ -250,24 +191,6 @@ fn damaged_token_file_is_reported_and_replaced() {
 }
 
 #[test]
-fn refused_token_is_replaced_after_one_sign_in() {
-    block_on(async {
-        let world =
-            json!({ "faults": [{ "route": "graph.alerts", "nth": 2, "expire_token": true }] });
-        let lab = Lab::start(&world).await;
-        let request = json!({ "command": "Fetch Event", "connection": connection(),
-                              "inputs": { "Top Recent Event Number": 2 } });
-        assert_eq!(source(&lab.run(&request).await), "sign_in");
-        let before = lab.sign_ins();
-        // This run or the next one signs in again.
-        lab.run(&request).await;
-        assert_eq!(lab.run(&request).await.0, 0);
-        assert_eq!(lab.sign_ins(), before + 1);
-        assert_eq!(source(&lab.run(&request).await), "vault");
-    });
-}
-
-#[test]
 fn files_of_a_killed_process_do_not_affect_the_next_run() {
     block_on(async {
         let mut world = paged();
@@ -277,8 +200,8 @@ fn files_of_a_killed_process_do_not_affect_the_next_run() {
         assert_eq!(exit(&lab.run(&fetch("prod")).await), (75, "busy"));
         signal(&child, "KILL");
         child.wait().expect("it ends");
-        let stored = files_with_extension(&lab.state(), "json");
-        let locks = files_with_extension(&lab.state(), "lock");
+        let stored = files(&lab.state(), "json");
+        let locks = files(&lab.state(), "lock");
         assert_eq!(
             (stored.len(), locks.len()),
             (2, 3),
@@ -339,67 +262,6 @@ fn second_request_on_a_state_key_in_one_process_is_busy() {
     assert_eq!(second.exit_code(), 75);
     drop(first);
     assert!(host.check(line.as_bytes(), &Cancel::default()).is_ok());
-}
-
-#[test]
-fn stored_state_is_resumed_until_nothing_is_left() {
-    block_on(async {
-        let lab = Lab::start(&paged()).await;
-        let mut keys = Vec::new();
-        let mut last = Value::Null;
-        for number in 0..4 {
-            let ran = lab.run(&fetch("prod/alerts")).await;
-            assert_eq!((exit(&ran), warnings(&ran)), ((0, "none"), vec![]));
-            let events = ran.1["events"].as_array().expect("events");
-            keys.extend(events.iter().map(|event| event["key"].clone()));
-            assert_eq!(ran.1["more"], json!(number < 3), "run {number}");
-            last = ran.1["state"].clone();
-            let text = std::fs::read_to_string(lab.state_file("prod/alerts")).expect("it reads");
-            let stored: Value = serde_json::from_str(&text).expect("JSON");
-            let command = "purview_audit_alert_v2.fetch_event";
-            let expected = json!({ "state_key": "prod/alerts", "command": command, "state": last });
-            assert_eq!(stored, expected);
-        }
-        let delivered = keys.len();
-        keys.sort_by_key(Value::to_string);
-        keys.dedup();
-        assert_eq!((delivered, keys.len()), (10, 10), "each once");
-        // Everything was delivered, and there is nothing new.
-        let ran = lab.run(&fetch("prod/alerts")).await;
-        assert_eq!(ran.1["events"].as_array().map(Vec::len), Some(0));
-        let mut both = fetch("prod/alerts");
-        both["state"] = last;
-        let refused = lab.run(&both).await;
-        assert_eq!(exit(&refused), (2, "invalid_input"));
-        assert_eq!(refused.1["error"]["at"], "/options/state_key");
-    });
-}
-
-#[test]
-fn failed_run_does_not_change_the_stored_state_and_returns_it() {
-    block_on(async {
-        let mut world = paged();
-        world["faults"] =
-            json!([{ "route": "graph.alerts", "nth": [3, 4, 5, 6, 7, 8], "status": 400 }]);
-        let lab = Lab::start(&world).await;
-        let first = lab.run(&fetch("prod")).await;
-        let stored = std::fs::read(lab.state_file("prod")).expect("it reads");
-        let failed = lab.run(&fetch("prod")).await;
-        assert_eq!(failed.1["return_data"], "Failed");
-        assert_eq!(failed.1["state"], first.1["state"]);
-        assert_eq!(
-            std::fs::read(lab.state_file("prod")).expect("it reads"),
-            stored
-        );
-        let mut other = test_connection();
-        other["options"] = json!({ "state_key": "prod" });
-        let refused = lab.run(&other).await;
-        assert_eq!(
-            exit(&refused),
-            (2, "invalid_input"),
-            "the state of another command"
-        );
-    });
 }
 
 #[test]
@@ -472,31 +334,6 @@ fn damaged_state_is_refused_with_its_file() {
 }
 
 #[test]
-fn secrets_and_tokens_are_not_in_output_or_the_state_folder() {
-    block_on(async {
-        let lab = Lab::start(&paged()).await;
-        let mut text = String::new();
-        for request in [
-            test_connection(),
-            fetch("prod"),
-            fetch("prod"),
-            test_connection(),
-        ] {
-            let (_, result, log) = lab.run_with(&["--log-level", "trace"], &request).await;
-            text.push_str(&result.to_string());
-            text.push_str(&log);
-        }
-        for file in files(&lab.state()) {
-            text.push_str(&std::fs::read_to_string(file).expect("text"));
-        }
-        assert!(text.contains("\"vault\":2") && text.contains("\"state_key\""));
-        for secret in [CANARY, "eyJ0eXAi", &CANARY.replace('/', "%2F")] {
-            assert!(!text.contains(secret), "{secret}: {text}");
-        }
-    });
-}
-
-#[test]
 fn refusal_dry_run_and_sandbox_create_no_state_folder() {
     block_on(async {
         let lab = Lab::start(&json!({})).await;
@@ -538,7 +375,7 @@ fn sandbox_stores_states_and_no_tokens() {
     request["inputs"]["Top Recent Event Number"] = json!(150);
     let ran = run(&args, request.to_string());
     assert_eq!((exit(&ran), &ran.1["more"]), ((0, "none"), &json!(true)));
-    assert_eq!(files_with_extension(&dir, "json").len(), 1);
+    assert_eq!(files(&dir, "json").len(), 1);
     assert!(!dir.join("tokens").exists());
 }
 
@@ -634,52 +471,13 @@ fn hundred_kills_lose_no_record_and_damage_no_file() {
             }
         }
         assert_eq!(received, (0..BLOBS).collect(), "the union is exact");
-        for file in files(&lab.state()) {
+        for file in bench::files(&lab.state()) {
             let incomplete = file.extension().is_some_and(|name| name == "tmp");
             assert!(
                 !incomplete || !file.starts_with(lab.state().join("state")),
                 "{}",
                 file.display()
             );
-        }
-    });
-}
-
-#[test]
-fn secret_of_every_reference_form_is_not_in_output_or_the_state_folder() {
-    block_on(async {
-        let lab = Lab::start(&paged()).await;
-        let secrets = lab.folder.path().join("secrets");
-        std::fs::create_dir(&secrets).expect("a folder");
-        std::fs::write(secrets.join("client"), "canary-of-the-file~7\n").expect("a file");
-        for (given, canary) in [
-            ("literal:canary-of-the-text~7", "canary-of-the-text~7"),
-            ("env:SOAR_TEST_CANARY", "canary-of-the-variable~7"),
-            ("file:client", "canary-of-the-file~7"),
-        ] {
-            for command in ["Test Connection", "Get Audit Log", "Fetch Event"] {
-                let mut request = fetch("canary");
-                request["command"] = json!(command);
-                request["inputs"] = match command {
-                    "Get Audit Log" => json!({ "Content Type": "Audit.Exchange" }),
-                    "Fetch Event" => request["inputs"].clone(),
-                    _ => json!({}),
-                };
-                request["options"] = json!({ "state_key": command });
-                request["connection"]["Client Secret"] = json!(given);
-                let folder = secrets.to_string_lossy().into_owned();
-                let mut host = lab.command(&["--log-level", "trace", "--secrets-dir", &folder]);
-                host.env("SOAR_TEST_CANARY", "canary-of-the-variable~7");
-                let text = request.to_string();
-                let output = printed(&blocking(move || feed(host, text)).await);
-                assert!(output.contains("\"protocol\":1"), "{output}");
-                assert!(!output.contains(canary), "{given}, {command}: {output}");
-            }
-            for file in files(&lab.state()) {
-                let bytes = std::fs::read(&file).expect("it reads");
-                let text = String::from_utf8_lossy(&bytes);
-                assert!(!text.contains("canary-of-"), "{}", file.display());
-            }
         }
     });
 }

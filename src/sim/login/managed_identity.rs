@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::sim::context::Context;
 use crate::sim::error_table::{ErrorEntry, ErrorTable};
@@ -66,17 +66,9 @@ impl Identity {
             Ok(grant) => grant,
             Err(refused) => return refused.of_machine(),
         };
-        let (issued, begin) = (grant.issue(&self.context, call), self.begin());
-        let body = json!({
-            "access_token": issued.token,
-            "client_id": grant.app,
-            "refresh_token": "",
-            "expires_in": issued.lifetime.to_string(),
-            "expires_on": issued.exp.to_string(),
-            "not_before": begin,
-            "resource": grant.audience,
-            "token_type": "Bearer",
-        });
+        let (mut body, lifetime) = self.body(call, &grant);
+        body["refresh_token"] = json!("");
+        body["expires_in"] = json!(lifetime.to_string());
         Answer::new(200, body.to_string())
     }
 
@@ -92,20 +84,21 @@ impl Identity {
             Ok(grant) => grant,
             Err(refused) => return refused.of_app_service(&self.context.id_of("request", call)),
         };
-        let (issued, begin) = (grant.issue(&self.context, call), self.begin());
+        Answer::new(200, self.body(call, &grant).0.to_string())
+    }
+
+    /// The members that both services return, and the lifetime of the token.
+    fn body(&self, call: &Call, grant: &Grant) -> (Value, i64) {
+        let issued = grant.issue(&self.context, call);
         let body = json!({
             "access_token": issued.token,
             "client_id": grant.app,
             "expires_on": issued.exp.to_string(),
-            "not_before": begin,
+            "not_before": (self.context.now().timestamp() - 300).to_string(),
             "resource": grant.audience,
             "token_type": "Bearer",
         });
-        Answer::new(200, body.to_string())
-    }
-
-    fn begin(&self) -> String {
-        (self.context.now().timestamp() - 300).to_string()
+        (body, issued.lifetime)
     }
 
     fn grant(&self, call: &Call, versions: &[&str]) -> Result<Grant, Refused> {
@@ -211,8 +204,6 @@ impl Refused {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
     use crate::sim::server::routes::Service;
 
