@@ -9,6 +9,7 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, Ran, block_on, connection, read};
+use crate::histories::service::Dice;
 
 const NOW: &str = "2026-01-14T12:00:00Z";
 
@@ -97,35 +98,14 @@ fn next_link_larger_than_a_state_is_not_stored() {
     });
 }
 
-/// A generator of random numbers with a seed.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-
-    fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
-    }
-
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[usize::try_from(self.below(from.len() as u64)).expect("small")]
-    }
-}
-
 /// A service with its alerts, and a client that polls it.
 struct History {
-    random: Random,
+    random: Dice,
     now: DateTime<Utc>,
     alerts: Vec<(String, DateTime<Utc>)>,
-    page: u64,
+    page: usize,
     order: &'static str,
-    top: u64,
+    top: u32,
     state: Value,
     delivered: BTreeMap<(String, String), usize>,
     named: bool,
@@ -137,7 +117,7 @@ fn text(time: DateTime<Utc>) -> String {
 
 impl History {
     fn new(seed: u64) -> Self {
-        let mut random = Random(seed);
+        let mut random = Dice(seed);
         let order = random.pick(&["requested", "requested", "ignored", "shuffled"]);
         let page = random.pick(&[1, 2, 3, 7, 50]);
         let mut history = History {
@@ -158,22 +138,20 @@ impl History {
         history
     }
 
-    fn add(&mut self, age: u64) {
+    fn add(&mut self, age: i64) {
         let id = format!("a{}", self.alerts.len());
         let time = self.ago(age);
         self.alerts.push((id, time));
     }
 
-    fn ago(&mut self, seconds: u64) -> DateTime<Utc> {
+    fn ago(&mut self, seconds: i64) -> DateTime<Utc> {
         let alike = self.random.chance(30);
-        let seconds = i64::try_from(seconds).expect("small");
         let time = self.now - TimeDelta::seconds(seconds);
         // Many alerts with the same time, as after a bulk update.
         if alike {
             self.now - TimeDelta::seconds(seconds / 300 * 300 + 1)
         } else {
-            time + TimeDelta::microseconds(i64::try_from(self.random.below(999)).expect("small"))
-                - TimeDelta::seconds(1)
+            time + TimeDelta::microseconds(self.random.below(999)) - TimeDelta::seconds(1)
         }
     }
 
@@ -191,8 +169,7 @@ impl History {
             if self.alerts.is_empty() {
                 break;
             }
-            let place =
-                usize::try_from(self.random.below(self.alerts.len() as u64)).expect("small");
+            let place = self.random.index(self.alerts.len());
             let age = self.random.below(50);
             self.alerts[place].1 = self.ago(age);
         }
@@ -205,7 +182,7 @@ impl History {
             .rev()
             .map(|(id, time)| alert(id, &text(*time)))
             .collect();
-        let mut world = world(&alerts, usize::try_from(self.page).expect("small"));
+        let mut world = world(&alerts, self.page);
         world["now"] = json!(text(self.now));
         world["alerts"]["order"] = json!(self.order);
         world
@@ -216,14 +193,14 @@ impl History {
         let mut world = self.world();
         world["alerts"]["paging"] = json!(self.random.pick(&["skip", "skiptoken"]));
         if self.random.chance(20) {
-            let nth: Vec<u64> = (0..4).map(|_| 1 + self.random.below(12)).collect();
+            let nth: Vec<i64> = (0..4).map(|_| 1 + self.random.below(12)).collect();
             world["faults"] = json!([{ "route": "graph.alerts", "nth": nth, "status": 503 }]);
         }
         let count = self.alerts.len();
         let (mut updates, mut scripted) = (Vec::new(), Vec::new());
         if count > 0 && self.random.chance(50) {
             for n in 1..4 {
-                let place = usize::try_from(self.random.below(count as u64)).expect("small");
+                let place = self.random.index(count);
                 let time = self.now + TimeDelta::seconds(n);
                 updates.push((count - 1 - place, time));
                 scripted.push(json!({ "after": n, "alert": place, "at": text(time) }));
@@ -241,7 +218,7 @@ impl History {
     }
 
     /// One run. Returns whether it delivered anything or has more.
-    async fn run(&mut self, world: &Value, (skew, limit): (i64, u64), killed: bool) -> bool {
+    async fn run(&mut self, world: &Value, (skew, limit): (i64, u32), killed: bool) -> bool {
         let mut request = request(&self.state);
         request["inputs"]["Top Recent Event Number"] = json!(self.top);
         if limit > 0 {

@@ -7,7 +7,7 @@ use std::process::Child;
 use serde_json::{Value, json};
 
 use crate::bench::{CANARY, NOW, connection, files};
-use crate::process::{feed, printed, run, signal, soarhost, start, wait_for_log};
+use crate::process::{feed, printed, refused, run, signal, soarhost, start, wait_for_log};
 
 /// Stdout, stderr and the exit code of a sub-command.
 fn shown(args: &[&str]) -> String {
@@ -538,13 +538,9 @@ fn catalog_folder_replaces_the_built_in_catalog() {
         .expect("a file")
         .replace("\"Document ID\"", "\"Document Id\"");
     std::fs::write(&mapping, broken).expect("a file");
-    let (code, result, _) = run(&["run", "--catalog", &dir], b"{\"command\":\"Get Alerts\"}");
-    assert_eq!(
-        (code, &result["error"]["kind"]),
-        (2, &json!("invalid_mapping"))
-    );
-    let message = result["error"]["message"].as_str().expect("a message");
-    assert!(message.contains("Document Id"), "{message}");
+    let args = ["run", "--catalog", &dir];
+    let error = refused(&args, r#"{"command":"Get Alerts"}"#, "invalid_mapping");
+    assert!(error.to_string().contains("Document Id"), "{error}");
 }
 
 #[test]
@@ -561,13 +557,9 @@ fn connection_name_selects_the_profile() {
     let (code, result, log) = run(&args, request.to_string());
     assert_eq!(code, 0, "{} {log}", result["result"]);
     request["connection"] = json!("prod-us");
-    let (code, result, _) = run(&["run", "--profiles", &path], request.to_string());
-    assert_eq!(
-        (code, &result["error"]["kind"]),
-        (2, &json!("unknown_name"))
-    );
-    let message = result["error"]["message"].as_str().expect("a message");
-    assert!(message.contains("\"Prod EU\""), "{message}");
+    let args = ["run", "--profiles", &path];
+    let error = refused(&args, request.to_string(), "unknown_name");
+    assert!(error["message"].to_string().contains("Prod EU"), "{error}");
 }
 
 /// Runs a request with a proxy in the environment that refuses it. The result must report that.

@@ -9,7 +9,7 @@
 //! alone is tested over more histories in `src/ops/resume/progress/tests.rs`.
 
 mod account;
-mod service;
+pub mod service;
 
 use std::fmt::Write as _;
 use std::sync::Mutex;

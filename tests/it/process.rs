@@ -52,6 +52,15 @@ pub fn run(args: &[impl AsRef<OsStr>], stdin: impl AsRef<[u8]>) -> (i32, Value, 
     (output.status.code().unwrap_or(-1), result, log)
 }
 
+/// Runs one request that must be refused with exit code 2 and an error of this kind. Returns the
+/// error.
+pub fn refused(args: &[impl AsRef<OsStr>], stdin: impl AsRef<[u8]>, kind: &str) -> Value {
+    let (code, mut result, _) = run(args, stdin);
+    let found = result["error"]["kind"].as_str();
+    assert_eq!((code, found), (2, Some(kind)), "{result}");
+    result["error"].take()
+}
+
 /// Stdout and stderr of a process, one after the other.
 pub fn printed(output: &Output) -> String {
     let bytes = [output.stdout.as_slice(), &output.stderr].concat();

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::process::{feed, printed, run, soarhost};
+use crate::process::{feed, printed, refused, run, soarhost};
 
 /// An invalid request, and its error: the kind, a part of the message, the place.
 #[derive(Deserialize)]
@@ -77,11 +77,7 @@ fn invalid_bytes_and_deep_nesting_are_refused() {
 fn request_beyond_the_size_limit_is_refused() {
     let mut big = br#"{"command":"x","meta":{"a":""#.to_vec();
     big.resize(16 * 1024 * 1024 + 10, b'x');
-    let (code, result, _) = run(&["run"], &big);
-    assert_eq!(
-        (code, result["error"]["kind"].as_str()),
-        (2, Some("request_too_large"))
-    );
+    refused(&["run"], &big, "request_too_large");
 }
 
 #[test]
@@ -236,14 +232,10 @@ fn secret_reference_that_is_not_allowed_or_not_set_is_refused() {
             "\"file:/etc/hostname\" is not allowed",
         ),
     ] {
-        let (code, result, _) = run(&["run"], request(secret).as_bytes());
-        assert_eq!(
-            (code, &result["error"]["kind"]),
-            (2, &json!("secret_unavailable"))
-        );
-        let message = result["error"]["message"].as_str().expect("a message");
+        let error = refused(&["run"], request(secret), "secret_unavailable");
+        let message = error["message"].as_str().expect("a message");
         assert!(message.contains(expected), "{message}");
-        assert_eq!(result["error"]["at"], "/connection/Client Secret");
+        assert_eq!(error["at"], "/connection/Client Secret");
     }
 }
 
@@ -335,12 +327,7 @@ fn unreadable_file_has_a_result() {
         vec!["run", "/tmp"],
         vec!["run", "--batch", "/not/there"],
     ] {
-        let (code, result, _) = run(&args, b"");
-        assert_eq!(
-            (code, &result["error"]["kind"]),
-            (2, &json!("malformed_request")),
-            "{args:?}"
-        );
+        refused(&args, b"", "malformed_request");
     }
     let mut command = soarhost(&["run", "--batch"]);
     let folder = std::fs::File::open("/tmp").expect("a folder");

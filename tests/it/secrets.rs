@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, NOW, block_on, connection_of};
-use crate::process::{feed, run, soarhost};
+use crate::process::{feed, refused, run, soarhost};
 
 /// With all kinds of characters that JSON and addresses escape.
 const CANARY: &str = "ca+na/ry&<x>'ö€~2026.end";
@@ -150,23 +150,14 @@ fn forbidden_use_is_refused_at_its_place_with_the_flag() {
         ("write", &start, "/command"),
     ] {
         let args = ["run", "--sandbox", "--allow-insecure-tls", "--forbid", word];
-        let (code, result, _) = run(&args, request.to_string());
-        let error = &result["error"];
-        assert_eq!(
-            (code, &error["kind"]),
-            (2, &json!("invalid_input")),
-            "{word}: {result}"
-        );
-        assert_eq!(error["at"], at, "{result}");
+        let error = refused(&args, request.to_string(), "invalid_input");
+        assert_eq!(error["at"], at, "{word}: {error}");
         let message = error["message"].as_str().expect("a message");
         assert!(message.contains(&format!("(--forbid {word})")), "{message}");
     }
-    let (code, result, _) = run(&["run", "--forbid", "write,wrote"], b"{\"command\":\"x\"}");
-    assert_eq!(
-        (code, &result["error"]["at"]),
-        (2, &json!("--forbid")),
-        "{result}"
-    );
+    let args = ["run", "--forbid", "write,wrote"];
+    let error = refused(&args, r#"{"command":"x"}"#, "invalid_input");
+    assert_eq!(error["at"], "--forbid", "{error}");
 }
 
 #[test]
@@ -176,13 +167,7 @@ fn operators_secret_with_insecure_tls_is_refused_unless_allowed() {
         "Application ID or Client ID": "66666666-7777-8888-9999-000000000000",
         "Use a self-deployed Azure application": true, "Key or Client Secret": "Env:SOAR_ANY",
         "Trust any certificate (not secure)": true } });
-    let (code, result, _) = run(&["run", "--sandbox"], request.to_string());
-    let error = &result["error"];
-    assert_eq!(
-        (code, &error["kind"]),
-        (2, &json!("invalid_input")),
-        "{result}"
-    );
+    let error = refused(&["run", "--sandbox"], request.to_string(), "invalid_input");
     assert_eq!(
         error["at"],
         "/connection/Trust any certificate (not secure)"

@@ -1,7 +1,7 @@
 //! Generates alerts: each a complete `microsoft.graph.security.alert` with three to eight pieces of
 //! evidence.
 //!
-//! The types of evidence are used in turn, so that two dozen alerts have all 48. Titles and product
+//! The types of evidence are used one after the other, so that two dozen alerts have all 48. Titles and product
 //! names are in `alerts.json`. Alerts that a world file contains are not generated here.
 
 use std::iter::Cycle;

@@ -114,11 +114,11 @@ impl ContentStore {
     ) -> impl Iterator<Item = Blob> {
         let at = |time: DateTime<Utc>| self.blobs.partition_point(|blob| blob.created < time);
         let (from, to) = (at(start), at(end).max(at(start)));
-        let turn = at(self.begin).clamp(from, to);
-        let mut later = self.blobs[turn..to].to_vec();
+        let started = at(self.begin).clamp(from, to);
+        let mut later = self.blobs[started..to].to_vec();
         later.extend(self.arrived(start, end));
         later.sort_by_key(|blob| blob.created);
-        self.blobs[from..turn].iter().cloned().chain(later)
+        self.blobs[from..started].iter().cloned().chain(later)
     }
 
     /// The blobs that arrive in a time range.

@@ -37,7 +37,7 @@ impl WebhookSender {
     /// Sends a message; returns the status of the response, if there was one.
     pub(super) async fn post(&self, address: &str, message: Message<'_>) -> Option<u16> {
         let url = Url::parse(address).ok().filter(is_loopback)?;
-        // The client is not kept: webhooks are rare, and it would slow down each start of a
+        // The client is not stored: webhooks are rare, and it would slow down each start of a
         // simulator.
         let client = self.client()?;
         let call = client.post(url).header("Content-Type", message.kind);

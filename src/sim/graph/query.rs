@@ -111,8 +111,8 @@ impl QueryOptions {
                 format!("$skiptoken={token}")
             }
         };
-        let kept = |name: &str| paging == Paging::Skiptoken || name != "$skip";
-        let options = self.parameters.iter().filter(|(name, _)| kept(name));
+        let repeated = |name: &str| paging == Paging::Skiptoken || name != "$skip";
+        let options = self.parameters.iter().filter(|(name, _)| repeated(name));
         let options = options.map(|(name, value)| {
             let value: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
             format!("{name}={value}")

@@ -153,8 +153,8 @@ impl Login {
             let name = client.app.map_or("Lab App", |app| &app.name);
             return Err(refused(65001, &[client.id, name]));
         }
-        let kept = client.app.map(|app| app.refresh_tokens) == Some(RefreshTokens::Omit);
-        let refresh = (requested.offline && !(sign_in.renewed && kept)).then(|| RefreshToken {
+        let omitted = client.app.map(|app| app.refresh_tokens) == Some(RefreshTokens::Omit);
+        let refresh = (requested.offline && !(sign_in.renewed && omitted)).then(|| RefreshToken {
             app: client.id.to_owned(),
             tenant: sign_in.tenant.clone(),
             scope: if sign_in.scope.is_empty() {

@@ -266,7 +266,7 @@ impl World {
         }
     }
 
-    /// Parses a world file. The parameter is text, because literal alerts keep their bytes.
+    /// Parses a world file. The parameter is text, because literal alerts must not change.
     pub fn from_json(text: &str) -> anyhow::Result<Self> {
         let not_a_world = "this is not a world file";
         let value = serde_json::from_str(text).context(not_a_world)?;

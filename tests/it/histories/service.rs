@@ -32,7 +32,12 @@ impl Dice {
     }
 
     pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[usize::try_from(self.below(i64::try_from(of.len()).expect("small"))).expect("small")]
+        of[self.index(of.len())]
+    }
+
+    pub fn index(&mut self, length: usize) -> usize {
+        let length = i64::try_from(length).expect("small");
+        usize::try_from(self.below(length)).expect("small")
     }
 }
 
