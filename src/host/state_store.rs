@@ -42,18 +42,11 @@ pub(super) struct StateStore {
     stored: Option<State>,
 }
 
-/// The state to store after the result of a run was written. If it is dropped, the stored state
-/// does not change.
+/// The state to store after the result of a run was written, or `None` to delete the stored one. If
+/// it is dropped, the stored state does not change.
 #[derive(Debug, Default)]
 #[must_use = "commit it when the result was written out"]
-pub struct PendingState(Option<(StateStore, Change)>);
-
-/// A change of a stored state.
-#[derive(Debug)]
-enum Change {
-    Store(State),
-    Delete,
-}
+pub struct PendingState(Option<(StateStore, Option<State>)>);
 
 /// The lock on a state for several runs.
 #[derive(Debug)]
@@ -178,8 +171,9 @@ impl StateStore {
         self.stored.as_ref()
     }
 
-    fn apply(&self, change: Change) -> io::Result<()> {
-        let (Some(lock), Change::Store(state)) = (&self.lock, change) else {
+    /// Stores the state, or deletes the stored one.
+    fn replace(&self, state: Option<State>) -> io::Result<()> {
+        let (Some(lock), Some(state)) = (&self.lock, state) else {
             return private_file::remove(&self.file);
         };
         let mut text = serde_json::to_vec_pretty(&StateFile {
@@ -232,20 +226,17 @@ impl PendingState {
             return PendingState::default();
         };
         let is_complete = result.return_data != ReturnData::Failed && !result.more;
-        let next = match &result.state {
-            _ if store.lock.is_none() || result.state == store.stored => None,
-            Some(state) => Some(Change::Store(state.clone())),
-            None => is_complete.then_some(Change::Delete),
-        };
-        PendingState(next.map(|next| (store, next)))
+        let is_unchanged = store.lock.is_none() || result.state == store.stored;
+        let is_changed = !is_unchanged && (result.state.is_some() || is_complete);
+        PendingState(is_changed.then(|| (store, result.state.clone())))
     }
 
     /// Stores the state and unlocks the key. A failure is only logged: the result was written.
     pub fn commit(self) {
-        let Some((store, next)) = self.0 else {
+        let Some((store, state)) = self.0 else {
             return;
         };
-        if let Err(error) = store.apply(next) {
+        if let Err(error) = store.replace(state) {
             let (name, file) = (&store.name, store.file.display());
             tracing::error!(
                 "The state \"{name}\" could not be stored in {file}: {error}. The next run with this \
