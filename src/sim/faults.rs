@@ -21,7 +21,8 @@ use crate::sim::server::routes::Route;
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// `login.instance`, `login.discovery`, `login.authorize`, `login.device_code`, `login.token`,
-    /// `graph.alerts`, `graph.alert`, `management.subscriptions.start`, `….stop` or `….list`,
+    /// `graph.alerts`, `graph.alert`, `graph.audit_queries`, `graph.audit_query`,
+    /// `graph.audit_records`, `management.subscriptions.start`, `….stop` or `….list`,
     /// `management.content`, `management.blob`, `exchange.command`, `hook.receive`, `identity.vm` or
     /// `identity.app_service`.
     pub route: String,

@@ -4,7 +4,7 @@
 //! the documented error codes:
 //!
 //! - `login`: sign-in with secrets, certificates, users, device codes and managed identities,
-//! - `graph`: security alerts,
+//! - `graph`: security alerts and audit-log queries,
 //! - `feed`: the Management Activity API with subscriptions, listings, content and webhooks,
 //! - `exchange`: the search of the audit log,
 //! - `faults`: fault injection.
@@ -47,6 +47,7 @@ pub use faults::{Fault, Nth, Replace};
 pub use server::log::LoggedRequest;
 pub use world::alerts::{Alerts, ListOrder, Paging, Update};
 pub use world::apps::{App, AppSecret, ManagedIdentity, ReadyCode, RefreshTokens};
+pub use world::audit_queries::{AuditQueries, DeleteQuery, Outcome};
 pub use world::content::{Content, GeneratedContent, LiteralBlob};
 pub use world::device_sign_in::{Decision, DeviceSignIn};
 pub use world::exchange::{Exchange, ForbiddenBody, OddEffect, OddPage, ResultCount};

@@ -190,7 +190,7 @@ fn matches(pattern: &str, value: &str) -> bool {
 }
 
 /// A time of a record: in UTC, with or without a zone.
-fn parse_time(text: &str) -> Option<DateTime<Utc>> {
+pub(crate) fn parse_time(text: &str) -> Option<DateTime<Utc>> {
     let plain = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f");
     let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
     zoned.or_else(|_| plain().map(|time| time.and_utc())).ok()

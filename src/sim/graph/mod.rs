@@ -1,7 +1,9 @@
-//! Microsoft Graph: the list of security alerts and single alerts, read-only. A request is checked
-//! in this order: token, path, method, application role, query options.
+//! Microsoft Graph: the list of security alerts and single alerts, read-only, and audit-log queries.
+//! A request for alerts is checked in this order: token, path, method, application role, query
+//! options.
 
 pub(super) mod alerts;
+mod audit_query;
 pub(super) mod filter;
 mod query;
 
@@ -13,6 +15,7 @@ use serde_json::json;
 use crate::sim::context::Context;
 use crate::sim::error_table::{ErrorEntry as Refused, ErrorTable};
 use crate::sim::graph::alerts::{Alert, AlertStore};
+use crate::sim::graph::audit_query::AuditQueryStore;
 use crate::sim::graph::query::QueryOptions;
 use crate::sim::login::tokens::{Claims, Refusal, Resource};
 use crate::sim::server::call::{Answer, Call};
@@ -28,6 +31,7 @@ const DIAGNOSTIC: &str = r#"{"ServerInfo":{"DataCenter":"West Europe","Slice":"E
 pub(super) struct Graph {
     context: Arc<Context>,
     records: AlertStore,
+    audit_queries: AuditQueryStore,
 }
 
 static ERRORS: LazyLock<ErrorTable> =
@@ -40,6 +44,7 @@ fn refused(id: &str, arguments: &[&str]) -> Refused {
 impl Graph {
     pub(super) fn new(context: Arc<Context>) -> Self {
         Self {
+            audit_queries: AuditQueryStore::new(Arc::clone(&context)),
             context,
             records: AlertStore::default(),
         }
@@ -66,6 +71,13 @@ impl Graph {
             .map_err(unauthorized)?;
         if call.route == Route::Unknown {
             return Err(refused("not_found", &[]));
+        }
+        if call
+            .path
+            .to_ascii_lowercase()
+            .contains("/security/auditlog/")
+        {
+            return self.audit_queries.answer(call, &claims);
         }
         if call.method != "GET" {
             return Err(refused("method", &[]));

@@ -82,6 +82,9 @@ routes! {
     LoginToken "login.token" "login/*/oauth2/v2.0?/token",
     GraphAlerts "graph.alerts" "graph/v1.0|beta/security/alerts_v2",
     GraphAlert "graph.alert" "graph/v1.0|beta/security/alerts_v2/+",
+    GraphAuditQueries "graph.audit_queries" "graph/v1.0|beta/security/auditlog/queries",
+    GraphAuditQuery "graph.audit_query" "graph/v1.0|beta/security/auditlog/queries/+",
+    GraphAuditRecords "graph.audit_records" "graph/v1.0|beta/security/auditlog/queries/+/records",
     FeedStart "management.subscriptions.start"
         "management/api/v1.0|v1/*/activity/feed/subscriptions/start",
     FeedStop "management.subscriptions.stop"
@@ -169,6 +172,10 @@ mod tests {
             (
                 "/management/api/v1.0/t/activity/feed/audit/1$2$audit_exchange",
                 Route::FeedBlob,
+            ),
+            (
+                "/graph/beta/security/auditLog/queries/1/records",
+                Route::GraphAuditRecords,
             ),
             ("/hook/feed", Route::HookReceive),
             (

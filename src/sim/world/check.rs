@@ -14,7 +14,7 @@ use crate::sim::world::content::CONTENT_TYPES;
 
 /// Numbers: path, minimum and maximum. `*` in a path stands for
 /// every element of an array and for every member of an object.
-const RANGES: [(&str, u64, u64); 15] = [
+const RANGES: [(&str, u64, u64); 17] = [
     ("/world", 1, 1),
     ("/page_size", 1, u64::MAX),
     ("/content_page_size", 1, u64::MAX),
@@ -26,6 +26,8 @@ const RANGES: [(&str, u64, u64); 15] = [
     ("/content/generated/*/repeated_percent", 0, 100),
     ("/content/generated/*/record_bytes", 0, 16 << 20),
     ("/content/generated/*/per_hour", 0, HIGHEST_RATE),
+    ("/audit_queries/page_size", 1, u64::MAX),
+    ("/audit_queries/concurrent", 1, u64::MAX),
     ("/exchange/session_rows", 1, 50_000),
     ("/exchange/odd_pages/*/page", 1, u64::MAX),
     ("/exchange/odd_pages/*/times", 1, u64::MAX),

@@ -22,6 +22,7 @@
 
 pub(super) mod alerts;
 pub(super) mod apps;
+pub(super) mod audit_queries;
 mod check;
 pub(super) mod content;
 pub(super) mod device_sign_in;
@@ -38,6 +39,7 @@ use serde_json::Value;
 use crate::sim::faults::Fault;
 use crate::sim::world::alerts::Alerts;
 use crate::sim::world::apps::{App, ManagedIdentity};
+use crate::sim::world::audit_queries::AuditQueries;
 use crate::sim::world::content::{CONTENT_TYPES, Content};
 use crate::sim::world::device_sign_in::DeviceSignIn;
 use crate::sim::world::exchange::Exchange;
@@ -109,6 +111,8 @@ pub struct World {
     /// Whether HTTP/2 is offered. Default true. Without it, each concurrent request has its own
     /// connection, so a dropped connection affects one request only.
     pub http2: bool,
+    /// How Microsoft Graph answers audit-log queries.
+    pub audit_queries: AuditQueries,
     /// How Exchange Online answers searches of the audit log.
     pub exchange: Exchange,
     /// Faults to inject.
@@ -247,6 +251,7 @@ impl Default for World {
             content_disorder_seconds: 0,
             next_page_uri: None,
             http2: true,
+            audit_queries: AuditQueries::default(),
             exchange: Exchange::default(),
             faults: vec![],
         }
@@ -425,8 +430,9 @@ mod tests {
                  got \"ada\"",
             ),
             (
-                r#"{"exchange":{"session_rows":0,"odd_pages":[{"page":0,"effect":"skip","times":0}]}}"#,
-                "/exchange/session_rows must be a whole number from 1 to 50000; got 0; \
+                r#"{"audit_queries":{"page_size":0},"exchange":{"session_rows":0,"odd_pages":[{"page":0,"effect":"skip","times":0}]}}"#,
+                "/audit_queries/page_size must be a whole number, 1 or more; got 0; \
+                 /exchange/session_rows must be a whole number from 1 to 50000; got 0; \
                  /exchange/odd_pages/0/page must be a whole number, 1 or more; got 0; \
                  /exchange/odd_pages/0/times must be a whole number, 1 or more; got 0",
             ),
