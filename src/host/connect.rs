@@ -12,7 +12,7 @@ use url::Url;
 use crate::host::secrets::{self, Secrets};
 use crate::host::{Settings, add_new};
 use crate::identity::certificate::{Algorithm, CertificateParameters, Thumbprint};
-use crate::identity::{Certificate, auth_code};
+use crate::identity::{Certificate, PUBLIC_CLIENT, auth_code};
 use crate::manifest::{Bound, Slot};
 use crate::microsoft::connection::{
     AuthorizationCode, ClientCredential, Credential, ManagedIdentity, is_guid, is_tenant,
@@ -25,10 +25,15 @@ use crate::protocol::{Failure, Redactor, Secret, Warning, quoted};
 /// The allowed time-outs of a call in seconds; 0 is the default time-out.
 const CALL_TIMEOUT: RangeInclusive<f64> = 0.0..=86_400.0;
 
+/// The advice if tokens cannot be stored.
+const STATE_FOLDER: &str =
+    "Start the host with --state DIR (or SOARHOST_STATE_DIR), which stores encrypted tokens.";
+
 /// True if an operation with these needs uses the secret of the slot.
 fn uses(needs: Needs, slot: Slot) -> bool {
     match needs {
         Needs::Nothing | Needs::Credential => true,
+        Needs::DeviceCode => matches!(slot, Slot::Password | Slot::CertificatePassword),
         Needs::LoginPage => slot != Slot::AuthorizationCode,
         Needs::Account => matches!(
             slot,
@@ -76,14 +81,21 @@ impl Slots<'_> {
     fn connection(&self, needs: Needs, settings: &Settings) -> Option<Connection> {
         let cloud = self.cloud(settings);
         // The platform knows the tenant and the client ID of a managed identity.
+        let is_person = self.is_person(needs);
         if self.bound.flag(Slot::ManagedIdentity) != Some(true) {
-            self.require(&[Slot::TenantId, Slot::ClientId]);
+            if !is_person {
+                self.require(&[Slot::TenantId, Slot::ClientId]);
+            }
             let tenant = "a GUID or a domain name such as contoso.onmicrosoft.com";
             self.check(Slot::TenantId, is_tenant, tenant);
             let client = "a GUID: the application (client) ID, not the object ID or the name";
             self.check(Slot::ClientId, is_guid, client);
         }
-        let credential = self.credential(needs, settings);
+        let credential = if is_person {
+            self.person(needs, settings)
+        } else {
+            self.credential(needs, settings)
+        };
         let timeout = self.bound.value(Slot::CallTimeout).and_then(Value::as_f64);
         if timeout.is_some_and(|seconds| !CALL_TIMEOUT.contains(&seconds)) {
             let allowed = "a number of seconds from 1 to 86400 (1 day), or 0 for the default";
@@ -95,6 +107,12 @@ impl Slots<'_> {
         let text = |slot| self.text(slot).unwrap_or_default();
         let connection = match credential {
             Credential::ManagedIdentity(identity) => Connection::of_machine(cloud, identity),
+            Credential::DeviceCode(user) => {
+                // The login service finds the directory of a person by the name.
+                let tenant = self.text(Slot::TenantId).unwrap_or("organizations");
+                let client_id = self.text(Slot::ClientId).unwrap_or(PUBLIC_CLIENT);
+                Connection::new(cloud, tenant, client_id, Credential::DeviceCode(user))
+            }
             credential => {
                 let (tenant, client_id) = (text(Slot::TenantId), text(Slot::ClientId));
                 Connection::new(cloud, tenant, client_id, credential)
@@ -143,6 +161,61 @@ impl Slots<'_> {
         }
     }
 
+    /// True if a person signs in, not the application. The application's own credential comes first.
+    fn is_person(&self, needs: Needs) -> bool {
+        let has_user = || self.text(Slot::UserName).is_some();
+        match needs {
+            Needs::DeviceCode => true,
+            Needs::Credential | Needs::Account => has_user() && !self.has_application_credential(),
+            Needs::Nothing | Needs::LoginPage => false,
+        }
+    }
+
+    fn has_application_credential(&self) -> bool {
+        let own = [Slot::ClientSecret, Slot::Certificate, Slot::PrivateKey];
+        let mut given = self.bound.secrets();
+        given.any(|(slot, text)| own.contains(&slot) && !text.trim().is_empty())
+    }
+
+    /// A person who signs in with a device code.
+    fn person(&self, needs: Needs, settings: &Settings) -> Option<Credential> {
+        self.require(&[Slot::UserName]);
+        let allowed = "a user principal name such as ada@contoso.onmicrosoft.com";
+        self.check(Slot::UserName, is_user_name, allowed);
+        if needs == Needs::Account {
+            return self
+                .text(Slot::UserName)
+                .map(|name| Credential::DeviceCode(name.to_owned()));
+        }
+        // The password of a certificate's file is not the person's.
+        let is_theirs = |slot: &Slot| *slot == Slot::Password || !self.has_application_credential();
+        for slot in [Slot::Password, Slot::CertificatePassword]
+            .into_iter()
+            .filter(is_theirs)
+        {
+            if self.secret(slot).is_some() {
+                let message = format!(
+                    "\"{}\" must be empty: Exchange Online refuses basic authentication (a user name and a password).",
+                    self.name(slot)
+                );
+                let fault = Failure::invalid_input(self.bound.place(slot), message);
+                self.add(
+                    fault
+                        .cause("Microsoft has turned off basic authentication, and with it remote PowerShell sessions.")
+                        .advice("Remove the password and sign in with a device code, or use a certificate with its organization and application ID."),
+                );
+            }
+        }
+        if !settings.stores_tokens() {
+            let message = "A sign-in with a device code needs a state folder: it takes two runs, and later runs use its tokens.";
+            let fault = Failure::invalid_input("--state", message);
+            self.add(fault.advice(STATE_FOLDER));
+        }
+        Some(Credential::DeviceCode(
+            self.text(Slot::UserName)?.to_owned(),
+        ))
+    }
+
     /// The credential of the sign-in method that the slots select.
     fn credential(&self, needs: Needs, settings: &Settings) -> Option<Credential> {
         if self.bound.flag(Slot::ManagedIdentity) == Some(true) {
@@ -174,7 +247,7 @@ impl Slots<'_> {
                 );
                 let fault =
                     Failure::invalid_input(self.bound.place(Slot::AuthorizationCode), message);
-                self.add(fault.advice("Start the host with --state DIR (or SOARHOST_STATE_DIR), which stores encrypted tokens."));
+                self.add(fault.advice(STATE_FOLDER));
             }
         }
         let redirects = needs == Needs::LoginPage || code.is_some();
@@ -253,6 +326,7 @@ impl Slots<'_> {
             known(&[Slot::ClientSecret]),
             known(&[Slot::Certificate]),
             known(&[Slot::PrivateKey, Slot::CertificateThumbprint]),
+            known(&[Slot::UserName]),
             known(&[Slot::ManagedIdentity]),
         ]
         .into_iter()
@@ -332,6 +406,13 @@ impl Slots<'_> {
         let message = format!("\"{}\" must be {allowed}; got {value}.", self.name(slot));
         Failure::invalid_input(self.bound.place(slot), message)
     }
+}
+
+/// True if it can be a user principal name.
+fn is_user_name(text: &str) -> bool {
+    let parts = text.split_once('@');
+    let parts = parts.filter(|(name, domain)| !name.is_empty() && domain.contains('.'));
+    parts.is_some() && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 /// True if a browser can be redirected to this address.

@@ -52,7 +52,10 @@ impl Reproduction {
             let named =
                 |param: &&crate::manifest::Param| param.names().any(|name| alike(name, key));
             let found = manifest.connection.iter().find(named);
-            found.is_none_or(|param| param.secret)
+            let has_secret = |one: &crate::manifest::Param, named: &crate::manifest::Param| {
+                one.secret && (one.id == named.id || one.part_of.as_ref() == Some(&named.id))
+            };
+            found.is_none_or(|named| manifest.connection.iter().any(|one| has_secret(one, named)))
         };
         if let Some(request) = &mut self.request
             && request["connection"].is_object()

@@ -40,12 +40,18 @@ pub type Secrets = BTreeMap<Slot, Secret>;
 pub fn register(manifest: &Manifest, parameters: &Map<String, Value>, redactor: &Redactor) {
     for (key, value) in parameters {
         let named = |param: &&Param| param.names().any(|name| alike(name, key));
-        let secret = manifest.connection.iter().find(named);
-        let secret = secret.filter(|param| param.secret);
-        if let Some(text) = secret.and_then(|param| param.unwrapped(value).as_str())
-            && let SecretRef::Literal(secret) = SecretRef::parse(text)
-        {
-            redactor.register(&secret);
+        let Some(named) = manifest.connection.iter().find(named) else {
+            continue;
+        };
+        let secrets = manifest.connection.iter().filter(|param| param.secret);
+        let values = secrets.filter_map(|param| match param.id == named.id {
+            true => Some(param.unwrapped(value)),
+            false => param.part(named, value),
+        });
+        for text in values.filter_map(Value::as_str) {
+            if let SecretRef::Literal(secret) = SecretRef::parse(text) {
+                redactor.register(&secret);
+            }
         }
     }
 }

@@ -57,7 +57,8 @@ pub(super) fn time_limit(options: &Options, command: &CommandSpec) -> Duration {
 
 /// The warning of a run with insecure TLS.
 pub(super) fn insecure_tls(checked: &Checked<'_>) -> Option<Warning> {
-    let calls_service = checked.target.operation.needs == Needs::Credential;
+    let needs = checked.target.operation.needs;
+    let calls_service = matches!(needs, Needs::Credential | Needs::DeviceCode);
     if !calls_service || !Variant::of(checked).insecure_tls {
         return None;
     }

@@ -1,9 +1,10 @@
 //! The vault: stored tokens in the operator's folder, one encrypted file for each.
 //!
 //! The key of a file is derived from the credential of the sign-in. The file is bound to cloud, login
-//! service, tenant, client, audience and credential. A managed identity has no credential: its key
-//! is the operator's key, or a random key in the state folder. A file's name begins with a hash of
-//! its owner, so that a reset finds all tokens of an account.
+//! service, tenant, client, audience and credential. A managed identity and a person with a
+//! device code have no credential: their key is the operator's key, or a random key in the state
+//! folder. A file's name begins with a hash of its owner, so that a reset finds all tokens of an
+//! account.
 //!
 //! If a file cannot be read or written, the result has a warning, and the run signs in. Does not
 //! decide whether a token has expired.
@@ -56,7 +57,7 @@ const SKEW: TimeDelta = TimeDelta::minutes(1);
 const SIGNS_IN: &str =
     " The command is not affected, but each run signs in until this is corrected.";
 const LOST: &str =
-    " The refresh token is lost. Correct this, then sign in again with a new authorization code.";
+    " The refresh token is lost. Correct this, then sign in again.";
 
 /// The vault of one run.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use crate::protocol::{Failure, Secret};
 const CODE: &str = "/connection/authorization_code";
 
 /// Codes of the login service after which the person must sign in again.
-const SIGN_IN_AGAIN: &[&str] = &[
+pub(super) const SIGN_IN_AGAIN: &[&str] = &[
     "AADSTS70008",
     "AADSTS700082",
     "AADSTS700084",
@@ -100,7 +100,7 @@ impl AuthorizationCode {
 }
 
 /// All permissions granted for the audience, and a refresh token.
-fn scope(audience: &Audience) -> String {
+pub(super) fn scope(audience: &Audience) -> String {
     format!("offline_access {}/.default", audience.0)
 }
 

@@ -111,6 +111,25 @@ impl TokenCache {
         Ok((granted.token, TokenSource::SignIn))
     }
 
+    /// Stores the token of a person who has just signed in, in place of any other.
+    pub async fn replace(
+        &self,
+        entry: &Entry,
+        store: Option<&dyn TokenStore>,
+        granted: TokenGrant,
+    ) -> Result<Token, Failure> {
+        let known = self.entry(&entry.key);
+        let mut cached = known.cached.lock().await;
+        if let Some(store) = store {
+            let lock = store.lock(entry).await.ok_or_else(tokens_lost)?;
+            lock.write(&granted);
+        }
+        known.refused(Option::take);
+        let left = time_left(granted.lifetime, Duration::ZERO).unwrap_or_default();
+        *cached = Some(CachedToken::new(&granted, left));
+        Ok(granted.token)
+    }
+
     /// Deletes all tokens of this owner and returns their number.
     pub fn reset(&self, owner: &Owner) -> usize {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,6 +157,14 @@ fn not_redeemed() -> Failure {
     Failure::invalid_input("--state", message)
         .cause("The state folder cannot be used. The warning has the reason.")
         .advice("Repair the state folder, then send the same request. The code is still valid for some minutes.")
+}
+
+/// The tokens of a person cannot be requested again with the same code.
+fn tokens_lost() -> Failure {
+    let message = "The tokens of the sign-in could not be stored.";
+    Failure::invalid_input("--state", message)
+        .cause("The state folder cannot be used. The warning has the reason.")
+        .advice("Repair the state folder, then start a new sign-in.")
 }
 
 /// How long a token of this lifetime and age can be used before it is renewed. `None` if it cannot.

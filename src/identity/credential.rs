@@ -1,7 +1,7 @@
-//! The credentials of the four sign-in methods.
+//! The credentials of the five sign-in methods.
 //!
-//! `sign_in` has the requests with a client secret and a certificate; authorization codes and managed
-//! identities have files of their own. `host::connect` selects the credential from a connection's
+//! `sign_in` has the requests with a client secret and a certificate; authorization codes, device
+//! codes and managed identities have files of their own. `host::connect` selects the credential from a connection's
 //! parameters.
 
 use url::Url;
@@ -21,6 +21,8 @@ pub enum Credential {
     AuthorizationCode(Box<AuthorizationCode>),
     /// The managed identity of this machine.
     ManagedIdentity(ManagedIdentity),
+    /// A person who signs in on another device; the user principal name.
+    DeviceCode(String),
 }
 
 /// The credential of an application.
@@ -69,16 +71,17 @@ impl Credential {
             Credential::Certificate(_) => "certificate",
             Credential::AuthorizationCode(_) => "authorization_code",
             Credential::ManagedIdentity(_) => "managed_identity",
+            Credential::DeviceCode(_) => "device_code",
         }
     }
 
-    /// The secret that stored tokens are encrypted with. A managed identity has none.
+    /// The secret that stored tokens are encrypted with. A managed identity and a person have none.
     pub fn key_material(&self) -> Option<Secret> {
         match self {
             Credential::ClientSecret(secret) => Some(secret.clone()),
             Credential::Certificate(certificate) => Some(certificate.key_material()),
             Credential::AuthorizationCode(code) => Some(code.client.key_material()),
-            Credential::ManagedIdentity(_) => None,
+            Credential::ManagedIdentity(_) | Credential::DeviceCode(_) => None,
         }
     }
 
@@ -96,6 +99,7 @@ impl Credential {
                 let which = identity.client_id.as_deref().unwrap_or_default();
                 sha256(which.to_ascii_lowercase().as_bytes())
             }
+            Credential::DeviceCode(user) => sha256(user.to_lowercase().as_bytes()),
         }
     }
 }

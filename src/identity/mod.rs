@@ -13,6 +13,7 @@ pub mod cache;
 pub mod certificate;
 pub mod claims;
 mod credential;
+mod device_code;
 mod digest;
 mod key_file;
 mod managed_identity;
@@ -29,6 +30,7 @@ pub use certificate::Certificate;
 pub use credential::{
     AuthorizationCode, ClientCredential, Credential, IdentityEndpoint, ManagedIdentity,
 };
+pub use device_code::PUBLIC_CLIENT;
 pub use digest::sha256;
 pub use sign_in::{SignIn, SignInContext};
 pub use store::TokenStore;

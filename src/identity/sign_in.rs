@@ -10,10 +10,10 @@ use crate::identity::account::Account;
 use crate::identity::cache::TokenCache;
 use crate::identity::credential::{ClientCredential, Credential};
 use crate::identity::store::{Entry, Key, TokenGrant, TokenStore};
-use crate::identity::{auth_code, managed_identity, mismatch, token_endpoint};
+use crate::identity::{auth_code, device_code, managed_identity, mismatch, token_endpoint};
 use crate::net::message::Text;
 use crate::net::transcript::is_dry_run;
-use crate::net::{Audience, Caller, Token, TokenProvider};
+use crate::net::{Audience, Caller, DevicePrompt, Token, TokenProvider};
 use crate::protocol::{Failure, Redactor, Secret};
 
 /// What all sign-ins of a process share.
@@ -30,10 +30,10 @@ pub struct SignInContext {
 /// The sign-in of one run.
 #[derive(Debug)]
 pub struct SignIn<'a> {
-    caller: &'a Caller,
-    account: Account,
-    context: SignInContext,
-    store: Option<&'a dyn TokenStore>,
+    pub(super) caller: &'a Caller,
+    pub(super) account: Account,
+    pub(super) context: SignInContext,
+    pub(super) store: Option<&'a dyn TokenStore>,
 }
 
 impl<'a> SignIn<'a> {
@@ -54,7 +54,7 @@ impl<'a> SignIn<'a> {
         self
     }
 
-    fn entry(&self, audience: &Audience) -> Entry {
+    pub(super) fn entry(&self, audience: &Audience) -> Entry {
         let credential = &self.account.credential;
         let key = Key {
             owner: self.account.owner(),
@@ -109,6 +109,17 @@ impl<'a> SignIn<'a> {
                     .await
                     .map_err(auth_code::with_advice)
             }
+            Credential::DeviceCode(user) => {
+                // A dry run shows the request that would refresh the token.
+                let dry_run = self.caller.transcript().is_dry_run();
+                let refresh = refresh.or_else(|| dry_run.then(|| Secret::new("dry-run")));
+                let refresh = refresh.ok_or_else(|| device_code::not_signed_in(user))?;
+                self.context.redactor.register(&refresh);
+                let form = device_code::refresh_form(account, audience, &refresh);
+                token_endpoint::request(self.caller, account, form)
+                    .await
+                    .map_err(device_code::with_advice)
+            }
             Credential::ClientSecret(secret) => {
                 let client = ClientCredential::Secret(secret.clone());
                 self.client_credentials_grant(&client, audience).await
@@ -160,7 +171,7 @@ impl<'a> SignIn<'a> {
     }
 
     /// The token that a dry run continues with after its sign-in request.
-    fn placeholder(&self) -> Token {
+    pub(super) fn placeholder(&self) -> Token {
         let tenant = match self.account.tenant.as_str() {
             "" => "the-tenant-of-the-machine",
             tenant => tenant,
@@ -188,6 +199,17 @@ impl TokenProvider for SignIn<'_> {
 
     fn explain(&self, audience: &Audience, refused: &Token, failure: Failure) -> Failure {
         mismatch::explain(&self.account, audience, refused, failure)
+    }
+
+    fn start_device_code<'a>(
+        &'a self,
+        audience: &'a Audience,
+    ) -> BoxFuture<'a, Result<DevicePrompt, Failure>> {
+        Box::pin(self.start(audience))
+    }
+
+    fn complete_device_code(&self) -> BoxFuture<'_, Result<Token, Failure>> {
+        Box::pin(self.complete())
     }
 
     fn reset(&self) -> Result<usize, Failure> {

@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use crate::identity::account::Account;
-use crate::identity::claims;
 use crate::identity::store::TokenGrant;
+use crate::identity::{claims, device_code};
 use crate::net::message::{Text, append_path};
 use crate::net::{Access, ApiRequest, ApiResponse, Auth, Body, Caller, Reason, Token};
 use crate::protocol::ErrorKind::{self, AuthFailed, Forbidden, Rejected, Throttled};
@@ -24,21 +24,32 @@ use crate::protocol::{Failure, Secret};
 pub async fn request(
     caller: &Caller,
     account: &Account,
-    form: Vec<(&'static str, Text)>,
+    form: Form,
 ) -> Result<TokenGrant, Failure> {
-    let request = ApiRequest::post("login", address(account))
-        .json()
-        .repeatable()
-        .body(Body::Form(form));
-    let sent = caller.send(request, ACCESS).await;
-    let response = sent.map_err(|failure| with_cloud(failure, account))?;
+    let response = post(caller, account, (address(account), form)).await?;
     granted(&response, None)
 }
 
-const ACCESS: Access<'static> = Access {
-    auth: Auth::None,
-    classify,
-};
+/// The fields of a form.
+pub(super) type Form = Vec<(&'static str, Text)>;
+
+/// Sends a form to an endpoint of the login service.
+pub(super) async fn post(
+    caller: &Caller,
+    account: &Account,
+    (url, form): (Url, Form),
+) -> Result<ApiResponse, Failure> {
+    let request = ApiRequest::post("login", url)
+        .json()
+        .repeatable()
+        .body(Body::Form(form));
+    let access = Access {
+        auth: Auth::None,
+        classify,
+    };
+    let sent = caller.send(request, access).await;
+    sent.map_err(|failure| with_cloud(failure, account))
+}
 
 /// The address of the token endpoint for the account's tenant.
 pub fn address(account: &Account) -> Url {
@@ -87,7 +98,7 @@ impl TokenResponse {
     }
 }
 
-fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Number {
@@ -189,6 +200,10 @@ fn classify(response: &ApiResponse) -> Option<Failure> {
         Some(_) => failure.with_documented_code(),
         None => failure,
     };
+    let failure = match device_code::rule(name) {
+        Some(rule) => failure.rule(rule),
+        None => failure,
+    };
     Some(match documented {
         Some(row) => failure.cause(row.cause).advice(row.advice),
         None if message.is_empty() => Reason::Missing.explain(failure),
@@ -237,6 +252,7 @@ fn documented(number: u64) -> Option<Row> {
 fn kind_of(error: &str) -> ErrorKind {
     match error {
         "invalid_client" | "unauthorized_client" | "invalid_grant" => AuthFailed,
+        "authorization_declined" | "expired_token" | "bad_verification_code" => AuthFailed,
         "consent_required" | "interaction_required" | "access_denied" => Forbidden,
         "temporarily_unavailable" | "server_error" => ErrorKind::Unavailable,
         _ => Rejected,

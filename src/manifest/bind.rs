@@ -285,6 +285,20 @@ fn read<'a>(
             }
         }
     }
+    for (key, value) in given {
+        let other = params
+            .iter()
+            .find(|param| param.names().any(|name| alike(name, key)));
+        let Some(other) = other else { continue };
+        for param in params {
+            let is_set = |(_, value): &&(&str, &Value)| !absent(value);
+            if let Some(part) = param.part(other, value)
+                && found.get(param.id.as_str()).filter(is_set).is_none()
+            {
+                found.insert(&param.id, (key, part));
+            }
+        }
+    }
     params
         .iter()
         .filter_map(|param| pick(param, &found, at, faults))

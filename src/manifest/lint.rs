@@ -267,6 +267,9 @@ impl Faults {
             _ => {}
         }
         self.unsupported(at, param);
+        if param.part_of.is_some() && param.member.is_none() {
+            self.add(format!("{at}/part_of"), "`part_of` requires `member`");
+        }
         if let Some(default) = &param.default {
             self.unsubstituted(&format!("{at}/default"), default);
         }

@@ -37,6 +37,10 @@ pub struct Param {
     /// The member with the value, if a platform sends an object. The value alone is also accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member: Option<String>,
+    /// The id of another parameter: if its value is an object, `member` of that object is the value
+    /// of this parameter, unless a request sets it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part_of: Option<String>,
     /// True if a request must set the parameter.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
@@ -197,6 +201,12 @@ impl Param {
             (Value::Object(object), Some(member)) => object.get(member).unwrap_or(&Value::Null),
             _ => value,
         }
+    }
+
+    /// The parameter's part of the value of another parameter.
+    pub fn part<'a>(&self, other: &Param, value: &'a Value) -> Option<&'a Value> {
+        let is_part = self.part_of.as_ref() == Some(&other.id);
+        value.get(self.member.as_deref().filter(|_| is_part)?)
     }
 
     /// True if the command uses the parameter.

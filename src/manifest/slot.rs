@@ -43,6 +43,8 @@ slots! {
     CertificateThumbprint "certificate_thumbprint" "The certificate's thumbprint; required with `private_key`.";
     PrivateKey "private_key" (secret) "The certificate's private key, PEM text.";
     AssertionAlgorithm "assertion_algorithm" "The algorithm that signs assertions: RS256 or PS256.";
+    UserName "user_name" "The user principal name of the person who signs in with a device code.";
+    Password "password" (secret) "The password of that person. A value is an error: the services refuse basic authentication.";
     RedirectUri "redirect_uri" "The redirect URI of the application, as registered.";
     AuthorizationCode "authorization_code" (secret) "The authorization code that a person got by signing in.";
     ManagedIdentity "managed_identity" "true: sign in with the identity of the machine.";

@@ -276,6 +276,18 @@ impl Caller {
         }
     }
 
+    /// Waits before work at the service is polled again. Returns false at once if the deadline is
+    /// not after the wait. Errors: a signal.
+    pub async fn pause(&self, attempt: &str, wait: Duration) -> Result<bool, Failure> {
+        if !self.deadline.allows(wait) {
+            return Ok(false);
+        }
+        match self.sleep(attempt, wait).await {
+            Err(stop) if stop.kind() == ErrorKind::Timeout => Ok(false),
+            other => other.map(|()| true),
+        }
+    }
+
     async fn sleep(&self, attempt: &str, wait: Duration) -> Result<(), Failure> {
         let pause = async {
             tokio::time::sleep(wait).await;

@@ -17,7 +17,7 @@ pub mod retry;
 pub mod tls;
 pub mod transcript;
 
-pub use auth::{Audience, Auth, Token, TokenProvider};
+pub use auth::{Audience, Auth, DevicePrompt, Token, TokenProvider};
 pub use caller::{Access, Caller, Classify, ServiceDate, TokenSource, Usage};
 pub use client::{HttpClient, HttpSettings, Proxy};
 pub use deadline::{Cancel, Deadline, Grace};

@@ -1,7 +1,7 @@
 //! `connection.test`: signs in to each service and returns the permissions of the tokens.
 //!
 //! Needs no permission and checks none. Calls no service except to list the subscriptions, if that
-//! is requested.
+//! is requested. Can renew the tokens, which shows that the refresh token of a person is still valid.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use schemars::JsonSchema;
@@ -20,6 +20,10 @@ use crate::protocol::{Failure, Warning};
 pub struct Test {
     /// The services to sign in for.
     pub services: Vec<Service>,
+    /// Signs in only for the service that audit searches use.
+    pub search_with: Option<SearchWith>,
+    /// Requests new tokens although the stored ones are valid.
+    pub renew: bool,
     /// Checks the time range of a first fetch: a number and minutes, hours, days or weeks. More
     /// than one week is rejected.
     pub first_fetch: Option<String>,
@@ -40,12 +44,40 @@ pub enum Service {
     Graph,
     /// The Office 365 Management APIs.
     Management,
+    /// The administration of Exchange Online.
+    Exchange,
+}
+
+/// The service that audit searches use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchWith {
+    /// The service that the permissions of the credential allow, Exchange Online first.
+    #[default]
+    Automatic,
+    /// The administration of Exchange Online.
+    Exchange,
+    /// Microsoft Graph.
+    Graph,
+}
+
+impl SearchWith {
+    /// The audience of the tokens of a person, whose permissions are not known before the sign-in.
+    pub(in crate::ops) fn audience<'a>(self, call: &Call<'a>) -> &'a Audience {
+        let audiences = &call.connection.cloud.audiences;
+        match self {
+            SearchWith::Automatic | SearchWith::Exchange => &audiences.exchange,
+            SearchWith::Graph => &audiences.graph,
+        }
+    }
 }
 
 impl Default for Test {
     fn default() -> Self {
         Test {
             services: vec![Service::Management, Service::Graph],
+            search_with: None,
+            renew: false,
             first_fetch: None,
             subscriptions: false,
             content_types: Vec::new(),
@@ -91,10 +123,20 @@ impl Test {
 /// counts once against the account.
 pub async fn test(call: &Call<'_>, input: Test) -> Result<Reply, Failure> {
     let mut rows = Vec::new();
-    for service in input.services {
+    let services = match input.search_with {
+        Some(SearchWith::Graph) => vec![Service::Graph],
+        Some(_) => vec![Service::Exchange],
+        None => input.services,
+    };
+    for service in services {
         let audience = audience(call, service);
-        let waiting = call.tokens.token(audience);
-        let token = call.http.deadline().race("the sign-in", waiting).await?;
+        let deadline = call.http.deadline();
+        let sign_in = || deadline.race("the sign-in", call.tokens.token(audience));
+        let mut token = sign_in().await?;
+        if input.renew && call.http.usage().token_source != "sign_in" {
+            call.tokens.forget(audience, &token);
+            token = sign_in().await?;
+        }
         rows.push(json!({
             "service": service,
             "audience": audience.0,
@@ -125,6 +167,7 @@ fn audience<'a>(call: &Call<'a>, service: Service) -> &'a Audience {
     match service {
         Service::Graph => &audiences.graph,
         Service::Management => &audiences.management,
+        Service::Exchange => &audiences.exchange,
     }
 }
 

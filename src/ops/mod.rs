@@ -63,6 +63,8 @@ pub enum Needs {
     Account,
     /// Everything for the login page: all except the authorization code.
     LoginPage,
+    /// The account of a person who signs in with a device code, and a state folder.
+    DeviceCode,
     /// The whole connection: it calls a service.
     Credential,
 }
@@ -200,6 +202,8 @@ operations! {
     "feed.subscription.start" => subscriptions::start(subscriptions::Start),
     "feed.subscription.stop" => subscriptions::stop(subscriptions::Stop),
     "graph.alerts.fetch" => alerts::fetch(alerts::Fetch),
+    "sign_in.device.complete" => sign_in::complete(sign_in::CompleteDeviceCode),
+    "sign_in.device.start" => sign_in::start(sign_in::StartDeviceCode),
     "sign_in.reset" => sign_in::reset(sign_in::Reset),
     "sign_in.url" => sign_in::url(sign_in::LoginUrl),
 }
