@@ -128,29 +128,40 @@ impl Slots<'_> {
             let invalid = || self.invalid(Slot::Cloud, &format!("one of {}", names.join(", ")));
             self.value_or_fault(Cloud::named(name).map_err(|_| invalid()))
         });
-        let at = self.text(Slot::BaseUrl).map(|url| {
+        let exchange = self.text(Slot::ExchangeUrl).map(|url| {
+            (
+                Slot::ExchangeUrl,
+                Cloud::at_exchange(url),
+                Cloud::exchange_urls(),
+            )
+        });
+        let management = self.text(Slot::BaseUrl);
+        let management = management.map(|url| (Slot::BaseUrl, Cloud::at(url), Cloud::base_urls()));
+        let slot = exchange.as_ref().map_or(Slot::BaseUrl, |(slot, ..)| *slot);
+        let at = exchange.or(management).map(|(slot, cloud, known)| {
             let invalid = || {
-                let known = Cloud::base_urls();
-                let invalid = self.invalid(Slot::BaseUrl, &format!("one of {known}"));
+                let invalid = self.invalid(slot, &format!("one of {known}"));
                 invalid.advice("Other addresses are an operator setting (--endpoints).")
             };
-            self.value_or_fault(Cloud::at(url).ok_or_else(invalid))
+            self.value_or_fault(cloud.ok_or_else(invalid))
         });
         let cloud = match (named, at) {
             (None, None) => self.value_or_fault(Cloud::named(Cloud::DEFAULT))?,
             (Some(cloud), None) | (None, Some(cloud)) => cloud?,
             (Some(named), Some(at)) => {
                 let (named, at) = (named?, at?);
-                if named.id != at.id {
-                    let (url, name) = (self.name(Slot::BaseUrl), self.name(Slot::Cloud));
+                // Two clouds have the same address of Exchange Online.
+                let is_shared = slot == Slot::ExchangeUrl && named.exchange == at.exchange;
+                if named.id != at.id && !is_shared {
+                    let (url, name) = (self.name(slot), self.name(Slot::Cloud));
                     let (of_url, of_name) = (&at.id, &named.id);
                     let message = format!(
                         "\"{url}\" is the address of the cloud {of_url}, but \"{name}\" is {of_name}."
                     );
-                    let fault = Failure::invalid_input(self.bound.place(Slot::BaseUrl), message);
+                    let fault = Failure::invalid_input(self.bound.place(slot), message);
                     self.add(fault.advice("Set one of the two, or both for the same cloud."));
                 }
-                at
+                if is_shared { named } else { at }
             }
         };
         match &settings.endpoints {

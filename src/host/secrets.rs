@@ -44,9 +44,12 @@ pub fn register(manifest: &Manifest, parameters: &Map<String, Value>, redactor: 
             continue;
         };
         let secrets = manifest.connection.iter().filter(|param| param.secret);
-        let values = secrets.filter_map(|param| match param.id == named.id {
-            true => Some(param.unwrapped(value)),
-            false => param.part(named, value),
+        let values = secrets.filter_map(|param| {
+            if param.id == named.id {
+                Some(param.unwrapped(value))
+            } else {
+                param.part(named, value)
+            }
         });
         for text in values.filter_map(Value::as_str) {
             if let SecretRef::Literal(secret) = SecretRef::parse(text) {

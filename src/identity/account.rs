@@ -33,7 +33,7 @@ pub struct Resource {
     /// Its address.
     pub audience: Audience,
     /// Its application id, which some tokens have instead of the address.
-    pub app_id: &'static str,
+    pub application_id: &'static str,
 }
 
 impl Account {

@@ -11,40 +11,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::identity::account::Account;
 use crate::identity::auth_code::{SIGN_IN_AGAIN, scope};
-use crate::identity::sign_in::SignIn;
-use crate::identity::store::{Entry, TokenGrant};
-use crate::identity::token_endpoint::{self, Form, seconds};
+use crate::identity::cache::TokenCache;
+use crate::identity::store::{Entry, TokenGrant, TokenStore};
+use crate::identity::token_endpoint::{
+    self, DECLINED, EXPIRED, Form, PENDING, SLOW_DOWN, UNKNOWN_CODE, seconds,
+};
 use crate::net::message::append_path;
-use crate::net::{Audience, DevicePrompt, Token};
-use crate::protocol::{ErrorKind, Failure, Secret};
+use crate::net::{Audience, Caller, DevicePrompt, Token};
+use crate::protocol::{ErrorKind, Failure, Redactor, Secret};
 
 /// Microsoft's public application for the administration of Exchange Online, for connections
 /// without an application of their own. It needs no registration and has no secret.
 pub const PUBLIC_CLIENT: &str = "fb78d390-0c51-40cd-8e17-fdbfab77341b";
 
-const PENDING: &str = "authorization_pending";
-const SLOW_DOWN: &str = "slow_down";
-const DECLINED: &str = "authorization_declined";
-const EXPIRED: &str = "expired_token";
-const UNKNOWN: &str = "bad_verification_code";
-
 /// The interval between two polls if the service names none, and the increase after `slow_down`.
 const INTERVAL: Duration = Duration::from_secs(5);
 
+/// The shortest interval, whatever the service names.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+
 /// The advice of every failure after which the person must begin again.
 const START_AGAIN: &str = "Start a new sign-in with a device code.";
-
-/// The rule of an error name of the token endpoint.
-pub(super) fn rule(error: &str) -> Option<&'static str> {
-    match error {
-        PENDING => Some(PENDING),
-        SLOW_DOWN => Some(SLOW_DOWN),
-        DECLINED | "access_denied" => Some(DECLINED),
-        EXPIRED => Some(EXPIRED),
-        UNKNOWN => Some(UNKNOWN),
-        _ => None,
-    }
-}
 
 /// The response to a request for a code. It has no `Debug`, because it holds a secret.
 #[derive(Deserialize)]
@@ -99,7 +86,19 @@ pub(super) fn with_advice(failure: Failure) -> Failure {
     }
 }
 
-impl SignIn<'_> {
+/// The sign-in of one account on another device.
+pub(super) struct DeviceSignIn<'a> {
+    pub(super) caller: &'a Caller,
+    pub(super) account: &'a Account,
+    pub(super) cache: &'a TokenCache,
+    pub(super) redactor: &'a Redactor,
+    /// Only a dry run has no store.
+    pub(super) store: Option<&'a dyn TokenStore>,
+    /// The entry of the token for an audience.
+    pub(super) entry: &'a (dyn Fn(&Audience) -> Entry + Sync),
+}
+
+impl DeviceSignIn<'_> {
     /// Requests a code and stores it. A code that was requested before is replaced.
     pub(super) async fn start(&self, audience: &Audience) -> Result<DevicePrompt, Failure> {
         let entry = self.code_entry();
@@ -108,7 +107,7 @@ impl SignIn<'_> {
             Some(store) => Some(store.lock(&entry).await.ok_or_else(not_stored)?),
             None => None,
         };
-        let account = &self.account;
+        let account = self.account;
         let path = [account.tenant.as_str(), "oauth2", "v2.0", "devicecode"];
         let form = vec![
             ("client_id", account.client_id.as_str().into()),
@@ -119,8 +118,7 @@ impl SignIn<'_> {
         let code: CodeResponse = response.object().ok_or_else(|| {
             response.bad("the body has no device_code, user_code, verification_uri and expires_in.")
         })?;
-        self.context
-            .redactor
+        self.redactor
             .register(&Secret::new(code.device_code.as_str()));
         let lifetime = Duration::from_secs(code.expires_in.unwrap_or(900));
         let started = StartedSignIn {
@@ -135,11 +133,7 @@ impl SignIn<'_> {
         })?;
         let lock = lock.ok_or_else(not_stored)?;
         lock.write(&TokenGrant {
-            token: Token {
-                value: Secret::new(text),
-                tenant: None,
-                roles: Vec::new(),
-            },
+            token: stored_token(text),
             lifetime,
             refresh: None,
         });
@@ -159,15 +153,14 @@ impl SignIn<'_> {
         let outcome = self.poll(&started, left).await;
         let is_final = |failure: &Failure| {
             let rule = failure.broken_rule();
-            rule.is_some_and(|rule| [DECLINED, EXPIRED, UNKNOWN].contains(&rule))
+            rule.is_some_and(|rule| [DECLINED, EXPIRED, UNKNOWN_CODE].contains(&rule))
         };
         let is_used = outcome.as_ref().map_or_else(is_final, |_| true);
         let outcome = match outcome {
             Ok(granted) => {
-                self.context.redactor.register(&granted.token.value);
-                let entry = self.entry(&Audience(started.audience));
-                let cache = &self.context.cache;
-                cache.replace(&entry, self.store, granted).await
+                self.redactor.register(&granted.token.value);
+                let entry = (self.entry)(&Audience(started.audience));
+                self.cache.replace(&entry, self.store, granted).await
             }
             Err(failure) => Err(failure),
         };
@@ -181,10 +174,11 @@ impl SignIn<'_> {
     async fn started(&self, entry: &Entry) -> Result<(Token, StartedSignIn, Duration), Failure> {
         let none = || {
             let message = "No sign-in with a device code was started, or it was completed already.";
-            Failure::new(ErrorKind::AuthFailed, message).advice(START_AGAIN)
+            Failure::new(ErrorKind::AuthFailed, message)
+                .cause("The state folder has no code of this connection.")
+                .advice(START_AGAIN)
         };
         let Some(store) = self.store else {
-            // Only a dry run has no store.
             let started = StartedSignIn {
                 device_code: "dry-run".to_owned(),
                 user_code: String::new(),
@@ -192,7 +186,7 @@ impl SignIn<'_> {
                 interval: INTERVAL.as_secs(),
                 audience: String::new(),
             };
-            return Ok((self.placeholder(), started, Duration::ZERO));
+            return Ok((stored_token(String::new()), started, Duration::ZERO));
         };
         let lock = store.lock(entry).await.ok_or_else(not_stored)?;
         let stored = lock.read().ok_or_else(none)?;
@@ -205,14 +199,15 @@ impl SignIn<'_> {
                 "The code has expired before anybody signed in with it.",
             )
             .rule(EXPIRED)
+            .cause("A code is valid for some minutes only.")
             .advice(START_AGAIN)),
         }
     }
 
     async fn poll(&self, started: &StartedSignIn, left: Duration) -> Result<TokenGrant, Failure> {
         let code = Secret::new(started.device_code.as_str());
-        self.context.redactor.register(&code);
-        let mut interval = Duration::from_secs(started.interval);
+        self.redactor.register(&code);
+        let mut interval = Duration::from_secs(started.interval).max(SHORTEST_INTERVAL);
         loop {
             let form = vec![
                 ("client_id", self.account.client_id.as_str().into()),
@@ -222,7 +217,7 @@ impl SignIn<'_> {
                 ),
                 ("device_code", (&code).into()),
             ];
-            let outcome = token_endpoint::request(self.caller, &self.account, form).await;
+            let outcome = token_endpoint::request(self.caller, self.account, form).await;
             let failure = match outcome {
                 Ok(granted) => return Ok(granted),
                 Err(failure) => failure,
@@ -242,8 +237,17 @@ impl SignIn<'_> {
     fn code_entry(&self) -> Entry {
         Entry {
             single_use: true,
-            ..self.entry(&Audience("device_code".to_owned()))
+            ..(self.entry)(&Audience("device_code".to_owned()))
         }
+    }
+}
+
+/// The form in which a started sign-in is stored.
+fn stored_token(text: String) -> Token {
+    Token {
+        value: Secret::new(text),
+        tenant: None,
+        roles: Vec::new(),
     }
 }
 
@@ -252,7 +256,7 @@ fn explained(failure: Failure, rule: Option<&str>) -> Failure {
     let cause = match rule {
         Some(DECLINED) => "The person declined the sign-in.",
         Some(EXPIRED) => "The code has expired before anybody signed in with it.",
-        Some(UNKNOWN) => {
+        Some(UNKNOWN_CODE) => {
             "The login service does not know the code. A later start can have replaced it."
         }
         _ => return failure,

@@ -58,7 +58,7 @@ fn unexplained(account: &Account, wanted: &Audience, failure: Failure) -> Failur
 fn is_audience(account: &Account, named: &str, wanted: &Audience) -> bool {
     let named = named.trim_end_matches('/');
     let matches = |resource: &Resource| {
-        resource.audience == *wanted && resource.app_id.eq_ignore_ascii_case(named)
+        resource.audience == *wanted && resource.application_id.eq_ignore_ascii_case(named)
     };
     named.eq_ignore_ascii_case(wanted.0.trim_end_matches('/'))
         || account.resources.iter().any(matches)
@@ -95,7 +95,7 @@ mod tests {
             credential: Credential::ClientSecret(Secret::new("s")),
             resources: vec![Resource {
                 audience: wanted.clone(),
-                app_id: "c5393580-f805-4401-95e8-94b7a6ef2fc2",
+                application_id: "c5393580-f805-4401-95e8-94b7a6ef2fc2",
             }],
         };
         let token = Token {

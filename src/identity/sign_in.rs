@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::identity::account::Account;
 use crate::identity::cache::TokenCache;
 use crate::identity::credential::{ClientCredential, Credential};
+use crate::identity::device_code::DeviceSignIn;
 use crate::identity::store::{Entry, Key, TokenGrant, TokenStore};
 use crate::identity::{auth_code, device_code, managed_identity, mismatch, token_endpoint};
 use crate::net::message::Text;
@@ -30,10 +31,10 @@ pub struct SignInContext {
 /// The sign-in of one run.
 #[derive(Debug)]
 pub struct SignIn<'a> {
-    pub(super) caller: &'a Caller,
-    pub(super) account: Account,
-    pub(super) context: SignInContext,
-    pub(super) store: Option<&'a dyn TokenStore>,
+    caller: &'a Caller,
+    account: Account,
+    context: SignInContext,
+    store: Option<&'a dyn TokenStore>,
 }
 
 impl<'a> SignIn<'a> {
@@ -54,7 +55,7 @@ impl<'a> SignIn<'a> {
         self
     }
 
-    pub(super) fn entry(&self, audience: &Audience) -> Entry {
+    fn entry(&self, audience: &Audience) -> Entry {
         let credential = &self.account.credential;
         let key = Key {
             owner: self.account.owner(),
@@ -170,8 +171,22 @@ impl<'a> SignIn<'a> {
         ])
     }
 
+    fn device_code<'s>(
+        &'s self,
+        entry: &'s (dyn Fn(&Audience) -> Entry + Sync),
+    ) -> DeviceSignIn<'s> {
+        DeviceSignIn {
+            caller: self.caller,
+            account: &self.account,
+            cache: &self.context.cache,
+            redactor: &self.context.redactor,
+            store: self.store,
+            entry,
+        }
+    }
+
     /// The token that a dry run continues with after its sign-in request.
-    pub(super) fn placeholder(&self) -> Token {
+    fn placeholder(&self) -> Token {
         let tenant = match self.account.tenant.as_str() {
             "" => "the-tenant-of-the-machine",
             tenant => tenant,
@@ -205,11 +220,19 @@ impl TokenProvider for SignIn<'_> {
         &'a self,
         audience: &'a Audience,
     ) -> BoxFuture<'a, Result<DevicePrompt, Failure>> {
-        Box::pin(self.start(audience))
+        Box::pin(async move {
+            self.device_code(&|audience| self.entry(audience))
+                .start(audience)
+                .await
+        })
     }
 
     fn complete_device_code(&self) -> BoxFuture<'_, Result<Token, Failure>> {
-        Box::pin(self.complete())
+        Box::pin(async move {
+            self.device_code(&|audience| self.entry(audience))
+                .complete()
+                .await
+        })
     }
 
     fn reset(&self) -> Result<usize, Failure> {

@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use crate::identity::account::Account;
+use crate::identity::claims;
 use crate::identity::store::TokenGrant;
-use crate::identity::{claims, device_code};
 use crate::net::message::{Text, append_path};
 use crate::net::{Access, ApiRequest, ApiResponse, Auth, Body, Caller, Reason, Token};
 use crate::protocol::ErrorKind::{self, AuthFailed, Forbidden, Rejected, Throttled};
@@ -142,6 +142,23 @@ pub(super) fn granted(
     })
 }
 
+/// The errors of a sign-in with a device code (RFC 8628), which are also the broken rules of their
+/// failures.
+pub(super) const PENDING: &str = "authorization_pending";
+pub(super) const SLOW_DOWN: &str = "slow_down";
+pub(super) const DECLINED: &str = "authorization_declined";
+pub(super) const EXPIRED: &str = "expired_token";
+pub(super) const UNKNOWN_CODE: &str = "bad_verification_code";
+
+fn rule(error: &str) -> Option<&'static str> {
+    let rules = [PENDING, SLOW_DOWN, DECLINED, EXPIRED, UNKNOWN_CODE];
+    match error {
+        // The name in RFC 8628.
+        "access_denied" => Some(DECLINED),
+        _ => rules.into_iter().find(|rule| *rule == error),
+    }
+}
+
 /// An error response.
 #[derive(Deserialize)]
 struct ErrorResponse {
@@ -200,7 +217,7 @@ fn classify(response: &ApiResponse) -> Option<Failure> {
         Some(_) => failure.with_documented_code(),
         None => failure,
     };
-    let failure = match device_code::rule(name) {
+    let failure = match rule(name) {
         Some(rule) => failure.rule(rule),
         None => failure,
     };
@@ -251,8 +268,12 @@ fn documented(number: u64) -> Option<Row> {
 /// The kind of an error without a known number, by its OAuth error name.
 fn kind_of(error: &str) -> ErrorKind {
     match error {
-        "invalid_client" | "unauthorized_client" | "invalid_grant" => AuthFailed,
-        "authorization_declined" | "expired_token" | "bad_verification_code" => AuthFailed,
+        "invalid_client"
+        | "unauthorized_client"
+        | "invalid_grant"
+        | DECLINED
+        | EXPIRED
+        | UNKNOWN_CODE => AuthFailed,
         "consent_required" | "interaction_required" | "access_denied" => Forbidden,
         "temporarily_unavailable" | "server_error" => ErrorKind::Unavailable,
         _ => Rejected,

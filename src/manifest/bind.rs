@@ -291,9 +291,10 @@ fn read<'a>(
             .find(|param| param.names().any(|name| alike(name, key)));
         let Some(other) = other else { continue };
         for param in params {
-            let is_set = |(_, value): &&(&str, &Value)| !absent(value);
             if let Some(part) = param.part(other, value)
-                && found.get(param.id.as_str()).filter(is_set).is_none()
+                && found
+                    .get(param.id.as_str())
+                    .is_none_or(|(_, value)| absent(value))
             {
                 found.insert(&param.id, (key, part));
             }

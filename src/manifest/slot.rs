@@ -51,6 +51,7 @@ slots! {
     ManagedIdentityClientId "managed_identity_client_id" "The client ID of a user-assigned identity of the machine.";
     Cloud "cloud" "The Microsoft cloud: `commercial`, `gcc`, `gcc_high` or `dod`.";
     BaseUrl "base_url" "The address of the Management API of one of these clouds.";
+    ExchangeUrl "exchange_url" "The address of Exchange Online of one of these clouds.";
     Publisher "publisher" "The tenant ID of the company that runs this client, sent to the Management API.";
     TrustAnyCertificate "trust_any_certificate" "true: accept any TLS certificate.";
     UseProxy "use_proxy" "true: use the proxy of the environment.";

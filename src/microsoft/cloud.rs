@@ -158,18 +158,22 @@ impl Cloud {
 
     /// The built-in cloud with this address of the Management API, with or without `/api/v1.0/`.
     pub fn at(base_url: &str) -> Option<Self> {
-        let url = Url::parse(base_url.trim()).ok()?;
-        let path = url.path().to_ascii_lowercase();
-        let has_user = !url.username().is_empty() || url.password().is_some();
-        if has_user || url.query().is_some() || url.fragment().is_some() {
-            return None;
-        }
-        if !matches!(path.trim_end_matches('/'), "" | "/api/v1.0") {
-            return None;
-        }
-        let origin = url.origin().ascii_serialization();
+        let origin = origin(base_url, "/api/v1.0")?;
         let row = CLOUDS.iter().find(|row| origin == row.management);
         row.and_then(Row::open)
+    }
+
+    /// The first built-in cloud with this address of Exchange Online. Clouds can share an address.
+    pub fn at_exchange(url: &str) -> Option<Self> {
+        let origin = origin(url, "/powershell-liveid")?;
+        let row = CLOUDS.iter().find(|row| origin == row.exchange);
+        row.and_then(Row::open)
+    }
+
+    /// The addresses that [`Cloud::at_exchange`] accepts, for messages.
+    pub fn exchange_urls() -> String {
+        let url = |row: &Row| format!("{} ({})", row.exchange, row.id);
+        CLOUDS.iter().map(url).collect::<Vec<_>>().join(", ")
     }
 
     /// The addresses that [`Cloud::at`] accepts, for messages.
@@ -180,9 +184,9 @@ impl Cloud {
 
     /// The services as tokens name them.
     pub fn resources(&self) -> Vec<Resource> {
-        let of = |audience: &Audience, app_id| Resource {
+        let of = |audience: &Audience, application_id| Resource {
             audience: audience.clone(),
-            app_id,
+            application_id,
         };
         vec![
             of(
@@ -240,6 +244,16 @@ impl Cloud {
         let ca = file.ca;
         Ok(OperatorCloud { cloud, ca })
     }
+}
+
+/// The scheme, host and port of an address with this path or none.
+fn origin(url: &str, path: &str) -> Option<String> {
+    let url = Url::parse(url.trim()).ok()?;
+    let given = url.path().to_ascii_lowercase();
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    let is_plain = !has_user && url.query().is_none() && url.fragment().is_none();
+    let is_known = ["", path].contains(&given.trim_end_matches('/'));
+    (is_plain && is_known).then(|| url.origin().ascii_serialization())
 }
 
 impl Row {

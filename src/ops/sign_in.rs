@@ -80,7 +80,7 @@ pub async fn start(call: &Call<'_>, input: StartDeviceCode) -> Result<Reply, Fai
     let audience: &Audience = input.search_with.audience(call);
     let waiting = call.tokens.start_device_code(audience);
     let prompt = call.http.deadline().race("the sign-in", waiting).await?;
-    let mut reply = reply(&json!({
+    let mut reply = Reply::of_value(&json!({
         "verification_uri": prompt.verification_uri,
         "user_code": prompt.user_code,
         "expires_in_minutes": prompt.lifetime.as_secs() / 60,
@@ -93,7 +93,8 @@ pub async fn start(call: &Call<'_>, input: StartDeviceCode) -> Result<Reply, Fai
 /// Polls within the deadline.
 pub async fn complete(call: &Call<'_>, _: CompleteDeviceCode) -> Result<Reply, Failure> {
     let token = call.tokens.complete_device_code().await?;
-    let mut reply = reply(&json!({ "tenant": token.tenant, "permissions": token.roles }))?;
+    let mut reply =
+        Reply::of_value(&json!({ "tenant": token.tenant, "permissions": token.roles }))?;
     reply.changed = Some(reply.raw.clone());
     Ok(reply)
 }

@@ -476,6 +476,44 @@ fn secret_of_every_sign_in_method_is_not_in_output_or_token_files() {
 }
 
 #[test]
+fn device_code_and_its_tokens_are_not_in_output_or_token_files() {
+    let secrets = ["device", "access", "refresh"].map(|name| format!("{CANARY}-{name}"));
+    let [device, access, refresh] = &secrets;
+    let code = json!({ "device_code": device, "user_code": "ABCD12345", "expires_in": 900,
+        "interval": 0, "verification_uri": "https://microsoft.com/devicelogin" });
+    let tokens = json!({ "access_token": access, "refresh_token": refresh, "expires_in": 3599 });
+    let world = json!({ "faults": [
+        { "route": "login.device_code", "status": 200, "body": code },
+        { "route": "login.token", "nth": 1, "status": 400, "body": { "error": "authorization_pending",
+            "error_description": format!("{device} is pending.") } },
+        { "route": "login.token", "nth": [2, 3, 4, 5, 6], "status": 200, "body": tokens } ] });
+    let served = Served::start(&world.to_string(), &["--plain"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state").display().to_string();
+    let connection = json!({ "Email": "ada@contoso.onmicrosoft.com" });
+    for command in ["start", "complete", "test", "complete"] {
+        let request =
+            json!({ "command": format!("o365-auditlog-auth-{command}"), "connection": connection });
+        let args = served.args(&["--log-level", "trace", "--state", &state]);
+        let output = feed(soarhost(&args), request.to_string());
+        let mut written = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&written).into_owned();
+        assert_ne!(output.status.code(), Some(2), "{text}");
+        for entry in std::fs::read_dir(folder.path().join("state/tokens")).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let mode = std::os::unix::fs::MetadataExt::mode(&path.metadata().expect("a file"));
+            assert_eq!(mode & 0o777, 0o600, "{path:?}");
+            written.extend(std::fs::read(path).expect("a file"));
+        }
+        let text = String::from_utf8_lossy(&written);
+        for secret in &secrets {
+            assert!(!text.contains(secret.as_str()), "{command}: {text}");
+        }
+        assert!(!text.contains(CANARY), "{command}: {text}");
+    }
+}
+
+#[test]
 fn try_of_every_command_succeeds() {
     let listed: Value = serde_json::from_str(&stdout(&["list", "--json"])).expect("JSON");
     let integrations = listed["integrations"].as_array().expect("integrations");
@@ -488,7 +526,7 @@ fn try_of_every_command_succeeds() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 14, "six commands and eight");
+    assert_eq!(tried, 17, "six commands, eight and three");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! The host receives an endpoints file, as from an operator.
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, Utc};
 
 use crate::clock::Clock;
@@ -37,6 +39,8 @@ fn many_alerts(now: DateTime<Utc>) -> anyhow::Result<World> {
 /// A simulator on its own thread, stopped when this is dropped.
 pub(super) struct Sandbox {
     endpoints: String,
+    /// A state folder that is deleted with the sandbox.
+    folder: Option<PathBuf>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -53,6 +57,7 @@ impl Sandbox {
             .and_then(|started| started.map_err(|error| failed(&format!("{error:#}"))))?;
         Ok(Sandbox {
             endpoints,
+            folder: None,
             stop: Some(stop),
             thread: Some(thread),
         })
@@ -64,6 +69,10 @@ impl Drop for Sandbox {
         if let Some(stop) = self.stop.take() {
             // The receiver is dropped only if the simulator has ended.
             let _ = stop.send(());
+        }
+        if let Some(folder) = self.folder.take() {
+            // A folder without a stored token was never created.
+            let _ = std::fs::remove_dir_all(folder);
         }
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -106,19 +115,21 @@ fn serve(
 
 /// A simulator, and a host that uses it.
 pub(super) fn host(args: &SettingsArgs, redactor: &Redactor) -> Result<(Sandbox, Host), Failure> {
-    open(args, redactor, many_alerts)
+    let (sandbox, settings) = open(args, many_alerts)?;
+    Ok((sandbox, Host::open(settings, redactor.clone())))
 }
 
-/// The same with the data of `try`.
+/// The same with the data of `try`, and a state folder of its own for sign-ins in two runs.
 pub(super) fn demo(args: &SettingsArgs, redactor: &Redactor) -> Result<(Sandbox, Host), Failure> {
-    open(args, redactor, World::demo)
+    let (mut sandbox, mut settings) = open(args, World::demo)?;
+    let folder = std::env::temp_dir().join(format!("soarhost-try-{}", std::process::id()));
+    sandbox.folder = Some(folder.clone());
+    settings.state = Some(folder);
+    settings.storage = Storage::Full;
+    Ok((sandbox, Host::open(settings, redactor.clone())))
 }
 
-fn open(
-    args: &SettingsArgs,
-    redactor: &Redactor,
-    world: MakeWorld,
-) -> Result<(Sandbox, Host), Failure> {
+fn open(args: &SettingsArgs, world: MakeWorld) -> Result<(Sandbox, Settings), Failure> {
     let mut settings: Settings = settings::settings(args)?;
     let sandbox = Sandbox::start(settings.clock, world)?;
     settings.endpoints = Some(sandbox.endpoints.clone().into());
@@ -126,5 +137,5 @@ fn open(
     // The next sandbox is another simulator and does not accept these tokens.
     settings.storage = Storage::StatesOnly;
     settings.allowed.placeholder = Some(Secret::new(ANY_SECRET));
-    Ok((sandbox, Host::open(settings, redactor.clone())))
+    Ok((sandbox, settings))
 }

@@ -9,9 +9,11 @@ use crate::front::cli::args::TryArgs;
 use crate::front::cli::out::Out;
 use crate::front::cli::settings::SettingsArgs;
 use crate::front::cli::{ExitResult, run, sandbox};
+use crate::host::Host;
+use crate::host::catalog::Target;
 use crate::json::whitespace::indented;
 use crate::manifest::schema::sample_request;
-use crate::protocol::Redactor;
+use crate::protocol::{Failure, Redactor};
 use crate::when;
 
 /// Prints the readable result and the outcome, or the request and the result as JSON.
@@ -23,6 +25,7 @@ pub(super) fn run_sample(
 ) -> ExitResult {
     let (_sandbox, host) = sandbox::demo(settings, redactor)?;
     let target = host.catalog()?.find_dotted(&args.command)?;
+    sign_in(&host, &target)?;
     let mut request = sample_request(target.manifest, target.command);
     // The raw data is omitted: it is long, and the other sections show its content.
     let section = match target.command.mapping {
@@ -52,6 +55,25 @@ pub(super) fn run_sample(
         writeln!(out, "warning: {}", warning.message)?;
     }
     Ok(result.exit_code())
+}
+
+/// Runs the commands that sign a person in before this command. Their results are not shown: if one
+/// fails, the command fails, too.
+fn sign_in(host: &Host, target: &Target<'_>) -> Result<(), Failure> {
+    let steps = ["sign_in.device.start", "sign_in.device.complete"];
+    let steps = steps.into_iter();
+    let before = steps.take_while(|step| *step != target.operation.name);
+    let manifests = host.catalog()?.manifests()?;
+    let own = manifests.iter().find(|one| one.id == target.manifest.id);
+    for step in before {
+        let commands = own.iter().flat_map(|manifest| &manifest.commands);
+        for command in commands.filter(|command| command.operation == step) {
+            let request = sample_request(target.manifest, command);
+            // A sign-in that does not succeed is reported by the command itself.
+            let _ = run::single(request.to_string().as_bytes(), host);
+        }
+    }
+    Ok(())
 }
 
 /// The Markdown text for a terminal: rows sorted by the first column with times, latest first;
