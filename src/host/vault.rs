@@ -56,8 +56,7 @@ const SKEW: TimeDelta = TimeDelta::minutes(1);
 /// The effects of a token that cannot be stored, for warnings.
 const SIGNS_IN: &str =
     " The command is not affected, but each run signs in until this is corrected.";
-const LOST: &str =
-    " The refresh token is lost. Correct this, then sign in again.";
+const LOST: &str = " The refresh token is lost. Correct this, then sign in again.";
 
 /// The vault of one run.
 #[derive(Debug)]

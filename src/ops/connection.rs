@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::microsoft::ContentType;
 use crate::microsoft::feed::filter::{Filter, Wanted};
-use crate::net::Audience;
+use crate::net::{Audience, TokenSource};
 use crate::ops::{Call, Input, Reply, all_valid, span, subscriptions};
 use crate::protocol::{Failure, Warning};
 
@@ -133,7 +133,7 @@ pub async fn test(call: &Call<'_>, input: Test) -> Result<Reply, Failure> {
         let deadline = call.http.deadline();
         let sign_in = || deadline.race("the sign-in", call.tokens.token(audience));
         let mut token = sign_in().await?;
-        if input.renew && call.http.usage().token_source != "sign_in" {
+        if input.renew && call.http.usage().token_source != TokenSource::SignIn {
             call.tokens.forget(audience, &token);
             token = sign_in().await?;
         }
