@@ -39,7 +39,8 @@ fn main() {
             .unwrap_or_default()
     };
     let (root, out) = (folder("CARGO_MANIFEST_DIR"), folder("OUT_DIR"));
-    if let Err(error) = integrations::prepare(&root, &out) {
+    let prepared = integrations::prepare(&root, &out);
+    if let Err(error) = prepared.and_then(|()| integrations::prepare_rules(&root, &out)) {
         println!("cargo::error={error}");
         return;
     }

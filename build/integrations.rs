@@ -1,5 +1,5 @@
 //! Splits the built-in manifests into names, a head and single commands, so that a run parses only
-//! the command that it needs.
+//! the command that it needs. Collects the texts of the built-in rules.
 //!
 //! Does not validate manifests: a test does that. A file that is not JSON stops the build.
 
@@ -27,6 +27,31 @@ pub(crate) fn prepare(root: &Path, out: &Path) -> Result<(), String> {
             .map_err(|error| format!("{file}: {error}"))?;
     }
     Ok(())
+}
+
+/// Writes `rules.rs`: the names and texts of the files `mappings/*/rules/*.yml`, as an array.
+pub(crate) fn prepare_rules(root: &Path, out: &Path) -> Result<(), String> {
+    println!("cargo::rerun-if-changed=mappings");
+    let named = |error: std::io::Error| format!("mappings/: {error}");
+    let mut files = Vec::new();
+    for integration in std::fs::read_dir(root.join("mappings")).map_err(named)? {
+        let Ok(rules) = std::fs::read_dir(integration.map_err(named)?.path().join("rules")) else {
+            continue;
+        };
+        for file in rules {
+            files.push(file.map_err(named)?.path());
+        }
+    }
+    files.sort();
+    let mut array = String::from("&[");
+    for file in files {
+        let name = file.strip_prefix(root).map_err(|error| error.to_string())?;
+        let text = std::fs::read_to_string(&file).map_err(named)?;
+        // Writing to a String cannot fail.
+        let _ = write!(array, "({:?}, {text:?}),", name.display().to_string());
+    }
+    array.push(']');
+    std::fs::write(out.join("rules.rs"), array).map_err(named)
 }
 
 fn expression(file: &str, text: &str, mut manifest: Value) -> String {

@@ -18,6 +18,7 @@ use crate::names::suggestion;
 use crate::ops;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{further_faults, repaired, strict_object};
+use crate::rules::RuleText;
 
 macro_rules! integrations {
     ($($(#[$when:meta])* $id:literal: [$($mapping:literal),*];)*) => {
@@ -42,6 +43,9 @@ integrations! {
 /// The folders of a catalog. At least one must exist.
 const FOLDERS: [&str; 2] = ["manifests", "mappings"];
 
+/// The built-in rules: file name and text.
+const RULES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/rules.rs"));
+
 const VOCABULARY: &str = include_str!("../../mappings/fields.json");
 
 /// Integrations, mappings and the vocabulary of event fields.
@@ -51,6 +55,8 @@ pub struct Catalog {
     /// The text of each mapping, by its name: the path below `mappings/` without `.json`.
     mappings: BTreeMap<String, Cow<'static, str>>,
     vocabulary: Cow<'static, str>,
+    /// The files of rules, by name. `None`: the built-in ones.
+    rules: Option<BTreeMap<String, String>>,
 }
 
 /// The command that a request selects.
@@ -71,6 +77,7 @@ impl Catalog {
             integrations: MANIFESTS.iter().map(Integration::builtin).collect(),
             mappings: builtin_mappings().collect(),
             vocabulary: Cow::Borrowed(VOCABULARY),
+            rules: None,
         })
     }
 
@@ -109,8 +116,8 @@ impl Catalog {
             );
             return Err(Failure::invalid_input("--catalog", message));
         }
-        let manifests = json_files(&folder.join("manifests"), "manifests")?;
-        let mut mappings = json_files(&folder.join("mappings"), "mappings")?;
+        let manifests = files(&folder.join("manifests"), "manifests", "json")?;
+        let mut mappings = files(&folder.join("mappings"), "mappings", "json")?;
         let vocabulary = mappings.remove("mappings/fields.json");
         let mappings = mappings.into_iter().map(|(file, text)| {
             let name = file
@@ -118,7 +125,9 @@ impl Catalog {
                 .trim_end_matches(".json");
             (name.to_owned(), Cow::Owned(text))
         });
-        Ok(Catalog::of(manifests, mappings.collect(), vocabulary))
+        let (mut catalog, faults) = Catalog::of(manifests, mappings.collect(), vocabulary);
+        catalog.rules = Some(rule_files(folder)?);
+        Ok((catalog, faults))
     }
 
     fn of(
@@ -137,6 +146,7 @@ impl Catalog {
             integrations,
             mappings,
             vocabulary: vocabulary.map_or(Cow::Borrowed(VOCABULARY), Cow::Owned),
+            rules: None,
         };
         let faults = unreadable.into_iter().map(|(name, text, failure)| {
             let all = placed(&name, catalog.manifest_faults(&text)).collect();
@@ -148,7 +158,32 @@ impl Catalog {
 
     /// The number of files.
     pub fn files(&self) -> usize {
-        self.integrations.len() + self.mappings.len() + 1
+        self.integrations.len() + self.mappings.len() + 1 + self.rules().len()
+    }
+
+    /// The files `mappings/*/rules/*.yml`, by name.
+    pub fn rules(&self) -> Vec<RuleText<'_>> {
+        match &self.rules {
+            None => RULES
+                .iter()
+                .map(|(name, text)| RuleText::of_catalog(*name, *text))
+                .collect(),
+            Some(files) => files
+                .iter()
+                .map(|(name, text)| RuleText::of_catalog(name.as_str(), text.as_str()))
+                .collect(),
+        }
+    }
+
+    /// The file of rules with this name: its stem, or the id or title of a rule in it.
+    pub fn rule(&self, name: &str) -> Result<RuleText<'_>, Failure> {
+        let rules = self.rules();
+        if let Some(found) = rules.iter().find(|text| text.is_named(name)) {
+            return Ok(found.clone());
+        }
+        let hint = suggestion(name, rules.iter().map(RuleText::stem));
+        let message = format!("There is no rule \"{name}\". {hint}");
+        Err(Failure::new(ErrorKind::UnknownName, message))
     }
 
     /// Every fault of a manifest as part of this catalog, each at its pointer.
@@ -409,8 +444,21 @@ fn placed(file: &str, faults: Vec<Failure>) -> impl Iterator<Item = Failure> {
     })
 }
 
-/// The JSON files below a folder, by their path from the catalog's root.
-fn json_files(folder: &Path, prefix: &str) -> Result<BTreeMap<String, String>, Failure> {
+/// The files of rules: `mappings/*/rules/*.yml` and `.yaml`.
+fn rule_files(folder: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let mut rules = files(&folder.join("mappings"), "mappings", "yml")?;
+    rules.extend(files(&folder.join("mappings"), "mappings", "yaml")?);
+    let is_in_rules = |name: &String| name.split('/').nth(2) == Some("rules");
+    rules.retain(|name, _| is_in_rules(name));
+    Ok(rules)
+}
+
+/// The files below a folder with this extension, by their path from the catalog's root.
+fn files(
+    folder: &Path,
+    prefix: &str,
+    extension: &str,
+) -> Result<BTreeMap<String, String>, Failure> {
     let unreadable = |error: std::io::Error| {
         let message = format!(
             "The catalog folder {} cannot be read: {error}.",
@@ -427,11 +475,8 @@ fn json_files(folder: &Path, prefix: &str) -> Result<BTreeMap<String, String>, F
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let below = format!("{prefix}/{name}");
         if path.is_dir() {
-            files.extend(json_files(&path, &below)?);
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
+            files.extend(self::files(&path, &below, extension)?);
+        } else if path.extension().is_some_and(|own| own == extension) {
             files.insert(below, std::fs::read_to_string(&path).map_err(unreadable)?);
         }
     }

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use rsigma_eval::{CompiledCorrelation, WindowState};
 use rsigma_parser::{ConditionOperator, CorrelationType};
 
-use crate::rules::saved::RecordId;
+use crate::rules::record_id::RecordId;
 
 /// A record that a correlation counts.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,11 +1,14 @@
 //! From YAML texts to documents of Sigma, with the place of each fault, and the budget of inline
 //! rules.
 
+use std::collections::BTreeSet;
+
 use rsigma_parser::{
     Detection, DetectionItem, Detections, FilterRuleTarget, SigmaCollection, SigmaValue,
     parse_sigma_yaml,
 };
 
+use crate::names::{nearest, suggestion};
 use crate::rules::{RuleFault, RuleText};
 
 /// The budget of all inline rules of a request.
@@ -15,6 +18,35 @@ const MAX_PATTERNS: usize = 1_000;
 const MAX_PATTERN_BYTES: usize = 4 * 1024;
 /// The largest number of YAML aliases (`*name`) in an inline text: each copies what it names.
 const MAX_ALIASES: usize = 100;
+
+const MODIFIERS: [&str; 26] = [
+    "contains",
+    "startswith",
+    "endswith",
+    "all",
+    "re",
+    "i",
+    "m",
+    "s",
+    "cidr",
+    "cased",
+    "exists",
+    "fieldref",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "neq",
+    "windash",
+    "base64",
+    "base64offset",
+    "wide",
+    "utf16",
+    "utf16be",
+    "expand",
+    "hour",
+    "day",
+];
 
 /// One document of a text, or several that share `action: global`.
 #[derive(Debug)]
@@ -33,7 +65,35 @@ impl Section<'_> {
     /// A fault with the position that its message contains or implies.
     pub(super) fn fault(&self, message: &str) -> RuleFault {
         let position = yaml_position(message).or_else(|| self.position_of(message));
-        RuleFault::error(self.source, sentence(message)).at(position)
+        RuleFault::error(self.source, self.reworded(message)).at(position)
+    }
+
+    /// The parser's message as a sentence that names what is allowed.
+    fn reworded(&self, message: &str) -> String {
+        if let Some(name) = message.strip_prefix("Unknown modifier ") {
+            let name = name.trim_matches('\'');
+            let hint = nearest(name, MODIFIERS).map(|near| format!(" Did you mean '{near}'?"));
+            return format!(
+                "There is no modifier '{name}'.{} Modifiers: {}.",
+                hint.unwrap_or_default(),
+                MODIFIERS.join(", ")
+            );
+        }
+        if let Some(rest) = message.strip_prefix("Condition parse error at 1:") {
+            let column = rest.split(':').next().unwrap_or_default();
+            return format!(
+                "Invalid condition at its character {column}. A condition joins names of selections \
+                 with and, or, not and parentheses; '1 of name_*' and 'all of name_*' select several."
+            );
+        }
+        if let Some(name) = message.strip_prefix("unknown detection identifier: ") {
+            let rules = self.content.rules.iter();
+            let names = rules.flat_map(|rule| rule.detection.named.keys().map(String::as_str));
+            let names: BTreeSet<&str> = names.collect();
+            let hint = suggestion(name, names);
+            return format!("The condition names '{name}', which is no selection. {hint}");
+        }
+        sentence(message)
     }
 
     /// The first line with a word that the message quotes, or with the part of the rule that it names.
@@ -44,7 +104,9 @@ impl Section<'_> {
             .into_iter()
             .find(|part| message.to_lowercase().contains(part))
             .map(|part| format!("{part}:"));
-        let found = quoted.chain(part).find_map(|word| self.find(&word));
+        let last = message.rsplit(": ").next().map(str::to_owned);
+        let words = quoted.chain(last).chain(part);
+        let found = words.into_iter().find_map(|word| self.find(&word));
         found.or(Some((self.first_line + 1, 1)))
     }
 

@@ -33,6 +33,7 @@
 //! Without the feature `rules`, every rule is a fault that says so.
 
 mod alert;
+mod sample;
 mod text;
 
 #[cfg(feature = "rules")]
@@ -49,6 +50,8 @@ mod fields;
 mod lint;
 #[cfg(feature = "rules")]
 mod record;
+#[cfg(feature = "rules")]
+mod record_id;
 #[cfg(feature = "rules")]
 mod saved;
 #[cfg(feature = "rules")]
@@ -69,6 +72,7 @@ pub use alert::{Alert, MAX_RECORD_IDS};
 pub use evaluation::Evaluation;
 #[cfg(feature = "rules")]
 pub use explain::Explanation;
+pub use sample::{Sample, Samples};
 #[cfg(feature = "rules")]
 pub use set::RuleSet;
 pub use text::{RuleFault, RuleText, Severity};

@@ -41,6 +41,20 @@ impl<'a> RuleText<'a> {
     }
 }
 
+impl RuleText<'_> {
+    /// Is this the stem of the file, or the id or title of a rule in it?
+    pub fn is_named(&self, name: &str) -> bool {
+        if self.stem() == name {
+            return true;
+        }
+        let mut lines = self.text.lines().filter_map(|line| line.split_once(':'));
+        lines.any(|(key, value)| {
+            let value = value.trim().trim_matches(['\'', '"']);
+            matches!(key, "id" | "title" | "name") && value.eq_ignore_ascii_case(name)
+        })
+    }
+}
+
 /// How bad a fault is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {

@@ -63,6 +63,30 @@ fn help_and_errors_are_snapshots() {
             ]
             .concat()
         );
+        insta::assert_snapshot!(
+            "rules_help",
+            [
+                shown(&["rules", "--help"]),
+                shown(&["rules", "test", "--help"]),
+                shown(&["rules", "explain", "--help"]),
+            ]
+            .concat()
+        );
+        let record = "tests/it/faulty/record.json";
+        insta::assert_snapshot!(
+            "rules",
+            [
+                shown(&["rules", "test"]),
+                shown(&["rules", "test", "tests/it/faulty"]),
+                shown(&["rules", "test", "tests/it/faulty", "--json"]),
+                shown(&["rules", "test", "src"]),
+                shown(&["rules", "explain", "inbox_rule_forwards", record]),
+                shown(&["rules", "explain", "malware_in_file", record, "--json"]),
+                shown(&["rules", "explain", "password_spray", record]),
+                shown(&["rules", "explain", "malware_in_files", record]),
+            ]
+            .concat()
+        );
         let world = "tests/it/faulty/world.json";
         let files = files(Path::new("tests/it/faulty_files"));
         let files = files.iter().map(|file| file.to_str().expect("UTF-8"));

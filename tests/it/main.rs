@@ -31,6 +31,8 @@ mod properties;
 mod protocol;
 mod readme;
 mod resuming;
+#[cfg(feature = "rules")]
+mod rules;
 mod samples;
 mod secrets;
 mod sign_in;

@@ -107,6 +107,10 @@ pub(super) enum Command {
     Validate(ValidateArgs),
     /// Map saved raw data, or a saved result, to events, offline
     Map(MapArgs),
+    /// Test detection rules with their samples, or explain why a rule matches a record
+    #[cfg(feature = "rules")]
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// Print the reference page of an integration in Markdown
     Reference(ReferenceArgs),
     /// Run the simulator as a server on 127.0.0.1; print an endpoints file for it
@@ -195,6 +199,56 @@ fn target(text: &str) -> Result<Target, String> {
         Some(("file", path)) if !path.is_empty() => Ok(Target::File(path.into())),
         _ => Err("a sink is `-` or `file:PATH`".to_owned()),
     }
+}
+
+#[cfg(feature = "rules")]
+const SAMPLES_HINT: &str = "\
+DIR holds samples in samples/NAME/rules/*.json (or tests/samples/…) and, optionally, a catalog with
+mappings/NAME/rules/*.yml; without it, the rules of the catalog in use are tested. A file of samples:
+
+  { \"rule\": \"mass_download\",
+    \"positive\": [{ \"name\": \"120 downloads\", \"alerts\": 1, \"records\": [
+      { \"repeat\": 120, \"every\": 20, \"record\": { \"Operation\": \"FileDownloaded\", … } }] }],
+    \"negative\": [{ \"name\": \"one download\", \"records\": [{ \"Operation\": \"FileDownloaded\", … }] }] }
+
+`rule` is the name of a file of rules without `.yml`. `repeat` makes copies of a record, `every` seconds
+apart; `{number}` in its texts becomes the number of the copy. Exit codes: 0 all passed, 1 some failed,
+2 a file cannot be read.";
+
+/// Subcommands of `rules`.
+#[cfg(feature = "rules")]
+#[derive(Debug, Subcommand)]
+pub(super) enum RulesCommand {
+    /// Evaluate each rule on its positive and negative samples; print the samples that fail
+    #[command(after_help = SAMPLES_HINT)]
+    Test(RulesTestArgs),
+    /// Show which parts of a rule's condition a record meets, with the values
+    Explain(RulesExplainArgs),
+}
+
+/// Arguments of `rules test`.
+#[cfg(feature = "rules")]
+#[derive(Args, Debug)]
+pub(super) struct RulesTestArgs {
+    /// The folder with the samples
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(super) folder: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Arguments of `rules explain`.
+#[cfg(feature = "rules")]
+#[derive(Args, Debug)]
+pub(super) struct RulesExplainArgs {
+    /// A rule file, or the file name, id or title of a rule of the catalog
+    pub(super) rule: String,
+    /// A file with one audit record
+    pub(super) record: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Arguments of `try`.

@@ -12,6 +12,8 @@ mod out;
 mod parse;
 mod poll;
 mod reference;
+#[cfg(feature = "rules")]
+mod rules;
 mod run;
 #[cfg(feature = "sim")]
 mod sandbox;
@@ -116,6 +118,8 @@ fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> ExitResult {
         Some(Command::Schema(args)) => schema::print(&args, &open(), out),
         Some(Command::Validate(args)) => validate::validate(&args, &settings, out),
         Some(Command::Map(args)) => map::map(&args, open().catalog()?, out),
+        #[cfg(feature = "rules")]
+        Some(Command::Rules(command)) => rules::rules(&command, open().catalog()?, out),
         Some(Command::Reference(args)) => reference::print(&args, open().catalog()?, out),
         #[cfg(feature = "sim")]
         Some(Command::Simulate(args)) => simulate::simulate(&args, &settings, out),

@@ -23,12 +23,14 @@ use crate::mapping::StandardFields;
 use crate::microsoft::Cloud;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{Redactor, Secret, strict_object, unreadable_at};
+use crate::rules::{RuleFault, RuleSet, RuleText, Severity};
 
 /// One fault with its place.
 struct Finding {
     file: String,
     place: Option<(usize, usize)>,
     pointer: String,
+    severity: Severity,
     message: String,
     advice: Option<String>,
 }
@@ -51,6 +53,7 @@ pub(super) fn validate(args: &ValidateArgs, settings: &SettingsArgs, out: &mut O
                 .iter()
                 .map(|fault| finding(Path::new(""), fault)),
         );
+        findings.extend(rule_findings(&catalog.rules(), Path::new("")));
     }
     for path in paths {
         if path.is_dir() {
@@ -61,6 +64,7 @@ pub(super) fn validate(args: &ValidateArgs, settings: &SettingsArgs, out: &mut O
             faults = faults.into_iter().flat_map(Failure::split).collect();
             faults.extend(catalog.check());
             findings.extend(faults.iter().map(|fault| finding(path, fault)));
+            findings.extend(rule_findings(&catalog.rules(), path));
         } else {
             checked += usize::from(path.exists());
             findings.extend(file_findings(path, settings));
@@ -126,6 +130,7 @@ fn file_findings(path: &Path, settings: &SettingsArgs) -> Vec<Finding> {
         file: name.clone(),
         place,
         pointer: String::new(),
+        severity: Severity::Error,
         message,
         advice: None,
     };
@@ -133,6 +138,12 @@ fn file_findings(path: &Path, settings: &SettingsArgs) -> Vec<Finding> {
         Ok(text) => text,
         Err(error) => return vec![bare(None, format!("The file cannot be read: {error}."))],
     };
+    if path
+        .extension()
+        .is_some_and(|own| own == "yml" || own == "yaml")
+    {
+        return rule_file_findings(&name, text, settings);
+    }
     let object = match strict_object(&text) {
         Ok(object) => object,
         Err(failure) => {
@@ -246,6 +257,7 @@ fn placed(text: &str, fault: &Failure) -> Finding {
         file: String::new(),
         place: position_of(text, pointer),
         pointer: pointer.to_owned(),
+        severity: Severity::Error,
         message: fault.message().to_owned(),
         advice: fault.assistance().map(str::to_owned),
     }
@@ -273,15 +285,44 @@ fn finding(folder: &Path, fault: &Failure) -> Finding {
     }
 }
 
+/// The faults and warnings of a catalog's rules.
+fn rule_findings(rules: &[RuleText<'_>], folder: &Path) -> Vec<Finding> {
+    let finding = |fault: RuleFault| Finding {
+        file: folder.join(&fault.place).to_string_lossy().into_owned(),
+        place: fault.position,
+        pointer: String::new(),
+        severity: fault.severity,
+        message: fault.message,
+        advice: fault.advice,
+    };
+    RuleSet::check(rules).into_iter().map(finding).collect()
+}
+
+/// The faults of one file of rules. Its correlations can name rules of the catalog.
+fn rule_file_findings(name: &str, text: String, settings: &SettingsArgs) -> Vec<Finding> {
+    let path = Path::new(name);
+    let folder = Catalog::folder_of(path).or_else(|| settings.catalog.clone());
+    let catalog = folder.and_then(|folder| Some(Catalog::read(&folder).ok()?.0));
+    let own = RuleText::of_catalog(name, text);
+    let stem = own.stem().to_owned();
+    let others = catalog.iter().flat_map(Catalog::rules);
+    let mut rules: Vec<RuleText<'_>> = others.filter(|other| other.stem() != stem).collect();
+    rules.push(own);
+    let mut findings = rule_findings(&rules, Path::new(""));
+    findings.retain(|finding| finding.file == name);
+    findings
+}
+
 fn report(findings: &[Finding], checked: usize, json: bool, out: &mut Out) -> ExitResult {
-    let code = if findings.is_empty() { 0 } else { 2 };
+    let has_error = findings.iter().any(|f| f.severity == Severity::Error);
+    let code = if has_error { 2 } else { 0 };
     if json {
         let all: Vec<_> = findings
             .iter()
             .map(|f| {
                 let (line, column) = f.place.unzip();
                 json!({ "file": f.file, "line": line, "column": column, "pointer": f.pointer,
-                        "severity": "error", "message": f.message, "advice": f.advice })
+                        "severity": f.severity.name(), "message": f.message, "advice": f.advice })
             })
             .collect();
         print_json(&json!({ "checked": checked, "faults": all }), out)?;
@@ -294,7 +335,11 @@ fn report(findings: &[Finding], checked: usize, json: bool, out: &mut Out) -> Ex
             "" => String::new(),
             pointer => format!(" {pointer}:"),
         };
-        writeln!(out, "{}{place}:{pointer} {}", f.file, f.message)?;
+        let severity = match f.severity {
+            Severity::Error => "",
+            Severity::Warning => " warning:",
+        };
+        writeln!(out, "{}{place}:{severity}{pointer} {}", f.file, f.message)?;
     }
     let word = |n: usize, one: &str| counted(u64::try_from(n).unwrap_or(u64::MAX), one);
     let (faults, files) = (word(findings.len(), "fault"), word(checked, "file"));
