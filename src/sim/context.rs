@@ -9,6 +9,7 @@ use crate::sim::clock::Clock;
 use crate::sim::data::audit::RecordContext;
 use crate::sim::data::audit_log::AuditLog;
 use crate::sim::data::content_store::ContentStore;
+use crate::sim::data::story;
 use crate::sim::ids::Ids;
 use crate::sim::login::tokens::{Claims, Refusal, Resource, Tokens};
 use crate::sim::server::call::Call;
@@ -40,7 +41,12 @@ impl Context {
         let ids = Ids::new(world.seed);
         let tokens = Tokens::new(&ids, base);
         let content = world.content.clone();
-        let content = content.unwrap_or_else(Content::default_content);
+        let mut content = content.unwrap_or_else(Content::default_content);
+        if let Some(told) = &content.story {
+            let home = world.home().to_ascii_lowercase();
+            let records = story::blobs(told, &record_context(&world, &ids, begin, &home));
+            content.blobs.extend(records);
+        }
         let blobs = Arc::new(ContentStore::new(content, &ids, begin));
         Self {
             world,
@@ -71,14 +77,9 @@ impl Context {
         tenant: &'a str,
         detected: bool,
     ) -> RecordContext<'a> {
-        let known = self.world.tenant(tenant);
-        let domain = known.and_then(|tenant| tenant.domains.first());
         RecordContext {
-            ids: &self.ids,
-            begin: self.begin,
-            tenant,
-            domain: domain.map_or(DEFAULT_DOMAIN, String::as_str),
             detected,
+            ..record_context(&self.world, &self.ids, self.begin, tenant)
         }
     }
 
@@ -94,6 +95,24 @@ impl Context {
     /// A generated id for one request.
     pub(super) fn id_of(&self, what: &str, call: &Call) -> String {
         self.ids.of_call(what, call.route.name(), call.number)
+    }
+}
+
+/// For whom records are generated, without matched values.
+fn record_context<'a>(
+    world: &'a World,
+    ids: &'a Ids,
+    begin: DateTime<Utc>,
+    tenant: &'a str,
+) -> RecordContext<'a> {
+    let known = world.tenant(tenant);
+    let domain = known.and_then(|tenant| tenant.domains.first());
+    RecordContext {
+        ids,
+        begin,
+        tenant,
+        domain: domain.map_or(DEFAULT_DOMAIN, String::as_str),
+        detected: false,
     }
 }
 

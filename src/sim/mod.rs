@@ -51,6 +51,7 @@ pub use world::audit_queries::{AuditQueries, DeleteQuery, Outcome};
 pub use world::content::{Content, GeneratedContent, LiteralBlob};
 pub use world::device_sign_in::{Decision, DeviceSignIn};
 pub use world::exchange::{Exchange, ForbiddenBody, OddEffect, OddPage, ResultCount};
+pub use world::story::{Attack, Story};
 pub use world::{
     FeedState, InvalidValue, Status, Subscription, Subscriptions, Tenant, Webhook, World,
 };

@@ -349,7 +349,8 @@ pub(super) struct ReferenceArgs {
 #[cfg(feature = "sim")]
 #[derive(Args, Debug)]
 pub(super) struct SimulateArgs {
-    /// Use the tenants, applications, data and faults in this file (`soarhost schema world`)
+    /// Use the tenants, applications, data and faults in this file (`soarhost schema world`), or the
+    /// built-in world `attack_story` or `quiet_day`
     #[arg(long, value_name = "FILE")]
     pub(super) world: Option<PathBuf>,
     /// The port on 127.0.0.1; 0 selects a free port

@@ -80,7 +80,10 @@ pub(super) fn simulate(args: &SimulateArgs, operator: &SettingsArgs, out: &mut O
         None => {
             World::preset("default").map_err(|error| failed("--world", &format!("{error:#}")))?
         }
-        Some(file) => world(file)?,
+        Some(file) => match file.to_str().map(World::preset) {
+            Some(Ok(preset)) if !file.exists() => preset,
+            _ => world(file)?,
+        },
     };
     world.now = world.now.or(Some(now));
     runtime()?.block_on(async {

@@ -10,3 +10,4 @@ pub(super) mod content_store;
 mod demo;
 pub(super) mod evidence;
 pub(super) mod random;
+pub(super) mod story;

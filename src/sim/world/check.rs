@@ -3,7 +3,7 @@
 //! missing members and unknown names are checked by serde and the schema; a rule skips values of
 //! other types.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 
 use crate::sim::ids::is_guid;
@@ -14,7 +14,7 @@ use crate::sim::world::content::CONTENT_TYPES;
 
 /// Numbers: path, minimum and maximum. `*` in a path stands for
 /// every element of an array and for every member of an object.
-const RANGES: [(&str, u64, u64); 17] = [
+const RANGES: [(&str, u64, u64); 18] = [
     ("/world", 1, 1),
     ("/page_size", 1, u64::MAX),
     ("/content_page_size", 1, u64::MAX),
@@ -26,6 +26,7 @@ const RANGES: [(&str, u64, u64); 17] = [
     ("/content/generated/*/repeated_percent", 0, 100),
     ("/content/generated/*/record_bytes", 0, 16 << 20),
     ("/content/generated/*/per_hour", 0, HIGHEST_RATE),
+    ("/content/story/records", 0, 100_000),
     ("/audit_queries/page_size", 1, u64::MAX),
     ("/audit_queries/concurrent", 1, u64::MAX),
     ("/exchange/session_rows", 1, 50_000),
@@ -199,6 +200,8 @@ impl<'a> Check<'a> {
                 self.add(&at, "must be a certificate in PEM".to_owned());
             }
         }
+        let rule = |text: &str| text.parse::<NaiveDate>().is_ok();
+        self.texts("/content/story/day", "a day such as 2026-01-13", rule);
         let allowed = "a sign-in name such as ada@contoso.onmicrosoft.com";
         self.texts("/device_sign_in/user", allowed, |name| {
             name.split_once('@')

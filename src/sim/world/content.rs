@@ -5,6 +5,8 @@ use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+
+use crate::sim::world::story::Story;
 use serde_json::{Value, json};
 
 pub(crate) const CONTENT_TYPES: [&str; 5] = [
@@ -23,6 +25,8 @@ pub struct Content {
     pub generated: Vec<GeneratedContent>,
     /// Literal blobs.
     pub blobs: Vec<LiteralBlob>,
+    /// A day of a small company, with attacks. Default: none.
+    pub story: Option<Story>,
 }
 
 /// Generated blobs of one content type.
@@ -119,6 +123,7 @@ impl Content {
         Self {
             generated: CONTENT_TYPES.iter().filter_map(entry).collect(),
             blobs: vec![],
+            story: None,
         }
     }
 }

@@ -27,6 +27,7 @@ mod check;
 pub(super) mod content;
 pub(super) mod device_sign_in;
 pub(super) mod exchange;
+pub(super) mod story;
 
 use std::collections::BTreeMap;
 
@@ -43,6 +44,7 @@ use crate::sim::world::audit_queries::AuditQueries;
 use crate::sim::world::content::{CONTENT_TYPES, Content};
 use crate::sim::world::device_sign_in::DeviceSignIn;
 use crate::sim::world::exchange::Exchange;
+use crate::sim::world::story::Story;
 
 pub use check::InvalidValue;
 
@@ -259,15 +261,38 @@ impl Default for World {
 }
 
 impl World {
-    /// A world by name. The only one is `default`: Contoso, any credentials, 40 alerts, some
-    /// content of every type, subscriptions to four types, no faults.
+    /// The names of [`World::preset`].
+    pub const PRESETS: [&str; 3] = ["default", "attack_story", "quiet_day"];
+
+    /// A world by name. `default`: Contoso, any credentials, 40 alerts, some content of every type,
+    /// subscriptions to four types, no faults. `attack_story`: the content is a [`Story`], with
+    /// subscriptions to all types. `quiet_day`: the same without attacks.
     pub fn preset(name: &str) -> anyhow::Result<Self> {
         match name {
             "default" => Ok(Self {
                 subscriptions: Subscriptions::ForAll(subscribed(&CONTENT_TYPES[1..])),
                 ..Self::default()
             }),
-            other => bail!("there is no preset world named {other:?}; there is \"default\""),
+            "attack_story" => Ok(Self::of_story(Story::default())),
+            "quiet_day" => Ok(Self::of_story(Story {
+                attacks: vec![],
+                ..Story::default()
+            })),
+            other => bail!(
+                "there is no preset world named {other:?}; there are {}",
+                Self::PRESETS.join(", ")
+            ),
+        }
+    }
+
+    fn of_story(story: Story) -> Self {
+        Self {
+            subscriptions: Subscriptions::ForAll(subscribed(&CONTENT_TYPES)),
+            content: Some(Content {
+                story: Some(story),
+                ..Content::default()
+            }),
+            ..Self::default()
         }
     }
 
@@ -363,6 +388,8 @@ mod tests {
         let preset = World::preset("default").unwrap();
         assert_eq!(preset.subscriptions_of(CONTOSO).len(), 4);
         assert!(World::preset("other").is_err());
+        let quiet = World::preset("quiet_day").unwrap();
+        assert_eq!(quiet.content.unwrap().story.unwrap().attacks, []);
     }
 
     #[test]
@@ -435,6 +462,11 @@ mod tests {
                  /exchange/session_rows must be a whole number from 1 to 50000; got 0; \
                  /exchange/odd_pages/0/page must be a whole number, 1 or more; got 0; \
                  /exchange/odd_pages/0/times must be a whole number, 1 or more; got 0",
+            ),
+            (
+                r#"{"content":{"story":{"day":"13.1.","records":100001}}}"#,
+                "/content/story/records must be a whole number from 0 to 100000; got 100001; \
+                 /content/story/day must be a day such as 2026-01-13; got \"13.1.\"",
             ),
             (
                 r#"{"world":2,"page_size":0}"#,
