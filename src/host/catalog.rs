@@ -36,6 +36,7 @@ macro_rules! integrations {
 integrations! {
     #[cfg(feature = "sim")] "chaos": ["record"];
     "management_activity": ["content_record", "enabled_subscription", "incident", "subscription"];
+    "office365_audit": ["event"];
     "policy_compliance_audit_log": [];
     "purview_audit_alert_v2": ["fetch_event", "fetch_event_extended"];
 }

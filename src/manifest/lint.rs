@@ -168,11 +168,20 @@ impl Faults {
             let why = "the place of rows must be names with one dot between each, such as `Product.Thing`";
             self.add(format!("{at}/outputs/context/at"), why);
         }
-        if let Some(readable) = &command.outputs.readable
-            && readable.table.is_empty() == readable.text.is_none()
-        {
-            let why = "set either `table` or `text`";
-            self.add(format!("{at}/outputs/readable"), why);
+        if let Some(readable) = &command.outputs.readable {
+            let forms = [
+                !readable.table.is_empty(),
+                readable.assessment.is_some(),
+                readable.text.is_some(),
+            ];
+            if forms.into_iter().filter(|is_set| *is_set).count() != 1 {
+                let why = "set one of `table`, `assessment` and `text`";
+                self.add(format!("{at}/outputs/readable"), why);
+            }
+            if readable.assessment.is_some() && command.mapping.is_none() {
+                let why = "an assessment requires a command with a `mapping`";
+                self.add(format!("{at}/outputs/readable/assessment"), why);
+            }
         }
         if let Some(span) = &command.overlap {
             let at = format!("{at}/overlap");

@@ -68,7 +68,7 @@ pub struct KeyField {
     pub summary: String,
 }
 
-/// The text for users: a table or a text. `{input}` is replaced by the value of that input, and
+/// The text for users: a table, an assessment of the events, or a text. `{input}` is replaced by the value of that input, and
 /// `{$.path}` by the value at that path of the raw data.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -77,7 +77,10 @@ pub struct Readable {
     /// of members of the context's rows.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub table: Vec<Column>,
-    /// The table's heading. Default: the command's title and the number of rows.
+    /// An assessment of the events: how many have each value of a field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assessment: Option<Assessment>,
+    /// The heading of the table or the assessment. Default: the command's title and the number of rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// The text.
@@ -86,6 +89,35 @@ pub struct Readable {
     /// The text of a command that changed nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unchanged: Option<String>,
+}
+
+/// An assessment of the events: the first and the last time, and a table for each field.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Assessment {
+    /// The event field with the time.
+    pub time: String,
+    /// The event fields whose values are counted, in this order.
+    pub counts: Vec<Column>,
+}
+
+impl Readable {
+    /// Whether the text shows the rows of events or of the context.
+    pub fn needs_rows(&self) -> bool {
+        !self.table.is_empty() || self.assessment.is_some()
+    }
+
+    /// The event fields that the text shows.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let table = self.table.iter().map(Column::field);
+        let assessment = self.assessment.iter();
+        let assessed = assessment.flat_map(|one| {
+            let counted = one.counts.iter().map(Column::field);
+            std::iter::once(one.time.as_str()).chain(counted)
+        });
+        let table = table.map(|field| ("/outputs/readable/table", field));
+        table.chain(assessed.map(|field| ("/outputs/readable/assessment", field)))
+    }
 }
 
 /// A column of a table.

@@ -198,6 +198,7 @@ operations! {
     "connection.test" => connection::test(connection::Test),
     "feed.content.collect" => collect::collect(collect::Collect),
     "feed.content.list" => content::list(content::List),
+    "feed.subscription.ensure" => subscriptions::ensure(subscriptions::Ensure),
     "feed.subscription.list" => subscriptions::list(subscriptions::List),
     "feed.subscription.start" => subscriptions::start(subscriptions::Start),
     "feed.subscription.stop" => subscriptions::stop(subscriptions::Stop),

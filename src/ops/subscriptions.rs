@@ -1,7 +1,9 @@
-//! `feed.subscription.start`, `.stop` and `.list`: the subscriptions of one tenant.
+//! `feed.subscription.start`, `.stop`, `.list` and `.ensure`: the subscriptions of one tenant.
 //!
 //! Webhook addresses are checked by the service, and its answers are returned unchanged. The
 //! manifest decides whether "already enabled" is a failure.
+
+mod ensure;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,8 @@ use crate::microsoft::ContentType;
 use crate::microsoft::feed::{Feed, Started, Subscription};
 use crate::ops::{Call, Input, Permission, READ_DLP, READ_FEED, Reply, document};
 use crate::protocol::{Failure, Warning};
+
+pub use ensure::{Ensure, ensure};
 
 /// Starts the subscription to a content type.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -3,6 +3,7 @@
 //! The same raw data always gives the same result, so saved raw data can be mapped again. Uses no
 //! clock and no network, and does not know where the data came from.
 
+mod assessment;
 mod context;
 mod key_fields;
 mod readable;
@@ -68,9 +69,8 @@ pub fn present(
 ) -> Result<Presented, Failure> {
     let mut shown = Presented::default();
     let outputs = &how.command.outputs;
-    let has_table = |readable: &Readable| !readable.table.is_empty();
-    let needs_table =
-        options.includes(Section::Readable) && outputs.readable.as_ref().is_some_and(has_table);
+    let needs_table = options.includes(Section::Readable)
+        && outputs.readable.as_ref().is_some_and(Readable::needs_rows);
     if let Some(mapping) = how.mapping
         && (options.includes(Section::Events) || needs_table)
     {
@@ -165,9 +165,10 @@ fn readable_text(
         custom: readable.title.as_deref().map(fill).transpose()?,
     };
     let columns = &readable.table;
-    Ok(rows.map(|rows| match rows {
-        Rows::Events(events) => readable::events_table(&heading, columns, events),
-        Rows::Context(context) => readable::rows_table(&heading, columns, context),
+    Ok(rows.map(|rows| match (rows, &readable.assessment) {
+        (Rows::Events(events), Some(declared)) => assessment::text(&heading, declared, events),
+        (Rows::Events(events), None) => readable::events_table(&heading, columns, events),
+        (Rows::Context(context), _) => readable::rows_table(&heading, columns, context),
     }))
 }
 

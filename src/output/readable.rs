@@ -29,7 +29,7 @@ pub(super) struct Heading<'a> {
 }
 
 impl Heading<'_> {
-    fn over(&self, rows: usize) -> String {
+    pub(super) fn over(&self, rows: usize) -> String {
         let results = if rows == 1 { "result" } else { "results" };
         match &self.custom {
             Some(custom) => format!("### {custom}"),
@@ -38,7 +38,7 @@ impl Heading<'_> {
     }
 
     /// The text that replaces a table without rows.
-    fn none(&self) -> &'static str {
+    pub(super) fn none(&self) -> &'static str {
         match self.custom {
             Some(_) => "**No entries.**",
             None => "Nothing was found.",
@@ -144,7 +144,7 @@ fn table(
 
 /// A JSON value for people: strings without quotes, arrays joined by commas. `None` for an empty
 /// value.
-fn shown(json: &str) -> Option<String> {
+pub(super) fn shown(json: &str) -> Option<String> {
     let text = text_of(json)?;
     if text.chars().count() > WIDTH {
         return Some(text.chars().take(WIDTH - 1).chain(['…']).collect());
@@ -174,7 +174,7 @@ fn text_of(json: &str) -> Option<String> {
 }
 
 /// Escapes text so that it cannot end a cell, a line or the table, and cannot become markup.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -336,6 +336,14 @@ fn readable(page: &mut String, command: &CommandSpec) {
         let titled = titled.map_or(String::new(), |title| format!(" under \"{title}\""));
         line(page, &format!("{titled}."));
     }
+    if let Some(assessment) = &readable.assessment {
+        let counts: Vec<&str> = assessment.counts.iter().map(Column::heading).collect();
+        let _ = writeln!(
+            page,
+            "\n`readable`: the first and the last time, and the number of events for each {}.",
+            counts.join(", ")
+        );
+    }
     if let Some(text) = &readable.text {
         let _ = write!(page, "\n`readable`: \"{}\".\n", text.replace('\n', " "));
     }

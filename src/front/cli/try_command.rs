@@ -76,16 +76,25 @@ fn sign_in(host: &Host, target: &Target<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The Markdown text for a terminal: rows sorted by the first column with times, latest first;
-/// times to the minute; no escapes.
+/// The Markdown text for a terminal: rows of each table sorted by the first column with times,
+/// latest first; times to the minute; no escapes in tables.
 fn table(text: &str) -> String {
-    let is_row = |line: &&str| line.starts_with("| ");
-    let above = text.lines().take_while(|line| !is_row(line));
-    let above: Vec<&str> = above.map(|line| line.trim_start_matches("### ")).collect();
-    let mut rows = text.lines().filter(is_row).map(cells);
-    let Some(headings) = rows.next() else {
-        return above.join("\n");
-    };
+    let lines: Vec<&str> = text.lines().collect();
+    let blocks = lines.chunk_by(|one, next| one.starts_with('|') == next.starts_with('|'));
+    let shown = blocks.map(|block| match block.first() {
+        Some(line) if line.starts_with('|') => table_block(block),
+        _ => {
+            let lines = block.iter().map(|line| line.trim_start_matches("### "));
+            lines.collect::<Vec<_>>().join("\n")
+        }
+    });
+    shown.collect::<Vec<_>>().join("\n")
+}
+
+fn table_block(lines: &[&str]) -> String {
+    let rows = lines.iter().filter(|line| line.starts_with("| "));
+    let mut rows = rows.map(|line| cells(line));
+    let headings = rows.next().unwrap_or_default();
     let mut rows: Vec<Vec<String>> = rows.collect();
     let is_time = |cell: &String| when::instant(cell, &[]).is_some();
     let column = rows.first().and_then(|row| row.iter().position(is_time));
@@ -96,7 +105,7 @@ fn table(text: &str) -> String {
     table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(headings);
     table.add_rows(rows);
-    format!("{}\n{}", above.join("\n"), table.trim_fmt())
+    table.trim_fmt()
 }
 
 /// The cells of a row of a Markdown table.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::manifest::outputs::Context;
+use crate::manifest::outputs::{Context, Readable};
 use crate::manifest::param::Choices;
 use crate::manifest::{CommandSpec, Manifest, Param, ParamType, Slot};
 use crate::mapping::Extractor;
@@ -184,8 +184,7 @@ fn output_faults(
             faults.push(("/outputs".to_owned(), failure.message().to_owned()));
         }
     }
-    let columns = outputs.readable.iter().flat_map(|readable| &readable.table);
-    let columns = columns.map(|column| ("/outputs/readable/table", column.field()));
+    let columns = outputs.readable.iter().flat_map(Readable::fields);
     let mapping = command.mapping.as_deref().or(outputs.context_mapping());
     faults.extend(no_fields(columns, mapping, mappings));
     if let Some(Context::Rows(rows)) = &outputs.context {
