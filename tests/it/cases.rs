@@ -94,7 +94,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases")
 }
 
-async fn play(mut case: Case, integration: &str) -> String {
+async fn play(mut case: Case, folder_name: &str) -> String {
     let folder = case
         .state_folder
         .then(|| tempfile::tempdir().expect("a folder"));
@@ -114,7 +114,10 @@ async fn play(mut case: Case, integration: &str) -> String {
         request.extend(run.request);
         request.insert("id".to_owned(), json!(format!("run-{n}")));
         let connection = request.entry("connection");
-        connection.or_insert_with(|| connection_of(integration));
+        connection.or_insert_with(|| connection_of(folder_name));
+        // Some integrations have commands of the same name.
+        let integration = request.entry("integration");
+        integration.or_insert_with(|| json!(folder_name));
         if let Some(folder) = &folder {
             bench.restart_with_state(folder.path());
         }

@@ -63,26 +63,20 @@ pub async fn ensure(call: &Call<'_>, input: Ensure) -> Result<Reply, Failure> {
         listed,
         stop_first: input.stop_first,
         changed: false,
+        end: None,
     };
-    let (mut enabled, mut failed, mut stop) = (Vec::<Value>::new(), Vec::new(), None);
+    let (mut enabled, mut failed) = (Vec::<Value>::new(), Vec::new());
     for (place, content_type) in types.iter().copied().enumerate() {
         if types[..place].contains(&content_type) {
             continue;
         }
-        match changes.enable(content_type, stop.as_ref()).await {
-            Ok(row) => enabled.push(row),
-            Err(failure) => {
-                if concerns_all(&failure) {
-                    stop.get_or_insert_with(|| failure.clone());
-                }
-                failed.push((content_type, failure));
-            }
-        }
+        let (row, failure) = changes.enable(content_type).await;
+        enabled.extend(row);
+        failed.extend(failure.map(|failure| (content_type, failure)));
     }
-    let fault = fault(failed, enabled.is_empty());
-    let enabled = match fault {
+    let fault = match fault(failed, enabled.is_empty()) {
         Some(fault) if enabled.is_empty() => return Err(fault),
-        _ => Value::Array(enabled),
+        fault => fault,
     };
     let document = Document::from_value(&enabled).map_err(|error| {
         let message = "The subscriptions could not be written as JSON.";
@@ -110,35 +104,56 @@ struct Changes<'a> {
     stop_first: bool,
     /// Whether a subscription was changed.
     changed: bool,
+    /// The failure after which nothing is changed.
+    end: Option<Failure>,
 }
 
 impl Changes<'_> {
-    /// Enables one subscription. `stop`: changes nothing, because the service would refuse it.
-    async fn enable(
-        &mut self,
-        content_type: ContentType,
-        stop: Option<&Failure>,
-    ) -> Result<Value, Failure> {
+    /// Enables one subscription. Returns it if it is enabled, and what failed.
+    async fn enable(&mut self, content_type: ContentType) -> (Option<Value>, Option<Failure>) {
         let known = self.enabled(content_type);
-        match (&known, stop) {
-            (Some(row), _) if !self.stop_first => return Ok(row.clone()),
-            (_, Some(stop)) => return Err(stop.clone()),
-            (Some(_), None) => self.stop(content_type).await?,
-            (None, None) => {}
+        let (known, restarts) = match (known, &self.end) {
+            (Some(row), _) if !self.stop_first => return (Some(row), None),
+            (known, Some(end)) => {
+                let is_unchanged = "The subscription is enabled, but it was not stopped and started again, because an earlier request failed";
+                let fault = match known {
+                    Some(_) => end.reworded(format!("{is_unchanged}: {}", end.message())),
+                    None => end.clone(),
+                };
+                return (known, Some(fault));
+            }
+            (Some(row), None) => (Some(row), true),
+            (None, None) => (None, false),
+        };
+        if restarts && let Err(failure) = self.stop(content_type).await {
+            self.note(&failure);
+            return (known, Some(failure));
         }
         match started(self.call, content_type, None).await {
             Ok(Started::New(answer)) => {
                 self.changed = true;
                 let row = serde_json::from_str(answer.text()).unwrap_or_default();
-                Ok(shown(content_type, &row))
+                (Some(shown(content_type, &row)), None)
             }
             // The listing can be older than a change.
-            Ok(Started::AlreadyEnabled(_)) => Ok(shown(content_type, &Value::Null)),
-            Err(failure) if known.is_some() => Err(failure.reworded(format!(
-                "The subscription was stopped and could not be started again: {}",
-                failure.message()
-            ))),
-            Err(failure) => Err(failure),
+            Ok(Started::AlreadyEnabled(_)) => (Some(shown(content_type, &Value::Null)), None),
+            Err(failure) => {
+                self.note(&failure);
+                let message = failure.message();
+                let is_stopped = "The subscription was stopped and could not be started again";
+                let fault = match restarts {
+                    true => failure.reworded(format!("{is_stopped}: {message}")),
+                    false => failure,
+                };
+                (None, Some(fault))
+            }
+        }
+    }
+
+    /// Ends the changes if the next one would fail for the same reason.
+    fn note(&mut self, failure: &Failure) {
+        if concerns_all(failure) {
+            self.end.get_or_insert_with(|| failure.clone());
         }
     }
 
@@ -180,10 +195,10 @@ fn fault(failed: Vec<(ContentType, Failure)>, are_all: bool) -> Option<Failure> 
     let (content_type, first) = failed.first()?;
     let message = first.message();
     let whole = match failed.len() {
-        _ if are_all => first.clone(),
-        1 => first.reworded(format!("{content_type} could not be enabled: {message}")),
+        1 if are_all => first.clone(),
+        1 => first.reworded(format!("{content_type}: {message}")),
         n => first.reworded(format!(
-            "{n} content types could not be enabled; the first, {content_type}: {message}"
+            "{n} content types failed; the first, {content_type}: {message}"
         )),
     };
     let items = failed
