@@ -13,6 +13,10 @@ const RULE: &str = "Start time and end time must both be specified (or both omit
 less than or equal to 24 hours apart, with the start time prior to end time and start time no more \
 than 7 days in the past.";
 
+/// The rule for a window that is listed day by day.
+const RULE_OF_DAYS: &str = "Start time and end time must both be specified (or both omitted), with \
+the start time prior to end time and start time no more than 7 days in the past.";
+
 const MAX_LENGTH: TimeDelta = TimeDelta::hours(24);
 const MAX_AGE: TimeDelta = TimeDelta::days(7);
 /// This machine's clock can be behind the one that the caller read the start time from.
@@ -40,7 +44,7 @@ impl TimeWindow {
             (None, None) => Ok(TimeWindow::last_day(now)),
             (Some(start), Some(end)) => {
                 let window = TimeWindow { start, end };
-                match window.breach(now) {
+                match window.breach(now, MAX_LENGTH) {
                     Some((input, cause)) => Err(broken(input, cause)),
                     None => Ok(window),
                 }
@@ -56,6 +60,30 @@ impl TimeWindow {
         }
     }
 
+    /// The window between both times, which is listed day by day. `None` without times.
+    ///
+    /// Errors: `invalid_input` with the rule `time_range`, at the input that breaks it.
+    pub fn of_days(
+        start: Option<DateTime<Utc>>,
+        end: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Self>, Failure> {
+        let (Some(start), Some(end)) = (start, end) else {
+            // The rule for times that are missing is the same.
+            let window =
+                (start.is_some() || end.is_some()).then(|| TimeWindow::new(start, end, now));
+            return window.transpose();
+        };
+        let window = TimeWindow { start, end };
+        match window.breach(now, TimeDelta::MAX) {
+            Some((input, cause)) => Err(broken(input, cause)
+                .reworded(RULE_OF_DAYS.to_owned())
+                .at(format!("/inputs/{input}"))
+                .advice("Set both times within the last 7 days, or neither.")),
+            None => Ok(Some(window)),
+        }
+    }
+
     /// The 24 hours before `now`, to the millisecond.
     fn last_day(now: DateTime<Utc>) -> Self {
         let end = now.trunc_subsecs(3);
@@ -66,7 +94,7 @@ impl TimeWindow {
     }
 
     /// The input that breaks the rule, and how.
-    fn breach(&self, now: DateTime<Utc>) -> Option<(&'static str, String)> {
+    fn breach(&self, now: DateTime<Utc>, longest: TimeDelta) -> Option<(&'static str, String)> {
         let (start, end, length) = (
             rfc3339(self.start),
             rfc3339(self.end),
@@ -76,8 +104,8 @@ impl TimeWindow {
             let cause = format!("The start time {start} is not before the end time {end}.");
             return Some(("start_time", cause));
         }
-        if length > MAX_LENGTH {
-            let (long, most) = (in_words(length), in_words(MAX_LENGTH));
+        if length > longest {
+            let (long, most) = (in_words(length), in_words(longest));
             let cause = format!("The window is {long} long. The maximum is {most}.");
             return Some(("end_time", cause));
         }

@@ -7,6 +7,10 @@
 //! The checkpoint of a content type that is not requested stays in the state, so a subscription
 //! that was disabled for a while resumes at its checkpoint.
 //!
+//! With times, a run reads this fixed window. Its state belongs to the window, and exists only while
+//! something is left of it. A run that resumes a window whose start has expired reports the expired
+//! part as a gap.
+//!
 //! Does not start subscriptions, and does not interpret records.
 
 mod fault;
@@ -17,8 +21,8 @@ use chrono::{DateTime, SubsecRound, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::microsoft::ContentType;
 use crate::microsoft::feed::filter::Wanted;
+use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::transcript::is_dry_run;
 use crate::ops::feed::record_filter::{RecordFilter, input_with_record_filter};
 use crate::ops::feed::{self, ReadEnd, ReadOutcome, ReadPlan, ReadReport};
@@ -27,9 +31,11 @@ use crate::ops::resume::feed_state::{FINGERPRINTS, FeedState};
 use crate::ops::resume::records::SeenRecords;
 use crate::ops::resume::scope::{Resumed, resume, scope_of};
 use crate::ops::{
-    Call, Input, Permission, READ_DLP, READ_FEED, Reply, all_valid, span, subscriptions,
+    Call, Input, Permission, READ_DLP, READ_FEED, Reply, all_valid, in_future, span, start_and_end,
+    subscriptions,
 };
 use crate::protocol::{ErrorKind, Failure, State, Warning};
+use crate::when::rfc3339;
 
 const NAME: &str = "feed.content.collect";
 
@@ -54,6 +60,13 @@ input_with_record_filter! {
         /// weeks, such as `3 days`. Default: `10 minutes`. The service stores 7 days.
         #[serde(default)]
         pub first_fetch: Option<String>,
+        /// Start of a fixed window, inclusive, RFC 3339; compared with the time of availability. Set
+        /// both times or neither. Default: where the last run ended.
+        #[serde(default)]
+        pub start_time: Option<String>,
+        /// End of the fixed window, exclusive, RFC 3339.
+        #[serde(default)]
+        pub end_time: Option<String>,
     }
 }
 
@@ -65,7 +78,22 @@ impl Input for Collect {
     const PERMISSIONS: &'static [Permission] = &[READ_FEED, READ_DLP];
 
     fn check(&self, now: DateTime<Utc>) -> Result<(), Failure> {
-        all_valid([self.first(now).err(), self.filter().err()])
+        all_valid([
+            self.first(now).err(),
+            self.window(now).err(),
+            self.filter().err(),
+        ])
+    }
+
+    fn check_resumed(&self, now: DateTime<Utc>) -> Result<(), Failure> {
+        // The window can have begun more than 7 days ago when it is resumed.
+        let [start, _] = self.times()?;
+        let then = start.map_or(now, |start| start.min(now));
+        all_valid([
+            self.first(now).err(),
+            self.window(then).err(),
+            self.filter().err(),
+        ])
     }
 }
 
@@ -74,6 +102,31 @@ impl Collect {
     fn first(&self, now: DateTime<Utc>) -> Result<DateTime<Utc>, Failure> {
         let text = self.first_fetch.as_deref().unwrap_or(FIRST_FETCH);
         span("first_fetch", text, now.trunc_subsecs(0))
+    }
+
+    fn times(&self) -> Result<[Option<DateTime<Utc>>; 2], Failure> {
+        start_and_end(self.start_time.as_deref(), self.end_time.as_deref())
+    }
+
+    /// The fixed window, if there is one.
+    fn window(&self, now: DateTime<Utc>) -> Result<Option<TimeWindow>, Failure> {
+        let [start, end] = self.times()?;
+        TimeWindow::of_days(start, end, now.trunc_subsecs(0))
+    }
+
+    /// What a state belongs to: the content of one tenant, or a fixed window of it. Content types,
+    /// filters, the first fetch and the application can change from run to run.
+    fn scope(&self, call: &Call<'_>, tenant: &str) -> Result<String, Failure> {
+        let (cloud, tenant) = (
+            call.connection.cloud.id.as_str(),
+            tenant.to_ascii_lowercase(),
+        );
+        Ok(match self.times()? {
+            [Some(start), Some(end)] => {
+                scope_of(&[NAME, cloud, &tenant, &rfc3339(start), &rfc3339(end)])
+            }
+            _ => scope_of(&[NAME, cloud, &tenant]),
+        })
     }
 }
 
@@ -97,6 +150,8 @@ struct TypeRead<'a> {
 struct TypeReport {
     content_type: ContentType,
     was_read: bool,
+    /// Whether a later run can fetch more.
+    continues: bool,
     report: ReadReport,
 }
 
@@ -108,7 +163,7 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
     let filter = input.filter()?;
     if let Some(tenant) = call.connection.tenant_guid() {
         // A state of another request is rejected before anything is sent.
-        begin(call, tenant, call.now)?;
+        begin(call, input.scope(call, tenant)?, call.now)?;
     }
     let tenant = feed::sign_in(call).await?;
     let (types, subscription_warnings) = match &input.content_types[..] {
@@ -116,12 +171,19 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
         types => (unique(types), Vec::new()),
     };
     let now = feed::time(call).await?;
-    let (mut state, mut warnings) = begin(call, &tenant, now)?;
+    let scope = input.scope(call, &tenant)?;
+    let (mut state, mut warnings) = begin(call, scope.clone(), now)?;
     warnings.extend(subscription_warnings);
-    let first = input.first(now)?;
+    let first = match input.times()? {
+        [Some(start), Some(end)] => {
+            warnings.extend(in_future(&TimeWindow { start, end }, now));
+            Checkpoint::first(start, Some(end))
+        }
+        _ => Checkpoint::first(input.first(now)?, None),
+    };
     let pending = types.iter().map(|content_type| {
         let checkpoint = state.types.remove(content_type);
-        type_to_read(*content_type, checkpoint, first)
+        type_to_read(*content_type, checkpoint, &first)
     });
     let pending = pending.collect();
     let mut run = Run {
@@ -142,6 +204,7 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
     // The content types that were not requested are left.
     let mut checkpoints = state.types;
     let mut reports = close(read, &mut checkpoints);
+    let continues = first.end.is_none() || reports.iter().any(|one| one.continues);
     let fault = fault::report(&mut reports)?;
     let reports = reports.into_iter().map(|one| one.report).collect();
     let mut reply = feed::reply(call, warnings, reports)?;
@@ -152,7 +215,7 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
         records,
         types: checkpoints,
     };
-    reply.state = Some(State::new(scope(call, &tenant), state.pack()));
+    reply.state = continues.then(|| State::new(scope, state.pack()));
     Ok(reply)
 }
 
@@ -163,21 +226,14 @@ fn unique(types: &[ContentType]) -> Vec<ContentType> {
     types.filter(|one| known.insert(*one)).collect()
 }
 
-/// The scope of a state: the content of one tenant. Content types, filters, the first fetch and the
-/// application can change from run to run.
-fn scope(call: &Call<'_>, tenant: &str) -> String {
-    let cloud = call.connection.cloud.id.as_str();
-    scope_of(&[NAME, cloud, &tenant.to_ascii_lowercase()])
-}
-
 /// Reads the state of an earlier run.
 fn begin(
     call: &Call<'_>,
-    tenant: &str,
+    scope: String,
     now: DateTime<Utc>,
 ) -> Result<(FeedState, Vec<Warning>), Failure> {
     let (mut read, mut warnings) = (FeedState::default(), Vec::new());
-    match resume(call, &[scope(call, tenant)])? {
+    match resume(call, &[scope])? {
         Resumed::None => {}
         Resumed::Own(state) => read = FeedState::read(&state.resume, None, now)?,
         Resumed::Ignored(warning) => warnings.push(warning),
@@ -189,15 +245,15 @@ fn begin(
 fn type_to_read(
     content_type: ContentType,
     checkpoint: Option<Checkpoint>,
-    first: DateTime<Utc>,
+    first: &Checkpoint,
 ) -> TypeToRead {
     let expired = match checkpoint {
-        Some(_) => feed::EXPIRED,
-        None => FIRST_FETCH_EXPIRED,
+        None if first.end.is_none() => FIRST_FETCH_EXPIRED,
+        _ => feed::EXPIRED,
     };
     TypeToRead {
         content_type,
-        checkpoint: checkpoint.unwrap_or_else(|| Checkpoint::first(first, None)),
+        checkpoint: checkpoint.unwrap_or_else(|| first.clone()),
         expired,
     }
 }
@@ -287,10 +343,12 @@ fn close(
                 && report.blobs == 0
                 && checkpoint.watermark == one.watermark;
         }
+        let continues = report.continues(&checkpoint, true);
         checkpoints.insert(content_type, checkpoint);
         TypeReport {
             content_type,
             was_read: one.was_read,
+            continues,
             report,
         }
     };

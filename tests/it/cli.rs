@@ -550,7 +550,7 @@ fn try_of_every_command_succeeds() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 17, "six commands, eight and three");
+    assert_eq!(tried, 21, "six commands, eight, three and four");
 }
 
 #[test]

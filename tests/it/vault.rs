@@ -117,7 +117,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 fn test_connection() -> Value {
-    json!({ "command": "Test Connection", "id": "t", "connection": connection() })
+    json!({ "integration": "purview_audit_alert_v2", "command": "Test Connection", "id": "t",
+        "connection": connection() })
 }
 
 /// Ten of twelve alerts, at most three in a run: four runs.
@@ -337,14 +338,15 @@ fn damaged_state_is_refused_with_its_file() {
 fn refusal_dry_run_and_sandbox_create_no_state_folder() {
     block_on(async {
         let lab = Lab::start(&json!({})).await;
-        let refused = json!({ "command": "Test Connection" });
+        let refused =
+            json!({ "integration": "purview_audit_alert_v2", "command": "Test Connection" });
         assert_eq!(lab.run(&refused).await.0, 2);
         let mut dry_run = test_connection();
         dry_run["options"] = json!({ "dry_run": true });
         assert_eq!(lab.run(&dry_run).await.0, 0);
         let state = lab.state();
         assert!(!state.exists());
-        let mut command = soarhost(&["try", "Test Connection"]);
+        let mut command = soarhost(&["try", "purview_audit_alert_v2.Test Connection"]);
         command.env("SOARHOST_STATE_DIR", &state);
         assert_eq!(feed(command, "").status.code(), Some(0));
         assert!(!state.exists(), "the sandbox stores no tokens");
