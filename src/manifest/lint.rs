@@ -168,21 +168,6 @@ impl Faults {
             let why = "the place of rows must be names with one dot between each, such as `Product.Thing`";
             self.add(format!("{at}/outputs/context/at"), why);
         }
-        if let Some(readable) = &command.outputs.readable {
-            let forms = [
-                !readable.table.is_empty(),
-                readable.assessment.is_some(),
-                readable.text.is_some(),
-            ];
-            if forms.into_iter().filter(|is_set| *is_set).count() != 1 {
-                let why = "set one of `table`, `assessment` and `text`";
-                self.add(format!("{at}/outputs/readable"), why);
-            }
-            if readable.assessment.is_some() && command.mapping.is_none() {
-                let why = "an assessment requires a command with a `mapping`";
-                self.add(format!("{at}/outputs/readable/assessment"), why);
-            }
-        }
         if let Some(span) = &command.overlap {
             let at = format!("{at}/overlap");
             if ago(span, DateTime::UNIX_EPOCH).is_none() {
@@ -222,6 +207,19 @@ impl Faults {
         let Some(readable) = &command.outputs.readable else {
             return;
         };
+        let forms = [
+            !readable.table.is_empty(),
+            readable.assessment.is_some(),
+            readable.text.is_some(),
+        ];
+        if forms.into_iter().filter(|is_set| *is_set).count() != 1 {
+            let why = "set one of `table`, `assessment` and `text`";
+            self.add(format!("{at}/outputs/readable"), why);
+        }
+        if readable.assessment.is_some() && command.mapping.is_none() {
+            let why = "an assessment requires a command with a `mapping`";
+            self.add(format!("{at}/outputs/readable/assessment"), why);
+        }
         let texts = [&readable.title, &readable.text, &readable.unchanged];
         for text in texts.into_iter().flatten() {
             for name in placeholders(text) {

@@ -141,9 +141,10 @@ impl Changes<'_> {
                 self.note(&failure);
                 let message = failure.message();
                 let is_stopped = "The subscription was stopped and could not be started again";
-                let fault = match restarts {
-                    true => failure.reworded(format!("{is_stopped}: {message}")),
-                    false => failure,
+                let fault = if restarts {
+                    failure.reworded(format!("{is_stopped}: {message}"))
+                } else {
+                    failure
                 };
                 (None, Some(fault))
             }
