@@ -41,7 +41,7 @@
 //! * Mapping: [`mapping`]; all paths of a source are one automaton in `src/mapping/plan.rs`.
 //! * Sign-in: `host::connect` selects the method, [`identity`] requests the token (its first lines
 //!   list what a new method needs), and `host::vault` stores it.
-//! * Detection rules: [`rules`]; the pack is in `mappings/office365_audit/rules`.
+//! * Detection rules: [`rules`]; the packs are in `mappings/*/rules`.
 //! * Presentation: `outputs` of a command in its manifest → [`output`].
 //! * Resuming without loss: `src/ops/resume` (checkpoint, algorithm, packing), `src/ops/feed`
 //!   (reading content), `src/ops/alerts` (reading alerts).
