@@ -251,6 +251,17 @@ fn try_shows_a_request_and_events_of_all_twenty_fields() {
 }
 
 #[test]
+fn try_uses_the_built_in_world_that_is_named() {
+    let start = ["try", "Get Audit Log", "--now", NOW];
+    let text = stdout(&[&start[..], &["--world", "attack_story"]].concat());
+    assert!(text.contains("203.0.113.20"), "{text}");
+    let output = soarhost(&["try", "Get Audit Log", "--world", "none"]).output();
+    let error = String::from_utf8(output.expect("an end").stderr).expect("UTF-8");
+    let wanted = "there are default, attack_story, quiet_day";
+    assert!(error.contains(wanted), "{error}");
+}
+
+#[test]
 fn raw_data_mapped_offline_has_the_same_events() {
     let output = feed(
         soarhost(&["run", "--sandbox", "--now", NOW]),

@@ -257,6 +257,9 @@ pub(super) struct RulesExplainArgs {
 pub(super) struct TryArgs {
     /// The command; INTEGRATION.COMMAND if the name is not unique
     pub(super) command: String,
+    /// Use the built-in world `attack_story`, `quiet_day` or `default` instead of the demonstration
+    #[arg(long, value_name = "NAME")]
+    pub(super) world: Option<String>,
     /// Print the request and the result as JSON
     #[arg(long)]
     pub(super) json: bool,

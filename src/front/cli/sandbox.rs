@@ -21,7 +21,7 @@ const ANY_SECRET: &str = "any-secret-will-do-in-the-sandbox";
 const MANY_ALERTS: usize = 200;
 
 /// Creates the simulated world for this time.
-type MakeWorld = fn(DateTime<Utc>) -> anyhow::Result<World>;
+type MakeWorld = Box<dyn FnOnce(DateTime<Utc>) -> anyhow::Result<World> + Send>;
 
 /// The default world, with more alerts.
 fn many_alerts(now: DateTime<Utc>) -> anyhow::Result<World> {
@@ -115,13 +115,31 @@ fn serve(
 
 /// A simulator, and a host that uses it.
 pub(super) fn host(args: &SettingsArgs, redactor: &Redactor) -> Result<(Sandbox, Host), Failure> {
-    let (sandbox, settings) = open(args, many_alerts)?;
+    let (sandbox, settings) = open(args, Box::new(many_alerts))?;
     Ok((sandbox, Host::open(settings, redactor.clone())))
 }
 
-/// The same with the data of `try`, and a state folder of its own for sign-ins in two runs.
-pub(super) fn demo(args: &SettingsArgs, redactor: &Redactor) -> Result<(Sandbox, Host), Failure> {
-    let (mut sandbox, mut settings) = open(args, World::demo)?;
+/// The same with the data of `try` or of a built-in world, and a state folder of its own for
+/// sign-ins in two runs.
+pub(super) fn demo(
+    world: Option<&str>,
+    args: &SettingsArgs,
+    redactor: &Redactor,
+) -> Result<(Sandbox, Host), Failure> {
+    let make: MakeWorld = match world.map(World::preset) {
+        None => Box::new(World::demo),
+        Some(Err(error)) => {
+            let message = format!("`--world` is not valid: {error:#}.");
+            return Err(Failure::invalid_input("--world", message));
+        }
+        Some(Ok(world)) => Box::new(move |now| {
+            Ok(World {
+                now: Some(now),
+                ..world
+            })
+        }),
+    };
+    let (mut sandbox, mut settings) = open(args, make)?;
     let folder = std::env::temp_dir().join(format!("soarhost-try-{}", std::process::id()));
     sandbox.folder = Some(folder.clone());
     settings.state = Some(folder);

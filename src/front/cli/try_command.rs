@@ -23,7 +23,7 @@ pub(super) fn run_sample(
     redactor: &Redactor,
     out: &mut Out,
 ) -> ExitResult {
-    let (_sandbox, host) = sandbox::demo(settings, redactor)?;
+    let (_sandbox, host) = sandbox::demo(args.world.as_deref(), settings, redactor)?;
     let target = host.catalog()?.find_dotted(&args.command)?;
     sign_in(&host, &target)?;
     let mut request = sample_request(target.manifest, target.command);
