@@ -52,8 +52,11 @@ pub(super) fn quiet_time(rule: &CompiledCorrelation) -> i64 {
     seconds(rule.timespan_secs.max(suppress))
 }
 
+/// The longest time that is calculated with, in seconds: 34,000 years.
+pub(super) const LONGEST: i64 = 1 << 40;
+
 pub(super) fn seconds(seconds: u64) -> i64 {
-    i64::try_from(seconds).unwrap_or(i64::MAX / 4)
+    i64::try_from(seconds).unwrap_or(LONGEST).min(LONGEST)
 }
 
 impl Group {

@@ -1,25 +1,23 @@
 //! One run: records in, alerts and the new state out.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use rsigma_eval::{CompiledCorrelation, Event, EventValue, GroupKey};
-use rsigma_parser::{CorrelationType, Level};
+use rsigma_eval::{CompiledCorrelation, Event, GroupKey};
+use rsigma_parser::CorrelationType;
 use serde_json::Value;
 
 use crate::protocol::Warning;
-use crate::rules::burst::{Burst, Group, Hit, quiet_time, seconds};
-use crate::rules::record::{Record, hash};
+use crate::rules::burst::{Hit, quiet_time, seconds};
+use crate::rules::message;
+use crate::rules::record::Record;
 use crate::rules::record_id::RecordId;
 use crate::rules::saved::{self, Groups, group_values};
 use crate::rules::set::{Correlator, Detector};
-use crate::rules::{Alert, Limits, MAX_RECORD_IDS, Outcome, RuleSet};
-use crate::when;
+use crate::rules::{Alert, Limits, Outcome, RuleSet};
 
 /// The largest number of alerts about single records in a run.
 const MAX_ALERTS: usize = 10_000;
-/// The longest value in a message, in characters.
-const MAX_VALUE: usize = 200;
 
 /// A run over records.
 #[derive(Debug)]
@@ -59,6 +57,7 @@ impl<'a> Evaluation<'a> {
             Some(saved) if !saved.is_null() => saved::read(saved, rules),
             _ => (Groups::new(), i64::MIN, None),
         };
+        let before = before.min(now.timestamp());
         Evaluation {
             rules,
             limits,
@@ -106,22 +105,7 @@ impl<'a> Evaluation<'a> {
             self.counts.over_limit += 1;
             return;
         }
-        let rule = &detector.rule;
-        let time = record.time().map_or_else(String::new, when::rfc3339);
-        self.alerts.push(Alert {
-            key,
-            rule: detector.header.id.clone(),
-            title: rule.title.clone(),
-            level: level(rule.level),
-            tags: rule.tags.clone(),
-            count: 1,
-            group: BTreeMap::new(),
-            first_time: time.clone(),
-            last_time: time,
-            record_ids: vec![record.id.clone()],
-            message: sentence(detector, record),
-            false_positives: rule.falsepositives.clone(),
-        });
+        self.alerts.push(message::of_record(detector, record, key));
     }
 
     /// Adds the record to the groups of the correlations that count it.
@@ -199,7 +183,7 @@ impl<'a> Evaluation<'a> {
             group.sort();
             for burst in group.new_bursts(&correlator.rule) {
                 found.push((
-                    alert(correlator, by, group, &burst),
+                    message::of_burst(correlator, by, group, &burst),
                     burst.span.0,
                     by.clone(),
                 ));
@@ -278,10 +262,6 @@ fn place_of(rule: &CompiledCorrelation, name: &str) -> u16 {
         .unwrap_or(u16::MAX)
 }
 
-fn level(level: Option<Level>) -> String {
-    level.unwrap_or(Level::Medium).as_str().to_owned()
-}
-
 /// The value that `value_count` counts: one value, or those of several fields.
 fn counted_value(event: &impl Event, rule: &CompiledCorrelation) -> Option<Box<str>> {
     let fields = rule.condition.field.as_ref()?;
@@ -291,112 +271,4 @@ fn counted_value(event: &impl Event, rule: &CompiledCorrelation) -> Option<Box<s
     });
     let values: Option<Vec<String>> = values.collect();
     Some(values?.join("\u{1f}").into())
-}
-
-/// The alert of a burst.
-fn alert(correlator: &Correlator, by: &[Option<String>], group: &Group, burst: &Burst) -> Alert {
-    let rule = &correlator.rule;
-    let hits = group.hits.get(burst.first..=burst.last).unwrap_or_default();
-    let pairs = GroupKey(by.to_vec()).to_pairs(&rule.group_by);
-    let time = |hit: Option<&Hit>| {
-        let time = hit.and_then(|hit| DateTime::from_timestamp(hit.time, 0));
-        time.map_or_else(String::new, when::rfc3339)
-    };
-    let (first_time, last_time) = (time(hits.first()), time(hits.last()));
-    let mut seen = HashSet::new();
-    let ids = hits
-        .iter()
-        .filter(|hit| seen.insert(&hit.id))
-        .map(|hit| hit.id.to_string());
-    let ids: Vec<String> = ids.collect();
-    let distinct: HashSet<&str> = hits.iter().filter_map(|hit| hit.value.as_deref()).collect();
-    let values = rule
-        .condition
-        .field
-        .as_ref()
-        .filter(|_| !distinct.is_empty());
-    let values =
-        values.map(|fields| format!(" with {} values of {}", distinct.len(), fields.join(", ")));
-    let of: Vec<String> = pairs
-        .iter()
-        .map(|(name, value)| format!("{name} {value}"))
-        .collect();
-    let of = match of.as_slice() {
-        [] => String::new(),
-        of => format!(" for {}", short(&of.join(", "))),
-    };
-    let first_id = ids.first().map_or("", String::as_str);
-    Alert {
-        key: format!("{}:{}:{first_id}", correlator.header.id, hash(&by_text(by))),
-        rule: correlator.header.id.clone(),
-        title: rule.title.clone(),
-        level: level(rule.level),
-        tags: rule.tags.clone(),
-        count: ids.len() as u64,
-        group: pairs.into_iter().collect(),
-        message: format!(
-            "{}: {} records{}{of} between {first_time} and {last_time}.",
-            rule.title,
-            ids.len(),
-            values.unwrap_or_default()
-        ),
-        first_time,
-        last_time,
-        record_ids: ids.into_iter().take(MAX_RECORD_IDS).collect(),
-        false_positives: rule.falsepositives.clone(),
-    }
-}
-
-fn by_text(by: &[Option<String>]) -> String {
-    let values: Vec<&str> = by
-        .iter()
-        .map(|value| value.as_deref().unwrap_or_default())
-        .collect();
-    values.join("\u{1f}")
-}
-
-/// The sentence of an alert about one record.
-fn sentence(detector: &Detector, record: &Record) -> String {
-    let value = |name: &str| record.event.get_field(name).as_ref().and_then(shown);
-    let part = |before: &str, name: &str| value(name).map(|text| format!(" {before} {text}"));
-    let user = value("UserId").unwrap_or_else(|| "an unknown user".to_owned());
-    let parts = [("on", "ObjectId"), ("from", "ClientIP")];
-    let parts: String = parts
-        .into_iter()
-        .filter_map(|(before, name)| part(before, name))
-        .collect();
-    let known = ["UserId", "ObjectId", "ClientIP", "Operation"];
-    let fields = detector
-        .header
-        .fields
-        .iter()
-        .filter(|name| !known.contains(&name.as_str()));
-    let fields: Vec<String> = fields
-        .filter_map(|name| Some(format!("{name}: {}", value(name)?)))
-        .collect();
-    let fields = match fields.as_slice() {
-        [] => String::new(),
-        fields => format!(" {}.", fields.join("; ")),
-    };
-    let title = &detector.rule.title;
-    format!("{title}: {user}, {}{parts}.{fields}", record.operation)
-}
-
-/// A value for a message.
-fn shown(value: &EventValue<'_>) -> Option<String> {
-    let text = match value {
-        EventValue::Null => return None,
-        EventValue::Array(_) | EventValue::Map(_) => value.to_json().to_string(),
-        other => other.as_str()?.into_owned(),
-    };
-    (!text.is_empty()).then(|| short(&text))
-}
-
-/// A text without line breaks, cut if it is long.
-fn short(text: &str) -> String {
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match text.char_indices().nth(MAX_VALUE) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text,
-    }
 }

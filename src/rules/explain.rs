@@ -1,6 +1,7 @@
 //! Why a rule matches a record or not.
 
-use rsigma_eval::{ConditionTrace, DetectionTrace, ItemTrace, RuleExplanation, explain_rule};
+use rsigma_eval::{RuleExplanation, explain_rule};
+use serde_json::Value;
 
 use crate::rules::RuleSet;
 use crate::rules::record::{Record, Wanted};
@@ -16,115 +17,81 @@ pub struct Explanation {
     pub in_log_source: bool,
     /// The record's workload.
     pub workload: String,
-    /// The parts of the condition.
-    pub parts: RuleExplanation,
+    parts: RuleExplanation,
 }
 
 impl Explanation {
+    /// The parts of the condition as JSON.
+    pub fn condition(&self) -> Value {
+        serde_json::to_value(&self.parts.conditions).unwrap_or_default()
+    }
+
     /// One line for each part of the condition: `yes` or `no`, and the values.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for condition in &self.parts.conditions {
-            add_condition(condition, 1, &mut lines);
+        for part in self.condition().as_array().into_iter().flatten() {
+            add(part, 1, &mut lines);
         }
         lines
     }
 }
 
-fn add(matched: bool, depth: usize, text: &str, lines: &mut Vec<String>) {
-    let verdict = if matched { "yes" } else { "no " };
-    lines.push(format!("{}{verdict}   {text}", "  ".repeat(depth)));
-}
-
-fn add_condition(part: &ConditionTrace, depth: usize, lines: &mut Vec<String>) {
-    let matched = part.matched();
-    match part {
-        ConditionTrace::Selection {
-            name, detection, ..
-        } => {
-            add(matched, depth, name, lines);
-            add_detection(detection, depth + 1, lines);
+/// Adds a part and the parts below it.
+fn add(part: &Value, depth: usize, lines: &mut Vec<String>) {
+    let kind = part["type"].as_str().unwrap_or_default();
+    let label = match kind {
+        // The line of a selection is enough.
+        "all_of" | "keywords" => None,
+        "and" => Some("all of".to_owned()),
+        "or" | "any_of" => Some("one of".to_owned()),
+        _ if part["matcher"].is_string() => Some(item(part)),
+        "quantified" => Some(format!("{} of", text(&part["quantifier"]))),
+        "array_match" => Some(format!(
+            "{} of {}",
+            text(&part["quantifier"]),
+            text(&part["field"])
+        )),
+        "selection" | "" => Some(text(&part["name"])),
+        other => Some(other.to_owned()),
+    };
+    let below = depth + usize::from(label.is_some());
+    if let Some(label) = label {
+        let verdict = if part["matched"] == true {
+            "yes"
+        } else {
+            "no "
+        };
+        lines.push(format!("{}{verdict}   {label}", "  ".repeat(depth)));
+    }
+    for name in ["children", "branches", "items", "members"] {
+        for part in part[name].as_array().into_iter().flatten() {
+            add(part, below, lines);
         }
-        ConditionTrace::And { children, .. } | ConditionTrace::Or { children, .. } => {
-            let is_and = matches!(part, ConditionTrace::And { .. });
-            add(
-                matched,
-                depth,
-                if is_and { "all of" } else { "one of" },
-                lines,
-            );
-            for child in children {
-                add_condition(child, depth + 1, lines);
-            }
-        }
-        ConditionTrace::Not { child, .. } => {
-            add(matched, depth, "not", lines);
-            add_condition(child, depth + 1, lines);
-        }
-        ConditionTrace::Quantified {
-            quantifier,
-            branches,
-            ..
-        } => {
-            add(matched, depth, &format!("{quantifier} of"), lines);
-            for branch in branches {
-                add(branch.matched, depth + 1, &branch.name, lines);
-                add_detection(&branch.detection, depth + 2, lines);
-            }
+    }
+    for name in ["child", "detection", "condition", "item"] {
+        if part[name].is_object() {
+            add(&part[name], below, lines);
         }
     }
 }
 
-fn add_detection(part: &DetectionTrace, depth: usize, lines: &mut Vec<String>) {
-    match part {
-        DetectionTrace::AllOf { items, .. } => {
-            for item in items {
-                add_item(item, depth, lines);
-            }
-        }
-        DetectionTrace::AnyOf { branches, .. } | DetectionTrace::And { branches, .. } => {
-            let is_and = matches!(part, DetectionTrace::And { .. });
-            add(
-                part.matched(),
-                depth,
-                if is_and { "all of" } else { "one of" },
-                lines,
-            );
-            for branch in branches {
-                add_detection(branch, depth + 1, lines);
-            }
-        }
-        DetectionTrace::Keywords { item, .. } => add_item(item, depth, lines),
-        DetectionTrace::ArrayMatch {
-            field,
-            quantifier,
-            matched_count,
-            member_count,
-            ..
-        } => {
-            let text = format!("{quantifier} of {field}: {matched_count} of {member_count} match");
-            add(part.matched(), depth, &text, lines);
-        }
-        DetectionTrace::Conditional { condition, .. } => add_condition(condition, depth, lines),
-        DetectionTrace::Other { kind, .. } => add(part.matched(), depth, kind, lines),
-    }
-}
-
-fn add_item(item: &ItemTrace, depth: usize, lines: &mut Vec<String>) {
-    let field = item.field.as_deref().unwrap_or("any value");
-    let kind = serde_json::to_value(item.matcher).unwrap_or_default();
-    let kind = match kind.as_str().unwrap_or_default() {
+/// The comparison of one field.
+fn item(part: &Value) -> String {
+    let field = part["field"].as_str().unwrap_or("any value");
+    let kind = match text(&part["matcher"]).as_str() {
         "exact" => "is".to_owned(),
         "one_of" => "is one of".to_owned(),
         other => other.replace('_', " "),
     };
-    let wanted = item.pattern.as_deref().unwrap_or_default();
-    let actual = match &item.actual {
-        Some(actual) => format!("the record has {actual}"),
-        None => "the record has no value".to_owned(),
-    };
-    let text = format!("{field} {kind} {wanted}; {actual}");
-    add(item.matched, depth, &text, lines);
+    let wanted = text(&part["pattern"]);
+    match &part["actual"] {
+        Value::Null => format!("{field} {kind} {wanted}; the record has no value"),
+        actual => format!("{field} {kind} {wanted}; the record has {actual}"),
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 impl RuleSet {

@@ -49,6 +49,8 @@ mod fields;
 #[cfg(feature = "rules")]
 mod lint;
 #[cfg(feature = "rules")]
+mod message;
+#[cfg(feature = "rules")]
 mod record;
 #[cfg(feature = "rules")]
 mod record_id;

@@ -145,14 +145,37 @@ impl<'de> Visitor<'de> for Members<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Map::new();
-        while let Some(name) = map.next_key::<std::borrow::Cow<'de, str>>()? {
-            if self.0.everything || self.0.members.contains(name.as_ref()) {
-                members.insert(name.into_owned(), map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
+        while let Some(name) = map.next_key_seed(Name(self.0))? {
+            match name {
+                Some(name) => _ = members.insert(name, map.next_value()?),
+                None => _ = map.next_value::<IgnoredAny>()?,
             }
         }
         Ok(members)
+    }
+}
+
+/// Reads the name of a member: `None` if the member is not wanted.
+struct Name<'a>(&'a Wanted);
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Self::Value, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        let is_wanted = self.0.everything || self.0.members.contains(name);
+        Ok(is_wanted.then(|| name.to_owned()))
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::protocol::Warning;
-use crate::rules::burst::{Group, Hit, Span, quiet_time, seconds};
+use crate::rules::burst::{Group, Hit, LONGEST, Span, quiet_time, seconds};
 use crate::rules::record_id::RecordId;
 use crate::rules::{Limits, RuleSet};
 
@@ -65,7 +65,11 @@ pub(super) fn read(value: &Value, rules: &RuleSet) -> (Groups, i64, Option<Warni
             });
         let read = Group {
             hits: hits.collect(),
-            alerted: group.alerted,
+            alerted: group
+                .alerted
+                .into_iter()
+                .filter(|(from, to)| is_possible(*from) && is_possible(*to))
+                .collect(),
         };
         groups.insert((place, group.by), read);
     }
@@ -75,7 +79,12 @@ pub(super) fn read(value: &Value, rules: &RuleSet) -> (Groups, i64, Option<Warni
         );
         Warning::new("rules_state_ignored", message)
     });
-    (groups, saved.newest, warning)
+    (groups, saved.newest.clamp(-LONGEST, LONGEST), warning)
+}
+
+/// A state comes back from a caller: its times must not make sums overflow.
+fn is_possible(time: i64) -> bool {
+    (-LONGEST..LONGEST).contains(&time)
 }
 
 /// Drops what is older than the limits, and packs the groups. Over the size limit, the groups that

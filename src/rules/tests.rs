@@ -100,6 +100,43 @@ fn burst_gives_one_alert_until_the_condition_has_not_held_for_its_timespan() {
 }
 
 #[test]
+fn suppression_lengthens_the_quiet_time() {
+    let twice: Vec<Value> = (0..6)
+        .map(|n| failed(n, i64::from(n / 3) * 3_000, 1, 1))
+        .collect();
+    let plain = compiled(&correlation(COUNT));
+    assert_eq!(run(&plain, None, &twice).alerts.len(), 2);
+    let yaml = format!(
+        "{}custom_attributes:\n  rsigma.suppress: 1h\n",
+        correlation(COUNT)
+    );
+    assert_eq!(run(&compiled(&yaml), None, &twice).alerts.len(), 1);
+}
+
+#[test]
+fn state_that_was_changed_is_read_without_a_panic() {
+    let rules = compiled(&correlation(COUNT));
+    let state = json!({ "version": 1, "newest": i64::MAX, "groups": [{ "rule": "burst", "by": ["203.0.113.1"],
+        "from": i64::MAX, "hits": [[1, 9, "=x", null], [i64::MIN, 0, "?", null]], "alerted": [[i64::MIN, i64::MAX], [0, i64::MAX]] }] });
+    let outcome = run(
+        &rules,
+        Some(&state),
+        &[failed(1, 0, 1, 1), failed(2, 0, 1, 1), failed(3, 0, 1, 1)],
+    );
+    assert_eq!(outcome.alerts.len(), 1);
+    for state in [
+        json!(1),
+        json!({}),
+        json!({ "version": 2, "newest": 1, "groups": [] }),
+    ] {
+        assert_eq!(
+            run(&rules, Some(&state), &[]).warnings[0].code,
+            "rules_state_ignored"
+        );
+    }
+}
+
+#[test]
 fn late_record_completes_a_burst_of_earlier_runs_and_a_repeat_does_not() {
     let rules = compiled(&correlation(COUNT));
     let first = run(&rules, None, &[failed(1, 0, 1, 1), failed(2, 300, 1, 1)]);

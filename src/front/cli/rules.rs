@@ -189,7 +189,7 @@ fn explain(args: &RulesExplainArgs, catalog: &Catalog, out: &mut Out) -> ExitRes
 }
 
 fn as_json(one: &Explanation) -> Value {
-    json!({ "rule": one.title, "matched": one.matched, "condition": one.parts.conditions })
+    json!({ "rule": one.title, "matched": one.matched, "condition": one.condition() })
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
