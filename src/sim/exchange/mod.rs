@@ -18,6 +18,7 @@ use crate::sim::data::audit_log::AuditRecord;
 use crate::sim::error_table::{ErrorEntry as Refused, ErrorTable};
 use crate::sim::exchange::search::Search;
 use crate::sim::exchange::session::{Page, Sessions};
+use crate::sim::ids::is_guid;
 use crate::sim::login::tokens::{Claims, Resource};
 use crate::sim::server::call::{Answer, Call};
 use crate::sim::server::routes::{Route, Service};
@@ -99,8 +100,15 @@ impl Exchange {
     /// Whether a token has a permission, and its tenant is the one of the path.
     fn permits(&self, call: &Call, claims: &Claims) -> bool {
         let name = call.segment(2);
-        let known = self.context.world.tenant(&name);
-        let tenant = known.map_or(name, |tenant| tenant.id.clone());
+        let tenant = match self.context.world.tenant(&name) {
+            Some(known) => known.id.clone(),
+            None if is_guid(&name) => name,
+            // The GUID that sign-in gives to a domain that is not listed.
+            None => {
+                let lower = name.to_ascii_lowercase();
+                self.context.ids.guid(&["tenant", &lower])
+            }
+        };
         let mut held = claims.permissions();
         held.any(|held| PERMISSIONS.contains(&held)) && tenant.eq_ignore_ascii_case(&claims.tid)
     }

@@ -230,6 +230,14 @@ fn permissions_are_checked() {
         .call(PATH, &all())
         .header_set("authorization", &format!("Bearer {role}"));
     assert_eq!(bench.exchange.answer(&without).status, 401);
+    let guid = bench.context.ids.guid(&["tenant", "fabrikam.test"]);
+    let other = bench.context.tokens.issue(&json!({
+        "aud": "https://outlook.office365.com", "appid": "a", "exp": i64::MAX, "tid": guid,
+        "scp": "Exchange.Manage",
+    }));
+    let unlisted = bench.call("/adminapi/beta/Fabrikam.test/InvokeCommand", &all());
+    let unlisted = unlisted.header_set("authorization", &format!("Bearer {other}"));
+    assert_eq!(bench.exchange.answer(&unlisted).status, 200);
     let elsewhere = bench.call("/adminapi/v1.0/other.test/InvokeCommand", &all());
     assert_eq!(bench.exchange.answer(&elsewhere).status, 401);
     let mut bench = Bench::new(r#","exchange":{"needs_anchor":true}"#);
