@@ -139,7 +139,7 @@ fn incomplete_connection_reports_all_faults() {
     let failure = open(Needs::Credential, &json!({}), true).expect_err("nothing");
     assert_eq!(
         failure.message(),
-        "The connection has no credential. Set one of: The client_secret; The certificate; The private_key with The certificate_thumbprint; The managed_identity."
+        "The connection has no credential. Set one of: The client_secret; The certificate; The private_key with The certificate_thumbprint; The user_name; The managed_identity."
     );
 }
 
