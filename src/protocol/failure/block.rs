@@ -103,7 +103,7 @@ pub enum FaultSource {
 pub type Codes = BTreeMap<String, String>;
 
 impl Failure {
-    /// Makes the `error` block. Its texts are cut later, by [`ErrorBlock::shorten`].
+    /// Makes the `error` block. Its texts are cut later, by `ErrorBlock::shorten`.
     pub fn close(self, indicator: &str, codes: &Codes) -> ErrorBlock {
         let status_code = self.status_code(codes);
         let Inner {
