@@ -1,7 +1,8 @@
 //! The connection of a request: cloud, account and sign-in method, from its bound slots.
 //!
 //! Reports all invalid, missing and contradictory values at once, by the names in the request.
-//! Sends nothing, and does not parse certificates: their faults are found when they sign.
+//! Sends nothing. Checks that the parts of a certificate are complete; they are parsed when they
+//! sign an assertion.
 
 use std::cell::RefCell;
 use std::ops::RangeInclusive;
@@ -243,7 +244,7 @@ impl Slots<'_> {
             }));
         }
         if needs == Needs::Account {
-            return Some(ClientCredential::Secret(Secret::new("")).into_credential());
+            return Some(Credential::client_secret(""));
         }
         for value in &self.bound.unsupported {
             self.add(value.fault());
@@ -261,15 +262,15 @@ impl Slots<'_> {
                 self.add(fault.advice(STATE_FOLDER));
             }
         }
-        let redirects = needs == Needs::LoginPage || code.is_some();
-        if redirects {
+        let needs_redirect_uri = needs == Needs::LoginPage || code.is_some();
+        if needs_redirect_uri {
             self.require(&[Slot::RedirectUri]);
             let allowed = "the address as registered, such as https://soar.example/oauth";
             self.check(Slot::RedirectUri, is_address, allowed);
         }
         let client = self.client_credential()?;
-        if !redirects {
-            return Some(client.into_credential());
+        if !needs_redirect_uri {
+            return Some(Credential::Application(client));
         }
         let code = code.map_or(String::new(), |code| code.expose().trim().to_owned());
         Some(Credential::AuthorizationCode(Box::new(AuthorizationCode {

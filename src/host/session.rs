@@ -211,7 +211,7 @@ impl Session {
         };
         let input = Value::Object(checked.bound.input.clone());
         let ran = checked.target.operation.run(&call, &input).await;
-        // Faults of a certificate are found when it signs.
+        // A certificate is parsed when it signs an assertion.
         ran.map_err(|failure| checked.bound.located(failure))
     }
 

@@ -55,7 +55,7 @@ const SKEW: TimeDelta = TimeDelta::minutes(1);
 
 /// The effects of a token that cannot be stored, for warnings.
 const SIGNS_IN: &str =
-    " The command is not affected, but each run signs in until this is corrected.";
+    " The command is not affected, but each run signs in until tokens can be stored.";
 const LOST: &str = " The refresh token is lost. Correct this, then sign in again.";
 
 /// The vault of one run.
@@ -115,7 +115,7 @@ impl Vault {
     fn warn_ignored(&self, file: &Path) {
         let file = display_path(file);
         let message = format!(
-            "The stored token {file} is damaged or not from this host. It was ignored and is replaced."
+            "The stored token {file} is damaged or not from this host. It was ignored. The next sign-in replaces it."
         );
         self.warn("vault_ignored", message);
     }
@@ -128,8 +128,8 @@ impl Vault {
 
     /// The secret that the entry's key is derived from: the credential, the operator's key, or the
     /// generated key.
-    fn material(&self, entry: &Entry) -> io::Result<Secret> {
-        match entry.material.as_ref().or(self.operator_key.as_ref()) {
+    fn key_secret(&self, entry: &Entry) -> io::Result<Secret> {
+        match entry.key_secret.as_ref().or(self.operator_key.as_ref()) {
             Some(secret) => Ok(secret.clone()),
             None => self.generated_key(),
         }
@@ -176,7 +176,7 @@ impl Vault {
         private_file::folder(&self.folder)?;
         let encryption = Encryption {
             text: entry.key.text(),
-            material: self.material(entry)?,
+            key_secret: self.key_secret(entry)?,
         };
         let file = self.file(entry);
         let (started, mut pause) = (Instant::now(), LOCK_PAUSE.0);
@@ -222,7 +222,7 @@ impl Vault {
         };
         let encryption = Encryption {
             text: entry.key.text(),
-            material: self.material(entry)?,
+            key_secret: self.key_secret(entry)?,
         };
         match self.open(&file, &encryption) {
             Some((stored, at)) if stored.token.value.expose() == refused.value.expose() => {
@@ -256,7 +256,7 @@ impl TokenStore for Vault {
                 ),
                 Err(error) => ("Tokens cannot be stored in the state folder", error),
             };
-            // The failure says what to do with a code that can be used once.
+            // The failure's advice covers single-use codes.
             let effect = if entry.single_use { "" } else { SIGNS_IN };
             self.warn_unusable(message, &error, effect);
             None

@@ -92,8 +92,8 @@ impl AuthorizationCode {
     fn verifier(&self, account: &Account) -> Secret {
         let parts = [&account.tenant, &account.client_id, &self.redirect_uri];
         let parts = serde_json::Value::from_iter(parts.map(String::as_str)).to_string();
-        let material = self.client.key_material();
-        let key = hmac::Key::new(hmac::HMAC_SHA256, material.expose().as_bytes());
+        let secret = self.client.key_secret();
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
         let tag = hmac::sign(&key, parts.as_bytes());
         Secret::new(URL_SAFE_NO_PAD.encode(tag))
     }
@@ -148,7 +148,7 @@ mod tests {
             metadata: url("http://metadata.test"),
             tenant: tenant.to_owned(),
             client_id: client.to_owned(),
-            credential: Credential::ClientSecret(Secret::new("s")),
+            credential: Credential::client_secret("s"),
             resources: Vec::new(),
         }
     }

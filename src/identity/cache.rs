@@ -198,7 +198,7 @@ mod tests {
         Entry {
             single_use: false,
             key,
-            material: Some(Secret::new("s")),
+            key_secret: Some(Secret::new("s")),
         }
     }
 

@@ -121,15 +121,19 @@ struct SigningKey {
 impl Certificate {
     /// Checks that the parameters are complete. Errors: one `invalid_input` for each parameter that
     /// lacks another one.
-    pub fn new(given: CertificateParameters) -> Result<Self, Vec<Failure>> {
+    pub fn new(parameters: CertificateParameters) -> Result<Self, Vec<Failure>> {
         let mut faults = Vec::new();
         let mut add = |place: &str, message: &str, advice: &str| {
             faults.push(Failure::invalid_input(place, message).advice(advice));
         };
-        let pem = given.certificate.as_ref().map(Secret::expose);
+        let pem = parameters.certificate.as_ref().map(Secret::expose);
         let pem = pem.filter(|text| key_file::is_pem(text));
         let holds = |label: &str| pem.is_some_and(|text| text.contains(label));
-        match (&given.certificate, &given.private_key, &given.thumbprint) {
+        match (
+            &parameters.certificate,
+            &parameters.private_key,
+            &parameters.thumbprint,
+        ) {
             (None, None, Some(_)) => add(
                 THUMBPRINT,
                 "The private key of the certificate is missing.",
@@ -152,7 +156,7 @@ impl Certificate {
             ),
             _ => {}
         }
-        if given.password.is_some() && given.certificate.is_none() {
+        if parameters.password.is_some() && parameters.certificate.is_none() {
             add(
                 key_file::PASSWORD,
                 "A password is set but no certificate.",
@@ -160,14 +164,14 @@ impl Certificate {
             );
         }
         if faults.is_empty() {
-            Ok(Certificate(Arc::new(given)))
+            Ok(Certificate(Arc::new(parameters)))
         } else {
             Err(faults)
         }
     }
 
     /// The secret that stored tokens are encrypted with.
-    pub fn key_material(&self) -> Secret {
+    pub fn key_secret(&self) -> Secret {
         let parts = [&self.0.private_key, &self.0.certificate, &self.0.password];
         let parts = parts.map(|part| part.as_ref().map_or("", Secret::expose));
         Secret::new(Value::from_iter(parts).to_string())
@@ -176,7 +180,7 @@ impl Certificate {
     /// A fingerprint (SHA-256, hexadecimal) that differs for every other certificate.
     pub fn fingerprint(&self) -> String {
         let thumbprint = format!("{:?}", self.0.thumbprint);
-        sha256(format!("{thumbprint} {}", self.key_material().expose()).as_bytes())
+        sha256(format!("{thumbprint} {}", self.key_secret().expose()).as_bytes())
     }
 
     /// Signs an assertion for the token endpoint. Errors: `invalid_input` at the parameter that
@@ -220,17 +224,17 @@ impl Certificate {
 
     /// Finds the private key and its certificate or thumbprint.
     fn open(&self) -> Result<SigningKey, Failure> {
-        let given = &*self.0;
-        let file = match &given.certificate {
-            Some(text) => key_file::read(text, given.password.as_ref(), CERTIFICATE)?,
+        let parameters = &*self.0;
+        let file = match &parameters.certificate {
+            Some(text) => key_file::read(text, parameters.password.as_ref(), CERTIFICATE)?,
             None => key_file::Contents::default(),
         };
-        let separate_keys = match &given.private_key {
+        let separate_keys = match &parameters.private_key {
             Some(text) => key_file::read(text, None, PRIVATE_KEY)?.keys,
             None => Vec::new(),
         };
         let in_file =
-            separate_keys.is_empty() && (given.private_key.is_none() || !file.keys.is_empty());
+            separate_keys.is_empty() && (parameters.private_key.is_none() || !file.keys.is_empty());
         let place = if in_file { CERTIFICATE } else { PRIVATE_KEY };
         let key = separate_keys
             .first()
@@ -242,8 +246,8 @@ impl Certificate {
             .iter()
             .find(|der| key_file::is_certificate_of(der, &key))
         {
-            Some(certificate) => with_certificate(key, certificate, given.thumbprint.as_ref()),
-            None if certificates.is_empty() => with_thumbprint(key, given.thumbprint.clone()),
+            Some(certificate) => with_certificate(key, certificate, parameters.thumbprint.as_ref()),
+            None if certificates.is_empty() => with_thumbprint(key, parameters.thumbprint.clone()),
             None => Err(Failure::invalid_input(
                 CERTIFICATE,
                 "The certificate and the private key do not belong together.",

@@ -1,8 +1,8 @@
 //! The credentials of the five sign-in methods.
 //!
 //! `sign_in` has the requests with a client secret and a certificate; authorization codes, device
-//! codes and managed identities have files of their own. `host::connect` selects the credential from a connection's
-//! parameters.
+//! codes and managed identities have their own files. Does not select the credential:
+//! `host::connect` does, from a connection's parameters.
 
 use url::Url;
 
@@ -13,10 +13,8 @@ use crate::protocol::Secret;
 /// The credential of an account. It selects the sign-in method.
 #[derive(Clone, Debug)]
 pub enum Credential {
-    /// The application's secret.
-    ClientSecret(Secret),
-    /// The application's certificate.
-    Certificate(Certificate),
+    /// The application's own credential, without a person.
+    Application(ClientCredential),
     /// A person's authorization code, with the application's credential.
     AuthorizationCode(Box<AuthorizationCode>),
     /// The managed identity of this machine.
@@ -64,11 +62,16 @@ pub struct IdentityEndpoint {
 }
 
 impl Credential {
+    /// The application's credential with this client secret.
+    pub fn client_secret(secret: &str) -> Self {
+        Credential::Application(ClientCredential::Secret(Secret::new(secret)))
+    }
+
     /// The name of the sign-in method.
     pub fn kind(&self) -> &'static str {
         match self {
-            Credential::ClientSecret(_) => "client_secret",
-            Credential::Certificate(_) => "certificate",
+            Credential::Application(ClientCredential::Secret(_)) => "client_secret",
+            Credential::Application(ClientCredential::Certificate(_)) => "certificate",
             Credential::AuthorizationCode(_) => "authorization_code",
             Credential::ManagedIdentity(_) => "managed_identity",
             Credential::DeviceCode(_) => "device_code",
@@ -76,11 +79,10 @@ impl Credential {
     }
 
     /// The secret that stored tokens are encrypted with. A managed identity and a person have none.
-    pub fn key_material(&self) -> Option<Secret> {
+    pub fn key_secret(&self) -> Option<Secret> {
         match self {
-            Credential::ClientSecret(secret) => Some(secret.clone()),
-            Credential::Certificate(certificate) => Some(certificate.key_material()),
-            Credential::AuthorizationCode(code) => Some(code.client.key_material()),
+            Credential::Application(client) => Some(client.key_secret()),
+            Credential::AuthorizationCode(code) => Some(code.client.key_secret()),
             Credential::ManagedIdentity(_) | Credential::DeviceCode(_) => None,
         }
     }
@@ -88,10 +90,14 @@ impl Credential {
     /// A fingerprint (SHA-256, hexadecimal). A changed credential has other stored tokens.
     pub fn fingerprint(&self) -> String {
         match self {
-            Credential::ClientSecret(secret) => sha256(secret.expose().as_bytes()),
-            Credential::Certificate(certificate) => certificate.fingerprint(),
+            Credential::Application(ClientCredential::Secret(secret)) => {
+                sha256(secret.expose().as_bytes())
+            }
+            Credential::Application(ClientCredential::Certificate(certificate)) => {
+                certificate.fingerprint()
+            }
             Credential::AuthorizationCode(code) => {
-                let client = sha256(code.client.key_material().expose().as_bytes());
+                let client = sha256(code.client.key_secret().expose().as_bytes());
                 let parts = [&client, &code.redirect_uri, code.code.expose()];
                 sha256(serde_json::Value::from_iter(parts).to_string().as_bytes())
             }
@@ -105,19 +111,11 @@ impl Credential {
 }
 
 impl ClientCredential {
-    /// The credential of the application without a person.
-    pub fn into_credential(self) -> Credential {
-        match self {
-            ClientCredential::Secret(secret) => Credential::ClientSecret(secret),
-            ClientCredential::Certificate(certificate) => Credential::Certificate(certificate),
-        }
-    }
-
     /// The secret that stored tokens are encrypted with.
-    pub fn key_material(&self) -> Secret {
+    pub fn key_secret(&self) -> Secret {
         match self {
             ClientCredential::Secret(secret) => secret.clone(),
-            ClientCredential::Certificate(certificate) => certificate.key_material(),
+            ClientCredential::Certificate(certificate) => certificate.key_secret(),
         }
     }
 }
@@ -128,15 +126,15 @@ mod tests {
 
     #[test]
     fn fingerprint_is_a_digest() {
-        let credential = Credential::ClientSecret(Secret::new("abc"));
+        let credential = Credential::client_secret("abc");
         assert_eq!(
             credential.fingerprint(),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
-        assert_eq!(format!("{credential:?}"), "ClientSecret(***)");
+        assert_eq!(format!("{credential:?}"), "Application(Secret(***))");
         assert_eq!(credential.kind(), "client_secret");
-        let material = credential.key_material().expect("a secret has one");
-        assert_eq!(material.expose(), "abc");
+        let secret = credential.key_secret().expect("a secret has one");
+        assert_eq!(secret.expose(), "abc");
     }
 
     #[test]

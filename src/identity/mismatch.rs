@@ -92,7 +92,7 @@ mod tests {
             metadata: url("http://metadata.test"),
             tenant: "t".to_owned(),
             client_id: "c".to_owned(),
-            credential: Credential::ClientSecret(Secret::new("s")),
+            credential: Credential::client_secret("s"),
             resources: vec![Resource {
                 audience: wanted.clone(),
                 application_id: "c5393580-f805-4401-95e8-94b7a6ef2fc2",

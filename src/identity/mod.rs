@@ -1,8 +1,10 @@
 //! Sign-in: tokens for each credential, their cache, and the store that keeps them between runs.
 //!
-//! To add a sign-in method, change in this order: [`Credential`], the request in `sign_in`, the
-//! answers in `token_endpoint`, `manifest::Slot`, `host::connect`, the manifests, and the
-//! simulator's `login`.
+//! To add a sign-in method, change in this order: [`Credential`] (and its re-export here and in
+//! `microsoft::connection`), the request in `sign_in`, the responses in `token_endpoint` if they
+//! differ, `manifest::Slot` for new parameters, `host::connect`, `host::policy` and
+//! `front::cli::settings` for what the operator decides, the manifests, the simulator's `login`,
+//! and cases in `tests/cases`.
 //!
 //! Calls the login service and a machine's identity endpoint only. Reads and writes no files: the
 //! [`TokenStore`] does. Does not verify tokens: the services do.

@@ -65,7 +65,7 @@ impl<'a> SignIn<'a> {
         Entry {
             single_use: matches!(credential, Credential::AuthorizationCode(_)),
             key,
-            material: credential.key_material(),
+            key_secret: credential.key_secret(),
         }
     }
 
@@ -121,13 +121,8 @@ impl<'a> SignIn<'a> {
                     .await
                     .map_err(device_code::with_advice)
             }
-            Credential::ClientSecret(secret) => {
-                let client = ClientCredential::Secret(secret.clone());
-                self.client_credentials_grant(&client, audience).await
-            }
-            Credential::Certificate(certificate) => {
-                let client = ClientCredential::Certificate(certificate.clone());
-                self.client_credentials_grant(&client, audience).await
+            Credential::Application(client) => {
+                self.client_credentials_grant(client, audience).await
             }
         }?;
         if let Some(token) = &granted.refresh {

@@ -73,9 +73,8 @@ pub struct TokenGrant {
 pub struct Entry {
     /// The token's key.
     pub key: Key,
-    /// The credential's secret, which encrypts the stored token. `None`: the store uses a key of
-    /// its own.
-    pub material: Option<Secret>,
+    /// The credential's secret, which encrypts the stored token. `None`: the vault's key does.
+    pub key_secret: Option<Secret>,
     /// True if the credential can be used once only. It is then not used while the store cannot
     /// store the result.
     pub single_use: bool,

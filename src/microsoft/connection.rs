@@ -9,7 +9,7 @@ pub use crate::identity::{
     AuthorizationCode, Certificate, ClientCredential, Credential, ManagedIdentity,
 };
 use crate::microsoft::Cloud;
-use crate::protocol::{Failure, Secret};
+use crate::protocol::Failure;
 
 /// A tenant's application with its credential.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ impl Connection {
         }
     }
 
-    /// The connection of a managed identity, which brings its tenant and its client ID.
+    /// The connection of a managed identity, whose token names the tenant.
     pub fn of_machine(cloud: Cloud, identity: ManagedIdentity) -> Self {
         let client_id = identity.client_id.clone().unwrap_or_default();
         Connection::new(cloud, "", &client_id, Credential::ManagedIdentity(identity))
@@ -46,7 +46,7 @@ impl Connection {
 
     /// A connection for operations that call no service. No service accepts it.
     pub fn unused() -> Result<Self, Failure> {
-        let secret = Credential::ClientSecret(Secret::new(""));
+        let secret = Credential::client_secret("");
         Ok(Connection::new(
             Cloud::named(Cloud::DEFAULT)?,
             "",
@@ -112,7 +112,7 @@ pub(crate) mod tests {
     fn tenant_is_a_guid_or_a_domain() {
         let open = |tenant| {
             let cloud = Cloud::named("commercial").expect("a cloud");
-            let secret = Credential::ClientSecret(Secret::new("canary-canary"));
+            let secret = Credential::client_secret("canary-canary");
             Connection::new(cloud, tenant, CLIENT, secret)
         };
         assert_eq!(open(TENANT).tenant_guid(), Some(TENANT));

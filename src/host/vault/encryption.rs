@@ -35,7 +35,7 @@ pub(super) struct Encryption {
     /// The text that the file is bound to.
     pub(super) text: String,
     /// The secret that the key is derived from (HKDF-SHA256 with a random salt).
-    pub(super) material: Secret,
+    pub(super) key_secret: Secret,
 }
 
 impl Encryption {
@@ -80,7 +80,7 @@ impl Encryption {
     }
 
     fn key(&self, salt: &[u8]) -> Option<LessSafeKey> {
-        let derived = Salt::new(HKDF_SHA256, salt).extract(self.material.expose().as_bytes());
+        let derived = Salt::new(HKDF_SHA256, salt).extract(self.key_secret.expose().as_bytes());
         let info = [self.text.as_bytes()];
         let key = derived.expand(&info, &CHACHA20_POLY1305).ok()?;
         Some(LessSafeKey::new(UnboundKey::from(key)))

@@ -25,7 +25,7 @@ fn entry(tenant: &str, secret: &str) -> Entry {
     Entry {
         single_use: false,
         key,
-        material: Some(Secret::new(secret)),
+        key_secret: Some(Secret::new(secret)),
     }
 }
 
@@ -327,7 +327,7 @@ fn reset_deletes_only_files_of_the_owner() {
 fn entry_without_credential_uses_operator_key_or_generated_key() {
     let fixture = TestVault::new();
     let mut own = entry("", "");
-    own.material = None;
+    own.key_secret = None;
     fixture.write(&own, TOKEN);
     assert_eq!(fixture.read(&own), found(TOKEN));
     let file = fixture.folder.path().join(GENERATED_KEY);

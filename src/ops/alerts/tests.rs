@@ -14,7 +14,7 @@ use crate::microsoft::{Cloud, Connection};
 use crate::net::client::tests::{Server, caller, http, run};
 use crate::net::{MemoryBudget, Transcript};
 use crate::ops::find;
-use crate::protocol::{ErrorKind, Redactor, Secret};
+use crate::protocol::{ErrorKind, Redactor};
 use crate::when;
 
 const LOG_IN: &str =
@@ -80,7 +80,7 @@ fn connection(server: &Server) -> Connection {
     let file = json!({"cloud": 1, "id": "lab", "login": url, "graph": url, "management": url, "exchange": url});
     let named = Cloud::named("commercial").expect("a cloud");
     let cloud = Cloud::from_operator(&file.to_string(), &named).expect("a file");
-    let credential = Credential::ClientSecret(Secret::new("canary-secret"));
+    let credential = Credential::client_secret("canary-secret");
     Connection::new(cloud.cloud, TENANT, CLIENT, credential)
 }
 
