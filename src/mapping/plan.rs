@@ -82,7 +82,7 @@ impl Found {
         self.matches.iter().map(len).sum()
     }
 
-    fn settle(&mut self, slots: usize) {
+    fn index(&mut self, slots: usize) {
         let key = |found: &Match| (found.slot, found.anchor, found.start);
         self.matches.sort_unstable_by_key(key);
         self.first_of.clear();
@@ -185,7 +185,7 @@ impl Plan {
         let end = run.value(start, 0);
         run.pay()?;
         self.run_general(text, start, found)?;
-        found.settle(self.slots);
+        found.index(self.slots);
         Ok(end)
     }
 

@@ -28,7 +28,7 @@ pub enum GapCause {
     /// It could not be fetched or read.
     Failed {
         /// Whether the next run with the state fetches it again.
-        again: bool,
+        is_retried: bool,
     },
 }
 
@@ -117,7 +117,7 @@ impl CoverageBuilder {
             id: Some(blob.to_owned()),
             cause: why.cause().to_owned(),
             code: code.map(str::to_owned),
-            lost: why != GapCause::Failed { again: true },
+            lost: why != GapCause::Failed { is_retried: true },
             ..Gap::default()
         });
     }
@@ -212,15 +212,15 @@ mod tests {
         coverage.add_duplicate();
         coverage.add_missing_blob("a", GapCause::Expired, Some("AF20051"));
         coverage.add_missing_blob("b", GapCause::Missing, Some("AF20050"));
-        coverage.add_missing_blob("c", GapCause::Failed { again: true }, None);
-        coverage.add_missing_blob("d", GapCause::Failed { again: false }, None);
+        coverage.add_missing_blob("c", GapCause::Failed { is_retried: true }, None);
+        coverage.add_missing_blob("d", GapCause::Failed { is_retried: false }, None);
         let second_half = TimeWindow {
             start: at("2026-09-20T12:00:00Z"),
             ..window
         };
         coverage.add_interrupted_span(&second_half, None, false);
         let mut late = CoverageBuilder::new("Audit.Exchange", &window);
-        late.add_missing_blob("e", GapCause::Failed { again: true }, None);
+        late.add_missing_blob("e", GapCause::Failed { is_retried: true }, None);
         assert!(late.mark_lost("e") && !late.mark_lost("f"));
         let late = late.close();
         assert_eq!((late.gaps.len(), late.gaps[0].lost), (1, true));

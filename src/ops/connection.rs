@@ -120,7 +120,7 @@ impl Test {
 }
 
 /// Signs in to one service after the other. Stops at the first refusal, so that a wrong secret
-/// counts once against the account.
+/// is one failed sign-in, not several.
 pub async fn test(call: &Call<'_>, input: Test) -> Result<Reply, Failure> {
     let mut rows = Vec::new();
     let services = match input.search_with {

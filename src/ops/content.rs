@@ -83,7 +83,7 @@ impl List {
 
 /// Lists the records.
 ///
-/// Errors: nothing could be delivered, and not only because content has expired. If a part was
+/// Errors: nothing was delivered and at least one failure is not an expiry. If a part was
 /// delivered, the reply lists what is missing.
 pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     let filter = input.filter()?;
@@ -91,7 +91,8 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
     let tenant = call.connection.tenant_guid();
     let early = tenant.map(|tenant| begin(call, &input, tenant, call.now));
     if !early.transpose()?.is_some_and(|run| run.resumes) {
-        let fault = input.window(call.now, call.state.is_none() || tenant.is_some());
+        let is_first_run = call.state.is_none() || tenant.is_some();
+        let fault = input.window(call.now, is_first_run);
         fault.map_err(|fault| Failure::join(vec![fault.clone()]).unwrap_or(fault))?;
     }
     let tenant = feed::sign_in(call).await?;

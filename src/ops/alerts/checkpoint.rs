@@ -1,7 +1,7 @@
 //! The checkpoint of the alerts, and its form in a state.
 //!
-//! All listed alerts before the watermark are settled: delivered, left out by *Top Recent N*, or
-//! named as a gap. The fingerprints are those of settled alerts at or after the floor; alerts
+//! All listed alerts before the watermark are handled: delivered, left out by *Top Recent N*, or
+//! named as a gap. The fingerprints are those of handled alerts at or after the floor; alerts
 //! before the floor are not listed again. A round is one pass over a span of time. If a limit or a
 //! failure ends a run within a round, the state contains the round with its position, and the next
 //! run resumes there. Links are not stored, because they expire.

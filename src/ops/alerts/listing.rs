@@ -33,7 +33,7 @@ use crate::net::{Held, Links};
 use crate::ops::Call;
 use crate::ops::resume::time::service_time;
 use crate::protocol::{ErrorKind, Failure};
-use part::{Row, Span, UnsettledAlerts, fingerprint, is_in_order, split};
+use part::{Row, Span, UnhandledAlerts, fingerprint, is_in_order, split};
 
 /// The start of a first run is corrected if the host's clock is further off than this.
 const TOLERANCE: TimeDelta = TimeDelta::minutes(5);
@@ -76,7 +76,7 @@ pub(super) struct Listing<'a> {
     /// Whether the start of the round is based on the host's clock.
     provisional: bool,
     links: Links,
-    received: UnsettledAlerts,
+    received: UnhandledAlerts,
     delivered: Vec<(Option<DateTime<Utc>>, String)>,
     held: Held,
     first: Option<Document>,
@@ -108,7 +108,7 @@ impl<'a> Listing<'a> {
             checkpoint,
             provisional,
             links: Links::new(&cloud.graph),
-            received: UnsettledAlerts::default(),
+            received: UnhandledAlerts::default(),
             delivered: Vec::new(),
             held: call.http.memory().hold(),
             first: None,
@@ -279,7 +279,7 @@ impl<'a> Listing<'a> {
             }
             self.round.newest = self.round.newest.max(known.time);
             if self.checkpoint.fingerprints.contains(fingerprint) {
-                self.settle(&known, &record);
+                self.set_handled(&known, &record);
             } else {
                 self.held.grow(record.len())?;
                 self.received.new.push((known, record));
@@ -325,14 +325,14 @@ impl<'a> Listing<'a> {
             coverage.add_page_records(received, wanted, received - new);
         }
         for (known, record) in rows.into_iter().take(wanted) {
-            self.settle(&known, &record);
+            self.set_handled(&known, &record);
             self.delivered.push((known.time, record));
         }
         self.round.left = left.map(|left| left - wanted as u64);
         new > wanted
     }
 
-    fn settle(&mut self, known: &Identity, record: &str) {
+    fn set_handled(&mut self, known: &Identity, record: &str) {
         let time = known.time.unwrap_or(self.round.from);
         self.checkpoint
             .fingerprints
@@ -370,7 +370,7 @@ impl<'a> Listing<'a> {
         if self.has_progress() {
             return Some(ListingEnd::Memory);
         }
-        self.received = UnsettledAlerts::default();
+        self.received = UnhandledAlerts::default();
         self.held.clear();
         self.call.http.memory().retry();
         None

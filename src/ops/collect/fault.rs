@@ -7,8 +7,8 @@ use super::TypeReport;
 use crate::ops::feed::Faults;
 use crate::protocol::{ErrorKind, Failure};
 
-/// The failure of an incomplete run. Errors: no content type delivered anything, and not only
-/// because content has expired.
+/// The failure of an incomplete run. Errors: no content type delivered anything and at least one
+/// failure is not an expiry.
 pub(super) fn report(reports: &mut [TypeReport]) -> Result<Option<Failure>, Failure> {
     let all = reports.len();
     let has_failed = all > 0 && reports.iter().all(|one| one.report.has_failed());

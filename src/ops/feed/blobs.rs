@@ -64,7 +64,7 @@ pub(super) fn classify(blob: &Blob, failure: Failure, now: DateTime<Utc>) -> Fai
         (Throttled, _) if failure.http_status().is_none() => FailureClass::Stop(failure),
         (AuthFailed | Forbidden, _) => FailureClass::Temporary(failure),
         _ if is_transient(&failure, Repeat::Safe) => FailureClass::Temporary(failure),
-        _ => FailureClass::Lost(GapCause::Failed { again: false }, failure),
+        _ => FailureClass::Lost(GapCause::Failed { is_retried: false }, failure),
     }
 }
 
@@ -141,7 +141,7 @@ impl ContentReader<'_> {
                 }
                 _ => {}
             }
-            end = self.full_or(end, ahead);
+            end = self.limit_or(end, ahead);
             stop.store(!matches!(end, ReadEnd::Done), Ordering::Relaxed);
         }
         // All blobs of the page were started when the limit was reached.
@@ -179,7 +179,7 @@ impl ContentReader<'_> {
                 }
                 _ => {}
             }
-            end = self.full_or(end, ahead);
+            end = self.limit_or(end, ahead);
             stop.store(!matches!(end, ReadEnd::Done), Ordering::Relaxed);
         }
         drop(outcomes);
@@ -207,7 +207,7 @@ impl ContentReader<'_> {
         let outcome = execute(downloads, Task::Fetch(blob, url), Repeat::Never).await;
         match outcome {
             Outcome::Received(blob, _, Err(failure)) if is_memory(&failure) => {
-                self.report_lost(&blob, GapCause::Failed { again: false }, failure);
+                self.report_lost(&blob, GapCause::Failed { is_retried: false }, failure);
             }
             outcome => {
                 self.record(outcome, Some(&mut deferred));
@@ -225,12 +225,13 @@ impl ContentReader<'_> {
         }
     }
 
-    fn full_or(&self, end: ReadEnd, running: usize) -> ReadEnd {
+    /// The limit that was reached; without one, `end`. `reserved`: downloads that still need room.
+    fn limit_or(&self, end: ReadEnd, reserved: usize) -> ReadEnd {
         match end {
             ReadEnd::Done if self.is_limited() || self.call.http.memory().is_exhausted() => {
                 ReadEnd::Limited
             }
-            ReadEnd::Done if !self.progress.has_capacity(running) => ReadEnd::Full,
+            ReadEnd::Done if !self.progress.has_capacity(reserved) => ReadEnd::Full,
             end => end,
         }
     }
@@ -246,7 +247,7 @@ impl ContentReader<'_> {
                 let counted = self.delivered.add(records);
                 self.window_coverage().add_fetched_blob(counted);
                 self.refusals = 0;
-                self.progress.settle(fingerprint(&blob));
+                self.progress.set_handled(fingerprint(&blob));
                 return None;
             }
             Outcome::Refused(blob, failure) => (blob, None, failure),
@@ -262,7 +263,7 @@ impl ContentReader<'_> {
                 self.defer_or_queue(blob, url.zip(deferred), failure)
             }
             FailureClass::NoMemory(failure) => {
-                // The blob stays unsettled, so the next run requests it again.
+                // The blob stays unhandled, so the next run requests it again.
                 if let Some((url, deferred)) = url.zip(deferred) {
                     deferred.push((blob, url, failure));
                 }
@@ -275,7 +276,7 @@ impl ContentReader<'_> {
         let code = failure.vendor_code().map(str::to_owned);
         self.window_coverage()
             .add_missing_blob(blob.name(), why, code.as_deref());
-        self.progress.settle(fingerprint(blob));
+        self.progress.set_handled(fingerprint(blob));
         self.faults.add_blob(blob.name(), why, failure);
     }
 
@@ -313,11 +314,11 @@ impl ContentReader<'_> {
 
     /// Adds a blob that failed temporarily to the retry queue.
     fn queue_for_next_run(&mut self, blob: &Blob, failure: Failure) {
-        let why = GapCause::Failed { again: true };
+        let why = GapCause::Failed { is_retried: true };
         let code = failure.vendor_code().map(str::to_owned);
         self.window_coverage()
             .add_missing_blob(blob.name(), why, code.as_deref());
-        self.progress.record_failure(fingerprint(blob));
+        self.progress.queue_failed(fingerprint(blob));
         self.faults.add_blob(blob.name(), why, failure);
     }
 }

@@ -115,7 +115,7 @@ pub(in crate::ops) async fn read<'a>(
     let downloads = Downloads::new(call, filter);
     let content_type = plan.content_type;
     let mut reader = ContentReader::new(call, plan);
-    let due = reader.due_retries();
+    let stored = reader.stored_retries();
     let new = async {
         let end = reader.read_new(&downloads).await;
         downloads.open_all_slots_to_retries();
@@ -126,8 +126,8 @@ pub(in crate::ops) async fn read<'a>(
         links: &call.connection.cloud.management,
         content_type,
     };
-    let (end, retried) = join(new, queue.attempt(due)).await;
-    let end = reader.record_retries(retried, end);
+    let (end, retried) = join(new, queue.attempt(stored)).await;
+    let end = reader.merge_retries(retried, end);
     ReadOutcome { reader, end }
 }
 

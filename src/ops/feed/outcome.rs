@@ -1,7 +1,7 @@
 //! The outcome of reading one content type: records, coverage, the next checkpoint, and faults.
 //!
-//! All received records are delivered. A run fails only if nothing was delivered, and not only
-//! because content has expired.
+//! All received records are delivered. A run fails only if nothing was delivered and at least one
+//! failure is not an expiry.
 
 use std::num::NonZeroU64;
 
@@ -33,7 +33,7 @@ pub(in crate::ops) struct ReadReport {
     pub(in crate::ops) more: bool,
     pub(in crate::ops) has_progress: bool,
     /// Whether the same request, sent again, would fail for the same reason.
-    pub(in crate::ops) fails_again: bool,
+    pub(in crate::ops) is_permanent: bool,
     /// Blobs that were delivered.
     pub(in crate::ops) blobs: u64,
     /// Records that were repeated with other content.
@@ -92,7 +92,7 @@ impl ReadOutcome<'_> {
         for name in &closed.dropped {
             let mut windows = reader.coverage.iter_mut();
             if !windows.any(|window| window.mark_lost(name)) {
-                let lost = GapCause::Failed { again: false };
+                let lost = GapCause::Failed { is_retried: false };
                 reader.lost.add_missing_blob(name, lost, None);
             }
         }
@@ -125,7 +125,7 @@ impl ReadOutcome<'_> {
             coverage,
             more: closed.more && window_end.can_continue,
             has_progress: closed.has_progress,
-            fails_again: window_end.fails_again,
+            is_permanent: window_end.is_permanent,
             blobs: reader.delivered.blobs,
             changed: reader.delivered.changed,
             warnings: reader.warnings,
@@ -138,14 +138,14 @@ impl ReadOutcome<'_> {
 /// How the last window ended.
 struct WindowEnd {
     /// Whether the same request, sent again, would fail there for the same reason.
-    fails_again: bool,
+    is_permanent: bool,
     /// Whether a run can continue there now.
     can_continue: bool,
 }
 
 impl WindowEnd {
     const CONTINUES: Self = WindowEnd {
-        fails_again: false,
+        is_permanent: false,
         can_continue: true,
     };
 }
@@ -167,16 +167,16 @@ fn close_window(
             WindowEnd::CONTINUES
         }
         ReadEnd::Broken(failure) => {
-            let fails_again = closed.checkpoint.end.is_some()
+            let is_permanent = closed.checkpoint.end.is_some()
                 && failure.kind() == ErrorKind::BadResponse
                 && failure.detail() == Some(Detail::Permanent);
             if closed.is_open && span.start < span.end {
-                last.add_interrupted_span(span, failure.vendor_code(), fails_again);
+                last.add_interrupted_span(span, failure.vendor_code(), is_permanent);
             } else if closed.is_open {
-                last.add_interruption(failure.vendor_code(), fails_again);
+                last.add_interruption(failure.vendor_code(), is_permanent);
             }
             WindowEnd {
-                fails_again,
+                is_permanent,
                 can_continue: failure.kind().retryable(),
             }
         }
@@ -184,21 +184,21 @@ fn close_window(
 }
 
 impl ReadReport {
-    /// Whether nothing was delivered, and not only because content has expired.
+    /// Whether nothing was delivered and at least one failure is not an expiry.
     pub(in crate::ops) fn has_failed(&self) -> bool {
         self.blobs == 0 && (self.faults.broken.is_some() || !self.faults.failed.is_empty())
     }
 
-    /// Whether a later run can fetch more. `waits`: the window is open until no more content can
-    /// appear in it.
-    pub(in crate::ops) fn continues(&self, checkpoint: &Checkpoint, waits: bool) -> bool {
+    /// Whether a later run can fetch more. `has_end_time`: the request sets the end of the window,
+    /// which stays open until no more content can appear in it.
+    pub(in crate::ops) fn continues(&self, checkpoint: &Checkpoint, has_end_time: bool) -> bool {
         let Some(end) = checkpoint.end else {
             return true;
         };
-        let is_unfinished = waits && checkpoint.watermark < end;
+        let is_unfinished = has_end_time && checkpoint.watermark < end;
         (self.more && self.has_progress)
             || !checkpoint.retry.is_empty()
-            || (!self.fails_again && (is_unfinished || self.faults.broken.is_some()))
+            || (!self.is_permanent && (is_unfinished || self.faults.broken.is_some()))
     }
 }
 

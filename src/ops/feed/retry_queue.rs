@@ -30,32 +30,32 @@ pub(super) struct Queue<'a> {
 pub(super) struct RetriedSecond {
     window: TimeWindow,
     coverage: CoverageBuilder,
-    /// Blobs that were not listed, or whose listing failed.
-    missing: Vec<Fingerprint>,
+    /// Blobs that no page has listed yet.
+    not_found: Vec<Fingerprint>,
     received: Vec<(Blob, Result<BlobRecords, Failure>)>,
     /// Why the listing failed.
     failure: Option<Failure>,
 }
 
 impl Queue<'_> {
-    pub(super) async fn attempt(&self, due: RetryQueue) -> Vec<RetriedSecond> {
-        let mut due: Vec<(DateTime<Utc>, Fingerprint)> = due
+    pub(super) async fn attempt(&self, queue: RetryQueue) -> Vec<RetriedSecond> {
+        let mut blobs: Vec<(DateTime<Utc>, Fingerprint)> = queue
             .into_iter()
             .map(|(fingerprint, retry)| (retry.available.trunc_subsecs(0), fingerprint))
             .collect();
-        due.sort_unstable();
-        let seconds = due.chunk_by(|a, b| a.0 == b.0);
-        let seconds: Vec<RetriedSecond> = seconds.map(|blobs| self.second(blobs)).collect();
+        blobs.sort_unstable();
+        let seconds = blobs.chunk_by(|a, b| a.0 == b.0);
+        let seconds: Vec<RetriedSecond> = seconds.map(|blobs| self.plan_second(blobs)).collect();
         let attempts = stream::iter(seconds).map(|second| self.read(second));
         attempts.buffered(SLOTS).collect().await
     }
 
-    fn second(&self, blobs: &[(DateTime<Utc>, Fingerprint)]) -> RetriedSecond {
+    fn plan_second(&self, blobs: &[(DateTime<Utc>, Fingerprint)]) -> RetriedSecond {
         let window = second_of(blobs[0].0);
         RetriedSecond {
             window,
             coverage: CoverageBuilder::new(self.content_type.name(), &window),
-            missing: blobs.iter().map(|(_, fingerprint)| *fingerprint).collect(),
+            not_found: blobs.iter().map(|(_, fingerprint)| *fingerprint).collect(),
             received: Vec::new(),
             failure: None,
         }
@@ -81,7 +81,7 @@ impl Queue<'_> {
             for blob in page.blobs {
                 let fingerprint = fingerprint(&blob);
                 let place = second
-                    .missing
+                    .not_found
                     .iter()
                     .position(|other| *other == fingerprint);
                 let address = blob.content_uri.as_deref().map(|link| links.check(link));
@@ -89,14 +89,14 @@ impl Queue<'_> {
                     second.coverage.add_duplicate();
                     continue;
                 };
-                second.missing.remove(place);
+                second.not_found.remove(place);
                 let received = match address {
                     Ok(url) => self.downloads.get(url, Repeat::Never).await,
                     Err(refused) => Err(refused),
                 };
                 second.received.push((blob, received));
             }
-            let Some(link) = page.next.filter(|_| !second.missing.is_empty()) else {
+            let Some(link) = page.next.filter(|_| !second.not_found.is_empty()) else {
                 return Ok(());
             };
             page = feed.content(links.follow(&link)?).await?;
@@ -106,16 +106,16 @@ impl Queue<'_> {
 
 impl ContentReader<'_> {
     /// The blobs of the retry queue. Expired blobs become gaps.
-    pub(super) fn due_retries(&mut self) -> RetryQueue {
-        let (due, expired) = self.progress.due_retries();
+    pub(super) fn stored_retries(&mut self) -> RetryQueue {
+        let (stored, expired) = self.progress.split_retries();
         for retry in expired.values() {
             self.lost.add_expired_span(&second_of(retry.available));
         }
-        due
+        stored
     }
 
-    /// Records the outcome of the retry queue. Returns why reading ended.
-    pub(super) fn record_retries(
+    /// Merges the outcome of the retry queue into that of the run. Returns why reading ended.
+    pub(super) fn merge_retries(
         &mut self,
         retried: Vec<RetriedSecond>,
         mut end: ReadEnd,
@@ -124,9 +124,9 @@ impl ContentReader<'_> {
         for mut second in retried {
             let mut stopped = None;
             for (blob, received) in std::mem::take(&mut second.received) {
-                stopped = self.record_retry(&mut second, &blob, received).or(stopped);
+                stopped = self.merge_blob(&mut second, &blob, received).or(stopped);
             }
-            stopped = self.record_missing(&mut second).or(stopped);
+            stopped = self.report_not_found(&mut second).or(stopped);
             if let (Some(failure), false) = (stopped, matches!(end, ReadEnd::Broken(_))) {
                 end = ReadEnd::Broken(failure);
             }
@@ -137,8 +137,8 @@ impl ContentReader<'_> {
         end
     }
 
-    /// Records the outcome of a listed blob. Returns the failure if the run must stop.
-    fn record_retry(
+    /// Merges the outcome of a listed blob. Returns the failure if the run must stop.
+    fn merge_blob(
         &mut self,
         second: &mut RetriedSecond,
         blob: &Blob,
@@ -150,7 +150,7 @@ impl ContentReader<'_> {
                 second
                     .coverage
                     .add_fetched_blob(self.delivered.add(records));
-                self.progress.settle_retry(fingerprint);
+                self.progress.remove_retry(fingerprint);
                 return None;
             }
             Err(failure) => failure,
@@ -158,16 +158,18 @@ impl ContentReader<'_> {
         let code = failure.vendor_code().map(str::to_owned);
         let (why, failure, stopped) = match classify(blob, failure, self.now) {
             FailureClass::Lost(why, failure) => {
-                self.progress.settle_retry(fingerprint);
+                self.progress.remove_retry(fingerprint);
                 (why, failure, None)
             }
-            FailureClass::NoMemory(failure) => (GapCause::Failed { again: true }, failure, None),
+            FailureClass::NoMemory(failure) => {
+                (GapCause::Failed { is_retried: true }, failure, None)
+            }
             FailureClass::Temporary(failure) => {
-                self.progress.record_failed_retry(fingerprint);
-                (GapCause::Failed { again: true }, failure, None)
+                self.progress.count_failed_attempt(fingerprint);
+                (GapCause::Failed { is_retried: true }, failure, None)
             }
             FailureClass::Stop(failure) => {
-                let why = GapCause::Failed { again: true };
+                let why = GapCause::Failed { is_retried: true };
                 (why, failure.clone(), Some(failure))
             }
         };
@@ -180,15 +182,15 @@ impl ContentReader<'_> {
         stopped
     }
 
-    /// Records the outcome of blobs that were not listed. Returns the failure if the run must stop.
-    fn record_missing(&mut self, second: &mut RetriedSecond) -> Option<Failure> {
-        if second.missing.is_empty() {
+    /// Reports the blobs that were not found. Returns the failure if the run must stop.
+    fn report_not_found(&mut self, second: &mut RetriedSecond) -> Option<Failure> {
+        if second.not_found.is_empty() {
             let failure = second.failure.take();
             return failure.and_then(|failure| self.add_listing_failure(failure));
         }
         let Some(failure) = second.failure.take() else {
-            for fingerprint in &second.missing {
-                self.progress.record_failed_retry(*fingerprint);
+            for fingerprint in &second.not_found {
+                self.progress.count_failed_attempt(*fingerprint);
             }
             second.coverage.add_unlisted_span(&second.window);
             self.faults.add_unlisted();

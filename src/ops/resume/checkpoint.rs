@@ -1,6 +1,6 @@
 //! The checkpoint of one content type: where the next run resumes.
 //!
-//! [`progress`](super::progress) moves it.
+//! [`progress`](super::progress) moves it. Contains no addresses and no secrets.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,8 @@ use super::scope::is_plausible;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::ops) struct Retry {
     pub(in crate::ops) available: DateTime<Utc>,
-    /// The number of runs in which it failed. There is no limit: it is retried until it expires.
+    /// The number of failed downloads, at most 255; 0 for a blob that was queued before its first
+    /// download. Kept for readers of a state: a blob is retried until it expires.
     pub(in crate::ops) attempts: u8,
 }
 
@@ -25,7 +26,7 @@ pub(in crate::ops) type RetryQueue = BTreeMap<Fingerprint, Retry>;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::ops) struct Checkpoint {
-    /// All listed blobs before this time are settled.
+    /// All listed blobs before this time are handled.
     pub(in crate::ops) watermark: DateTime<Utc>,
     /// Content before this time is not listed again. Its fingerprints are dropped.
     pub(in crate::ops) floor: DateTime<Utc>,
@@ -36,7 +37,7 @@ pub(in crate::ops) struct Checkpoint {
     pub(in crate::ops) end: Option<DateTime<Utc>>,
     /// The latest time of all listed blobs.
     pub(in crate::ops) newest: DateTime<Utc>,
-    /// The settled blobs at or after the floor.
+    /// The handled blobs at or after the floor.
     pub(in crate::ops) fingerprints: FingerprintSet,
     #[serde(default, skip_serializing_if = "RetryQueue::is_empty")]
     #[serde(serialize_with = "pack_retries", deserialize_with = "unpack_retries")]

@@ -110,7 +110,7 @@ impl FingerprintSet {
         Some(time(last_dropped.saturating_add(1)))
     }
 
-    /// Whether all times can be from a run.
+    /// Whether a run can have written all times.
     pub(in crate::ops) fn is_plausible(&self, now: DateTime<Utc>) -> bool {
         self.0
             .values()

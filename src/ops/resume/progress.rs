@@ -7,10 +7,10 @@
 //! 1. Time is the service's. No window starts at or after `now`.
 //! 2. All content at or after the floor is listed again. Expired content is a gap.
 //! 3. A blob in the fingerprints or in the retry queue is not downloaded again.
-//! 4. A blob is settled if it was delivered, is named as a gap, or is in the retry queue.
-//! 5. If the retry queue is full, a failing blob stays unsettled and the watermark stays at it.
+//! 4. A blob is handled if it was delivered, is named as a gap, or is in the retry queue.
+//! 5. If the retry queue is full, a failing blob stays unhandled and the watermark stays at it.
 //!    Later blobs are still delivered until the fingerprints are full.
-//! 6. The watermark is the time of the first unsettled blob. Without one, it is the newest time
+//! 6. The watermark is the time of the first unhandled blob. Without one, it is the newest time
 //!    that was listed, so a wrong clock of the service moves it by 24 hours at most.
 //! 7. Fingerprints below the floor are dropped. If there are too many, the floor rises.
 //! 8. A listing can be out of order by less than the overlap. If a limit ends it and the floor must
@@ -44,9 +44,9 @@ pub(in crate::ops) struct Bounds {
     pub(in crate::ops) retry: usize,
 }
 
-/// A listed blob that is not settled yet.
+/// A listed blob that is not handled yet.
 #[derive(Clone, Debug)]
-struct Unsettled {
+struct Unhandled {
     available: DateTime<Utc>,
     name: String,
 }
@@ -61,7 +61,7 @@ pub(in crate::ops) struct Progress {
     low: DateTime<Utc>,
     /// Where the listing ends.
     until: DateTime<Utc>,
-    unsettled: HashMap<Fingerprint, Unsettled>,
+    unhandled: HashMap<Fingerprint, Unhandled>,
     /// The earliest time of a blob that failed while the retry queue was full.
     blocked_at: Option<DateTime<Utc>>,
     /// The earliest time on the last page.
@@ -74,8 +74,8 @@ pub(in crate::ops) struct Progress {
     ahead_of: Option<DateTime<Utc>>,
     /// Whether the listing was cut short.
     is_cut: bool,
-    /// Whether the run settled a blob, shortened the retry queue or raised the watermark.
-    has_settled: bool,
+    /// Whether the run handled a blob, shortened the retry queue or raised the watermark.
+    has_handled: bool,
 }
 
 /// The outcome of a run.
@@ -84,9 +84,9 @@ pub(in crate::ops) struct RunOutcome {
     pub(in crate::ops) checkpoint: Checkpoint,
     /// Whether more can be fetched now, if the run had progress.
     pub(in crate::ops) more: bool,
-    /// Whether the run settled a blob, shortened the retry queue or raised the watermark.
+    /// Whether the run handled a blob, shortened the retry queue or raised the watermark.
     pub(in crate::ops) has_progress: bool,
-    /// Whether listed blobs are unsettled, or pages are unlisted.
+    /// Whether listed blobs are unhandled, or pages are unlisted.
     pub(in crate::ops) is_open: bool,
     /// The names of late blobs that did not fit into the retry queue: gaps.
     pub(in crate::ops) dropped: Vec<String>,
@@ -112,7 +112,7 @@ impl Progress {
             start: checkpoint.floor,
             end: lost_until,
         });
-        let has_settled = lost.is_some();
+        let has_handled = lost.is_some();
         checkpoint.watermark = checkpoint.watermark.max(lost_until);
         checkpoint.floor = checkpoint.floor.max(lost_until);
         let progress = Progress {
@@ -125,10 +125,10 @@ impl Progress {
             now,
             low,
             until,
-            unsettled: HashMap::new(),
+            unhandled: HashMap::new(),
             blocked_at: None,
             is_cut: false,
-            has_settled,
+            has_handled,
         };
         (progress, lost)
     }
@@ -168,16 +168,17 @@ impl Progress {
             .collect()
     }
 
-    /// Returns the retry queue, and the expired blobs, which are removed from it: gaps.
-    pub(in crate::ops) fn due_retries(&mut self) -> (RetryQueue, RetryQueue) {
+    /// Returns the retry queue, and the expired blobs, which are removed from it: gaps. Each run
+    /// tries the whole queue.
+    pub(in crate::ops) fn split_retries(&mut self) -> (RetryQueue, RetryQueue) {
         let stored_from = self.now - RETENTION;
         let queue = std::mem::take(&mut self.checkpoint.retry);
-        let (due, expired): (RetryQueue, RetryQueue) = queue
+        let (stored, expired): (RetryQueue, RetryQueue) = queue
             .into_iter()
             .partition(|(_, retry)| retry.available >= stored_from);
-        self.has_settled |= !expired.is_empty();
-        self.checkpoint.retry.clone_from(&due);
-        (due, expired)
+        self.has_handled |= !expired.is_empty();
+        self.checkpoint.retry.clone_from(&stored);
+        (stored, expired)
     }
 
     /// Begins a window. Everything before it was listed, but a wrong `Date` must not move the
@@ -206,8 +207,8 @@ impl Progress {
         let is_new = self.is_new(fingerprint, available);
         if is_new {
             let name = name.to_owned();
-            self.unsettled
-                .insert(fingerprint, Unsettled { available, name });
+            self.unhandled
+                .insert(fingerprint, Unhandled { available, name });
         }
         is_new
     }
@@ -222,7 +223,7 @@ impl Progress {
             checkpoint.fingerprints.insert(fingerprint, available);
             return false;
         }
-        if checkpoint.retry.contains_key(&fingerprint) || self.unsettled.contains_key(&fingerprint)
+        if checkpoint.retry.contains_key(&fingerprint) || self.unhandled.contains_key(&fingerprint)
         {
             return false;
         }
@@ -234,8 +235,8 @@ impl Progress {
     /// must then continue until [`Progress::has_looked_ahead`].
     pub(in crate::ops) fn look_ahead(&mut self) -> bool {
         let before = self.checkpoint.watermark;
-        let unsettled = self.unsettled.values().map(|blob| blob.available);
-        let (late, later): (Vec<_>, Vec<_>) = unsettled.partition(|time| *time < before);
+        let unhandled = self.unhandled.values().map(|blob| blob.available);
+        let (late, later): (Vec<_>, Vec<_>) = unhandled.partition(|time| *time < before);
         let first = later.into_iter().min().unwrap_or(self.page_start);
         let watermark = first.max(before);
         let from = watermark - self.bounds.overlap;
@@ -258,8 +259,8 @@ impl Progress {
             && !self.enqueue(fingerprint, available, 0)
         {
             let name = name.to_owned();
-            self.unsettled
-                .insert(fingerprint, Unsettled { available, name });
+            self.unhandled
+                .insert(fingerprint, Unhandled { available, name });
         }
     }
 
@@ -273,31 +274,31 @@ impl Progress {
     }
 
     /// Whether another download can start: blobs that are delivered above a blocked blob must be
-    /// remembered until that blob is settled.
-    pub(in crate::ops) fn has_capacity(&self, running: usize) -> bool {
+    /// remembered until that blob is handled.
+    pub(in crate::ops) fn has_capacity(&self, reserved: usize) -> bool {
         self.blocked_at.is_none_or(|at| {
-            self.checkpoint.fingerprints.count_from(at) + running < self.bounds.fingerprints
+            self.checkpoint.fingerprints.count_from(at) + reserved < self.bounds.fingerprints
         })
     }
 
-    /// Settles a blob that was delivered or is a gap.
-    pub(in crate::ops) fn settle(&mut self, fingerprint: Fingerprint) {
-        if let Some(blob) = self.unsettled.remove(&fingerprint) {
+    /// Marks a blob as handled: it was delivered, is a gap, or is in the retry queue.
+    pub(in crate::ops) fn set_handled(&mut self, fingerprint: Fingerprint) {
+        if let Some(blob) = self.unhandled.remove(&fingerprint) {
             self.checkpoint
                 .fingerprints
                 .insert(fingerprint, blob.available);
-            self.has_settled = true;
+            self.has_handled = true;
         }
     }
 
     /// Adds a blob that failed temporarily to the retry queue. If it is full, the blob stays
-    /// unsettled.
-    pub(in crate::ops) fn record_failure(&mut self, fingerprint: Fingerprint) {
-        let Some(available) = self.unsettled.get(&fingerprint).map(|blob| blob.available) else {
+    /// unhandled.
+    pub(in crate::ops) fn queue_failed(&mut self, fingerprint: Fingerprint) {
+        let Some(available) = self.unhandled.get(&fingerprint).map(|blob| blob.available) else {
             return;
         };
         if self.enqueue(fingerprint, available, 1) {
-            self.settle(fingerprint);
+            self.set_handled(fingerprint);
         } else {
             self.blocked_at = Some(self.blocked_at.map_or(available, |at| at.min(available)));
         }
@@ -324,12 +325,12 @@ impl Progress {
     }
 
     /// Removes a blob from the retry queue: it was delivered or is a gap.
-    pub(in crate::ops) fn settle_retry(&mut self, fingerprint: Fingerprint) {
-        self.has_settled |= self.checkpoint.retry.remove(&fingerprint).is_some();
+    pub(in crate::ops) fn remove_retry(&mut self, fingerprint: Fingerprint) {
+        self.has_handled |= self.checkpoint.retry.remove(&fingerprint).is_some();
     }
 
     /// Counts a failed attempt of a blob of the retry queue.
-    pub(in crate::ops) fn record_failed_retry(&mut self, fingerprint: Fingerprint) {
+    pub(in crate::ops) fn count_failed_attempt(&mut self, fingerprint: Fingerprint) {
         if let Some(retry) = self.checkpoint.retry.get_mut(&fingerprint) {
             retry.attempts = retry.attempts.saturating_add(1);
         }
@@ -346,8 +347,8 @@ impl Progress {
         let dropped = self.queue_late_blobs();
         self.checkpoint.watermark = self.next_watermark();
         let is_blocked = self.blocked_at.is_some() && !self.is_cut;
-        let has_progress = self.has_settled || self.checkpoint.watermark > before;
-        let is_open = self.is_cut || !self.unsettled.is_empty();
+        let has_progress = self.has_handled || self.checkpoint.watermark > before;
+        let is_open = self.is_cut || !self.unhandled.is_empty();
         let (shortened, skipped) = self.raise_floor(fingerprints);
         RunOutcome {
             checkpoint: self.checkpoint,
@@ -360,20 +361,20 @@ impl Progress {
         }
     }
 
-    /// Adds late, unsettled blobs to the retry queue, so that they do not lower the watermark.
+    /// Adds late, unhandled blobs to the retry queue, so that they do not lower the watermark.
     /// Returns the names of those that do not fit.
     fn queue_late_blobs(&mut self) -> Vec<String> {
         let watermark = self.checkpoint.watermark;
         let late = self
-            .unsettled
+            .unhandled
             .extract_if(|_, blob| blob.available < watermark);
-        let mut late: Vec<(Fingerprint, Unsettled)> = late.collect();
+        let mut late: Vec<(Fingerprint, Unhandled)> = late.collect();
         late.sort_unstable_by_key(|(fingerprint, blob)| (blob.available, *fingerprint));
         let mut dropped = Vec::new();
-        for (fingerprint, Unsettled { available, name }) in late {
+        for (fingerprint, Unhandled { available, name }) in late {
             if !self.enqueue(fingerprint, available, 0) {
                 self.checkpoint.fingerprints.insert(fingerprint, available);
-                self.has_settled = true;
+                self.has_handled = true;
                 dropped.push(name);
             }
         }
@@ -387,11 +388,10 @@ impl Progress {
             end,
             ..
         } = self.checkpoint;
-        if let Some(first) = self.first_unsettled() {
+        if let Some(first) = self.first_unhandled() {
             return first;
         }
-        // A late blob that failed while the queue was full is no longer unsettled, but ended the
-        // listing.
+        // `queue_late_blobs` has removed a late blob from `unhandled`, so also check `blocked_at`.
         if self.is_cut || self.blocked_at.is_some() {
             return watermark.max(self.page_start);
         }
@@ -403,14 +403,14 @@ impl Progress {
         }
     }
 
-    fn first_unsettled(&self) -> Option<DateTime<Utc>> {
-        self.unsettled.values().map(|blob| blob.available).min()
+    fn first_unhandled(&self) -> Option<DateTime<Utc>> {
+        self.unhandled.values().map(|blob| blob.available).min()
     }
 
     /// Raises the floor and drops the fingerprints below it. If that shortens the overlap, returns
     /// the remaining overlap and the span that is skipped.
     fn raise_floor(&mut self, capacity: usize) -> (Option<TimeDelta>, Option<TimeWindow>) {
-        let is_read = self.unsettled.is_empty() && !self.is_cut && self.blocked_at.is_none();
+        let is_read = self.unhandled.is_empty() && !self.is_cut && self.blocked_at.is_none();
         let earliest = self.listed_to - self.bounds.overlap;
         let checkpoint = &mut self.checkpoint;
         // Later content can be on pages that were not listed, or was listed only to look ahead.

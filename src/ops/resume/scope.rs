@@ -70,7 +70,7 @@ pub(in crate::ops) fn members(of: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-/// Whether this time can be from a run: clocks differ, but not by years.
+/// Whether a run can have written this time: clocks differ, but not by years.
 pub(in crate::ops) fn is_plausible(time: DateTime<Utc>, now: DateTime<Utc>) -> bool {
     (time - now).abs() < TimeDelta::days(3660)
 }
@@ -79,5 +79,5 @@ pub(in crate::ops) fn is_plausible(time: DateTime<Utc>, now: DateTime<Utc>) -> b
 pub(in crate::ops) fn invalid_state() -> Failure {
     let message = "The state is invalid: its members were not written by this program.";
     Failure::invalid_input("/state/resume", message)
-        .advice("Send the state of the last result unchanged, or none.")
+        .advice("Send the last result's `state` unchanged, or omit `state`.")
 }

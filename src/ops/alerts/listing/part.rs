@@ -80,17 +80,17 @@ pub(super) fn split(
     middle.or(second)
 }
 
-/// Alerts that were received and are not settled yet.
+/// Alerts that were received and are not handled yet.
 #[derive(Default)]
-pub(super) struct UnsettledAlerts {
+pub(super) struct UnhandledAlerts {
     pub(super) known: HashSet<Fingerprint>,
     pub(super) new: Vec<Row>,
 }
 
-impl UnsettledAlerts {
+impl UnhandledAlerts {
     /// Removes alerts, which will be listed again.
     pub(super) fn remove(&mut self, is_removed: impl Fn(&Identity) -> bool) {
-        let UnsettledAlerts { known, new } = self;
+        let UnhandledAlerts { known, new } = self;
         new.retain(|(identity, record)| {
             let is_removed = is_removed(identity);
             if is_removed {

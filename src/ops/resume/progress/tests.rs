@@ -84,7 +84,7 @@ fn run(
         Progress::begin(checkpoint, limits.bounds(), at(now).trunc_subsecs(0));
     let mut ran = Ran::default();
     ran.spans.extend(lost);
-    let (due, expired) = progress.due_retries();
+    let (due, expired) = progress.split_retries();
     ran.named
         .extend((0..world.blobs.len()).filter(|n| expired.contains_key(&fingerprint(*n))));
     let mut is_full = false;
@@ -111,7 +111,7 @@ fn run(
                 if is_full || ran.delivered.len() >= limits.deliveries {
                     let is_late = at(world.blobs[n].available) < progress.checkpoint.watermark;
                     if limits.mistake == 2 && is_late {
-                        progress.settle(fingerprint(n));
+                        progress.set_handled(fingerprint(n));
                     }
                     ran.starved |= limits.deliveries > world.blobs.len() && !is_full;
                     continue;
@@ -120,11 +120,11 @@ fn run(
                     Attempt::Delivered => ran.delivered.push(n),
                     Attempt::Gone => ran.named.push(n),
                     Attempt::Failed => {
-                        progress.record_failure(fingerprint(n));
+                        progress.queue_failed(fingerprint(n));
                         continue;
                     }
                 }
-                progress.settle(fingerprint(n));
+                progress.set_handled(fingerprint(n));
             }
             let is_limited = ran.delivered.len() >= limits.deliveries;
             if is_limited && !is_full {
@@ -148,11 +148,11 @@ fn run(
             Attempt::Delivered => ran.delivered.push(n),
             Attempt::Gone => ran.named.push(n),
             Attempt::Failed => {
-                progress.record_failed_retry(fingerprint(n));
+                progress.count_failed_attempt(fingerprint(n));
                 continue;
             }
         }
-        progress.settle_retry(fingerprint(n));
+        progress.remove_retry(fingerprint(n));
     }
     ran.is_full = is_full;
     let until = progress.until();
@@ -342,7 +342,7 @@ fn late_blob_without_room_in_retry_queue_leaves_watermark() {
     progress.window(&progress.windows()[0]);
     progress.page(Some(at(MINUTE)));
     assert!(progress.list(fingerprint(1), at(MINUTE), "late"));
-    progress.record_failure(fingerprint(1));
+    progress.queue_failed(fingerprint(1));
     assert!(!progress.has_capacity(1), "the listing ends here");
     let closed = progress.close(2);
     assert_eq!(closed.dropped, ["late"]);
@@ -374,7 +374,7 @@ fn more_blobs_than_fingerprints_raise_the_floor_and_end() {
                 .collect();
             for n in todo.into_iter().take(500 - new) {
                 assert!(delivered.insert(n), "delivered twice");
-                progress.settle(Fingerprint::of(n.to_string()));
+                progress.set_handled(Fingerprint::of(n.to_string()));
                 new += 1;
             }
             if new == 500 {
