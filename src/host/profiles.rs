@@ -56,7 +56,7 @@ impl Profiles {
                 Failure::join(faults).unwrap_or_else(unreadable)
             })?;
         if read.version != 1 {
-            let message = "The format version must be 1.";
+            let message = format!("`profiles` must be 1; got {}.", read.version);
             return Err(Failure::invalid_input("--profiles/profiles", message));
         }
         Ok(read)

@@ -72,7 +72,7 @@ impl Extractor {
 pub(crate) fn too_much() -> Failure {
     Failure::new(
         ErrorKind::InvalidMapping,
-        "The absolute paths need too much work in the raw document.",
+        "The absolute paths exceed the work limit in the raw document.",
     )
     .advice("Use fewer `..` and filters inside filters.")
 }

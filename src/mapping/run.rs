@@ -89,7 +89,7 @@ fn root_absent(root: &str, text: &str) -> Failure {
         ErrorKind::BadResponse,
         format!("The response has no value at the root path \"{root}\": {there}."),
     )
-    .cause("The service answered in another shape than the mapping expects.")
+    .cause("The response does not have the structure that the mapping expects.")
     .advice("Compare `raw_data` with the mapping's root; `mapping.root` replaces it.")
 }
 
@@ -98,7 +98,7 @@ fn no_records(root: &str, kind: &str) -> Failure {
         ErrorKind::BadResponse,
         format!("The value at the root path \"{root}\" must be an array or object; the response has {kind}."),
     )
-    .cause("The service answered in another shape than the mapping expects.")
+    .cause("The response does not have the structure that the mapping expects.")
     .advice("Compare `raw_data` with the mapping's root; `mapping.root` replaces it.")
 }
 
@@ -254,7 +254,7 @@ impl<'a> Mapper<'a> {
             return Err(format!("it is {}, expected an object", kind_of(raw)));
         }
         if self.found.bytes() > SPARE_BYTES + 16 * raw.len() {
-            return Err("its paths select too much data: values inside each other".to_owned());
+            return Err("its paths select nested values beyond the size limit".to_owned());
         }
         let event = Event {
             key: self.key(source, raw),
@@ -294,7 +294,7 @@ impl<'a> Mapper<'a> {
         let mut fields = Vec::with_capacity(source.fields.len());
         let large = self.found.bytes() > LARGE;
         for field in &source.fields {
-            // The steps of a large record take long.
+            // Large records can be slow: check the watch for each field.
             if large && self.stopped.is_none() {
                 self.stopped = self.watch.check(0).err();
             }
@@ -358,7 +358,7 @@ fn size(event: &Event) -> usize {
 }
 
 fn exhausted_message(_: Exhausted) -> String {
-    "its paths need too much work".to_owned()
+    "its paths exceed the work limit".to_owned()
 }
 
 /// The hash of a record's canonical form.

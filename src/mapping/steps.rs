@@ -1,7 +1,7 @@
 //! The steps that change a field's values: take, regex, values, type, format, default, in this order.
 //!
-//! Values are JSON texts: digits and escapes stay, unless a step needs the decoded text. Null is not
-//! a value. The steps apply to each element of an array. Does not find the values.
+//! Values are JSON texts: digits and escapes are not changed, unless a step needs the decoded text.
+//! Null is not a value. The steps apply to each element of an array. Does not find the values.
 
 use std::borrow::Cow;
 

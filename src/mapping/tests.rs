@@ -152,7 +152,7 @@ fn record_with_too_much_work_is_reported() {
     let record = format!("{{\"a\":[{}0]}}", "[],".repeat(3000));
     let mapped = apply(&simple("$", fields), &format!("[{{}},{record},{{}}]"));
     assert_eq!((mapped.events.len(), mapped.faults.len()), (2, 1));
-    assert!(mapped.faults[0].message.contains("too much work"));
+    assert!(mapped.faults[0].message.contains("exceed the work limit"));
 }
 
 #[test]

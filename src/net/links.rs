@@ -1,7 +1,7 @@
 //! Follow-up links in responses: same scheme, host and port, no loops, a limited number.
 //!
-//! Other links are refused before a request is sent, so that no token is sent to a host that only a
-//! response names. Does not send requests.
+//! Other links are refused before a request is sent, so that a response cannot send a token to
+//! another host. Does not send requests.
 
 use std::collections::HashSet;
 
@@ -37,7 +37,7 @@ impl Links {
         self.seen.insert(url.to_string());
     }
 
-    /// Returns the address of a link that is not a page of the listing. Errors: `bad_response` with
+    /// Returns the address of a blob link. Errors: `bad_response` with
     /// the host that it leads to.
     pub fn check(&self, link: &str) -> Result<Url, Failure> {
         let mut url = match self.base.join(link) {

@@ -27,7 +27,7 @@ pub enum Rate {
     Unlimited,
     /// This number for each minute.
     PerMinute(NonZeroU32),
-    /// This number at once, then one for each minute.
+    /// A burst of this size, then one request per minute.
     Burst(NonZeroU32),
 }
 

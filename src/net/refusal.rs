@@ -57,10 +57,10 @@ impl Reason {
     /// Adds cause and advice to a refusal that has none.
     pub fn explain(self, failure: Failure) -> Failure {
         use ErrorKind::{AuthFailed, Forbidden, Rejected};
-        let foreign = "The response does not have the format of this service's errors. A proxy or a gateway on the way can have sent it.";
+        let foreign = "The response does not have the format of this service's errors. A proxy or gateway probably sent it.";
         let (cause, advice) = match (failure.kind(), self) {
             (AuthFailed | Forbidden, Self::Message) => (
-                "The service refused the request with an error that this version does not know.",
+                "The service refused the request with an unknown error.",
                 "Follow the service's message.",
             ),
             (AuthFailed | Forbidden | Rejected, Self::Missing) => (

@@ -1,7 +1,7 @@
 //! Handles requests: parses, counts and logs them, applies faults or calls the service, and writes
 //! the response.
 //!
-//! The wire effects of faults are here; what a request means is decided by the services.
+//! The wire effects of faults are here; the services interpret requests.
 
 pub(super) mod call;
 pub(super) mod listener;
@@ -58,7 +58,7 @@ pub(super) struct Server {
 /// How a request ends.
 enum Outcome {
     Whole(Answer),
-    /// With this many bytes of the body.
+    /// Ends after this many bytes of the body.
     Truncated(Answer, usize),
     Reset,
 }

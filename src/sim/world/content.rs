@@ -46,7 +46,7 @@ pub struct GeneratedContent {
     pub records: usize,
     /// The time before the start within which the blobs are created, evenly, in hours. 1 to 4320
     /// (180 days), default 24, which a listing without times covers. The feed keeps a blob for seven
-    /// days, the search of the audit log has its records for 180.
+    /// days, the search of the audit log returns its records for 180 days.
     #[serde(default = "day")]
     pub hours: u32,
     /// The percentage of records that repeat one of an earlier blob. Default 0.
@@ -113,8 +113,8 @@ pub struct LiteralBlob {
 }
 
 impl Content {
-    /// The default content: six blobs of five records of each content type, one record of thirty a
-    /// repeat.
+    /// The default content: six blobs of five records of each content type, one record in thirty is
+    /// a repeat.
     pub(crate) fn default_content() -> Self {
         let entry = |name: &&str| {
             let entry = json!({"type": name, "blobs": 6, "repeated_percent": 5});
