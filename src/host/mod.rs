@@ -16,6 +16,7 @@ pub mod profiles;
 mod redact;
 mod report;
 mod requested_mapping;
+mod requested_rules;
 mod result;
 pub mod secrets;
 mod session;
@@ -40,6 +41,7 @@ use crate::protocol::envelope;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::result::Metrics;
 use crate::protocol::{Envelope, Redactor, ResultEnvelope, Secret, State, Warning};
+use crate::rules::RuleSet;
 use catalog::{Catalog, Target};
 use limits::StageLimits;
 use prepare::Preparation;
@@ -165,6 +167,7 @@ pub struct Checked<'a> {
     bound: Bound,
     mapping: Option<Mapping>,
     context: Option<Mapping>,
+    rules: Option<Box<RuleSet>>,
     connection: Box<Connection>,
     state: Option<State>,
     store: Option<StateStore>,
@@ -282,7 +285,7 @@ impl Host {
         warnings.extend(session::insecure_tls(&checked));
         let redactor = checked.redactor.clone();
         let deadline = checked.deadline.clone();
-        let ran = AssertUnwindSafe(self.try_run(checked, vault.as_ref()))
+        let ran = AssertUnwindSafe(Box::pin(self.try_run(checked, vault.as_ref())))
             .catch_unwind()
             .await;
         let mut result = match ran {
@@ -307,6 +310,8 @@ impl Host {
         }
         head.report(&result);
         let state = PendingState::after(store, &result);
+        // What exceeds the size of a state is only stored beside it.
+        let _ = result.state.as_mut().map(State::take_excess);
         RunOutcome { result, state }
     }
 

@@ -3,11 +3,9 @@
 //! Also rejects requests that would send an operator's secrets over insecure TLS. Stored
 //! connections belong to the operator and are exempt.
 
-use serde_json::Value;
-
-use crate::host::Settings;
 use crate::host::catalog::Target;
-use crate::manifest::{Bound, CommandKind, Slot};
+use crate::host::{Settings, requested_rules};
+use crate::manifest::{Bound, CommandKind, Outputs, Slot};
 use crate::protocol::Failure;
 use crate::protocol::envelope::{Connection, Envelope, MappingChoice};
 use crate::protocol::secret::SecretRef;
@@ -106,10 +104,9 @@ pub(super) fn check(
     if matches!(envelope.mapping, Some(MappingChoice::Inline(_))) {
         used.push((Feature::InlineMapping, "/mapping"));
     }
-    if let Some(Value::Array(rules)) = bound.input.get("rules")
-        && rules.iter().any(is_inline_rule)
-    {
-        used.push((Feature::InlineRules, bound.input_place("rules")));
+    let mut rules = bound.rules.iter().flatten();
+    if rules.any(|rule| requested_rules::is_inline(rule)) {
+        used.push((Feature::InlineRules, bound.input_place(Outputs::RULES)));
     }
     if target.command.kind == CommandKind::Write {
         used.push((Feature::Write, "/command"));
@@ -118,11 +115,6 @@ pub(super) fn check(
         .into_iter()
         .filter_map(|(used, at)| settings.forbidden.fault(used, at));
     forbidden.chain(faults).collect()
-}
-
-/// True for the text of a rule, which has several lines. Otherwise it is a rule's name.
-fn is_inline_rule(rule: &Value) -> bool {
-    rule.as_str().is_none_or(|text| text.contains('\n'))
 }
 
 /// The fault of insecure TLS with an operator's secret or a managed identity.
@@ -162,11 +154,5 @@ mod tests {
         assert_eq!(failure.message(), "`--forbid` does not know \"writes\".");
         let advice = failure.assistance().expect("advice");
         assert!(advice.ends_with("insecure-tls, managed-identity, inline-mapping, inline-rules, inline-connection, write."));
-    }
-
-    #[test]
-    fn rule_text_has_several_lines() {
-        assert!(is_inline_rule(&Value::from("title: x\ndetection: {}\n")));
-        assert!(!is_inline_rule(&Value::from("suspicious_inbox_rule")));
     }
 }

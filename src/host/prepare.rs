@@ -10,7 +10,7 @@ use crate::host::limits::StageLimits;
 use crate::host::result::ResultHead;
 use crate::host::{
     Checked, Opened, ResolvedRequest, add_new, connect, internal, policy, requested_mapping,
-    secrets, session, state_store,
+    requested_rules, secrets, session, state_store,
 };
 use crate::manifest::bind::Request;
 use crate::manifest::{Bound, CommandSpec};
@@ -18,6 +18,7 @@ use crate::mapping::{Definition, Mapping};
 use crate::microsoft::Connection;
 use crate::net::{Cancel, Deadline};
 use crate::protocol::{Envelope, Failure, Redactor, State, Warning, Watch};
+use crate::rules::RuleSet;
 
 /// The largest number of members of `connection` and of `inputs`.
 const MAX_MEMBERS: usize = 1000;
@@ -37,6 +38,7 @@ struct CheckedParts {
     connection: Connection,
     warnings: Vec<Warning>,
     definition: Option<Definition>,
+    rules: Option<Box<RuleSet>>,
     state: Option<State>,
 }
 
@@ -85,6 +87,7 @@ impl<'h> Preparation<'h, '_> {
             target: *target,
             mapping,
             context,
+            rules: parts.rules,
             state,
             store,
             now,
@@ -124,6 +127,8 @@ impl<'h> Preparation<'h, '_> {
         let connection = connection.map_err(|found| add_new(&mut faults, found));
         let requested = requested_mapping::requested(catalog, envelope, target.command, watch);
         let definition = collect(requested, &mut faults).flatten();
+        let rules = requested_rules::compiled(catalog, target.command, &bound);
+        let rules = collect(rules, &mut faults).flatten();
         let state = collect(envelope.read_state(), &mut faults).flatten();
         collect(state_store::check(settings, envelope), &mut faults);
         faults.extend(policy::check(settings, envelope, target, &bound));
@@ -133,6 +138,7 @@ impl<'h> Preparation<'h, '_> {
                 connection,
                 warnings,
                 definition,
+                rules,
                 state,
             }),
             (failure, _) => Err(failure.unwrap_or_else(internal)),

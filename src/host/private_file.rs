@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The largest file that is read, in bytes: larger than any file that is written.
-const MAX_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Creates the folder and its parents, if they do not exist.
 pub(super) fn folder(path: &Path) -> io::Result<()> {

@@ -19,6 +19,7 @@ use crate::protocol::envelope::{Envelope, Meta, Section};
 use crate::protocol::failure::{Codes, ErrorBlock, ErrorKind, Failure};
 use crate::protocol::result::{Metrics, ReturnData};
 use crate::protocol::{Detail, PROTOCOL, Redactor, ResultEnvelope, State, Watch};
+use crate::rules::Alert;
 
 /// The facts about a request that its result repeats. Facts that are not known yet have defaults.
 #[derive(Clone, Debug)]
@@ -229,16 +230,21 @@ impl Checked<'_> {
     /// Maps and presents the reply.
     pub(super) fn into_result(
         self,
-        reply: Reply,
+        mut reply: Reply,
         mut metrics: Metrics,
         limits: &StageLimits,
     ) -> ResultEnvelope {
         let check = |made| limits.check(made);
+        let alerts = match self.evaluate_rules(&mut reply, Watch::new(&check)) {
+            Ok(alerts) => alerts,
+            Err(failure) => return self.unmapped(failure, reply, metrics),
+        };
         let written: &BTreeMap<String, String> = &self.bound.written;
         let how = Presentation {
             command: self.target.command,
             mapping: self.mapping.as_ref(),
             context: self.context.as_ref(),
+            alerts: alerts.as_deref(),
             changed: reply.changed.as_ref(),
             written,
             watch: Watch::new(&check),
@@ -250,6 +256,7 @@ impl Checked<'_> {
             Err(failure) => return self.unmapped(failure, reply, metrics),
         };
         metrics.events = u64::try_from(shown.made).unwrap_or(u64::MAX);
+        let counted = counted(&shown, alerts.as_deref());
         let incomplete = reply.incomplete.or(shown.incomplete);
         let error = incomplete.map(|failure| {
             report::log_sources(&failure);
@@ -262,9 +269,7 @@ impl Checked<'_> {
                 .advised(failure)
                 .close(&self.head.indicator, &self.head.codes)
         });
-        let (return_data, sentence) =
-            self.head
-                .sentence(error.as_ref(), shown.events.is_some(), shown.made);
+        let (return_data, sentence) = self.head.sentence(error.as_ref(), &counted);
         let mut result = self.head.without_data(return_data, sentence, metrics);
         result.error = error;
         let Presented {
@@ -302,20 +307,23 @@ impl Checked<'_> {
     }
 }
 
+/// How many events and alerts the result has; empty for a command that makes none.
+fn counted(shown: &Presented, alerts: Option<&[Alert]>) -> String {
+    let counts = [
+        (shown.events.as_ref().map(|_| shown.made), "event"),
+        (alerts.map(<[Alert]>::len), "alert"),
+    ];
+    let counted = counts.into_iter().filter_map(|(count, what)| match count? {
+        1 => Some(format!(" 1 {what}.")),
+        n => Some(format!(" {n} {what}s.")),
+    });
+    counted.collect()
+}
+
 impl ResultHead {
-    fn sentence(
-        &self,
-        error: Option<&ErrorBlock>,
-        maps: bool,
-        made: usize,
-    ) -> (ReturnData, String) {
-        let events = match (maps, made) {
-            (false, _) => String::new(),
-            (true, 1) => " 1 event.".to_owned(),
-            (true, n) => format!(" {n} events."),
-        };
+    fn sentence(&self, error: Option<&ErrorBlock>, events: &str) -> (ReturnData, String) {
         match error {
-            None if maps => (
+            None if !events.is_empty() => (
                 ReturnData::Successful,
                 format!("{} succeeded:{events}", self.title),
             ),

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::host::private_file::{self, Lock};
 use crate::host::{Checked, Settings, Storage};
@@ -29,6 +30,9 @@ struct StateFile {
     /// The command that stored it: `integration.command`.
     command: String,
     state: State,
+    /// What detection rules remember, if the state would be too large with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rules: Option<Value>,
 }
 
 /// The stored state of one key, locked for one run.
@@ -173,12 +177,13 @@ impl StateStore {
 
     /// Stores the state, or deletes the stored one.
     fn replace(&self, state: Option<State>) -> io::Result<()> {
-        let (Some(lock), Some(state)) = (&self.lock, state) else {
+        let (Some(lock), Some(mut state)) = (&self.lock, state) else {
             return private_file::remove(&self.file);
         };
         let mut text = serde_json::to_vec_pretty(&StateFile {
             state_key: self.name.clone(),
             command: self.command.clone(),
+            rules: state.take_excess(),
             state,
         })?;
         text.push(b'\n');
@@ -205,7 +210,9 @@ impl StateStore {
             .cause("Commands cannot share a key, because each would overwrite the other's state.")
             .advice("Use another `state_key` for this command."));
         }
-        Ok(file.state)
+        let mut state = file.state;
+        state.rules = state.rules.or(file.rules);
+        Ok(state)
     }
 }
 

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::manifest::param::Unsupported;
-use crate::manifest::{CommandSpec, Param, Slot};
+use crate::manifest::{CommandSpec, Outputs, Param, Slot};
 use crate::names::{alike, suggestion};
 use crate::protocol::{Failure, escape, quoted};
 
@@ -26,6 +26,8 @@ pub struct Bound {
     places: BTreeMap<String, String>,
     /// The inputs as written in the request, by id.
     pub written: BTreeMap<String, String>,
+    /// The selected rules: names or texts. `None`: all.
+    pub rules: Option<Vec<String>>,
     /// Connection parameters with values that are not supported. They fail the commands that sign in
     /// with the credential of an application.
     pub unsupported: Vec<UnsupportedValue>,
@@ -133,6 +135,9 @@ impl CommandSpec {
             bound.written.insert(id, as_written(given.value));
             match given.param.target().strip_prefix("connection.") {
                 Some(slot) => bound.set_slot(slot, value, &given),
+                None if self.selects_rules(given.param) => {
+                    bound.set_rules(&value, &given);
+                }
                 None => bound.set_input(given.param.target(), value, &given),
             }
         }
@@ -227,6 +232,14 @@ impl Bound {
     fn set_input(&mut self, input: &str, value: Value, given: &Given<'_>) {
         self.places.insert(input.to_owned(), given.place.clone());
         self.input.insert(input.to_owned(), value);
+    }
+
+    fn set_rules(&mut self, value: &Value, given: &Given<'_>) {
+        let rules = value.as_array().into_iter().flatten();
+        let rules = rules.filter_map(Value::as_str).map(str::to_owned);
+        self.rules = Some(rules.collect());
+        let place = given.place.clone();
+        self.places.insert(Outputs::RULES.to_owned(), place);
     }
 
     fn set_slot(&mut self, name: &str, value: Value, given: &Given<'_>) {

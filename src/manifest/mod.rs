@@ -219,6 +219,17 @@ impl CommandSpec {
         self.failure_indicator.clone().unwrap_or_else(usual)
     }
 
+    /// Whether the input selects detection rules. It is then no input of the operation.
+    pub fn selects_rules(&self, input: &Param) -> bool {
+        self.outputs.rules.is_some() && input.target() == Outputs::RULES
+    }
+
+    /// The inputs of the operation, with their positions.
+    pub fn operation_inputs(&self) -> impl Iterator<Item = (usize, &Param)> {
+        let inputs = self.inputs.iter().enumerate();
+        inputs.filter(|(_, input)| !self.selects_rules(input))
+    }
+
     /// How far a run looks back before the last run's checkpoint; none without state.
     pub fn overlap(&self, now: DateTime<Utc>) -> Option<TimeDelta> {
         let span = self.overlap.as_deref().and_then(|span| ago(span, now));

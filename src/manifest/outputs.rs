@@ -18,6 +18,10 @@ pub struct Outputs {
     /// The text for users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub readable: Option<Readable>,
+    /// Evaluates detection rules on the records: the array of the raw data. The readable text shows
+    /// their alerts first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Rules>,
 }
 
 /// The data that playbooks read by path: a part of the raw data, or rows that a mapping creates.
@@ -46,7 +50,19 @@ pub struct ContextRows {
     pub merge: Option<String>,
 }
 
+/// Detection rules of a command. An input with the target `rules` selects them: names of rules of the
+/// catalog, or texts. Default: all rules of the catalog.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rules {
+    /// Where the alerts are in the context: names with a dot between each.
+    pub at: String,
+}
+
 impl Outputs {
+    /// The target of the input that selects rules.
+    pub const RULES: &str = "rules";
+
     /// The mapping that creates the context's rows, if there is one.
     pub fn context_mapping(&self) -> Option<&str> {
         match &self.context {

@@ -173,6 +173,7 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
     let now = feed::time(call).await?;
     let scope = input.scope(call, &tenant)?;
     let (mut state, mut warnings) = begin(call, scope.clone(), now)?;
+    let ignores_state = !warnings.is_empty();
     warnings.extend(subscription_warnings);
     let first = match input.times()? {
         [Some(start), Some(end)] => {
@@ -210,6 +211,7 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
     let mut reply = feed::reply(call, warnings, reports)?;
     reply.warnings.extend(filter.warnings(state.filter));
     reply.incomplete = fault;
+    reply.ignores_state = ignores_state;
     let state = FeedState {
         filter: Some(filter.fingerprint),
         records,

@@ -109,6 +109,8 @@ pub struct Reply {
     pub changed: Option<Document>,
     /// The state for the next run, if there is something to resume.
     pub state: Option<State>,
+    /// Whether the state of the call was ignored because it belongs to another request.
+    pub ignores_state: bool,
     /// Whether more can be fetched now.
     pub more: bool,
     /// The windows that were read, and the gaps.
@@ -133,6 +135,7 @@ impl Reply {
             raw,
             changed: None,
             state: None,
+            ignores_state: false,
             more: false,
             coverage: None,
             warnings: Vec::new(),

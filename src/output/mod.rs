@@ -3,6 +3,7 @@
 //! The same raw data always gives the same result, so saved raw data can be mapped again. Uses no
 //! clock and no network, and does not know where the data came from.
 
+mod alerts;
 mod assessment;
 mod context;
 mod key_fields;
@@ -18,6 +19,9 @@ use crate::protocol::envelope::{Options, Section};
 use crate::protocol::failure::ErrorKind;
 use crate::protocol::result::KeyFields;
 use crate::protocol::{Event, Failure, Warning, Watch};
+use crate::rules::Alert;
+
+pub use alerts::evaluate;
 
 /// How to present the reply of one command.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub struct Presentation<'a> {
     pub mapping: Option<&'a Mapping>,
     /// The mapping of the context's rows.
     pub context: Option<&'a Mapping>,
+    /// The alerts of detection rules, if the command evaluates rules.
+    pub alerts: Option<&'a [Alert]>,
     /// What a command of kind `write` changed.
     pub changed: Option<&'a Document>,
     /// The inputs as the request spells them, for the readable text.
@@ -97,7 +103,11 @@ pub fn present(
             (None, Some(context)) => Some(Rows::Context(context)),
             (None, None) => None,
         };
-        shown.readable = readable_text(readable, raw, rows, how)?;
+        let text = readable_text(readable, raw, rows, how)?;
+        shown.readable = match (how.alerts.map(alerts::table), text) {
+            (Some(alerts), Some(text)) => Some(format!("{alerts}\n\n{text}")),
+            (alerts, text) => alerts.or(text),
+        };
     }
     if !options.includes(Section::ContextData) {
         shown.context = None;
@@ -115,6 +125,10 @@ impl Presented {
         raw: &Document,
         how: &Presentation<'_>,
     ) -> Result<Option<Document>, Failure> {
+        if let (Some(rules), Some(alerts)) = (&how.command.outputs.rules, how.alerts) {
+            self.context = Some(alerts::context(&rules.at, alerts)?);
+            return Ok(None);
+        }
         let (mapping, declared) = match (&how.command.outputs.context, how.context) {
             (Some(Context::Rows(declared)), Some(mapping)) => (mapping, declared),
             (Some(Context::Path(path)), _) => {

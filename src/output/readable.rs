@@ -16,7 +16,7 @@ use crate::output::context;
 use crate::protocol::{Event, Failure};
 
 /// The maximum number of rows. Further rows are counted.
-const ROWS: usize = 50;
+pub(super) const ROWS: usize = 50;
 /// The maximum number of characters of a cell.
 const WIDTH: usize = 80;
 

@@ -24,6 +24,9 @@ pub struct State {
     pub scope: String,
     /// The operation's checkpoint.
     pub resume: Map<String, Value>,
+    /// What detection rules remember.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Value>,
 }
 
 impl State {
@@ -33,6 +36,20 @@ impl State {
             state: VERSION,
             scope: scope.into(),
             resume,
+            rules: None,
         }
+    }
+
+    /// The size in bytes of JSON.
+    pub fn size(&self) -> usize {
+        serde_json::to_string(self).map_or(0, |text| text.len())
+    }
+
+    /// Removes and returns what rules remember if the state is too large with it.
+    pub fn take_excess(&mut self) -> Option<Value> {
+        if self.rules.is_none() || self.size() <= MAX_BYTES {
+            return None;
+        }
+        self.rules.take()
     }
 }

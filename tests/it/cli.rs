@@ -561,7 +561,7 @@ fn try_of_every_command_succeeds() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 21, "six commands, eight, three and four");
+    assert_eq!(tried, 22, "six commands, eight, three and five");
 }
 
 #[test]

@@ -19,6 +19,8 @@ mod cli;
 mod completeness;
 mod contracts;
 mod corpus;
+#[cfg(feature = "rules")]
+mod detection;
 mod fuzz;
 mod histories;
 mod imports;

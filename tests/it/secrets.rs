@@ -134,7 +134,12 @@ fn forbidden_use_is_refused_at_its_place_with_the_flag() {
     let mut start = xsoar.clone();
     start["command"] = json!("ms-management-activity-start-subscription");
     start["inputs"] = json!({ "content_type": "Audit.Exchange" });
+    let mut rules = request("literal-secret");
+    rules["integration"] = json!("office365_audit");
+    rules["command"] = json!("collect_and_alert");
+    rules["inputs"] = json!({ "rules": ["password_spray", "title: x\nid: x\n"] });
     for (word, request, at) in [
+        ("inline-rules", &rules, "/inputs/rules"),
         (
             "insecure-tls",
             &xsoar,

@@ -336,6 +336,13 @@ fn readable(page: &mut String, command: &CommandSpec) {
         let titled = titled.map_or(String::new(), |title| format!(" under \"{title}\""));
         line(page, &format!("{titled}."));
     }
+    if let Some(rules) = &command.outputs.rules {
+        let at = &rules.at;
+        let _ = writeln!(
+            page,
+            "\n`context_data.{at}`: the alerts of detection rules. `readable` shows them first."
+        );
+    }
     if let Some(assessment) = &readable.assessment {
         let counts: Vec<&str> = assessment.counts.iter().map(Column::heading).collect();
         let _ = writeln!(

@@ -84,7 +84,7 @@ fn binding_faults(
     };
     let mut faults = Vec::new();
     let mut bound: Vec<&str> = Vec::new();
-    for (n, param) in command.inputs.iter().enumerate() {
+    for (n, param) in command.operation_inputs() {
         if let Some(slot) = param.target().strip_prefix("connection.") {
             faults.extend(slot_fault(param, slot).map(|why| (format!("/inputs/{n}"), why)));
             continue;
