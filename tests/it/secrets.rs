@@ -137,7 +137,7 @@ fn forbidden_use_is_refused_at_its_place_with_the_flag() {
     let mut rules = request("literal-secret");
     rules["integration"] = json!("office365_audit");
     rules["command"] = json!("collect_and_alert");
-    rules["inputs"] = json!({ "rules": ["password_spray", "title: x\nid: x\n"] });
+    rules["inputs"] = json!({ "rules": ["password_spray", "title: x\nlogsource:\n  product: m365\ndetection:\n  selection:\n    Operation: x\n  condition: selection\n"] });
     for (word, request, at) in [
         ("inline-rules", &rules, "/inputs/rules"),
         (
