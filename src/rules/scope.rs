@@ -143,7 +143,8 @@ impl Scope {
     /// Can the rule match a record of this workload?
     pub(super) fn has_workload(&self, workload: &str) -> bool {
         let workloads = self.workloads.as_ref();
-        workloads.is_none_or(|known| known.contains(&workload.to_lowercase()))
+        let is_own = |known: &String| known.eq_ignore_ascii_case(workload);
+        workloads.is_none_or(|known| known.iter().any(is_own))
     }
 }
 

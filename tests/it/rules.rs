@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use chrono::DateTime;
 use serde_json::Value;
 use soarhost::host::catalog::Catalog;
-use soarhost::rules::RuleSet;
+use soarhost::rules::{RuleSet, RuleText};
 
+use crate::corpus::{self, Corpus, target};
 use crate::process::{feed, soarhost};
 
 #[test]
@@ -94,4 +96,27 @@ fn rule_file_outside_the_build_is_reported() {
             .collect()
     };
     assert_eq!(names(&builtin), names(&catalog));
+}
+
+/// Any text is compiled or refused with faults; what is compiled can be evaluated.
+fn any_text(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    let texts = [RuleText::inline("/inputs/rules/0", &*text)];
+    match RuleSet::compile(&texts) {
+        Ok(rules) => {
+            let mut run = rules.start(None, DateTime::UNIX_EPOCH);
+            let record = include_str!("faulty/record.json");
+            run.record(record);
+            run.record(&record.replace("New-InboxRule", "UserLoginFailed"));
+            run.record(&text);
+            let state = run.finish().state;
+            rules.start(state.as_ref(), DateTime::UNIX_EPOCH).finish();
+        }
+        Err(faults) => assert!(!faults.is_empty(), "{text}"),
+    }
+}
+
+#[test]
+fn any_text_of_rules_is_compiled_or_refused() {
+    target!("rules", any_text);
 }
