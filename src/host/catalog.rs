@@ -37,7 +37,7 @@ integrations! {
     #[cfg(feature = "sim")] "chaos": ["record"];
     "management_activity": ["content_record", "enabled_subscription", "incident", "subscription"];
     "office365_audit": ["event"];
-    "policy_compliance_audit_log": [];
+    "policy_compliance_audit_log": ["record"];
     "purview_audit_alert_v2": ["fetch_event", "fetch_event_extended"];
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::manifest::outputs::Context;
 use crate::manifest::param::Choices;
 use crate::manifest::template::placeholders;
-use crate::manifest::{CommandSpec, Manifest, Param, ParamType, Platform};
+use crate::manifest::{CommandSpec, Manifest, Param, ParamType, Platform, Readable};
 use crate::names::fold;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::when::ago;
@@ -220,7 +220,14 @@ impl Faults {
             let why = "an assessment requires a command with a `mapping`";
             self.add(format!("{at}/outputs/readable/assessment"), why);
         }
-        let texts = [&readable.title, &readable.text, &readable.unchanged];
+        let Readable {
+            title,
+            empty,
+            text,
+            unchanged,
+            ..
+        } = readable;
+        let texts = [title, empty, text, unchanged];
         for text in texts.into_iter().flatten() {
             for name in placeholders(text) {
                 let known = command.inputs.iter().any(|input| input.id == name);

@@ -42,6 +42,10 @@ pub struct ContextRows {
     /// The mapping that creates the rows, by name. For a command that changes data, it is applied to
     /// the changed data; without a change there is no context.
     pub mapping: String,
+    /// If true, the rows are the records at the mapping's root with all members, unchanged. The
+    /// mapping's fields only describe them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole_records: bool,
     /// Where the rows are in the context: names with a dot between each, such as `Product.Thing`.
     pub at: String,
     /// The field that identifies a row. Requires `platform.merge_key`, the key by which the platform
@@ -84,8 +88,9 @@ pub struct KeyField {
     pub summary: String,
 }
 
-/// The text for users: a table, an assessment of the events, or a text. `{input}` is replaced by the value of that input, and
-/// `{$.path}` by the value at that path of the raw data.
+/// The text for users: a table, an assessment of the events, or a text. `{input}` is replaced by the
+/// value of that input, and `{$.path}` by the value at that path of the raw data.
+/// `{$.path|%m/%d/%Y}` formats a time as `strftime` does.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Readable {
@@ -99,6 +104,9 @@ pub struct Readable {
     /// The heading of the table or the assessment. Default: the command's title and the number of rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    /// The text that replaces a table without rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty: Option<String>,
     /// The text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,

@@ -50,7 +50,8 @@ pub struct Param {
     /// The allowed values of a choice, or the name of a shared list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choices: Option<Choices>,
-    /// Other accepted formats of a datetime, as for `strftime`; `span` accepts spans such as `3 days`.
+    /// Other accepted formats of a datetime, as for `strftime`; `span` accepts spans such as `3 days`,
+    /// which the operation receives as text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub formats: Vec<String>,
     /// An example value.
@@ -268,10 +269,11 @@ impl Param {
 
     fn datetime(&self, value: &Value, now: DateTime<Utc>) -> Result<Value, Wanted> {
         let span = self.formats.iter().any(|format| format == "span");
-        let read = value.as_str().and_then(|text| {
-            when::instant(text, &self.formats)
-                .or_else(|| if span { when::ago(text, now) } else { None })
-        });
+        let text = value.as_str().unwrap_or_default();
+        if span && when::ago(text, now).is_some() {
+            return Ok(Value::from(text.trim()));
+        }
+        let read = when::instant(text, &self.formats);
         let or_span = if span {
             " or a span such as \"3 days\""
         } else {

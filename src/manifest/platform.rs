@@ -87,6 +87,8 @@ mod tests {
             ..Platform::default()
         };
         let mut rows = ContextRows {
+            whole_records: false,
+            whole_records: false,
             mapping: "a/b".to_owned(),
             at: "{merge}.B".to_owned(),
             merge: None,

@@ -75,6 +75,14 @@ impl Connection {
         }
     }
 
+    /// The user principal name of the person who signs in with a device code.
+    pub fn user(&self) -> Option<&str> {
+        match &self.credential {
+            Credential::DeviceCode(user) => Some(user),
+            _ => None,
+        }
+    }
+
     /// The tenant's GUID; none if the tenant is a domain name.
     pub fn tenant_guid(&self) -> Option<&str> {
         is_guid(&self.tenant).then_some(self.tenant.as_str())

@@ -165,6 +165,14 @@ impl CoverageBuilder {
         })
     }
 
+    /// Records of a span that the service reported and did not return.
+    pub fn add_missing_records(&mut self, span: &TimeWindow, records: usize) {
+        let records = u64::try_from(records).unwrap_or(u64::MAX);
+        self.window.listed += records;
+        self.window.failed += records;
+        self.add_unlisted_span(span);
+    }
+
     /// A limit of the caller ended the window early.
     pub fn set_limited(&mut self) {
         self.window.limited = true;

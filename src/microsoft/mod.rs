@@ -1,5 +1,5 @@
-//! Microsoft's services: alerts ([`graph`]), and subscriptions and content of the activity feed
-//! ([`feed`]).
+//! Microsoft's services: alerts and audit searches ([`graph`]), audit searches ([`exchange`]), and
+//! subscriptions and content of the activity feed ([`feed`]).
 //!
 //! Has addresses, queries, bodies and error codes. `ops` decides which requests are sent; `net`
 //! retries them and `identity` signs in.
@@ -8,9 +8,11 @@ pub mod cloud;
 pub mod connection;
 pub mod content_type;
 pub mod coverage;
+pub mod exchange;
 pub mod feed;
 pub mod graph;
 pub mod record_type;
+pub mod search;
 pub mod window;
 
 pub use cloud::Cloud;

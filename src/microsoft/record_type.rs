@@ -7,6 +7,7 @@
 
 use std::sync::OnceLock;
 
+use crate::microsoft::search::RecordTypeNames;
 use crate::names::{alike, nearest};
 
 /// A number and its names.
@@ -33,14 +34,52 @@ pub fn numbers(wanted: &str) -> Result<Vec<i64>, String> {
     if !found.is_empty() {
         return Ok(found);
     }
+    Err(unknown(wanted, "A number is always accepted."))
+}
+
+fn unknown(wanted: &str, allowed: &str) -> String {
     let names = table()
         .iter()
         .flat_map(|row| row.1.iter().map(String::as_str));
     let hint = nearest(wanted, names).map(|name| format!(" Did you mean \"{name}\"?"));
-    Err(format!(
-        "There is no record type named \"{wanted}\".{} A number is always accepted.",
-        hint.unwrap_or_default()
-    ))
+    let hint = hint.unwrap_or_default();
+    format!("There is no record type named \"{wanted}\".{hint} {allowed}")
+}
+
+/// The names of a type for searches, given as a number or as a name in any case. The spelling of one
+/// of the names is kept: Exchange Online accepts the beginning of a name and then finds nothing.
+///
+/// Errors: a message with the most similar name.
+pub fn names(wanted: &str) -> Result<RecordTypeNames, String> {
+    let wanted = wanted.trim();
+    let number: Option<i64> = wanted.parse().ok();
+    let is_wanted = |row: &&Row| match number {
+        Some(number) => row.0 == number,
+        None => row.1.iter().any(|name| alike(name, wanted)),
+    };
+    let Some((_, names)) = table().iter().find(is_wanted) else {
+        return Err(match number {
+            Some(_) => format!("There is no record type with the number {wanted}."),
+            None => unknown(wanted, "Use one of the names exactly, or its number."),
+        });
+    };
+    let exact = names.iter().find(|name| *name == wanted).or(names.first());
+    Ok(RecordTypeNames {
+        exchange: exact.cloned().unwrap_or_default(),
+        graph: camel_case(names.first().map_or("", String::as_str)),
+    })
+}
+
+/// The name as Graph spells it: `exchangeAdmin`, `crm`, `dlpEndpoint`, `aeD`.
+fn camel_case(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    let is_upper = |n: usize| letters.get(n).is_some_and(char::is_ascii_uppercase);
+    let lower_until = (0..letters.len())
+        .find(|n| !is_upper(*n) || *n > 0 && *n + 1 < letters.len() && !is_upper(*n + 1))
+        .unwrap_or(letters.len());
+    let (first, rest) = letters.split_at(lower_until);
+    let first = first.iter().map(char::to_ascii_lowercase);
+    first.chain(rest.iter().copied()).collect()
 }
 
 #[cfg(test)]
@@ -53,6 +92,31 @@ mod tests {
         assert_eq!(numbers.len(), 472);
         assert!(numbers.is_sorted());
         assert!(table().iter().all(|row| !row.1.is_empty()));
+    }
+
+    #[test]
+    fn names_for_searches_are_spelled_exactly() {
+        let found = |wanted| names(wanted).map(|names| (names.exchange, names.graph));
+        for (wanted, exchange, graph) in [
+            ("exchangeadmin", "ExchangeAdmin", "exchangeAdmin"),
+            ("1", "ExchangeAdmin", "exchangeAdmin"),
+            (
+                "ComplianceDLPExchange",
+                "ComplianceDLPExchange",
+                "complianceDLPExchange",
+            ),
+            ("CRM", "CRM", "crm"),
+            ("AeD", "AeD", "aeD"),
+        ] {
+            assert_eq!(found(wanted), Ok((exchange.to_owned(), graph.to_owned())));
+        }
+        assert_eq!(camel_case("HRSignal"), "hrSignal");
+        let message = found("ExchangeAdm").expect_err("the beginning of a name");
+        assert!(
+            message.contains("Did you mean \"ExchangeAdmin\"?"),
+            "{message}"
+        );
+        assert!(found("9999999").is_err());
     }
 
     #[test]

@@ -276,6 +276,11 @@ impl Caller {
         }
     }
 
+    /// The longest wait between two requests that the service did not ask for.
+    pub fn longest_wait(&self) -> Duration {
+        self.client.settings.retry_policy.longest
+    }
+
     /// Waits before work at the service is polled again. Returns false at once if the deadline is
     /// not after the wait. Errors: a signal.
     pub async fn pause(&self, attempt: &str, wait: Duration) -> Result<bool, Failure> {

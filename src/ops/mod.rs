@@ -4,6 +4,7 @@
 //! network, before a runtime or a client exists.
 
 pub mod alerts;
+pub mod audit_search;
 #[cfg(feature = "sim")]
 pub mod chaos;
 pub mod collect;
@@ -198,6 +199,7 @@ operations! {
     #[cfg(feature = "sim")] "chaos.partial" => chaos::partial(chaos::Partial),
     #[cfg(feature = "sim")] "chaos.sleep" => chaos::sleep(chaos::Sleep),
     #[cfg(feature = "sim")] "chaos.slow_page" => chaos::slow_page(chaos::SlowPage),
+    "audit.search" => audit_search::search(audit_search::Search),
     "connection.test" => connection::test(connection::Test),
     "feed.content.collect" => collect::collect(collect::Collect),
     "feed.content.list" => content::list(content::List),

@@ -145,6 +145,11 @@ impl Presented {
         let Some(source) = source else {
             return Ok(None);
         };
+        if declared.whole_records {
+            let rows = context::at_path(source, &mapping.definition().root)?;
+            self.context = Some(context::nested_at(&declared.at, &rows)?);
+            return Ok(Some(rows));
+        }
         let (rows, mapped) = context::rows(source, mapping, how.watch)?;
         self.context = Some(context::nested_at(&declared.at, &rows)?);
         self.warnings.extend(mapped.warnings);
@@ -173,6 +178,14 @@ fn readable_text(
     };
     if let Some(text) = text {
         return fill(text).map(Some);
+    }
+    let is_empty = match &rows {
+        Some(Rows::Events(events)) => events.is_empty(),
+        Some(Rows::Context(context)) => context.text() == "[]",
+        None => false,
+    };
+    if let Some(empty) = readable.empty.as_ref().filter(|_| is_empty) {
+        return fill(empty).map(Some);
     }
     let heading = readable::Heading {
         usual: &how.command.title,

@@ -14,6 +14,7 @@ use crate::manifest::outputs::Column;
 use crate::manifest::template::fill;
 use crate::output::context;
 use crate::protocol::{Event, Failure};
+use crate::when::instant;
 
 /// The maximum number of rows. Further rows are counted.
 pub(super) const ROWS: usize = 50;
@@ -100,8 +101,17 @@ pub(super) fn filled(
 }
 
 fn from_raw(raw: &Document, path: &str) -> Result<String, Failure> {
+    let (path, format) = match path.split_once('|') {
+        Some((path, format)) => (path, Some(format)),
+        None => (path, None),
+    };
     let found = context::at_path(raw, path)?;
-    let text = text_of(found.text()).unwrap_or_default();
+    let mut text = text_of(found.text()).unwrap_or_default();
+    if let Some(format) = format
+        && let Some(time) = instant(&text, &[])
+    {
+        text = time.format(format).to_string();
+    }
     // A percent-encoded address cannot end a link, and an escape would become part of the address.
     let is_address = Url::parse(&text).is_ok_and(|url| url.as_str() == text)
         && !text.contains(['(', ')', '<', '>', '|', '`']);
@@ -221,7 +231,9 @@ mod tests {
     #[test]
     fn sentence_has_the_input_as_the_request_spells_it() {
         let written = [("content_type".to_owned(), "audit.general".to_owned())].into();
-        let raw = Document::parse(r#"{"url":"https://a.test/b_c?d=*","text":"a_b"}"#);
+        let raw = Document::parse(
+            r#"{"url":"https://a.test/b_c?d=*","text":"a_b","at":"2021-01-02T00:00:00Z"}"#,
+        );
         let raw = raw.expect("valid JSON");
         let filled = |template| filled(template, &written, &raw).expect("a text");
         assert_eq!(filled("Started: {content_type}"), "Started: audit.general");
@@ -229,5 +241,6 @@ mod tests {
             filled("{other} [link]({$.url}) {$.text}{$.none} {"),
             "{other} [link](https://a.test/b_c?d=*) a\\_b {"
         );
+        assert_eq!(filled("{$.at|%m/%d/%Y %H:%M:%S}"), "01/02/2021 00:00:00");
     }
 }

@@ -305,8 +305,14 @@ fn context(
     let mapping = catalog.mapping(&rows.mapping)?;
     let _ = write!(
         page,
-        "\n`context_data`: rows at `{}`, from the mapping `{}`, without empty values.\n",
-        rows.at, rows.mapping
+        "\n`context_data`: rows at `{}`, from the mapping `{}`, {}.\n",
+        rows.at,
+        rows.mapping,
+        if rows.whole_records {
+            "with all members of the records"
+        } else {
+            "without empty values"
+        }
     );
     if rows.merge.is_some() {
         let key = platform.merge_key(rows);
@@ -353,6 +359,9 @@ fn readable(page: &mut String, command: &CommandSpec) {
     }
     if let Some(text) = &readable.text {
         let _ = write!(page, "\n`readable`: \"{}\".\n", text.replace('\n', " "));
+    }
+    if let Some(text) = &readable.empty {
+        line(page, &format!("Without rows: \"{text}\"."));
     }
     if let Some(text) = &readable.unchanged {
         line(page, &format!("If nothing changes: \"{text}\"."));

@@ -39,7 +39,8 @@ pub enum ApiVersion {
 }
 
 impl ApiVersion {
-    fn segment(self) -> &'static str {
+    /// The segment of the path.
+    pub fn segment(self) -> &'static str {
         match self {
             ApiVersion::V1 => "v1.0",
             ApiVersion::Beta => "beta",

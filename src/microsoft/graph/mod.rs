@@ -1,17 +1,18 @@
 //! Microsoft Graph: its requests and its error responses.
 //!
-//! [`alerts`] has the queries. The innermost known code decides the kind of a failure, and the
+//! [`alerts`] and [`audit_query`] have the queries. The innermost known code decides the kind of a failure, and the
 //! status if there is none. The message is the service's own.
 
 pub mod alert_filter;
 pub mod alerts;
+pub mod audit_query;
 
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
 use crate::microsoft::Cloud;
-use crate::net::{Access, ApiRequest, ApiResponse, Auth, Caller, Reason, TokenProvider};
+use crate::net::{Access, ApiRequest, ApiResponse, Auth, Body, Caller, Reason, TokenProvider};
 use crate::protocol::{ErrorKind, Failure};
 
 /// The client of Graph for one run.
@@ -38,6 +39,21 @@ impl<'a> Graph<'a> {
         let request = ApiRequest::get("graph", url)
             .json()
             .header("Prefer", "include-unknown-enum-members");
+        self.send(request).await
+    }
+
+    /// Sends a body that creates something. A second creation does no harm.
+    pub async fn post(&self, url: Url, body: Body) -> Result<ApiResponse, Failure> {
+        let request = ApiRequest::post("graph", url).json().repeatable();
+        self.send(request.body(body)).await
+    }
+
+    /// The address of Graph.
+    pub fn address(&self) -> &Url {
+        &self.cloud.graph
+    }
+
+    async fn send(&self, request: ApiRequest) -> Result<ApiResponse, Failure> {
         let access = Access {
             auth: Auth::Bearer(self.tokens, &self.cloud.audiences.graph),
             classify,
