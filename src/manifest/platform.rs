@@ -88,7 +88,6 @@ mod tests {
         };
         let mut rows = ContextRows {
             whole_records: false,
-            whole_records: false,
             mapping: "a/b".to_owned(),
             at: "{merge}.B".to_owned(),
             merge: None,

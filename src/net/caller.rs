@@ -276,6 +276,11 @@ impl Caller {
         }
     }
 
+    /// The envelope's id, which every request has.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The longest wait between two requests that the service did not ask for.
     pub fn longest_wait(&self) -> Duration {
         self.client.settings.retry_policy.longest

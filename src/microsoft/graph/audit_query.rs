@@ -193,9 +193,9 @@ fn explained(failure: Failure) -> Failure {
     match failure.kind() {
         ErrorKind::Forbidden if failure.detail() != Some(Detail::StatedReason) => failure
             .advice(format!("Grant {PERMISSION} (application) of Microsoft Graph and give admin consent.")),
-        ErrorKind::Rejected if failure.http_status() == Some(404) => failure
+        ErrorKind::Rejected | ErrorKind::Unavailable if failure.http_status() == Some(404) => failure
             .cause("The service does not know the query, or does not have queries in this version or cloud.")
-            .advice("Search with Exchange Online, or use Graph's version beta. A query is deleted after some time; then search again without `state`."),
+            .advice("Search with Exchange Online. If the request had a `state`, the service can have deleted the query: search again without it."),
         _ => failure,
     }
 }

@@ -62,6 +62,9 @@ impl<'a> Graph<'a> {
     }
 }
 
+/// The path of audit log queries.
+const AUDIT_LOG: &str = "/security/auditLog/";
+
 #[derive(Deserialize)]
 struct ErrorBody {
     error: Error,
@@ -118,7 +121,13 @@ fn classify(response: &ApiResponse) -> Option<Failure> {
         .iter()
         .rev()
         .find_map(|code| by_code(code))
-        .unwrap_or_else(|| by_status(response.status));
+        .unwrap_or_else(|| match code {
+            // A passing fault of the audit log behind Graph, whatever the status is.
+            Some("UnknownError") if !reason && response.call.url.contains(AUDIT_LOG) => {
+                ErrorKind::Unavailable
+            }
+            _ => by_status(response.status),
+        });
     let failure = response.refusal(kind, code, message.trim());
     Some(explained(response, failure, reason))
 }

@@ -12,6 +12,7 @@ use super::plan::{Position, Remaining, SearchOutcome, SearchPlan};
 use super::session::{self, WindowEnd, WindowRows};
 use crate::microsoft::TimeWindow;
 use crate::microsoft::search::FoundRecord;
+use crate::net::memory::is_memory;
 use crate::ops::Call;
 use crate::ops::resume::fingerprint::Fingerprint;
 use crate::protocol::{ErrorKind, Failure, Warning};
@@ -40,7 +41,7 @@ pub(super) async fn find(
     let mut search = Search {
         call,
         plan,
-        outcome: SearchOutcome::new(&whole),
+        outcome: SearchOutcome::new(call, &whole),
         remaining,
         parts: Vec::new(),
         splits: 0,
@@ -150,6 +151,7 @@ impl Search<'_> {
         self.count_pages(&rows);
         let (received, mut repeated) = (rows.received, rows.repeated);
         let missing = rows.missing + rows.unreadable;
+        self.outcome.held.absorb(rows.held);
         let mut found: Vec<FoundRecord> = rows.found.into_values().collect();
         found.sort_by(|one, other| (other.time, &one.id).cmp(&(one.time, &other.id)));
         let before = found.len();
@@ -223,7 +225,9 @@ impl Search<'_> {
     /// Ends the run at a part that could not be read.
     fn interrupt(&mut self, part: &TimeWindow, failure: Failure) {
         self.remaining.end.get_or_insert(part.end);
-        if failure.kind() == ErrorKind::Timeout && self.outcome.records.is_empty() {
+        if (failure.kind() == ErrorKind::Timeout || is_memory(&failure))
+            && self.outcome.records.is_empty()
+        {
             let half = (part.end - part.start).num_seconds() / 2;
             self.remaining.seconds = Some(half.max(1));
         }

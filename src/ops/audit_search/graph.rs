@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use super::plan::{Position, RunningQuery, SearchOutcome, SearchPlan};
+use crate::microsoft::graph::Graph;
+use crate::microsoft::graph::alerts::{self, ApiVersion};
 use crate::microsoft::graph::audit_query::{self, PAGE, QueryStatus, RecordsPage};
-use crate::microsoft::graph::{Graph, alerts};
 use crate::net::Links;
 use crate::ops::Call;
 use crate::protocol::{ErrorKind, Failure};
@@ -24,7 +25,7 @@ pub(super) async fn find(
         call,
         plan,
         graph: Graph::new(call.http, call.tokens, &call.connection.cloud),
-        outcome: SearchOutcome::new(&plan.window),
+        outcome: SearchOutcome::new(call, &plan.window),
         running,
     };
     if let Err(failure) = search.run().await {
@@ -48,7 +49,16 @@ impl Search<'_> {
             Some(id) => id,
             None => {
                 let (window, filter) = (&self.plan.window, &self.plan.filter);
-                let created = audit_query::create(&self.graph, version, window, filter).await?;
+                let created = audit_query::create(&self.graph, version, window, filter).await;
+                let created = match created {
+                    // In some directories, only the beta version has queries.
+                    Err(failure) if failure.http_status() == Some(404) => {
+                        self.running.version = ApiVersion::Beta;
+                        let version = ApiVersion::Beta;
+                        audit_query::create(&self.graph, version, window, filter).await
+                    }
+                    other => other,
+                }?;
                 self.running.query = Some(created.id.clone());
                 created.id
             }
@@ -107,6 +117,8 @@ impl Search<'_> {
             reported = page.count.filter(|_| is_whole).or(reported);
             received += page.records.len();
             let next = page.next.clone();
+            let sizes = page.records.iter().map(|found| found.record.text().len());
+            self.outcome.held.grow(sizes.sum())?;
             if self.deliver(page, url.as_str()) {
                 return Ok(());
             }

@@ -7,6 +7,8 @@ use crate::microsoft::TimeWindow;
 use crate::microsoft::coverage::CoverageBuilder;
 use crate::microsoft::graph::alerts::ApiVersion;
 use crate::microsoft::search::{FoundRecord, SearchFilter};
+use crate::net::Held;
+use crate::ops::Call;
 use crate::protocol::{Failure, Warning};
 
 /// A search.
@@ -63,6 +65,8 @@ pub(in crate::ops) struct RunningQuery {
 pub(in crate::ops) struct SearchOutcome {
     /// The records, the newest first if Exchange Online searched.
     pub(in crate::ops) records: Vec<FoundRecord>,
+    /// The memory of the records.
+    pub(in crate::ops) held: Held,
     /// Scope `search`: reported and delivered rows, and gaps.
     pub(in crate::ops) coverage: CoverageBuilder,
     /// Where the next run continues. None: the search is finished.
@@ -73,8 +77,9 @@ pub(in crate::ops) struct SearchOutcome {
 }
 
 impl SearchOutcome {
-    pub(super) fn new(window: &TimeWindow) -> Self {
+    pub(super) fn new(call: &Call<'_>, window: &TimeWindow) -> Self {
         SearchOutcome {
+            held: call.http.memory().hold(),
             records: Vec::new(),
             coverage: CoverageBuilder::new("search", window),
             position: None,

@@ -7,11 +7,13 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use uuid::Uuid;
+use chrono::{DateTime, Utc};
 
+use crate::identity::sha256;
 use crate::microsoft::TimeWindow;
 use crate::microsoft::exchange::{Exchange, PAGE, Page, SORTED_ROWS, Session, UNSORTED_ROWS};
 use crate::microsoft::search::{FoundRecord, SearchFilter};
+use crate::net::Held;
 use crate::ops::Call;
 use crate::protocol::{ErrorKind, Failure};
 
@@ -22,8 +24,10 @@ const REPAIRS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The rows of one window.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct WindowRows {
+    /// The memory of the records.
+    pub(super) held: Held,
     /// The records by their keys.
     pub(super) found: HashMap<String, FoundRecord>,
     pub(super) pages: usize,
@@ -77,8 +81,15 @@ pub(super) async fn read(
         exchange: Exchange::new(call.http, call.tokens, call.connection),
         wanted: wanted.filter(|wanted| *wanted < SORTED_ROWS),
         rows: WindowRows {
+            held: call.http.memory().hold(),
+            found: HashMap::new(),
+            pages: 0,
+            received: 0,
+            repeated: 0,
+            outside: 0,
+            missing: 0,
+            unreadable: 0,
             in_order: true,
-            ..WindowRows::default()
         },
     };
     let end = reader.window(filter, window).await;
@@ -97,12 +108,12 @@ impl Reader<'_> {
         let mut page_size = self.wanted.unwrap_or(PAGE);
         let mut fewest_missing = usize::MAX;
         for attempt in 0..=REPAIRS {
+            let sorted = self.wanted.is_some();
             let session = Session {
                 filter,
                 window,
-                // A session with the id of an earlier one would continue it.
-                id: Uuid::new_v4().to_string(),
-                sorted: self.wanted.is_some(),
+                id: self.session_id(window, attempt),
+                sorted,
                 page_size,
             };
             let before = self.rows.found.len();
@@ -139,6 +150,15 @@ impl Reader<'_> {
         WindowEnd::Complete
     }
 
+    /// An id that no other session has: a session with the id of an earlier one would continue it.
+    fn session_id(&self, window: &TimeWindow, attempt: u32) -> String {
+        let run = (self.call.http.id(), self.call.now.timestamp_micros());
+        let part = (window.start.timestamp(), window.end.timestamp());
+        let sorted = self.wanted.is_some();
+        let text = format!("{run:?} {part:?} {sorted} {attempt}");
+        sha256(text.as_bytes())[..32].to_owned()
+    }
+
     async fn session(&mut self, session: &Session<'_>) -> Result<SessionEnd, Failure> {
         let most = if session.sorted {
             SORTED_ROWS
@@ -147,6 +167,7 @@ impl Reader<'_> {
         };
         let (mut indexes, mut reported) = (HashSet::new(), 0);
         let (mut received, mut truncated, mut last) = (0, false, None);
+        let mut empty_pages = 0;
         loop {
             let page = self.exchange.page(session).await?;
             self.rows.pages += 1;
@@ -160,15 +181,16 @@ impl Reader<'_> {
                 let (index, count) = (row.index.unsigned_abs(), row.count.unsigned_abs());
                 indexes.insert(index);
                 reported = reported.max(index);
-                // Some tenants report the rows of the page here.
-                if count > session.page_size as u64 {
+                // Some tenants report the rows of the page here, or its size.
+                if count != session.page_size as u64 {
                     reported = reported.max(count);
                 }
             }
             received += page.rows.len();
             let is_new = indexes.len() > known;
             let is_empty = page.rows.is_empty();
-            self.add(session, page, &mut last);
+            empty_pages += usize::from(is_empty);
+            self.add(session, page, &mut last)?;
             let reported = usize::try_from(reported).unwrap_or(usize::MAX);
             if self
                 .wanted
@@ -179,7 +201,11 @@ impl Reader<'_> {
             if !session.sorted && reported > most || received >= most {
                 return Ok(SessionEnd::TooLarge);
             }
-            if is_empty || !is_new {
+            // An empty first page says nothing about the number of rows, so it is read again.
+            if is_empty && received == 0 && empty_pages < 2 {
+                continue;
+            }
+            if !is_new {
                 // The rows of an earlier session can fill the gaps of this one.
                 let known = self.rows.found.len() + self.rows.outside;
                 let missing = reported.saturating_sub(indexes.len().max(known));
@@ -194,8 +220,8 @@ impl Reader<'_> {
         &mut self,
         session: &Session<'_>,
         page: Page,
-        last: &mut Option<chrono::DateTime<chrono::Utc>>,
-    ) {
+        last: &mut Option<DateTime<Utc>>,
+    ) -> Result<(), Failure> {
         let rows = &mut self.rows;
         for row in page.rows {
             rows.received += 1;
@@ -214,9 +240,11 @@ impl Reader<'_> {
             if rows.found.contains_key(found.key()) {
                 rows.repeated += 1;
             } else {
+                rows.held.grow(found.record.text().len())?;
                 rows.found.insert(found.key().to_owned(), found);
             }
         }
+        Ok(())
     }
 }
 
