@@ -487,7 +487,7 @@ fn secret_of_every_sign_in_method_is_not_in_output_or_token_files() {
         (json!({ "use_managed_identities": true }), Some(&platform)),
     ] {
         for dry_run in [true, false, false] {
-            let request = json!({ "command": "test-module", "connection": connection,
+            let request = json!({ "integration": "management_activity", "command": "test-module", "connection": connection,
                 "options": { "dry_run": dry_run } });
             let args = served.args(&["--log-level", "trace", "--state", &state]);
             let mut command = soarhost(&args);
@@ -561,7 +561,7 @@ fn try_of_every_command_succeeds() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 22, "six commands, eight, three and five");
+    assert_eq!(tried, 24, "six commands, eight, five and five");
 }
 
 #[test]
@@ -676,5 +676,7 @@ fn connection_parameter_enables_the_proxy_of_the_environment() {
     let mut connection = connection();
     connection["self_deployed"] = json!(true);
     connection["Use system proxy settings"] = json!(true);
-    assert_refused_by_the_proxy(&json!({ "command": "test-module", "connection": connection }));
+    assert_refused_by_the_proxy(
+        &json!({ "integration": "management_activity", "command": "test-module", "connection": connection }),
+    );
 }

@@ -126,7 +126,7 @@ fn forbidden_use_is_refused_at_its_place_with_the_flag() {
         "Application ID or Client ID": "66666666-7777-8888-9999-000000000000",
         "Use a self-deployed Azure application": true, "Key or Client Secret": "literal-secret",
         "Trust any certificate (not secure)": true });
-    let xsoar = json!({ "command": "test-module", "connection": connection });
+    let xsoar = json!({ "integration": "management_activity", "command": "test-module", "connection": connection });
     let mut machine = xsoar.clone();
     machine["connection"]["Use Azure Managed Identities"] = json!(true);
     let mut mapping = request("literal-secret");
@@ -167,7 +167,7 @@ fn forbidden_use_is_refused_at_its_place_with_the_flag() {
 
 #[test]
 fn operators_secret_with_insecure_tls_is_refused_unless_allowed() {
-    let mut request = json!({ "command": "test-module", "connection": {
+    let mut request = json!({ "integration": "management_activity", "command": "test-module", "connection": {
         "Token or Tenant ID": "11111111-2222-3333-4444-555555555555",
         "Application ID or Client ID": "66666666-7777-8888-9999-000000000000",
         "Use a self-deployed Azure application": true, "Key or Client Secret": "Env:SOAR_ANY",

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::json::Document;
-use crate::json::document::members;
+use crate::json::document::{Member, members};
 use crate::microsoft::TimeWindow;
 use crate::microsoft::graph::Graph;
 use crate::microsoft::graph::alerts::{ApiVersion, Body as PageBody};
@@ -130,7 +130,7 @@ pub fn records(page: &PageBody) -> Result<RecordsPage, Failure> {
 fn found(record: &str) -> Option<FoundRecord> {
     let own = members(record).unwrap_or_default();
     let data = own.iter().rfind(|member| member.name() == "auditData");
-    let data = data.map(|member| member.value());
+    let data = data.map(Member::value);
     let data = data.filter(|data| data.starts_with('{')).unwrap_or(record);
     let mut text = String::with_capacity(data.len());
     for member in members(data).unwrap_or_default() {
@@ -188,7 +188,7 @@ fn explained(failure: Failure) -> Failure {
     if failure.message().contains("AuditingDisabledTenant") {
         return failure
             .cause("Auditing is turned off in this directory, so there are no records.")
-            .advice("Turn on auditing in the Purview portal. Only later events are recorded.");
+            .advice("Turn on auditing for the directory. Only later events are recorded.");
     }
     match failure.kind() {
         ErrorKind::Forbidden if failure.detail() != Some(Detail::StatedReason) => failure

@@ -244,7 +244,7 @@ impl Search<'_> {
 
 fn fingerprint(found: &FoundRecord) -> String {
     let bytes = Fingerprint::of(found.key()).bytes();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:016x}", u64::from_be_bytes(bytes))
 }
 
 /// The next whole second.

@@ -44,29 +44,31 @@ struct Search<'a> {
 
 impl Search<'_> {
     async fn run(&mut self) -> Result<(), Failure> {
-        let version = self.running.version;
         let id = match self.running.query.clone() {
             Some(id) => id,
-            None => {
-                let (window, filter) = (&self.plan.window, &self.plan.filter);
-                let created = audit_query::create(&self.graph, version, window, filter).await;
-                let created = match created {
-                    // In some directories, only the beta version has queries.
-                    Err(failure) if failure.http_status() == Some(404) => {
-                        self.running.version = ApiVersion::Beta;
-                        let version = ApiVersion::Beta;
-                        audit_query::create(&self.graph, version, window, filter).await
-                    }
-                    other => other,
-                }?;
-                self.running.query = Some(created.id.clone());
-                created.id
-            }
+            None => self.create().await?,
         };
         if self.running.link.is_none() {
             self.wait(&id).await?;
         }
         self.read(&id).await
+    }
+
+    /// Creates the query.
+    async fn create(&mut self) -> Result<String, Failure> {
+        let (window, filter) = (&self.plan.window, &self.plan.filter);
+        let version = self.running.version;
+        let created = audit_query::create(&self.graph, version, window, filter).await;
+        let created = match created {
+            // In some directories, only the beta version has queries.
+            Err(failure) if failure.http_status() == Some(404) => {
+                self.running.version = ApiVersion::Beta;
+                audit_query::create(&self.graph, ApiVersion::Beta, window, filter).await
+            }
+            other => other,
+        }?;
+        self.running.query = Some(created.id.clone());
+        Ok(created.id)
     }
 
     /// Polls until the query has succeeded.

@@ -121,6 +121,12 @@ impl Reader<'_> {
                 Err(failure) => return WindowEnd::Failed(failure),
                 Ok(SessionEnd::Enough) => return WindowEnd::Enough,
                 Ok(SessionEnd::TooLarge) => return WindowEnd::TooLarge,
+                // A session without rows says nothing about their number.
+                Ok(SessionEnd::Exhausted { missing: 0 })
+                    if attempt == 0 && self.rows.received == 0 =>
+                {
+                    continue;
+                }
                 Ok(SessionEnd::Exhausted { missing: 0 }) => {
                     self.rows.missing = 0;
                     return WindowEnd::Complete;
@@ -167,7 +173,6 @@ impl Reader<'_> {
         };
         let (mut indexes, mut reported) = (HashSet::new(), 0);
         let (mut received, mut truncated, mut last) = (0, false, None);
-        let mut empty_pages = 0;
         loop {
             let page = self.exchange.page(session).await?;
             self.rows.pages += 1;
@@ -188,8 +193,6 @@ impl Reader<'_> {
             }
             received += page.rows.len();
             let is_new = indexes.len() > known;
-            let is_empty = page.rows.is_empty();
-            empty_pages += usize::from(is_empty);
             self.add(session, page, &mut last)?;
             let reported = usize::try_from(reported).unwrap_or(usize::MAX);
             if self
@@ -200,10 +203,6 @@ impl Reader<'_> {
             }
             if !session.sorted && reported > most || received >= most {
                 return Ok(SessionEnd::TooLarge);
-            }
-            // An empty first page says nothing about the number of rows, so it is read again.
-            if is_empty && received == 0 && empty_pages < 2 {
-                continue;
             }
             if !is_new {
                 // The rows of an earlier session can fill the gaps of this one.
