@@ -1,13 +1,15 @@
-//! The log on stderr, redacted. It has no effect on results.
+//! The log on stderr, redacted. It has no effect on results: what cannot be written is lost.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::{LevelFilter, Targets};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::fmt::format::{self, DefaultFields, Format};
+use tracing_subscriber::fmt::{
+    FmtContext, FormatEvent, FormatFields, MakeWriter, SubscriberBuilder,
+};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -36,23 +38,37 @@ pub(super) fn start(level: Option<LogLevel>, format: LogFormat, redactor: Redact
         .with_default(of_libraries)
         .with_target(env!("CARGO_CRATE_NAME"), default)
         .with_target("poll", of_poll);
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(default.max(of_poll))
-        .with_ansi(false)
-        .with_target(false)
-        .with_writer(Stderr(redactor));
+    let max = default.max(of_poll);
+    let write = |line: &str| io::stderr().write_all(line.as_bytes());
+    let writer = Writer { redactor, write };
     // An error means that a log was started already.
     let _ = match format {
-        LogFormat::Text => builder
-            .event_format(Lines)
-            .finish()
-            .with(targets)
-            .try_init(),
+        LogFormat::Text => text(writer, max).with(targets).try_init(),
         LogFormat::Json => {
-            let builder = builder.json().flatten_event(true);
+            let builder = builder(writer, max).json().flatten_event(true);
             builder.finish().with(targets).try_init()
         }
     };
+}
+
+/// The log as text at level trace, for tests. Each event is redacted and then written.
+pub fn trace_log(redactor: Redactor, write: Write) -> impl Subscriber {
+    text(Writer { redactor, write }, LevelFilter::TRACE)
+}
+
+fn text(writer: Writer, max: LevelFilter) -> impl Subscriber {
+    builder(writer, max).event_format(Lines).finish()
+}
+
+fn builder(
+    writer: Writer,
+    max: LevelFilter,
+) -> SubscriberBuilder<DefaultFields, Format, LevelFilter, Writer> {
+    tracing_subscriber::fmt()
+        .with_max_level(max)
+        .with_ansi(false)
+        .with_target(false)
+        .with_writer(writer)
 }
 
 /// Plain text: `level: message`, then one line per field.
@@ -66,7 +82,7 @@ where
     fn format_event(
         &self,
         _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
+        mut writer: format::Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
         let level = match *event.metadata().level() {
@@ -112,45 +128,50 @@ impl Visit for Fields {
     }
 }
 
+/// Writes the redacted text of one event.
+type Write = fn(&str) -> io::Result<()>;
+
 #[derive(Clone, Debug)]
-struct Stderr(Redactor);
+struct Writer {
+    redactor: Redactor,
+    write: Write,
+}
 
 /// The text of one event, redacted and written as a whole.
 #[derive(Debug)]
 struct Line {
-    redactor: Redactor,
+    writer: Writer,
     text: Vec<u8>,
 }
 
-impl<'a> MakeWriter<'a> for Stderr {
+impl<'a> MakeWriter<'a> for Writer {
     type Writer = Line;
 
     fn make_writer(&'a self) -> Line {
         Line {
-            redactor: self.0.clone(),
+            writer: self.clone(),
             text: Vec::new(),
         }
     }
 }
 
-impl Write for Line {
+impl io::Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.text.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let line = self
-            .redactor
-            .redact_log_line(&String::from_utf8_lossy(&self.text));
+        let Writer { redactor, write } = &self.writer;
+        let line = redactor.redact_log_line(&String::from_utf8_lossy(&self.text));
         self.text.clear();
-        io::stderr().write_all(line.as_bytes())
+        write(&line)
     }
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
         // A log that cannot be written must not change the result.
-        let _ = self.flush();
+        let _ = io::Write::flush(self);
     }
 }

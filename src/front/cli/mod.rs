@@ -31,6 +31,7 @@ use std::process::ExitCode;
 
 use crate::protocol::failure::{fault_count, shown_place};
 use crate::protocol::{ErrorKind, Failure, Redactor};
+pub use log::trace_log;
 pub use reference::page as reference_page;
 pub use schema::SCHEMAS;
 

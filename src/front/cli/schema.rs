@@ -1,4 +1,5 @@
 //! `schema`: JSON Schemas (2020-12) of requests, results and files, derived from the types.
+//! `manifest::schema` makes those of commands.
 
 use std::io::Write;
 use std::path::Path;
@@ -34,7 +35,7 @@ pub const SCHEMAS: &[(&str, Make)] = &[
     ("endpoints", read::<EndpointsFile>),
     ("profiles", read::<Profiles>),
     #[cfg(feature = "sim")]
-    ("world", read::<crate::sim::World>),
+    ("world", super::simulate::world_schema),
 ];
 
 /// The schema of an input.

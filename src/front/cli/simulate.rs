@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use chrono::TimeDelta;
+use schemars::{Schema, schema_for};
 use serde_json::Value;
 
 use crate::front::cli::args::{ClockMode, SimulateArgs};
@@ -16,6 +17,11 @@ use crate::json::whitespace::indented;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{field_names, member_faults, name_of, strict_object, unreadable_at};
 use crate::sim::{Clock, Listen, Sim, World};
+
+/// The schema of world files.
+pub(super) fn world_schema() -> Schema {
+    schema_for!(World)
+}
 
 /// Is it the name of a member of a world file?
 pub(super) fn is_world_member(name: &str) -> bool {
