@@ -3,11 +3,13 @@
 //!
 //! Checks the rules of the protocol on every result.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
 use soarhost::clock::Clock;
+use soarhost::front::cli::trace_log;
 use soarhost::host::{Cancel, Host, RetryPolicy, Settings};
 use soarhost::json::Document;
 use soarhost::mapping::Mapping;
@@ -42,6 +44,11 @@ const KEYS: [&str; 18] = [
     "meta",
 ];
 
+thread_local! {
+    /// The redacted log of a run.
+    static LOG: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
 /// One run: the requests that the services received, and the result.
 pub struct Ran {
     pub seen: Vec<LoggedRequest>,
@@ -66,6 +73,7 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
 pub struct Bench {
     pub sim: Sim,
     pub host: Host,
+    redactor: Redactor,
     settings: Settings,
     bases: Vec<(String, String)>,
 }
@@ -104,7 +112,8 @@ impl Bench {
             retry_policy,
             ..Settings::default()
         };
-        let host = Host::open(settings.clone(), Redactor::default());
+        let redactor = Redactor::default();
+        let host = Host::open(settings.clone(), redactor.clone());
         let bases = ["login", "graph", "management", "exchange", "metadata"]
             .iter()
             .filter_map(|service| {
@@ -115,6 +124,7 @@ impl Bench {
         Bench {
             sim,
             host,
+            redactor,
             settings,
             bases,
         }
@@ -123,13 +133,38 @@ impl Bench {
     /// Replaces the host by a new one with this state folder, as a new process would.
     pub fn restart_with_state(&mut self, folder: &Path) {
         self.settings.state = Some(folder.to_owned());
-        self.host = Host::open(self.settings.clone(), Redactor::default());
+        self.redactor = Redactor::default();
+        self.host = Host::open(self.settings.clone(), self.redactor.clone());
     }
 
     /// Runs one request. `{hook}` in it is replaced by the address of the simulator's receiver of
     /// notifications.
     pub async fn run(&self, envelope: &str) -> Ran {
         self.run_until(envelope, &Cancel::default()).await
+    }
+
+    /// Runs one request and checks that the log at level trace contains no secret. The simulator
+    /// and the connections run on the same thread, so the log has their events too.
+    pub async fn run_logged(&self, envelope: &str) -> Ran {
+        LOG.take();
+        let log = trace_log(self.redactor.clone(), |line| {
+            LOG.with_borrow_mut(|log| log.push_str(line));
+            Ok(())
+        });
+        let guard = tracing::subscriber::set_default(log);
+        let ran = self.run(envelope).await;
+        drop(guard);
+        let log = LOG.take();
+        // The end of the run is logged at least.
+        assert!(!log.is_empty(), "nothing was logged");
+        for line in log.lines() {
+            // Access tokens and assertions begin like this.
+            let has_secret = ["canary", "Q8.secret", "eyJ"]
+                .iter()
+                .any(|part| line.contains(part));
+            assert!(!has_secret, "a secret is in the log: {line}");
+        }
+        ran
     }
 
     /// Runs one request until it is cancelled.

@@ -125,7 +125,7 @@ async fn play(mut case: Case, folder_name: &str) -> String {
             request.insert("state".to_owned(), state);
         }
         let request = Value::from(request);
-        let ran = bench.run(&request.to_string()).await;
+        let ran = bench.run_logged(&request.to_string()).await;
         replay(&ran, &request);
         state = serde_json::to_value(&ran.result.state).expect("a state serializes");
         show(&mut page, n, &ran, &bench);

@@ -16,6 +16,7 @@ mod bench;
 mod cases;
 mod chaos;
 mod cli;
+mod compatibility;
 mod completeness;
 mod contracts;
 mod corpus;
