@@ -97,7 +97,7 @@ pub struct Outcome {
 /// Bounds of what correlations remember between runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The largest size of the state in bytes. Over it, the groups that were quiet longest are dropped.
+    /// The largest size of the state in bytes; a matched record takes about 26. Over it, the groups that were quiet longest are dropped.
     pub state_bytes: usize,
     /// How late a record can arrive, in seconds, and still be counted where it belongs.
     pub lateness: i64,
@@ -106,7 +106,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            state_bytes: 1 << 20,
+            state_bytes: 4 << 20,
             lateness: 24 * 60 * 60,
         }
     }

@@ -1,7 +1,5 @@
 //! Ids of records, in a form that takes little memory and little space in a state.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use uuid::Uuid;
 
 /// The id of a record. Most are GUIDs, which take 16 bytes.
@@ -20,21 +18,54 @@ impl RecordId {
         }
     }
 
-    /// The id in 22 characters if it is a GUID, else `=` and the id.
-    pub(super) fn packed(&self) -> String {
+    /// Appends the id: 0 and the bytes of a GUID, else the length plus one and the text.
+    pub(super) fn pack(&self, bytes: &mut Vec<u8>) {
         match self {
-            RecordId::Guid(guid) => URL_SAFE_NO_PAD.encode(guid),
-            RecordId::Text(text) => format!("={text}"),
+            RecordId::Guid(guid) => {
+                bytes.push(0);
+                bytes.extend(guid.as_bytes());
+            }
+            RecordId::Text(text) => {
+                put(text.len() as u64 + 1, bytes);
+                bytes.extend(text.as_bytes());
+            }
         }
     }
 
-    pub(super) fn unpacked(packed: &str) -> Option<Self> {
-        if let Some(text) = packed.strip_prefix('=') {
-            return Some(RecordId::Text(text.into()));
+    /// Reads an id from the start of `bytes`, and removes it.
+    pub(super) fn unpack(bytes: &mut &[u8]) -> Option<Self> {
+        let length = usize::try_from(take(bytes)?).ok()?;
+        let (id, rest) = bytes.split_at_checked(length.checked_sub(1).unwrap_or(16))?;
+        *bytes = rest;
+        match length {
+            0 => Uuid::from_slice(id).ok().map(RecordId::Guid),
+            _ => Some(RecordId::Text(std::str::from_utf8(id).ok()?.into())),
         }
-        let bytes = URL_SAFE_NO_PAD.decode(packed).ok()?;
-        Uuid::from_slice(&bytes).ok().map(RecordId::Guid)
     }
+}
+
+/// Appends a number in as few bytes as it needs, seven bits in each.
+pub(super) fn put(number: u64, bytes: &mut Vec<u8>) {
+    let mut rest = number;
+    while rest >= 0x80 {
+        bytes.push(rest.to_le_bytes()[0] | 0x80);
+        rest >>= 7;
+    }
+    bytes.push(rest.to_le_bytes()[0]);
+}
+
+/// Reads a number from the start of `bytes`, and removes it.
+pub(super) fn take(bytes: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for n in 0..10 {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f).checked_shl(n * 7)?;
+        if *byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
 }
 
 impl std::fmt::Display for RecordId {

@@ -1,14 +1,16 @@
 //! What correlations remember between runs, in a compact form, and its bounds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rsigma_eval::GroupKey;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::protocol::Warning;
 use crate::rules::burst::{Group, Hit, LONGEST, Span, quiet_time, seconds};
-use crate::rules::record_id::RecordId;
+use crate::rules::record_id::{RecordId, put, take};
 use crate::rules::{Limits, RuleSet};
 
 /// The groups of all correlations, by the correlation's place in the set.
@@ -29,10 +31,14 @@ struct Saved {
 struct SavedGroup {
     rule: String,
     by: Vec<Option<String>>,
-    /// Times are seconds after this one.
+    /// The time of the first hit.
     from: i64,
-    /// Time, place of the rule in the correlation's list, record id, value.
-    hits: Vec<(i64, u16, String, Option<Box<str>>)>,
+    /// Base64 of the hits: seconds after the hit before, place of the rule in the correlation's list,
+    /// record id, and 0 or the place of the value plus one.
+    hits: String,
+    /// The values that are counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    values: Vec<Box<str>>,
     /// First and last firing of each alert.
     alerted: Vec<Span>,
 }
@@ -52,30 +58,18 @@ pub(super) fn read(value: &Value, rules: &RuleSet) -> (Groups, i64, Option<Warni
             dropped += 1;
             continue;
         };
-        let hits = group
-            .hits
-            .into_iter()
-            .filter_map(|(time, rule, id, value)| {
-                Some(Hit {
-                    time: time.checked_add(group.from)?,
-                    rule,
-                    id: RecordId::unpacked(&id)?,
-                    value,
-                })
-            });
-        let read = Group {
-            hits: hits.collect(),
-            alerted: group
-                .alerted
-                .into_iter()
-                .filter(|(from, to)| is_possible(*from) && is_possible(*to))
-                .collect(),
+        let Some(hits) = unpack(&group) else {
+            dropped += 1;
+            continue;
         };
+        let mut alerted = group.alerted;
+        alerted.retain(|(from, to)| is_possible(*from) && is_possible(*to));
+        let read = Group { hits, alerted };
         groups.insert((place, group.by), read);
     }
     let warning = (dropped > 0).then(|| {
         let message = format!(
-            "The state has {dropped} groups of correlations that are not among the rules of this run. They are dropped."
+            "The state has {dropped} groups of correlations that cannot be read, or that are not among the rules of this run. They are dropped."
         );
         Warning::new("rules_state_ignored", message)
     });
@@ -140,18 +134,56 @@ pub(super) fn write(
     (serde_json::to_value(saved).ok(), warning)
 }
 
+/// Packs a group with sorted hits.
 fn pack(rule: &str, by: Vec<Option<String>>, group: Group) -> SavedGroup {
     let from = group.hits.first().map_or(0, |hit| hit.time);
-    let hits = group.hits.into_iter();
+    let (mut bytes, mut before) = (Vec::new(), from);
+    let mut places: HashMap<Box<str>, u64> = HashMap::new();
+    let mut values = Vec::new();
+    for hit in group.hits {
+        put(hit.time.abs_diff(before), &mut bytes);
+        put(hit.rule.into(), &mut bytes);
+        hit.id.pack(&mut bytes);
+        let place = hit.value.map_or(0, |value| {
+            *places.entry(value).or_insert_with_key(|value| {
+                values.push(value.clone());
+                values.len() as u64
+            })
+        });
+        put(place, &mut bytes);
+        before = hit.time;
+    }
     SavedGroup {
         rule: rule.to_owned(),
         by,
         from,
-        hits: hits
-            .map(|hit| (hit.time - from, hit.rule, hit.id.packed(), hit.value))
-            .collect(),
+        hits: URL_SAFE_NO_PAD.encode(bytes),
+        values,
         alerted: group.alerted,
     }
+}
+
+/// The hits of a group. `None` if they are not what `pack` writes.
+fn unpack(group: &SavedGroup) -> Option<Vec<Hit>> {
+    let bytes = URL_SAFE_NO_PAD.decode(&group.hits).ok()?;
+    let (mut rest, mut time, mut hits) = (bytes.as_slice(), group.from, Vec::new());
+    while !rest.is_empty() {
+        time = time.checked_add_unsigned(take(&mut rest)?)?;
+        let rule = u16::try_from(take(&mut rest)?).ok()?;
+        let id = RecordId::unpack(&mut rest)?;
+        let place = usize::try_from(take(&mut rest)?).ok()?;
+        let value = match place.checked_sub(1) {
+            Some(place) => Some(group.values.get(place)?.clone()),
+            None => None,
+        };
+        hits.push(Hit {
+            time: Some(time).filter(|time| is_possible(*time))?,
+            rule,
+            id,
+            value,
+        });
+    }
+    Some(hits)
 }
 
 /// The key of a group: the values of the fields that a correlation groups by. `None` if a value is

@@ -117,7 +117,7 @@ fn suppression_lengthens_the_quiet_time() {
 fn state_that_was_changed_is_read_without_a_panic() {
     let rules = compiled(&correlation(COUNT));
     let state = json!({ "version": 1, "newest": i64::MAX, "groups": [{ "rule": "burst", "by": ["203.0.113.1"],
-        "from": i64::MAX, "hits": [[1, 9, "=x", null], [i64::MIN, 0, "?", null]], "alerted": [[i64::MIN, i64::MAX], [0, i64::MAX]] }] });
+        "from": 0, "hits": "", "alerted": [[i64::MIN, i64::MAX], [0, i64::MAX]] }] });
     let outcome = run(
         &rules,
         Some(&state),
@@ -128,6 +128,10 @@ fn state_that_was_changed_is_read_without_a_panic() {
         json!(1),
         json!({}),
         json!({ "version": 2, "newest": 1, "groups": [] }),
+        json!({ "version": 1, "newest": 1, "groups": [
+            { "rule": "burst", "by": ["a"], "from": i64::MAX, "hits": "__________8B", "alerted": [] }] }),
+        json!({ "version": 1, "newest": 1, "groups": [
+            { "rule": "burst", "by": ["a"], "from": 0, "hits": "AQIA", "alerted": [] }] }),
     ] {
         assert_eq!(
             run(&rules, Some(&state), &[]).warnings[0].code,
