@@ -206,6 +206,7 @@ impl HttpClient {
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
+            Method::Delete => reqwest::Method::DELETE,
         };
         let mut call = client
             .request(method, request.url.clone())
@@ -306,7 +307,7 @@ impl Receive for Streamed<'_> {
 
 fn with_body(call: reqwest::RequestBuilder, request: &ApiRequest) -> reqwest::RequestBuilder {
     match &request.body {
-        Body::Empty if request.method == Method::Get => call,
+        Body::Empty if request.method != Method::Post => call,
         Body::Empty => call.header("Content-Length", "0"),
         Body::Json(text) => call
             .header("Content-Type", "application/json")

@@ -30,6 +30,8 @@ pub enum Method {
     Get,
     /// Changes something, or signs in.
     Post,
+    /// Deletes something.
+    Delete,
 }
 
 impl Method {
@@ -38,6 +40,7 @@ impl Method {
         match self {
             Method::Get => "GET",
             Method::Post => "POST",
+            Method::Delete => "DELETE",
         }
     }
 }

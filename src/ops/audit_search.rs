@@ -213,7 +213,10 @@ pub async fn search(call: &Call<'_>, input: Search) -> Result<Reply, Failure> {
             let (start, end) = (saved.start, saved.end);
             (TimeWindow { start, end }, saved.position)
         }
-        None => (input.window(call.now)?, first(call, &input).await?),
+        None => (
+            input.window(call.now)?,
+            first_position(call, input.search_with, input.graph_version).await?,
+        ),
     };
     warnings.extend(in_future(&window, call.now));
     let plan = SearchPlan {
@@ -239,15 +242,19 @@ pub(in crate::ops) async fn find(call: &Call<'_>, plan: &SearchPlan) -> SearchOu
 /// credential has permissions for.
 ///
 /// Errors: those of the sign-in, and `forbidden` if the credential can search with neither.
-async fn first(call: &Call<'_>, input: &Search) -> Result<Position, Failure> {
+pub(in crate::ops) async fn first_position(
+    call: &Call<'_>,
+    search_with: SearchWith,
+    version: ApiVersion,
+) -> Result<Position, Failure> {
     let exchange = || Position::Exchange(Remaining::default());
     let graph = || {
         Position::Graph(RunningQuery {
-            version: input.graph_version,
+            version,
             ..RunningQuery::default()
         })
     };
-    match input.search_with {
+    match search_with {
         SearchWith::Exchange => return Ok(exchange()),
         SearchWith::Graph => return Ok(graph()),
         SearchWith::Automatic if call.connection.user().is_some() => return Ok(exchange()),

@@ -103,6 +103,15 @@ pub async fn status(graph: &Graph<'_>, version: ApiVersion, id: &str) -> Result<
     query(&answer)
 }
 
+/// Deletes a query whose records were read. Microsoft documents no deletion, so a refusal is not a
+/// failure.
+pub async fn delete(graph: &Graph<'_>, version: ApiVersion, id: &str) {
+    let url = append_path(&queries(graph.address(), version), [id]);
+    if let Err(failure) = graph.delete(url).await {
+        tracing::debug!(why = %failure, "the query was not deleted");
+    }
+}
+
 fn query(answer: &ApiResponse) -> Result<Query, Failure> {
     let query: Option<Query> = answer.object();
     let query = query.filter(|query| !query.id.is_empty());

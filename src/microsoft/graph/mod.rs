@@ -12,6 +12,8 @@ use serde_json::Value;
 use url::Url;
 
 use crate::microsoft::Cloud;
+use crate::net::message::Method;
+use crate::net::retry::Repeat;
 use crate::net::{Access, ApiRequest, ApiResponse, Auth, Body, Caller, Reason, TokenProvider};
 use crate::protocol::{ErrorKind, Failure};
 
@@ -46,6 +48,16 @@ impl<'a> Graph<'a> {
     pub async fn post(&self, url: Url, body: Body) -> Result<ApiResponse, Failure> {
         let request = ApiRequest::post("graph", url).json().repeatable();
         self.send(request.body(body)).await
+    }
+
+    /// Deletes something, with one attempt.
+    pub async fn delete(&self, url: Url) -> Result<ApiResponse, Failure> {
+        let request = ApiRequest {
+            method: Method::Delete,
+            repeat: Repeat::Never,
+            ..ApiRequest::get("graph", url)
+        };
+        self.send(request).await
     }
 
     /// The address of Graph.

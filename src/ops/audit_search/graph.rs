@@ -51,7 +51,11 @@ impl Search<'_> {
         if self.running.link.is_none() {
             self.wait(&id).await?;
         }
-        self.read(&id).await
+        self.read(&id).await?;
+        if self.outcome.position.is_none() && self.outcome.failure.is_none() {
+            audit_query::delete(&self.graph, self.running.version, &id).await;
+        }
+        Ok(())
     }
 
     /// Creates the query.
