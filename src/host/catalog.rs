@@ -414,10 +414,12 @@ fn target(integration: &Integration, number: usize) -> Result<Target<'_>, Failur
 }
 
 fn no_command(command: &str, candidates: &[&Integration]) -> Failure {
-    let titles: Vec<&str> = candidates
-        .iter()
-        .flat_map(|integration| integration.titles())
-        .collect();
+    let mut titles: Vec<&str> = Vec::new();
+    for title in candidates.iter().flat_map(|one| one.titles()) {
+        if !titles.contains(&title) {
+            titles.push(title);
+        }
+    }
     let hint = suggestion(command, titles);
     let message = format!("There is no command \"{command}\". {hint}");
     Failure::new(ErrorKind::UnknownName, message).at("/command")
@@ -431,7 +433,9 @@ fn ambiguous(command: &str, several: &[(&Integration, usize)]) -> Failure {
     let message = format!("\"{command}\" is a command of {}.", ids.join(" and "));
     Failure::new(ErrorKind::UnknownName, message)
         .at("/integration")
-        .advice("Name the integration in the request.")
+        .advice(
+            "Set `integration` in the request, or write INTEGRATION.COMMAND on the command line.",
+        )
 }
 
 fn placed(file: &str, faults: Vec<Failure>) -> impl Iterator<Item = Failure> {

@@ -46,6 +46,7 @@ pub(super) fn run_sample(
         writeln!(out, "{}\n", table(text))?;
     }
     let complete = match &result.coverage {
+        _ if result.more => " More data exists: --json shows the `state` to continue with.",
         Some(coverage) if coverage.complete => " Complete: nothing is missing.",
         Some(_) => " Incomplete: see `coverage` with --json.",
         None => "",
