@@ -1,6 +1,6 @@
 //! `audit.search`: searches the unified audit log with Exchange Online or Graph.
 //!
-//! [`find`] searches for other operations, too. If there are more records than the caller wants,
+//! `find` searches for other operations, too. If there are more records than the caller wants,
 //! or the time of the run ends first, the state continues the search where it ended. Does not
 //! interpret records.
 
