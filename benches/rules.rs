@@ -1,6 +1,7 @@
 //! How fast the built-in rules are evaluated over one run of many records, and how much memory it takes.
 //!
-//! `cargo bench --bench rules [RECORDS]`, by default 1,000,000. The records are generated from templates
+//! `cargo bench --bench rules [RECORDS] [FOLDER]`, by default 1,000,000 records; the rules of a catalog
+//! folder are added to the built-in ones. The records are generated from templates
 //! in the shape of real ones, each with an id and a time of its own: a day of a tenant, in which one
 //! user downloads many files and one address tries many accounts. The baseline is what every run does
 //! with a record: a validating skip. One core; the peak is what the kernel says (`VmHWM`).
@@ -101,8 +102,16 @@ fn main() {
         .find_map(|arg| arg.parse().ok())
         .unwrap_or(1_000_000);
     let catalog = Catalog::builtin().expect("the catalog");
+    let folder = std::env::args()
+        .skip(1)
+        .find(|arg| std::path::Path::new(arg).is_dir());
+    let more = folder.map(|folder| Catalog::read(folder.as_ref()).expect("a catalog").0);
+    let texts: Vec<_> = std::iter::once(&catalog)
+        .chain(&more)
+        .flat_map(Catalog::rules)
+        .collect();
     let started = Instant::now();
-    let rules = RuleSet::compile(&catalog.rules()).expect("they compile");
+    let rules = RuleSet::compile(&texts).expect("they compile");
     println!(
         "{} rules compiled in {:.1} ms",
         rules.len(),

@@ -151,6 +151,7 @@ impl Builder {
                 builder.add_correlation(rule, (n, section));
             }
         }
+        builder.reject_duplicates(&sections);
         builder.apply_filters(&mut sections);
         let order = builder.order(&sections);
         if !builder.faults.is_empty() {
@@ -192,6 +193,24 @@ impl Builder {
                 self.correlators.push((correlator, n));
             }
             Err(error) => self.faults.push(section.fault(&error.to_string())),
+        }
+    }
+
+    /// Alerts and states name a rule by its id, so two rules must not share one.
+    fn reject_duplicates(&mut self, sections: &[Section<'_>]) {
+        let detectors = self.detectors.iter().map(|one| &one.header);
+        let headers = detectors.chain(self.correlators.iter().map(|(one, _)| &one.header));
+        let mut seen = BTreeSet::new();
+        for id in headers.map(|header| &header.id) {
+            if seen.insert(id) {
+                continue;
+            }
+            let why =
+                format!("Two rules have the id '{id}' (a rule without `id` has its name or title)");
+            let mut places = sections.iter().rev();
+            let section = places.find(|section| section.find(id).is_some());
+            self.faults
+                .extend(section.map(|section| section.fault(&why)));
         }
     }
 

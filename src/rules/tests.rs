@@ -266,6 +266,33 @@ fn all_faults_are_reported_with_their_lines() {
 }
 
 #[test]
+fn two_rules_with_one_id_are_a_fault() {
+    let found = faults(&format!("{FAILED}---{FAILED}"));
+    assert!(
+        found[0].contains("Two rules have the id 'failed'"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn record_later_than_the_state_reaches_gives_a_warning() {
+    let rules = compiled(&correlation(COUNT));
+    let first = run(&rules, None, &[failed(1, 0, 1, 1), failed(2, 90_000, 1, 1)]);
+    let late = run(
+        &rules,
+        first.state.as_ref(),
+        &[failed(3, -2_000, 1, 1), failed(4, 80_000, 1, 1)],
+    );
+    let codes: Vec<&str> = late.warnings.iter().map(|one| one.code.as_str()).collect();
+    assert_eq!(codes, ["rules_record_late"], "{:?}", late.warnings);
+    assert!(
+        late.warnings[0].message.starts_with("1 "),
+        "{:?}",
+        late.warnings
+    );
+}
+
+#[test]
 fn budget_of_inline_rules_is_checked_before_they_are_compiled() {
     let long = "x".repeat(4_097);
     let one = FAILED.replace("UserLoginFailed", &long);
@@ -340,6 +367,24 @@ fn spans(outcome: &Outcome) -> Vec<(String, String, String)> {
         .collect()
 }
 
+/// A failed sign-in of user 0, then one of user 1.
+fn ordered() -> String {
+    let of = |user: u32| {
+        FAILED
+            .replace("name: failed", &format!("name: failed{user}"))
+            .replace(
+                "  condition:",
+                &format!("    UserId: user{user}@contoso.example\n  condition:"),
+            )
+    };
+    let body = "  type: temporal_ordered\n  rules: [failed0, failed1]\n  group-by: [ClientIP]\n  timespan: 10m\n";
+    format!(
+        "{}---{}---\ntitle: Burst\nid: burst\ncorrelation:\n{body}",
+        of(0),
+        of(1)
+    )
+}
+
 proptest! {
     /// Records in any order, repeated, and split over runs.
     #[test]
@@ -347,9 +392,13 @@ proptest! {
         records in prop::collection::vec((0..7_200_i64, 0..4_u32, 0..2_u32), 1..60),
         order in any::<prop::sample::Index>(),
         splits in prop::collection::vec(0..5_usize, 60),
-        counts_values in any::<bool>(),
+        kind in 0..3_usize,
     ) {
-        let rules = compiled(&correlation(if counts_values { VALUES } else { COUNT }));
+        let rules = compiled(&match kind {
+            0 => correlation(COUNT),
+            1 => correlation(VALUES),
+            _ => ordered(),
+        });
         let all: Vec<Value> = records.iter().zip(0_u32..)
             .map(|((second, user, address), id)| failed(id, *second, *user, *address))
             .collect();
