@@ -1,4 +1,6 @@
 //! Entry points: each of them creates requests, calls the host, and delivers the results.
+//!
+//! None of them calls a service.
 
 pub mod cli;
 pub mod poll;

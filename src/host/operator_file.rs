@@ -1,4 +1,6 @@
 //! The files of operator settings: reads them, and adds file and line to their faults.
+//!
+//! Their formats are checked where they are used.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,6 @@
 //! The log lines of one request: its outcome, its faults, and the command line that reproduces it.
+//!
+//! `front` decides where the log goes.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,6 @@
 //! Builds the [`ResultEnvelope`] of every success, partial success and failure.
+//!
+//! Does not redact: `redact` does.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -1,4 +1,6 @@
 //! The session of one run: the HTTP client, the tokens and the limits of its operation.
+//!
+//! The checks before a run are in `prepare`.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,6 @@
 //! The error of an invalid JSON text, and the depth limit.
+//!
+//! An error never quotes the text, because it can contain secrets.
 
 use std::fmt;
 

@@ -1,4 +1,6 @@
 //! A text with parts replaced: copied only when the first part is replaced.
+//!
+//! Does not find the parts.
 
 use std::borrow::Cow;
 use std::ops::Range;

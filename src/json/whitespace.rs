@@ -1,4 +1,6 @@
 //! White space between tokens: removed from received JSON, added for people.
+//!
+//! Tokens are never changed.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,7 @@
 //! What the product's platform expects of results: the sentence of a failed command, and the key of
 //! context rows.
+//!
+//! The values are data of the manifest: the host has no rule for one platform.
 
 use std::convert::Infallible;
 

@@ -1,4 +1,6 @@
 //! Documents generated from a manifest: the JSON Schema of a command's request, and a sample request.
+//!
+//! The schemas of all other requests, of results and of files are derived from types.
 
 use serde_json::{Map, Value, json};
 

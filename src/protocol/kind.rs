@@ -1,4 +1,6 @@
 //! The kinds of failures, and the number, retry, usual cause and usual advice of each.
+//!
+//! A failure can replace cause and advice.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

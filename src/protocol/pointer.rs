@@ -1,4 +1,6 @@
 //! JSON Pointers (RFC 6901): escapes names and shows pointers to people.
+//!
+//! Does not look up values.
 
 /// A JSON Pointer as messages show it: `sources[0].fields[2].path`.
 pub fn name_of(pointer: &str) -> String {

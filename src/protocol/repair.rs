@@ -1,4 +1,6 @@
 //! Reads a document in spite of its faults, so that later checks report their faults at once too.
+//!
+//! A repaired document is only checked, and never run.
 
 use schemars::{JsonSchema, schema_for};
 use serde::de::DeserializeOwned;

@@ -1,4 +1,5 @@
-//! Base64 for tokens (URL alphabet, no padding) and HTTP Basic (standard alphabet).
+//! Base64 for tokens (URL alphabet, no padding) and HTTP Basic (standard alphabet). The simulator
+//! has its own code, because it shares none with the client.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};

@@ -194,14 +194,76 @@ fn engine_that_names_a_product_is_reported() {
     assert_none(faults);
 }
 
+/// Files whose name and first sentence say everything.
+const ONE_SENTENCE: [&str; 13] = [
+    "src/microsoft/exchange/error.rs",
+    "src/ops/audit_search/plan.rs",
+    "src/rules/absent.rs",
+    "src/rules/alert.rs",
+    "src/rules/compile.rs",
+    "src/rules/evaluation.rs",
+    "src/rules/explain.rs",
+    "src/rules/lint.rs",
+    "src/rules/message.rs",
+    "src/rules/record_id.rs",
+    "src/rules/saved.rs",
+    "src/rules/set.rs",
+    "src/rules/text.rs",
+];
+
+/// The number of sentences in the comment that opens a file.
+fn sentences(text: &str) -> usize {
+    let doc = text.lines().map_while(|line| line.strip_prefix("//!"));
+    let doc: String = doc.flat_map(|line| [line, " "]).collect();
+    let words: Vec<&str> = doc.split_whitespace().collect();
+    let starts = |word: Option<&&str>| {
+        let first = word.and_then(|word| word.chars().find(|c| !matches!(c, '`' | '[' | '*')));
+        first.is_none_or(|first| {
+            first.is_uppercase() || word.is_some_and(|word| word.starts_with('`'))
+        })
+    };
+    let ends = words
+        .iter()
+        .enumerate()
+        .filter(|(n, word)| word.ends_with('.') && word.len() > 2 && starts(words.get(n + 1)));
+    ends.count()
+}
+
+/// The first sentence says what a file is for. Another one says what it leaves out, who does that,
+/// or what a reader must know.
 #[test]
 fn file_without_module_doc_is_reported() {
-    let faults: Vec<String> = sources()
-        .iter()
-        .filter(|source| !source.text.starts_with("//! "))
-        .map(|source| format!("{} does not open with //!", source.name()))
-        .collect();
+    let mut faults = Vec::new();
+    for source in sources() {
+        let name = source.name();
+        if name.ends_with("_tests.rs") {
+            continue;
+        }
+        match (
+            sentences(&source.text),
+            ONE_SENTENCE.contains(&name.as_str()),
+        ) {
+            (0, _) => faults.push(format!("{name} does not open with a sentence after //!")),
+            (1, false) => faults.push(format!("{name} does not say what it leaves out")),
+            _ => {}
+        }
+    }
     assert_none(faults);
+}
+
+#[test]
+fn sentences_of_a_module_doc_are_counted() {
+    for (text, count) in [
+        ("use a;", 0),
+        ("//! a heading\nuse a;", 0),
+        ("//! One, e.g. this.\nuse a;", 1),
+        (
+            "//! One.\n//!\n//! Two `a.b`\n//! more. `c` is three.\nuse a;",
+            3,
+        ),
+    ] {
+        assert_eq!(sentences(text), count, "{text}");
+    }
 }
 
 #[test]

@@ -1,4 +1,6 @@
 //! The flags of all subcommands, with their help.
+//!
+//! Does not run them.
 #![allow(
     clippy::doc_markdown,
     reason = "these comments are the help texts, where backticks are noise"

@@ -1,4 +1,6 @@
 //! `list`, `describe` and `sample`: the integrations, their commands and parameters.
+//!
+//! Reads no request and sends nothing.
 
 use std::io::Write;
 

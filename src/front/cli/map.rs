@@ -1,4 +1,6 @@
 //! `map`: applies a mapping to saved raw data, or to the raw data of a saved result, offline.
+//!
+//! Needs no request and no connection.
 
 use std::collections::BTreeMap;
 use std::fs::File;

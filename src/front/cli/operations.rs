@@ -1,4 +1,6 @@
 //! `operations`: the operations that a manifest can call, and the slots of a connection.
+//!
+//! Does not say which integrations use them.
 
 use std::io::Write;
 

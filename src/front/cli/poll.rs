@@ -1,4 +1,6 @@
 //! `poll`: the sinks, and the default state folder.
+//!
+//! The loop is in `front::poll`.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -1,5 +1,7 @@
 //! `reference`: a Markdown page for each integration, generated from its manifest, mappings and
 //! operations.
+//!
+//! Texts about a product are in its manifest.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

@@ -1,4 +1,6 @@
 //! `rules`: tests rules with their samples, and explains why a rule matches a record or not.
+//!
+//! Rules are evaluated in `rules`.
 
 use std::collections::BTreeSet;
 use std::io::Write;

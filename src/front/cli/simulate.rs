@@ -1,4 +1,6 @@
 //! `simulate`: runs the simulator as a server on 127.0.0.1, and prints an endpoints file for it.
+//!
+//! It also checks world files for `validate`. It runs no command.
 
 use std::io::Write;
 use std::path::Path;

@@ -1,4 +1,6 @@
 //! `try`: runs the sample request of a command in the simulator, for a terminal.
+//!
+//! Needs no account, and never calls Microsoft.
 
 use std::io::Write;
 

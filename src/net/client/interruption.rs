@@ -1,4 +1,6 @@
 //! Exchanges that ended without a complete response: at which stage, why, and what to do.
+//!
+//! A response with an error status is complete and is not one of them.
 
 use std::error::Error;
 use std::io;

@@ -1,4 +1,6 @@
 //! The blobs of a page: selects the new ones, downloads them, and records each outcome.
+//!
+//! Pages are requested in `feed`, and blobs of earlier runs in `retry_queue`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,4 +1,6 @@
 //! The inputs that select records, which all operations on content have, and their filter.
+//!
+//! `microsoft::feed::filter` compares records with them.
 
 use crate::microsoft::feed::filter::{Filter, Wanted};
 use crate::ops::resume::fingerprint::Fingerprint;

@@ -1,4 +1,6 @@
 //! The `error` block of a result.
+//!
+//! Its texts are decided where a failure is made.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
 //! Joins several failures into one that lists them, and changes the places and messages of all.
+//!
+//! Does not decide which failures belong together.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! The sessions of searches: what a search has found, and how much of it was returned.
+//! The sessions of searches: what a search has found, and how much of it was returned. Parameters
+//! are read in `search`.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The client of a request: its app registration and its proof of identity.
+//! The client of a request: its app registration and its proof of identity. Assertions are verified
+//! in `assertion`.
 
 use std::sync::LazyLock;
 

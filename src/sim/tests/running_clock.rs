@@ -1,4 +1,5 @@
-//! Tests with a clock that the test advances, and sign-in as client libraries do it.
+//! Tests with a clock that the test advances, and sign-in as client libraries do it. Services are
+//! tested without connections in their own modules.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

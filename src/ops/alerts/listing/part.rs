@@ -1,4 +1,6 @@
 //! The parts of a round: spans of time, and the alerts of a span that were received.
+//!
+//! Requests nothing.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;

@@ -1,4 +1,6 @@
 //! The invariants of the algorithm, checked after each run of a random history.
+//!
+//! `world` makes the history.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,6 @@
 //! The service of a random history: its blobs, its listings, and the outcome of each download.
+//!
+//! Checks nothing: `invariants` does.
 
 use chrono::{DateTime, Utc};
 
