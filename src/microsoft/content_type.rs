@@ -47,6 +47,21 @@ impl ContentType {
         }
     }
 
+    /// The content type that contains the records of this workload and operation.
+    pub fn of_record(workload: &str, operation: &str) -> Self {
+        let has_prefix = |prefix: &str| {
+            let start = operation.get(..prefix.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        match workload {
+            _ if has_prefix("DLPRule") => ContentType::Dlp,
+            "AzureActiveDirectory" => ContentType::AzureActiveDirectory,
+            "Exchange" => ContentType::Exchange,
+            "SharePoint" | "OneDrive" => ContentType::SharePoint,
+            _ => ContentType::General,
+        }
+    }
+
     /// The content type with this name, in any spelling.
     pub fn parse(text: &str) -> Option<Self> {
         ContentType::ALL

@@ -11,12 +11,16 @@
 //! something is left of it. A run that resumes a window whose start has expired reports the expired
 //! part as a gap.
 //!
+//! Spans that expired at the feed before they were read stay in the state until a run back-fills them.
+//!
 //! Does not start subscriptions, and does not interpret records.
 
+mod backfill;
 mod fault;
 
 use std::collections::{BTreeMap, HashSet};
 
+use backfill::Backfill;
 use chrono::{DateTime, SubsecRound, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,17 +28,19 @@ use serde::{Deserialize, Serialize};
 use crate::microsoft::feed::filter::Wanted;
 use crate::microsoft::{ContentType, TimeWindow};
 use crate::net::transcript::is_dry_run;
+use crate::ops::connection::SearchWith;
 use crate::ops::feed::record_filter::{RecordFilter, input_with_record_filter};
 use crate::ops::feed::{self, ReadEnd, ReadOutcome, ReadPlan, ReadReport};
 use crate::ops::resume::checkpoint::Checkpoint;
 use crate::ops::resume::feed_state::{FINGERPRINTS, FeedState};
+use crate::ops::resume::progress::skip_expired;
 use crate::ops::resume::records::SeenRecords;
 use crate::ops::resume::scope::{Resumed, resume, scope_of};
 use crate::ops::{
     Call, Input, Permission, READ_DLP, READ_FEED, Reply, all_valid, in_future, span, start_and_end,
     subscriptions,
 };
-use crate::protocol::{ErrorKind, Failure, State, Warning};
+use crate::protocol::{ErrorKind, Failure, State, Warning, state};
 use crate::when::rfc3339;
 
 const NAME: &str = "feed.content.collect";
@@ -67,6 +73,12 @@ input_with_record_filter! {
         /// End of the fixed window, exclusive, RFC 3339.
         #[serde(default)]
         pub end_time: Option<String>,
+        /// Searches the audit log for what the feed has deleted before it was read.
+        #[serde(default)]
+        pub backfill: bool,
+        /// The service that searches for `backfill`.
+        #[serde(default)]
+        pub search_with: SearchWith,
     }
 }
 
@@ -104,6 +116,38 @@ impl Collect {
         span("first_fetch", text, now.trunc_subsecs(0))
     }
 
+    /// Returns the spans that have expired at the service. The feed reports them as lost, unless they
+    /// are back-filled.
+    fn skip_expired(
+        &self,
+        pending: &mut [TypeToRead],
+        now: DateTime<Utc>,
+    ) -> Vec<(ContentType, TimeWindow)> {
+        let skip = |one: &mut TypeToRead| {
+            let mut skipped = one.checkpoint.clone();
+            let span = skip_expired(&mut skipped, now)?;
+            if self.backfill {
+                one.checkpoint = skipped;
+            }
+            Some((one.content_type, span))
+        };
+        pending.iter_mut().filter_map(skip).collect()
+    }
+
+    /// The first checkpoint of a content type, and a warning about a window in the future.
+    fn first_checkpoint(
+        &self,
+        now: DateTime<Utc>,
+    ) -> Result<(Checkpoint, Option<Warning>), Failure> {
+        Ok(match self.times()? {
+            [Some(start), Some(end)] => {
+                let warning = in_future(&TimeWindow { start, end }, now);
+                (Checkpoint::first(start, Some(end)), warning)
+            }
+            _ => (Checkpoint::first(self.first(now)?, None), None),
+        })
+    }
+
     fn times(&self) -> Result<[Option<DateTime<Utc>>; 2], Failure> {
         start_and_end(self.start_time.as_deref(), self.end_time.as_deref())
     }
@@ -111,6 +155,11 @@ impl Collect {
     /// The fixed window, if there is one.
     fn window(&self, now: DateTime<Utc>) -> Result<Option<TimeWindow>, Failure> {
         let [start, end] = self.times()?;
+        let now = match start {
+            // What has expired is searched.
+            Some(start) if self.backfill => now.min(start),
+            _ => now,
+        };
         TimeWindow::of_days(start, end, now.trunc_subsecs(0))
     }
 
@@ -175,18 +224,14 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
     let (mut state, mut warnings) = begin(call, scope.clone(), now)?;
     let ignores_state = !warnings.is_empty();
     warnings.extend(subscription_warnings);
-    let first = match input.times()? {
-        [Some(start), Some(end)] => {
-            warnings.extend(in_future(&TimeWindow { start, end }, now));
-            Checkpoint::first(start, Some(end))
-        }
-        _ => Checkpoint::first(input.first(now)?, None),
-    };
+    let (first, in_future) = input.first_checkpoint(now)?;
+    warnings.extend(in_future);
     let pending = types.iter().map(|content_type| {
         let checkpoint = state.types.remove(content_type);
         type_to_read(*content_type, checkpoint, &first)
     });
-    let pending = pending.collect();
+    let mut pending: Vec<TypeToRead> = pending.collect();
+    backfill::add(&mut state.missing, &input.skip_expired(&mut pending, now));
     let mut run = Run {
         call,
         filter: &filter,
@@ -196,29 +241,42 @@ pub async fn collect(call: &Call<'_>, input: Collect) -> Result<Reply, Failure> 
         stopped: None,
     };
     let mut read = run.read_types(pending).await;
-    let records = run.records;
-    let place = |one: &TypeRead<'_>| {
-        let content_type = one.outcome.content_type();
-        types.iter().position(|known| *known == content_type)
-    };
-    read.sort_by_key(place);
+    let place = |content_type| types.iter().position(|known| *known == content_type);
+    read.sort_by_key(|one| place(one.outcome.content_type()));
     // The content types that were not requested are left.
     let mut checkpoints = state.types;
     let mut reports = close(read, &mut checkpoints);
     let continues = first.end.is_none() || reports.iter().any(|one| one.continues);
     let fault = fault::report(&mut reports)?;
-    let reports = reports.into_iter().map(|one| one.report).collect();
+    let mut reports: Vec<ReadReport> = reports.into_iter().map(|one| one.report).collect();
+    let mut backfill = Backfill::default();
+    if input.backfill && !state.missing.is_empty() {
+        backfill = Backfill::run(&mut run, &input, &mut state.missing).await;
+        reports.push(backfill.take_report());
+    }
     let mut reply = feed::reply(call, warnings, reports)?;
+    reply.incomplete = fault.or(backfill.failure);
     reply.warnings.extend(filter.warnings(state.filter));
-    reply.incomplete = fault;
     reply.ignores_state = ignores_state;
     let state = FeedState {
         filter: Some(filter.fingerprint),
-        records,
+        records: run.records,
         types: checkpoints,
+        missing: state.missing,
     };
-    reply.state = continues.then(|| State::new(scope, state.pack()));
+    let continues = continues || input.backfill && !state.missing.is_empty();
+    reply.state = continues.then(|| state_of(scope, state));
     Ok(reply)
+}
+
+/// The state. If it is too large with the position of a search, that search starts again.
+fn state_of(scope: String, mut state: FeedState) -> State {
+    let packed = State::new(scope, state.pack());
+    if packed.size() <= state::MAX_BYTES {
+        return packed;
+    }
+    state.missing.iter_mut().for_each(|span| span.search = None);
+    State::new(packed.scope, state.pack())
 }
 
 /// The content types without repetitions.

@@ -125,6 +125,7 @@ pub async fn list(call: &Call<'_>, input: List) -> Result<Reply, Failure> {
             filter: Some(filter.fingerprint),
             records,
             types: [(content_type, checkpoint)].into(),
+            missing: Vec::new(),
         };
         State::new(run.scope, state.pack())
     });

@@ -177,6 +177,17 @@ pub struct Row {
     pub end: usize,
 }
 
+impl Row {
+    /// The row of a record that is not in a blob.
+    pub fn of(record: &Record<'_>, text: &str) -> Self {
+        Row {
+            id: record.id().map(|id| number_of(&id)),
+            content_hash: content_hash(text),
+            end: text.len(),
+        }
+    }
+}
+
 impl BlobRecords {
     fn new(memory: &MemoryBudget) -> Self {
         BlobRecords {
@@ -277,10 +288,10 @@ impl Sink for BlobReader<'_> {
                 if filter.matches(&record) {
                     let text = strip_whitespace(text).map_err(|error| unreadable(error.0))?;
                     matching.text.push_str(&text);
+                    let end = matching.text.len();
                     matching.rows.push(Row {
-                        id: record.id().map(|id| number_of(&id)),
-                        content_hash: content_hash(&text),
-                        end: matching.text.len(),
+                        end,
+                        ..Row::of(&record, &text)
                     });
                 }
                 Ok(())

@@ -9,7 +9,7 @@ pub mod error;
 pub mod filter;
 #[cfg(test)]
 mod fuzz;
-mod record;
+pub mod record;
 
 use std::num::NonZeroU32;
 

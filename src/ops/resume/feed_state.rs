@@ -13,7 +13,7 @@
 //! The watermark of a state of the first version is in the time of the host's clock. It is lowered
 //! by 24 hours; content that was delivered is recognized by its fingerprint.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -22,8 +22,9 @@ use serde_json::{Map, Value};
 use super::checkpoint::{Checkpoint, Retry};
 use super::fingerprint::{Fingerprint, unpack};
 use super::records::SeenRecords;
-use super::scope::{invalid_state, is_plausible, members, read};
+use super::scope::{self, invalid_state, is_plausible, members, read};
 use crate::microsoft::ContentType;
+use crate::ops::audit_search::Position;
 use crate::protocol::Failure;
 
 /// Fingerprints of all content types together.
@@ -31,6 +32,9 @@ pub(in crate::ops) const FINGERPRINTS: usize = 2_000;
 
 /// Blobs in all retry queues together.
 pub(in crate::ops) const RETRIES: usize = 300;
+
+/// Missing spans of a state.
+pub(in crate::ops) const SPANS: usize = 16;
 
 /// The layout that this module writes.
 const LAYOUT: u32 = 2;
@@ -44,6 +48,21 @@ pub(in crate::ops) struct FeedState {
     #[serde(default, skip_serializing_if = "SeenRecords::is_empty")]
     pub(in crate::ops) records: SeenRecords,
     pub(in crate::ops) types: BTreeMap<ContentType, Checkpoint>,
+    /// What had expired before it was read, and was not back-filled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::ops) missing: Vec<MissingSpan>,
+}
+
+/// A span whose content had expired before it was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::ops) struct MissingSpan {
+    pub(in crate::ops) types: BTreeSet<ContentType>,
+    pub(in crate::ops) start: DateTime<Utc>,
+    pub(in crate::ops) end: DateTime<Utc>,
+    /// Where the search that back-fills it continues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::ops) search: Option<Position>,
 }
 
 /// The checkpoint of a content type in a state of the first version.
@@ -85,7 +104,11 @@ impl FeedState {
         };
         let is_plausible =
             |one: &Checkpoint| one.is_plausible(now) && one.retry.len() <= 2 * RETRIES;
-        let are_plausible = state.types.values().all(is_plausible);
+        let are_plausible = state.types.values().all(is_plausible)
+            && state.missing.len() <= SPANS
+            && state.missing.iter().all(|span| {
+                scope::is_plausible(span.start, now) && scope::is_plausible(span.end, now)
+            });
         are_plausible.then_some(state).ok_or_else(invalid_state)
     }
 
@@ -187,6 +210,15 @@ mod tests {
                 filter: Some(Fingerprint::of("")),
                 records,
                 types: ContentType::ALL.into_iter().take(types).map(each).collect(),
+                missing: vec![
+                    MissingSpan {
+                        types: ContentType::ALL.into(),
+                        start: at("2026-01-01T12:00:00Z"),
+                        end: at("2026-01-02T12:00:00Z"),
+                        search: None,
+                    };
+                    SPANS
+                ],
             };
             let state = State::new("f".repeat(64), state.pack());
             serde_json::to_string(&state).expect("JSON").len()

@@ -96,6 +96,25 @@ pub(in crate::ops) struct RunOutcome {
     pub(in crate::ops) shortened: Option<TimeDelta>,
 }
 
+/// Moves a checkpoint to the oldest content that the service still stores. Returns the span whose
+/// content has expired.
+pub(in crate::ops) fn skip_expired(
+    checkpoint: &mut Checkpoint,
+    now: DateTime<Utc>,
+) -> Option<TimeWindow> {
+    let stored_from = (now - RETENTION).trunc_subsecs(0);
+    let low = checkpoint.floor.max(checkpoint.start).max(stored_from);
+    let lost_until = checkpoint.end.map_or(low, |end| end.min(low));
+    // Blobs between the floor and the watermark that appeared late were never listed.
+    let lost = (checkpoint.floor < lost_until).then_some(TimeWindow {
+        start: checkpoint.floor,
+        end: lost_until,
+    });
+    checkpoint.watermark = checkpoint.watermark.max(lost_until);
+    checkpoint.floor = checkpoint.floor.max(lost_until);
+    lost
+}
+
 impl Progress {
     /// Begins a run at this time of the service. Also returns the span whose content has expired.
     pub(in crate::ops) fn begin(
@@ -104,17 +123,10 @@ impl Progress {
         now: DateTime<Utc>,
     ) -> (Self, Option<TimeWindow>) {
         let until = checkpoint.end.map_or(now, |end| end.min(now));
+        let lost = skip_expired(&mut checkpoint, now);
         let stored_from = (now - RETENTION).trunc_subsecs(0);
         let low = checkpoint.floor.max(checkpoint.start).max(stored_from);
-        let lost_until = checkpoint.end.map_or(low, |end| end.min(low));
-        // Blobs between the floor and the watermark that appeared late were never listed.
-        let lost = (checkpoint.floor < lost_until).then_some(TimeWindow {
-            start: checkpoint.floor,
-            end: lost_until,
-        });
         let has_handled = lost.is_some();
-        checkpoint.watermark = checkpoint.watermark.max(lost_until);
-        checkpoint.floor = checkpoint.floor.max(lost_until);
         let progress = Progress {
             page_start: checkpoint.watermark,
             listed_to: low,

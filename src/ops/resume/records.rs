@@ -54,6 +54,14 @@ impl SeenRecords {
         }
     }
 
+    /// Whether the id of the record was seen before.
+    pub(in crate::ops) fn has(&self, row: &Row) -> bool {
+        row.id.is_some_and(|id| {
+            let fingerprint = Fingerprint::of(id.to_be_bytes());
+            self.run.contains_key(&id) || self.earlier.contains_key(&fingerprint)
+        })
+    }
+
     fn remember(&mut self, fingerprint: Fingerprint, content_hash: u32) {
         self.latest.push_back((fingerprint, content_hash));
         if self.latest.len() > 4 * CAPACITY {
