@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::front::counted;
-use crate::host::{Cancel, Host, RunOutcome, StateLock};
+use crate::host::{Cancel, Checked, Host, RunOutcome, StateLock};
 use crate::json::document::{Member, elements, members};
 use crate::protocol::{Coverage, Failure, ResultEnvelope};
 use crate::when;
@@ -38,6 +38,8 @@ pub enum Emit {
     Events,
     /// The service's records, as it sent them
     Records,
+    /// Alerts of detection rules
+    Alerts,
 }
 
 /// A checked request and the lock on its state.
@@ -68,19 +70,12 @@ impl<'a> Poll<'a> {
         cancel: Cancel,
     ) -> Result<Self, u8> {
         let refuse = |failure| host.refuse(failure).exit_code();
-        let (key, makes_events) = match host.check(request, &cancel) {
-            Ok(checked) => (checked.state_key(), checked.makes_events()),
+        let (key, emit) = match host.check(request, &cancel) {
+            Ok(checked) => (
+                checked.state_key(),
+                emit_of(&checked, emit).map_err(refuse)?,
+            ),
             Err(refused) => return Err(refused.exit_code()),
-        };
-        let emit = match emit {
-            Some(Emit::Events) if !makes_events => {
-                let message = "`--emit events` needs a command that makes events.";
-                let failure = Failure::invalid_input("--emit", message);
-                return Err(refuse(failure.advice("Use `--emit records`.")));
-            }
-            Some(emit) => emit,
-            None if makes_events => Emit::Events,
-            None => Emit::Records,
         };
         let lock = host.lock_state(&key).map_err(refuse)?;
         Ok(Poll {
@@ -144,8 +139,12 @@ impl<'a> Poll<'a> {
                     lines += 1;
                 }
             }
-            Emit::Records => {
-                let raw = result.raw_data.as_ref().map_or("null", |raw| raw.text());
+            Emit::Records | Emit::Alerts => {
+                let raw = match self.emit {
+                    Emit::Alerts => &result.context_data,
+                    _ => &result.raw_data,
+                };
+                let raw = raw.as_ref().map_or("null", |raw| raw.text());
                 for record in records(raw) {
                     sink.write_all(record.as_bytes())?;
                     sink.write_all(b"\n")?;
@@ -160,6 +159,32 @@ impl<'a> Poll<'a> {
     }
 }
 
+/// The content of the lines: the requested one, or what the command is for.
+///
+/// Errors: the command does not make it, or makes alerts that would be lost.
+fn emit_of(checked: &Checked<'_>, requested: Option<Emit>) -> Result<Emit, Failure> {
+    let (makes_events, makes_alerts) = (checked.makes_events(), checked.makes_alerts());
+    let (message, advice) = match requested {
+        None if makes_alerts => return Ok(Emit::Alerts),
+        None if makes_events => return Ok(Emit::Events),
+        None => return Ok(Emit::Records),
+        Some(Emit::Events) if !makes_events => (
+            "`--emit events` needs a command that makes events.",
+            "Use `--emit records`.",
+        ),
+        Some(Emit::Alerts) if !makes_alerts => (
+            "`--emit alerts` needs a command that evaluates detection rules.",
+            "Omit `--emit`.",
+        ),
+        Some(Emit::Events | Emit::Records) if makes_alerts => (
+            "This command evaluates detection rules, and their alerts would be lost.",
+            "Use `--emit alerts`, and a second poll for the records with a command without rules.",
+        ),
+        Some(emit) => return Ok(emit),
+    };
+    Err(Failure::invalid_input("--emit", message).advice(advice))
+}
+
 /// Adds to the request the key of the state, and selects the one section that is delivered.
 fn with_options(request: &[u8], key: &str, emit: Emit) -> Vec<u8> {
     let text = request.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(request);
@@ -168,6 +193,7 @@ fn with_options(request: &[u8], key: &str, emit: Emit) -> Vec<u8> {
     let section = match emit {
         Emit::Events => "events",
         Emit::Records => "raw_data",
+        Emit::Alerts => "context_data",
     };
     request["options"]["state_key"] = json!(key);
     request["options"]["include"] = json!([section]);

@@ -83,6 +83,11 @@ impl Checked<'_> {
         self.mapping.is_some()
     }
 
+    /// True if the command evaluates detection rules.
+    pub fn makes_alerts(&self) -> bool {
+        self.rules.is_some()
+    }
+
     /// The request's `state_key`, or one made of integration, command, the connection's identity
     /// and the content types. Filters and credentials can change without changing the key.
     pub fn state_key(&self) -> String {

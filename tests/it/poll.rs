@@ -141,6 +141,34 @@ fn emitted_record_has_the_members_of_the_service() {
     );
 }
 
+#[cfg(feature = "rules")]
+#[test]
+fn alerts_of_rules_are_emitted_and_not_dropped() {
+    let types = [
+        "Audit.AzureActiveDirectory",
+        "Audit.Exchange",
+        "Audit.SharePoint",
+        "Audit.General",
+        "DLP.All",
+    ];
+    let world = json!({ "subscriptions": types.map(|name| json!({ "content_type": name })),
+        "content": { "story": { "day": "2026-01-14", "records": 20 } } });
+    let mut request = alerts().1;
+    request["integration"] = json!("office365_audit");
+    request["command"] = json!("collect_and_alert");
+    request["inputs"] = json!({});
+    request["options"] = json!({});
+    let lab = Lab::start(&world, &request);
+    let refused = lab.poll(&["--to", "-", "--emit", "records"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let text = String::from_utf8(lab.poll(&["--to", "-"]).stdout).expect("UTF-8");
+    let alert: Value = serde_json::from_str(text.lines().next().expect("an alert")).expect("JSON");
+    assert!(
+        alert["key"].is_string() && alert["rule"].is_string(),
+        "{alert}"
+    );
+}
+
 #[test]
 fn poll_killed_between_runs_loses_no_event_and_leaves_whole_lines() {
     let (world, request) = alerts();

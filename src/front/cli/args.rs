@@ -176,7 +176,7 @@ pub(super) struct PollArgs {
     /// Where to write one JSON object per line: `-` (stdout) or `file:PATH` (append)
     #[arg(long, value_name = "SINK", value_parser = target)]
     pub(super) to: Target,
-    /// What to write [default: events if the command makes events, else records]
+    /// What to write [default: alerts if the command evaluates rules, else events if it makes events, else records]
     #[arg(long)]
     pub(super) emit: Option<Emit>,
     /// Stop after this many runs, even if there is more to fetch
