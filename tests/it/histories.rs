@@ -264,7 +264,7 @@ impl History {
 }
 
 /// Returns when the simulator received that many requests.
-async fn reached(bench: &Bench, requests: usize) {
+pub async fn reached(bench: &Bench, requests: usize) {
     while bench.sim.requests().len() < requests {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -279,10 +279,13 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-#[test]
-fn random_histories_keep_every_invariant() {
+/// Plays every seed, several at the same time. `many` seeds by default.
+pub fn every_seed<W>(many: u64, play: impl Fn(u64) -> W + Sync)
+where
+    W: Future<Output = Result<(), String>>,
+{
     let first = number("SOARHOST_FIRST_SEED").unwrap_or(0);
-    let end = first + number("SOARHOST_SEEDS").unwrap_or(80);
+    let end = first + number("SOARHOST_SEEDS").unwrap_or(many);
     let (next, broken) = (AtomicU64::new(first), Mutex::new(String::new()));
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
@@ -292,7 +295,7 @@ fn random_histories_keep_every_invariant() {
                     if seed >= end {
                         return;
                     }
-                    if let Err(why) = block_on(History::new(seed).play()) {
+                    if let Err(why) = block_on(play(seed)) {
                         let mut broken = broken.lock().expect("no panic");
                         let _ = writeln!(broken, "seed {seed}: {why}");
                     }
@@ -302,4 +305,9 @@ fn random_histories_keep_every_invariant() {
     });
     let broken = broken.into_inner().expect("no panic");
     assert!(broken.is_empty(), "\n{broken}");
+}
+
+#[test]
+fn random_histories_keep_every_invariant() {
+    every_seed(80, |seed| History::new(seed).play());
 }

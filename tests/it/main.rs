@@ -37,6 +37,7 @@ mod resuming;
 #[cfg(feature = "rules")]
 mod rules;
 mod samples;
+mod searches;
 mod secrets;
 mod sign_in;
 mod vault;

@@ -14,6 +14,7 @@ use crate::microsoft::{Connection, TimeWindow};
 use crate::net::message::append_path;
 use crate::net::{Access, ApiRequest, Auth, Body, Caller, Links, TokenProvider};
 use crate::protocol::Failure;
+use crate::when::instant;
 
 pub use error::is_stale_link;
 
@@ -56,8 +57,6 @@ pub struct Session<'a> {
 pub struct Page {
     /// The rows.
     pub rows: Vec<Row>,
-    /// Rows without a readable record.
-    pub unreadable: usize,
     /// The link to further rows of the page expired.
     pub truncated: bool,
 }
@@ -69,28 +68,15 @@ pub struct Row {
     pub index: i64,
     /// The number of all rows of the search. Some tenants return that of the page.
     pub count: i64,
-    /// The record.
-    pub found: FoundRecord,
+    /// The record; none if it cannot be read.
+    pub found: Option<FoundRecord>,
 }
 
 #[derive(Deserialize)]
 struct Answer {
-    value: Vec<AnswerRow>,
+    value: Vec<Value>,
     #[serde(rename = "@odata.nextLink")]
     next: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct AnswerRow {
-    #[serde(default)]
-    result_index: Option<i64>,
-    #[serde(default)]
-    result_count: Option<i64>,
-    #[serde(default)]
-    audit_data: Option<String>,
-    #[serde(default)]
-    identity: Option<String>,
 }
 
 impl<'a> Exchange<'a> {
@@ -145,7 +131,7 @@ impl<'a> Exchange<'a> {
                 .object()
                 .ok_or_else(|| response.bad("the body has no rows."))?;
             for row in answer.value {
-                page.add(row);
+                page.rows.push(Row::read(&row));
             }
             match answer.next {
                 Some(link) => url = links.follow(&link)?,
@@ -163,23 +149,31 @@ impl<'a> Exchange<'a> {
     }
 }
 
-impl Page {
-    fn add(&mut self, row: AnswerRow) {
-        let record = row.audit_data.as_deref();
-        let record = record.and_then(|text| Document::parse(text).ok());
-        let Some(record) = record.filter(|record| record.text().starts_with('{')) else {
-            self.unreadable += 1;
-            return;
+impl Row {
+    /// Reads a row of a response. Members of another type than expected count as missing.
+    fn read(row: &Value) -> Self {
+        let text = |name: &str| row[name].as_str();
+        let number = |name: &str| {
+            let number = row[name].as_i64();
+            number.or_else(|| text(name)?.trim().parse().ok())
         };
-        let mut found = FoundRecord::new(record);
-        if let Some(id) = row.identity.filter(|_| found.id.is_empty()) {
-            found.id = id;
-        }
-        self.rows.push(Row {
-            index: row.result_index.unwrap_or_default(),
-            count: row.result_count.unwrap_or_default(),
-            found,
+        let record = text("AuditData").and_then(|text| Document::parse(text).ok());
+        let record = record.filter(|record| record.text().starts_with('{'));
+        let found = record.map(|record| {
+            let mut found = FoundRecord::new(record);
+            if found.id.is_empty() {
+                text("Identity")
+                    .unwrap_or_default()
+                    .clone_into(&mut found.id);
+            }
+            found.time = found.time.or_else(|| instant(text("CreationDate")?, &[]));
+            found
         });
+        Row {
+            index: number("ResultIndex").unwrap_or_default(),
+            count: number("ResultCount").unwrap_or_default(),
+            found,
+        }
     }
 }
 

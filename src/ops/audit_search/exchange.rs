@@ -150,7 +150,7 @@ impl Search<'_> {
     fn deliver(&mut self, part: &TimeWindow, rows: WindowRows, why: Option<&str>) -> bool {
         self.count_pages(&rows);
         let (received, mut repeated) = (rows.received, rows.repeated);
-        let missing = rows.missing + rows.unreadable;
+        let missing = rows.missing + rows.unreadable.len();
         self.outcome.held.absorb(rows.held);
         let mut found: Vec<FoundRecord> = rows.found.into_values().collect();
         found.sort_by(|one, other| (other.time, &one.id).cmp(&(one.time, &other.id)));

@@ -44,12 +44,20 @@ struct Search<'a> {
 
 impl Search<'_> {
     async fn run(&mut self) -> Result<(), Failure> {
-        let id = match self.running.query.clone() {
+        let saved = self.running.query.clone();
+        let mut id = match saved.clone() {
             Some(id) => id,
             None => self.create().await?,
         };
         if self.running.link.is_none() {
-            self.wait(&id).await?;
+            match self.wait(&id).await {
+                // The service has deleted it, and none of its records was read.
+                Err(failure) if saved.is_some() && is_unknown(&failure) => {
+                    id = self.create().await?;
+                    self.wait(&id).await?;
+                }
+                other => other?,
+            }
         }
         self.read(&id).await?;
         if self.outcome.position.is_none() && self.outcome.failure.is_none() {
@@ -65,7 +73,7 @@ impl Search<'_> {
         let created = audit_query::create(&self.graph, version, window, filter).await;
         let created = match created {
             // In some directories, only the beta version has queries.
-            Err(failure) if failure.http_status() == Some(404) => {
+            Err(failure) if is_unknown(&failure) => {
                 self.running.version = ApiVersion::Beta;
                 audit_query::create(&self.graph, ApiVersion::Beta, window, filter).await
             }
@@ -180,12 +188,17 @@ impl Search<'_> {
     }
 
     fn interrupt(&mut self, failure: Failure) {
-        let resumes = self.running.query.is_some();
+        // A query that the service does not know cannot be resumed.
+        let resumes = self.running.query.is_some() && !is_unknown(&failure);
         let coverage = &mut self.outcome.coverage;
         coverage.add_interruption(failure.vendor_code(), !resumes);
         self.outcome.position = resumes.then(|| Position::Graph(self.running.clone()));
         self.outcome.failure = Some(failure);
     }
+}
+
+fn is_unknown(failure: &Failure) -> bool {
+    failure.http_status() == Some(404)
 }
 
 fn still_running() -> Failure {
@@ -205,7 +218,7 @@ fn ended(status: QueryStatus) -> Failure {
         format!("The query {how} at the service."),
     )
     .cause("The service gives no reason. A long window is the usual one.")
-    .advice("Send the request again, with a shorter window or more filters if it fails again.")
+    .advice("Send the request again without `state`, with a shorter window or more filters if it fails again.")
 }
 
 fn lost(records: usize) -> Failure {

@@ -35,12 +35,14 @@ pub(super) struct WindowRows {
     pub(super) received: usize,
     /// Rows that were received before.
     pub(super) repeated: usize,
-    /// Rows with another time.
-    pub(super) outside: usize,
+    /// The keys of rows with another time.
+    pub(super) outside: HashSet<String>,
+    /// The highest number of rows that a session reported.
+    pub(super) reported: u64,
     /// Rows that the service reported and did not return.
     pub(super) missing: usize,
-    /// Rows whose record cannot be read.
-    pub(super) unreadable: usize,
+    /// The numbers of rows whose record cannot be read.
+    pub(super) unreadable: HashSet<i64>,
     /// Whether a sorted session was in the order of time.
     pub(super) in_order: bool,
 }
@@ -59,14 +61,62 @@ pub(super) enum WindowEnd {
 
 /// How one session ended.
 enum SessionEnd {
-    /// The rows that it reported and did not return.
     Exhausted {
+        /// The rows that were reported and not returned.
         missing: usize,
+        /// Whether there can be more rows although none was reported.
+        is_doubtful: bool,
     },
     /// The search timed out at the service: its rows are not valid.
     TimedOut,
     Enough,
     TooLarge,
+}
+
+/// What the rows of one session say about their number.
+#[derive(Default)]
+struct Reported {
+    indexes: HashSet<u64>,
+    highest: u64,
+    /// The number of all rows, as far as it is known to be that.
+    total: u64,
+    /// Rows with another time.
+    outside: HashSet<u64>,
+    received: usize,
+    /// Whether the last page with rows was as long as a page can be.
+    is_full: bool,
+}
+
+impl Reported {
+    /// Adds a page. Returns whether it has new rows.
+    fn add(&mut self, page: &Page, page_size: usize) -> bool {
+        let known = self.indexes.len();
+        for row in &page.rows {
+            let (index, count) = (row.index.unsigned_abs(), row.count.unsigned_abs());
+            self.indexes.insert(index);
+            self.highest = self.highest.max(index);
+            // Some tenants report the rows of the page here, or its size.
+            if count > page.rows.len() as u64 && count != page_size as u64 {
+                self.total = self.total.max(count);
+            }
+        }
+        self.received += page.rows.len();
+        if !page.rows.is_empty() {
+            self.is_full = page.rows.len() >= page_size;
+        }
+        self.indexes.len() > known
+    }
+
+    /// The rows that were skipped before the last one.
+    fn skipped(&self) -> usize {
+        let skipped = self.highest.saturating_sub(self.indexes.len() as u64);
+        usize::try_from(skipped).unwrap_or(usize::MAX)
+    }
+
+    /// Whether the session can have more rows than it has said.
+    fn is_doubtful(&self) -> bool {
+        self.received == 0 || self.total == 0 && self.is_full
+    }
 }
 
 /// Reads a window. `wanted` rows are the newest ones; without it, all rows are read.
@@ -86,9 +136,10 @@ pub(super) async fn read(
             pages: 0,
             received: 0,
             repeated: 0,
-            outside: 0,
+            outside: HashSet::new(),
+            reported: 0,
             missing: 0,
-            unreadable: 0,
+            unreadable: HashSet::new(),
             in_order: true,
         },
     };
@@ -121,17 +172,18 @@ impl Reader<'_> {
                 Err(failure) => return WindowEnd::Failed(failure),
                 Ok(SessionEnd::Enough) => return WindowEnd::Enough,
                 Ok(SessionEnd::TooLarge) => return WindowEnd::TooLarge,
-                // A session without rows says nothing about their number.
-                Ok(SessionEnd::Exhausted { missing: 0 })
-                    if attempt == 0 && self.rows.received == 0 =>
-                {
+                // Another session shows whether there are more.
+                Ok(SessionEnd::Exhausted {
+                    missing: 0,
+                    is_doubtful: true,
+                }) if attempt == 0 || attempt < REPAIRS && self.rows.found.len() > before => {
                     continue;
                 }
-                Ok(SessionEnd::Exhausted { missing: 0 }) => {
+                Ok(SessionEnd::Exhausted { missing: 0, .. }) => {
                     self.rows.missing = 0;
                     return WindowEnd::Complete;
                 }
-                Ok(SessionEnd::Exhausted { missing }) => {
+                Ok(SessionEnd::Exhausted { missing, .. }) => {
                     fewest_missing = fewest_missing.min(missing);
                     if attempt > 0 && self.rows.found.len() == before {
                         break;
@@ -145,7 +197,7 @@ impl Reader<'_> {
             let pause = pause.min(self.call.http.longest_wait());
             match self.call.http.pause("the repair of a search", pause).await {
                 Ok(true) => {}
-                Ok(false) => break,
+                Ok(false) => return WindowEnd::Failed(no_time()),
                 Err(stopped) => return WindowEnd::Failed(stopped),
             }
         }
@@ -171,64 +223,71 @@ impl Reader<'_> {
         } else {
             UNSORTED_ROWS
         };
-        let (mut indexes, mut reported) = (HashSet::new(), 0);
-        let (mut received, mut truncated, mut last) = (0, false, None);
+        let (mut reported, mut truncated) = (Reported::default(), false);
+        let (mut last, mut idle) = (None, 0);
         loop {
             let page = self.exchange.page(session).await?;
             self.rows.pages += 1;
-            self.rows.unreadable += page.unreadable;
             truncated |= page.truncated;
             if page.rows.iter().any(|row| row.index < 0) {
                 return Ok(SessionEnd::TimedOut);
             }
-            let known = indexes.len();
-            for row in &page.rows {
-                let (index, count) = (row.index.unsigned_abs(), row.count.unsigned_abs());
-                indexes.insert(index);
-                reported = reported.max(index);
-                // Some tenants report the rows of the page here, or its size.
-                if count != session.page_size as u64 {
-                    reported = reported.max(count);
-                }
+            let is_new = reported.add(&page, session.page_size);
+            let is_empty = page.rows.is_empty();
+            self.add((session.window, page), &mut reported, &mut last)?;
+            self.rows.reported = self.rows.reported.max(reported.highest.max(reported.total));
+            let inside = reported.indexes.len() - reported.outside.len();
+            if self.wanted.is_some_and(|wanted| inside >= wanted) {
+                return Ok(match reported.skipped() {
+                    0 => SessionEnd::Enough,
+                    missing => SessionEnd::Exhausted {
+                        missing,
+                        is_doubtful: false,
+                    },
+                });
             }
-            received += page.rows.len();
-            let is_new = indexes.len() > known;
-            self.add(session, page, &mut last)?;
-            let reported = usize::try_from(reported).unwrap_or(usize::MAX);
-            if self
-                .wanted
-                .is_some_and(|wanted| self.rows.found.len() >= wanted)
-            {
-                return Ok(SessionEnd::Enough);
-            }
-            if !session.sorted && reported > most || received >= most {
+            if !session.sorted && self.rows.reported > most as u64 || reported.received >= most {
                 return Ok(SessionEnd::TooLarge);
             }
-            if !is_new {
-                // The rows of an earlier session can fill the gaps of this one.
-                let known = self.rows.found.len() + self.rows.outside;
-                let missing = reported.saturating_sub(indexes.len().max(known));
-                let missing = missing.max(usize::from(truncated));
-                return Ok(SessionEnd::Exhausted { missing });
+            idle = if is_new { 0 } else { idle + 1 };
+            // Without the number of all rows, one more page shows whether the session goes on.
+            let goes_on = reported.total == 0 && (!is_empty || reported.is_full);
+            if idle > usize::from(goes_on) {
+                return Ok(self.exhausted(&reported, truncated));
             }
+        }
+    }
+
+    fn exhausted(&self, reported: &Reported, truncated: bool) -> SessionEnd {
+        let rows = &self.rows;
+        // The rows of an earlier session can fill the gaps of this one.
+        let known = rows.found.len() + rows.outside.len() + rows.unreadable.len();
+        let known = known.max(reported.indexes.len());
+        let most = usize::try_from(rows.reported).unwrap_or(usize::MAX);
+        SessionEnd::Exhausted {
+            missing: most.saturating_sub(known).max(usize::from(truncated)),
+            is_doubtful: reported.is_doubtful(),
         }
     }
 
     /// Adds the rows of a page that are in the window and new.
     fn add(
         &mut self,
-        session: &Session<'_>,
-        page: Page,
+        (window, page): (&TimeWindow, Page),
+        reported: &mut Reported,
         last: &mut Option<DateTime<Utc>>,
     ) -> Result<(), Failure> {
         let rows = &mut self.rows;
         for row in page.rows {
             rows.received += 1;
-            let found = row.found;
-            let window = session.window;
+            let Some(found) = row.found else {
+                rows.unreadable.insert(row.index);
+                continue;
+            };
             let is_inside = |time| time >= window.start && time < window.end;
             if found.time.is_some_and(|time| !is_inside(time)) {
-                rows.outside += 1;
+                rows.outside.insert(found.key().to_owned());
+                reported.outside.insert(row.index.unsigned_abs());
                 continue;
             }
             rows.in_order &= match (*last, found.time) {
@@ -245,6 +304,11 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+fn no_time() -> Failure {
+    let message = "Exchange Online did not return all rows, and the time of the run ends before another session can be read.";
+    Failure::new(ErrorKind::Timeout, message)
 }
 
 fn timed_out() -> Failure {

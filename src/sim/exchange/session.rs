@@ -111,6 +111,7 @@ impl Sessions {
             *self.odd.entry(at).or_default() += 1;
         }
         let effect = effect.map(|(_, odd)| odd.effect);
+        let size = search.size.min(self.world.page_rows);
         let mut page = Page::default();
         match effect {
             Some(OddEffect::Busy) => return Err(refused("busy", &[])),
@@ -121,10 +122,10 @@ impl Sessions {
             }
             Some(OddEffect::Repeat) => session.next = session.last,
             Some(OddEffect::Restart) => session.next = 0,
-            Some(OddEffect::Skip) => session.next += search.size,
+            Some(OddEffect::Skip) => session.next += size,
             Some(OddEffect::TimedOut | OddEffect::OutOfRange) | None => {}
         }
-        page.rows = session.page(search.size, self.world.session_rows);
+        page.rows = session.page(size, self.world.session_rows);
         page.count = match self.world.result_count {
             ResultCount::Total => session.found.len(),
             ResultCount::Page => page.rows.len(),

@@ -14,7 +14,7 @@ use crate::sim::world::content::CONTENT_TYPES;
 
 /// Numbers: path, minimum and maximum. `*` in a path stands for
 /// every element of an array and for every member of an object.
-const RANGES: [(&str, u64, u64); 18] = [
+const RANGES: [(&str, u64, u64); 19] = [
     ("/world", 1, 1),
     ("/page_size", 1, u64::MAX),
     ("/content_page_size", 1, u64::MAX),
@@ -30,6 +30,7 @@ const RANGES: [(&str, u64, u64); 18] = [
     ("/audit_queries/page_size", 1, u64::MAX),
     ("/audit_queries/concurrent", 1, u64::MAX),
     ("/exchange/session_rows", 1, 50_000),
+    ("/exchange/page_rows", 1, 5_000),
     ("/exchange/odd_pages/*/page", 1, u64::MAX),
     ("/exchange/odd_pages/*/times", 1, u64::MAX),
     ("/faults/*/status", 200, 599),

@@ -20,6 +20,8 @@ pub struct Exchange {
     pub needs_anchor: bool,
     /// The most rows of a session with `ReturnLargeSet`. 1 to 50,000, the default.
     pub session_rows: usize,
+    /// The maximum number of rows of a page, even if the request wants more. 1 to 5,000, the default.
+    pub page_rows: usize,
     /// The `ResultCount` of rows: `total` (default) or `page`, the number of rows of the page.
     pub result_count: ResultCount,
     /// Whether links to next pages expire at once. Default false: after 30 minutes.
@@ -94,6 +96,7 @@ impl Default for Exchange {
             forbidden_body: ForbiddenBody::Nul,
             needs_anchor: false,
             session_rows: 50_000,
+            page_rows: 5_000,
             result_count: ResultCount::Total,
             expired_links: false,
             odd_pages: vec![],
