@@ -26,10 +26,6 @@ use crate::protocol::{Failure, Redactor, Secret, Warning, quoted};
 /// The allowed time-outs of a call in seconds; 0 is the default time-out.
 const CALL_TIMEOUT: RangeInclusive<f64> = 0.0..=86_400.0;
 
-/// The advice if tokens cannot be stored.
-const STATE_FOLDER: &str =
-    "Start the host with --state DIR (or SOARHOST_STATE_DIR), which stores encrypted tokens.";
-
 /// True if an operation with these needs uses the secret of the slot.
 fn uses(needs: Needs, slot: Slot) -> bool {
     match needs {
@@ -207,7 +203,7 @@ impl Slots<'_> {
         {
             if self.secret(slot).is_some() {
                 let message = format!(
-                    "\"{}\" must be empty: Exchange Online refuses basic authentication (a user name and a password).",
+                    "A password is not allowed, and \"{}\" has one: Exchange Online refuses basic authentication (a user name and a password).",
                     self.name(slot)
                 );
                 let fault = Failure::invalid_input(self.bound.place(slot), message);
@@ -221,7 +217,7 @@ impl Slots<'_> {
         if !settings.stores_tokens() {
             let message = "A sign-in with a device code needs a state folder: it takes two runs, and later runs use its tokens.";
             let fault = Failure::invalid_input("--state", message);
-            self.add(fault.advice(STATE_FOLDER));
+            self.add(fault.advice(settings.how_to_store_tokens()));
         }
         Some(Credential::DeviceCode(
             self.text(Slot::UserName)?.to_owned(),
@@ -259,7 +255,7 @@ impl Slots<'_> {
                 );
                 let fault =
                     Failure::invalid_input(self.bound.place(Slot::AuthorizationCode), message);
-                self.add(fault.advice(STATE_FOLDER));
+                self.add(fault.advice(settings.how_to_store_tokens()));
             }
         }
         let needs_redirect_uri = needs == Needs::LoginPage || code.is_some();

@@ -122,6 +122,18 @@ impl Settings {
             Storage::Unneeded => true,
         }
     }
+
+    /// The advice if tokens are not stored.
+    fn how_to_store_tokens(&self) -> &'static str {
+        match self.storage {
+            Storage::StatesOnly => {
+                "The sandbox does not store tokens. Use `soarhost try`, or `soarhost simulate` and run the request with --endpoints and --state."
+            }
+            _ => {
+                "Start the host with --state DIR (or SOARHOST_STATE_DIR), which stores encrypted tokens."
+            }
+        }
+    }
 }
 
 /// Runs commands.

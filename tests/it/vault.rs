@@ -350,6 +350,16 @@ fn refusal_dry_run_and_sandbox_create_no_state_folder() {
         command.env("SOARHOST_STATE_DIR", &state);
         assert_eq!(feed(command, "").status.code(), Some(0));
         assert!(!state.exists(), "the sandbox stores no tokens");
+        let mut command = soarhost(&["run", "--sandbox"]);
+        command.env("SOARHOST_STATE_DIR", &state);
+        let start = json!({ "command": "o365-auditlog-auth-start",
+            "connection": { "Email (Password for basic authentication only)": "ada@contoso.onmicrosoft.com" } });
+        let output = feed(command, start.to_string());
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(
+            text.contains("The sandbox does not store tokens."),
+            "{text}"
+        );
         lab.run(&test_connection()).await;
         let listed = lab.run(&dry_run).await;
         let requests = listed.1["context_data"].as_array().map(Vec::len);
