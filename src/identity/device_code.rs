@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::identity::account::Account;
 use crate::identity::auth_code::{SIGN_IN_AGAIN, scope};
@@ -29,6 +30,9 @@ const INTERVAL: Duration = Duration::from_secs(5);
 
 /// The shortest interval, whatever the service names.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The longest lifetime of a code, whatever the service names.
+const LONGEST_LIFETIME: Duration = Duration::from_hours(24);
 
 /// The advice of every failure after which the person must begin again.
 const START_AGAIN: &str = "Start a new sign-in with a device code.";
@@ -120,11 +124,14 @@ impl DeviceSignIn<'_> {
         })?;
         self.redactor
             .register(&Secret::new(code.device_code.as_str()));
-        let lifetime = Duration::from_secs(code.expires_in.unwrap_or(900));
+        let page = shown_page(&code).ok_or_else(|| {
+            response.bad("the code cannot be used: verification_uri must be an https address, and user_code letters, digits and hyphens.")
+        })?;
+        let lifetime = Duration::from_secs(code.expires_in.unwrap_or(900)).min(LONGEST_LIFETIME);
         let started = StartedSignIn {
             device_code: code.device_code,
             user_code: code.user_code.clone(),
-            verification_uri: code.verification_uri.clone(),
+            verification_uri: page.clone(),
             interval: code.interval.unwrap_or(INTERVAL.as_secs()),
             audience: audience.0.clone(),
         };
@@ -139,7 +146,7 @@ impl DeviceSignIn<'_> {
         });
         lock.read().ok_or_else(not_stored)?;
         Ok(DevicePrompt {
-            verification_uri: code.verification_uri,
+            verification_uri: page,
             user_code: code.user_code,
             message: code.message,
             lifetime,
@@ -224,7 +231,7 @@ impl DeviceSignIn<'_> {
             };
             match failure.broken_rule() {
                 Some(PENDING) => {}
-                Some(SLOW_DOWN) => interval += INTERVAL,
+                Some(SLOW_DOWN) => interval = interval.saturating_add(INTERVAL),
                 rule => return Err(explained(failure, rule)),
             }
             if !self.caller.pause("the next poll", interval).await? {
@@ -240,6 +247,14 @@ impl DeviceSignIn<'_> {
             ..(self.entry)(&Audience("device_code".to_owned()))
         }
     }
+}
+
+/// The address for the person. None: address or code must not be shown to a person.
+fn shown_page(code: &CodeResponse) -> Option<String> {
+    let page = Url::parse(&code.verification_uri).ok()?;
+    let is_plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
+    let is_code = (1..=64).contains(&code.user_code.len()) && code.user_code.bytes().all(is_plain);
+    (page.scheme() == "https" && is_code).then(|| page.into())
 }
 
 /// The form in which a started sign-in is stored.

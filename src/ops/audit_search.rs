@@ -9,7 +9,7 @@ mod graph;
 mod plan;
 mod session;
 
-use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, SubsecRound, TimeDelta, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use crate::microsoft::search::SearchFilter;
 use crate::microsoft::{TimeWindow, record_type};
 use crate::net::transcript::is_dry_run;
 use crate::ops::connection::SearchWith;
-use crate::ops::resume::scope::{Resumed, members, read, resume, scope_of};
+use crate::ops::resume::scope::{Resumed, invalid_state, members, read, resume, scope_of};
 use crate::ops::resume::time::clocks_differ;
 use crate::ops::{Call, Input, Permission, Reply, all_valid, from_compact, in_future};
 use crate::protocol::{ErrorKind, Failure, State, Warning};
@@ -194,14 +194,40 @@ struct SavedSearch {
     position: Position,
 }
 
+impl SavedSearch {
+    /// Whether a run can have written it: another one could hide records or fail in arithmetic.
+    fn is_possible(&self) -> bool {
+        let years = 0..10_000;
+        let (start, end) = (self.start, self.end);
+        let is_window = start < end && years.contains(&start.year()) && years.contains(&end.year());
+        let is_position = || match &self.position {
+            Position::Exchange(remaining) => {
+                let is_inside = |time| time > start && time <= end + TimeDelta::seconds(1);
+                let is_length = |seconds| (1..=(end - start).num_seconds() + 1).contains(&seconds);
+                remaining.end.is_none_or(is_inside) && remaining.seconds.is_none_or(is_length)
+            }
+            Position::Graph(_) => true,
+        };
+        is_window && is_position()
+    }
+}
+
 /// Searches the audit log and returns at most `result_size` records.
 ///
 /// Errors: nothing was delivered, and no state can continue.
 pub async fn search(call: &Call<'_>, input: Search) -> Result<Reply, Failure> {
     let mut warnings = Vec::new();
     let scope = input.scope(call);
-    let saved: Option<SavedSearch> = match resume(call, std::slice::from_ref(&scope))? {
-        Resumed::Own(state) => Some(read(Value::Object(state.resume.clone()))?),
+    let saved = match resume(call, std::slice::from_ref(&scope))? {
+        Resumed::Own(state) => {
+            let saved: SavedSearch = read(Value::Object(state.resume.clone()))?;
+            Some(
+                saved
+                    .is_possible()
+                    .then_some(saved)
+                    .ok_or_else(invalid_state)?,
+            )
+        }
         Resumed::Ignored(warning) => {
             warnings.push(warning);
             None
@@ -301,7 +327,7 @@ fn reply(
     match &failure {
         Some(failure) if is_dry_run(failure) => return Err(failure.clone()),
         // Nothing was delivered, and the same request does the same again.
-        Some(failure) if is_empty && !advances(plan, position.as_ref()) => {
+        Some(failure) if is_empty && !advances(plan, position.as_ref(), failure.kind()) => {
             return Err(failure.clone());
         }
         _ => {}
@@ -333,8 +359,8 @@ fn reply(
     Ok(reply)
 }
 
-/// Whether a position is further than where the search began.
-fn advances(plan: &SearchPlan, position: Option<&Position>) -> bool {
+/// Whether a run that continues at a position can get further than this one, which failed.
+fn advances(plan: &SearchPlan, position: Option<&Position>, failure: ErrorKind) -> bool {
     match position {
         None => false,
         Some(Position::Exchange(remaining)) => {
@@ -344,8 +370,8 @@ fn advances(plan: &SearchPlan, position: Option<&Position>) -> bool {
             };
             (remaining.end.unwrap_or(plan.window.end), remaining.seconds) != begun
         }
-        // The state saves a second query.
-        Some(Position::Graph(running)) => running.query.is_some(),
+        // The state saves a second query. What else fails would fail again.
+        Some(Position::Graph(_)) => failure.retryable() || position != Some(&plan.position),
     }
 }
 
@@ -365,6 +391,36 @@ mod tests {
         };
         let window = search.window(now())?;
         Ok([rfc3339(window.start), rfc3339(window.end)])
+    }
+
+    #[test]
+    fn state_that_no_run_has_written_is_refused() {
+        let saved = |start: &str, end: &str, exchange: Value| {
+            let saved = json!({ "start": start, "end": end, "position": { "exchange": exchange } });
+            let saved: SavedSearch = serde_json::from_value(saved).expect("a state");
+            saved.is_possible()
+        };
+        let (start, end) = ("2026-01-14T00:00:00Z", "2026-01-14T12:00:00.5Z");
+        for possible in [
+            json!({}),
+            json!({ "end": "2026-01-14T12:00:01Z", "seconds": 9 }),
+        ] {
+            assert!(saved(start, end, possible));
+        }
+        for exchange in [
+            json!({ "end": start }),
+            json!({ "end": "+262142-12-31T23:59:59Z" }),
+            json!({ "seconds": 0 }),
+            json!({ "seconds": i64::MAX }),
+        ] {
+            assert!(!saved(start, end, exchange));
+        }
+        assert!(!saved(end, start, json!({})));
+        assert!(!saved(
+            "+262142-12-31T23:59:58Z",
+            "+262142-12-31T23:59:59Z",
+            json!({})
+        ));
     }
 
     #[test]

@@ -151,6 +151,8 @@ impl Search<'_> {
         self.count_pages(&rows);
         let (received, mut repeated) = (rows.received, rows.repeated);
         let missing = rows.missing + rows.unreadable.len();
+        let unreadable = "their AuditData is no JSON object";
+        let why = why.or((rows.missing == 0).then_some(unreadable));
         self.outcome.held.absorb(rows.held);
         let mut found: Vec<FoundRecord> = rows.found.into_values().collect();
         found.sort_by(|one, other| (other.time, &one.id).cmp(&(one.time, &other.id)));

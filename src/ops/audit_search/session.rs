@@ -31,7 +31,7 @@ pub(super) struct WindowRows {
     /// The records by their keys.
     pub(super) found: HashMap<String, FoundRecord>,
     pub(super) pages: usize,
-    /// All received rows.
+    /// All received rows with a record.
     pub(super) received: usize,
     /// Rows that were received before.
     pub(super) repeated: usize,
@@ -279,11 +279,11 @@ impl Reader<'_> {
     ) -> Result<(), Failure> {
         let rows = &mut self.rows;
         for row in page.rows {
-            rows.received += 1;
             let Some(found) = row.found else {
                 rows.unreadable.insert(row.index);
                 continue;
             };
+            rows.received += 1;
             let is_inside = |time| time >= window.start && time < window.end;
             if found.time.is_some_and(|time| !is_inside(time)) {
                 rows.outside.insert(found.key().to_owned());
