@@ -184,7 +184,9 @@ impl Catalog {
         }
         let hint = suggestion(name, rules.iter().map(RuleText::stem));
         let message = format!("There is no rule \"{name}\". {hint}");
-        Err(Failure::new(ErrorKind::UnknownName, message))
+        Err(Failure::new(ErrorKind::UnknownName, message)
+            .cause("The catalog has no rule with this file name, ID or title.")
+            .advice("Correct the name, or use --catalog for the rules of your own folder."))
     }
 
     /// Every fault of a manifest as part of this catalog, each at its pointer.

@@ -80,7 +80,7 @@ impl Slots<'_> {
         // The platform knows the tenant and the client ID of a managed identity.
         let is_person = self.is_person(needs);
         if self.bound.flag(Slot::ManagedIdentity) != Some(true) {
-            if !is_person {
+            if !is_person && !self.is_empty_sign_in(needs) {
                 self.require(&[Slot::TenantId, Slot::ClientId]);
             }
             let tenant = "a GUID or a domain name such as contoso.onmicrosoft.com";
@@ -177,6 +177,15 @@ impl Slots<'_> {
             Needs::Credential | Needs::Account => has_user() && !self.has_application_credential(),
             Needs::Nothing | Needs::LoginPage => false,
         }
+    }
+
+    /// True if a person or an application could sign in, and the connection names neither.
+    fn is_empty_sign_in(&self, needs: Needs) -> bool {
+        let names = [Slot::UserName, Slot::TenantId, Slot::ClientId];
+        needs == Needs::Credential
+            && self.bound.has_parameter(Slot::UserName)
+            && !self.has_application_credential()
+            && names.iter().all(|slot| self.text(*slot).is_none())
     }
 
     fn has_application_credential(&self) -> bool {
@@ -289,7 +298,8 @@ impl Slots<'_> {
             let secret = self
                 .secret(Slot::ClientSecret)
                 .map(ClientCredential::Secret);
-            if secret.is_none() {
+            // A reference that cannot be resolved has a fault already.
+            if secret.is_none() && !self.has_application_credential() {
                 self.add(self.no_credential());
             }
             return secret;

@@ -119,7 +119,7 @@ pub(super) fn check(settings: &Settings, envelope: &Envelope) -> Result<(), Fail
             AT,
             "This host has no state folder, so it cannot store a state under a name.",
         )
-        .advice("Omit `state_key`, and send the last result's `state`."));
+        .advice("Start the host with --state DIR (or SOARHOST_STATE_DIR), or omit `state_key` and send the last result's `state`."));
     }
     if envelope.state.is_some() {
         let message = "A request has a `state` or a `state_key`, not both.";

@@ -35,7 +35,8 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 const LONGEST_LIFETIME: Duration = Duration::from_hours(24);
 
 /// The advice of every failure after which the person must begin again.
-const START_AGAIN: &str = "Start a new sign-in with a device code.";
+const START_AGAIN: &str =
+    "Start a new sign-in with a device code, with the same connection and state folder.";
 
 /// The response to a request for a code. It has no `Debug`, because it holds a secret.
 #[derive(Deserialize)]

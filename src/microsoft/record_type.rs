@@ -5,6 +5,7 @@
 //! reject unknown numbers: new ones are used before they are documented. Each row of
 //! `record_types.json` has the number, Graph's name, and the schema document's name if it differs.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use crate::microsoft::search::RecordTypeNames;
@@ -41,8 +42,16 @@ fn unknown(wanted: &str, allowed: &str) -> String {
     let names = table()
         .iter()
         .flat_map(|row| row.1.iter().map(String::as_str));
-    let hint = nearest(wanted, names).map(|name| format!(" Did you mean \"{name}\"?"));
-    let hint = hint.unwrap_or_default();
+    let folded = wanted.to_ascii_lowercase();
+    let begins = |name: &&str| name.to_ascii_lowercase().starts_with(&folded);
+    let longer: BTreeSet<&str> = names.clone().filter(begins).collect();
+    let longer: Vec<&str> = longer.into_iter().collect();
+    let hint = if wanted.len() > 2 && longer.len() > 1 {
+        format!(" Names that begin with it: {}.", longer.join(", "))
+    } else {
+        let similar = nearest(wanted, names).map(|name| format!(" Did you mean \"{name}\"?"));
+        similar.unwrap_or_default()
+    };
     format!("There is no record type named \"{wanted}\".{hint} {allowed}")
 }
 

@@ -103,9 +103,10 @@ impl Search {
         let start = start.filter(|text| !text.is_empty());
         let span = start.and_then(|text| when::ago(text, now));
         let end = time("end_date", self.end_date.as_deref())?;
-        if let (Some(_), Some(_), Some(text)) = (span, end, start) {
+        if let (Some(_), Some(end), Some(text)) = (span, end, start) {
+            let end = rfc3339(end);
             let message = format!(
-                "A span ends now, so it cannot have another end; got the span \"{text}\" and an end."
+                "The span \"{text}\" ends now, so an end cannot be given with it; got {end}."
             );
             return Err(Failure::invalid_input("/inputs/end_date", message)
                 .advice("Omit the end, or use a date as the start."));

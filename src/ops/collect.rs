@@ -54,6 +54,12 @@ const FIRST_FETCH_EXPIRED: (&str, &str) = (
     "No action is needed: the next run resumes here.",
 );
 
+/// Cause and advice for the gap of a later run.
+const EXPIRED: (&str, &str) = (
+    feed::EXPIRED.0,
+    "Run more often than every 7 days. `coverage` lists the lost content. If the command has the input Backfill, set it to search the audit log for this content.",
+);
+
 input_with_record_filter! {
     /// Fetches new content of several content types since the last run.
     #[derive(Default)]
@@ -309,7 +315,7 @@ fn type_to_read(
 ) -> TypeToRead {
     let expired = match checkpoint {
         None if first.end.is_none() => FIRST_FETCH_EXPIRED,
-        _ => feed::EXPIRED,
+        _ => EXPIRED,
     };
     TypeToRead {
         content_type,

@@ -50,7 +50,8 @@ fn log_source(rule: &SigmaRule) -> Option<Finding> {
     if let Some(product) = &source.product
         && !product.eq_ignore_ascii_case("m365")
     {
-        let message = format!("No record matches the log source: `product` is {product}.");
+        let message =
+            format!("No record matches the log source: `product` must be m365; got {product}.");
         let advice = "Use `product: m365` for audit records.".to_owned();
         return Some(("product:".to_owned(), message, advice));
     }

@@ -117,7 +117,7 @@ pub(super) fn write(
     }
     let warning = (dropped > 0).then(|| {
         let message = format!(
-            "The state of the rules would exceed {} bytes. The {dropped} groups that were quiet longest are dropped, so correlations can miss records of earlier runs.",
+            "The state of the rules would exceed {} bytes. {dropped} groups without recent records are dropped, so correlations can miss records of earlier runs. With `options.state_key`, the limit is 4 MiB.",
             limits.state_bytes
         );
         Warning::new("rules_state_full", message)

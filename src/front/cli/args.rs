@@ -111,7 +111,7 @@ pub(super) enum Command {
     Map(MapArgs),
     /// Test detection rules with their samples, or explain why a rule matches a record
     #[cfg(feature = "rules")]
-    #[command(subcommand)]
+    #[command(subcommand, after_help = RULES_HINT)]
     Rules(RulesCommand),
     /// Print the reference page of an integration in Markdown
     Reference(ReferenceArgs),
@@ -204,6 +204,11 @@ fn target(text: &str) -> Result<Target, String> {
 }
 
 #[cfg(feature = "rules")]
+const RULES_HINT: &str = "\
+To write a rule: copy the folders manifests and mappings of the catalog, and add your rule as
+mappings/NAME/rules/RULE.yml. Check it with `soarhost validate DIR`, and write samples for `rules test`.
+Use it with --catalog DIR, or send its text in the input Rules of a command.";
+
 const SAMPLES_HINT: &str = "\
 DIR holds samples in samples/NAME/rules/*.json (or tests/samples/…) and, optionally, a catalog with
 mappings/NAME/rules/*.yml; without it, the rules of the catalog in use are tested. A file of samples:

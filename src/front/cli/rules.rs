@@ -15,6 +15,7 @@ use crate::front::cli::describe::print_json;
 use crate::front::cli::out::Out;
 use crate::front::counted;
 use crate::host::catalog::Catalog;
+use crate::names::suggestion;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::rules::{Explanation, RuleFault, RuleSet, RuleText, Samples};
 
@@ -59,9 +60,10 @@ fn test(args: &RulesTestArgs, in_use: &Catalog, out: &mut Out) -> ExitResult {
     let (mut tested, mut without): (Vec<Tested>, BTreeSet<&str>) =
         (Vec::new(), rules.iter().map(RuleText::stem).collect());
     for file in files {
-        let samples = Samples::parse(&read(&file)?, &file.display().to_string())?;
+        let place = file.display().to_string();
+        let samples = Samples::parse(&read(&file)?, &place)?;
         without.remove(samples.rule.as_str());
-        tested.extend(run(&samples, &rules)?);
+        tested.extend(run(&samples, &rules).map_err(|fault| fault.at(&place))?);
     }
     let failed = tested.iter().filter(|one| !one.passed()).count();
     let code = u8::from(failed > 0);
@@ -86,13 +88,21 @@ fn test(args: &RulesTestArgs, in_use: &Catalog, out: &mut Out) -> ExitResult {
             "{rule}: \"{sample}\" must give {expected}; it gives {got}."
         )?;
     }
-    for rule in without {
-        writeln!(out, "{rule}: no samples.")?;
+    if failed > 0 {
+        writeln!(
+            out,
+            "`soarhost rules explain` shows which part of a rule does not match a record."
+        )?;
     }
+    if !without.is_empty() {
+        let without: Vec<&str> = without.into_iter().collect();
+        writeln!(out, "No samples: {}.", without.join(", "))?;
+    }
+    let passed = u64::try_from(tested.len() - failed).unwrap_or(u64::MAX);
     writeln!(
         out,
-        "{} samples passed, {failed} failed.",
-        tested.len() - failed
+        "{} passed, {failed} failed.",
+        counted(passed, "sample")
     )?;
     Ok(code)
 }
@@ -100,11 +110,10 @@ fn test(args: &RulesTestArgs, in_use: &Catalog, out: &mut Out) -> ExitResult {
 /// Evaluates a rule on each of its samples.
 fn run(samples: &Samples, rules: &[RuleText<'_>]) -> Result<Vec<Tested>, Failure> {
     let Some(text) = rules.iter().find(|text| text.stem() == samples.rule) else {
-        let message = format!(
-            "A sample names the rule {}, which does not exist.",
-            samples.rule
-        );
-        return Err(Failure::new(ErrorKind::UnknownName, message));
+        let hint = suggestion(&samples.rule, rules.iter().map(RuleText::stem));
+        let message = format!("There is no rule \"{}\". {hint}", samples.rule);
+        let advice = "Write the name of a file of rules without its extension.";
+        return Err(Failure::new(ErrorKind::UnknownName, message).advice(advice));
     };
     let set = RuleSet::compile(std::slice::from_ref(text)).map_err(RuleFault::join)?;
     let tested = samples.samples.iter().map(|sample| {
@@ -148,7 +157,9 @@ fn explain(args: &RulesExplainArgs, catalog: &Catalog, out: &mut Out) -> ExitRes
     let set = RuleSet::compile(std::slice::from_ref(&text)).map_err(RuleFault::join)?;
     let record = read(&args.record)?;
     let explained = set.explain(&record).ok_or_else(|| {
-        let message = format!("{} is not a JSON object.", args.record.display());
+        let why = serde_json::from_str::<Value>(&record).err();
+        let why = why.map_or_else(String::new, |error| format!(": {error}"));
+        let message = format!("{} is not a JSON object{why}.", args.record.display());
         Failure::new(ErrorKind::InvalidInput, message).advice("Give a file with one audit record.")
     })?;
     if args.json {

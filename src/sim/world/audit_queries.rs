@@ -10,15 +10,15 @@ use serde::Deserialize;
 pub struct AuditQueries {
     /// The number of status requests for a query that are answered with `notStarted`. Default 1.
     pub not_started_polls: u64,
-    /// The number of later ones that are answered with `running`. Default 1.
+    /// The number of status requests after those that are answered with `running`. Default 1.
     pub running_polls: u64,
-    /// The time that a query takes at least, in seconds. Until then it is `running`. Default 0.
+    /// The minimum duration of a query in seconds. Until then it is `running`. Default 0.
     pub running_seconds: u32,
     /// How queries end: `succeeded` (default), `failed`, `cancelled` or `never`.
     pub outcome: Outcome,
-    /// The most queries that are not finished; the next one is rejected (429). Default 10.
+    /// The maximum number of unfinished queries. Another one is rejected (429). Default 10.
     pub concurrent: usize,
-    /// The most records of a page. Default 1000.
+    /// The maximum number of records of a page. Default 1000.
     pub page_size: usize,
     /// The response to a request to delete a query: `unsupported` (405, default), `forbidden` (403)
     /// or `allowed` (204).
@@ -31,14 +31,14 @@ pub struct AuditQueries {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// With records.
+    /// The query succeeds and has records.
     #[default]
     Succeeded,
-    /// With a failure.
+    /// The query fails.
     Failed,
-    /// It was cancelled.
+    /// The query is cancelled.
     Cancelled,
-    /// It does not end.
+    /// The query never ends.
     Never,
 }
 

@@ -18,7 +18,7 @@ pub struct Exchange {
     /// Whether a request must have an `X-AnchorMailbox` for its tenant (400
     /// `ErrorIncorrectRoutingHint`). Default false.
     pub needs_anchor: bool,
-    /// The most rows of a session with `ReturnLargeSet`. 1 to 50,000, the default.
+    /// The maximum number of rows of a session with `ReturnLargeSet`. 1 to 50,000, the default.
     pub session_rows: usize,
     /// The maximum number of rows of a page, even if the request wants more. 1 to 5,000, the default.
     pub page_rows: usize,
@@ -37,7 +37,7 @@ pub enum ForbiddenBody {
     /// NUL bytes.
     #[default]
     Nul,
-    /// Nothing.
+    /// An empty body.
     Empty,
 }
 
@@ -45,7 +45,7 @@ pub enum ForbiddenBody {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ResultCount {
-    /// The number of records that the search has found.
+    /// The number of records that match the search.
     #[default]
     Total,
     /// The number of rows of the page, as tenants report since 2026.
@@ -58,9 +58,9 @@ pub enum ResultCount {
 pub struct OddPage {
     /// The number of the page in its session, from 1. A search without a session has page 1 only.
     pub page: u64,
-    /// How it differs.
+    /// How the page differs.
     pub effect: OddEffect,
-    /// In how many sessions it differs. Default 1.
+    /// The number of sessions in which it differs. Default 1.
     #[serde(default = "once")]
     pub times: u64,
 }
@@ -71,15 +71,15 @@ pub struct OddPage {
 pub enum OddEffect {
     /// Its rows have the `ResultIndex` -1 and the `ResultCount` 0.
     TimedOut,
-    /// It has the rows of the page before.
+    /// It repeats the rows of the previous page.
     Repeat,
-    /// The rows that it should have are skipped; it has those that follow.
+    /// Its rows are skipped; it has the rows of the next page.
     Skip,
     /// The session starts again: it has the rows of page 1.
     Restart,
     /// It is empty, although there are more rows. The session continues afterwards.
     Empty,
-    /// It has one row more, from a day before the searched time.
+    /// It has an additional row, from the day before the searched time.
     OutOfRange,
     /// It is empty, with a warning that the search has failed.
     Warning,
