@@ -1,4 +1,5 @@
 //! The interface of rules in a build without the feature `rules`: every rule is a fault.
+//! Reads no text, and has no state.
 
 use std::marker::PhantomData;
 

@@ -1,4 +1,5 @@
-//! An alert: the result of a rule, as it stands in `context_data.Alerts`.
+//! An alert: the result of a rule, as it stands in `context_data.Alerts`. `message` writes its
+//! sentence.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
 //! From YAML texts to documents of Sigma, with the place of each fault, and the budget of inline
-//! rules.
+//! rules. `set` compiles the documents and checks what they name.
 
 use std::collections::BTreeSet;
 

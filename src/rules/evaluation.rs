@@ -1,4 +1,6 @@
-//! One run: records in, alerts and the new state out.
+//! One run: records in, alerts and the new state out. Holds matched records of correlations in
+//! memory until the end, because records come in any order. `burst` decides when a correlation
+//! gives an alert.
 
 use std::collections::HashSet;
 

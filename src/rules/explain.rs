@@ -1,4 +1,5 @@
-//! Why a rule matches a record or not.
+//! Explains why a rule matches a record or does not. Correlations have no explanation: their alerts
+//! name their records.
 
 use rsigma_eval::{RuleExplanation, explain_rule};
 use serde_json::Value;
@@ -6,7 +7,7 @@ use serde_json::Value;
 use crate::rules::RuleSet;
 use crate::rules::record::{Record, Wanted};
 
-/// Why one rule matches a record or not.
+/// Why one rule matches a record or does not.
 #[derive(Debug)]
 pub struct Explanation {
     /// The rule's title.

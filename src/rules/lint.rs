@@ -1,4 +1,5 @@
 //! Warnings about rules that can be evaluated, but cannot find what their authors look for.
+//! Runs for `validate` only: a run never refuses such a rule.
 
 use std::collections::BTreeSet;
 

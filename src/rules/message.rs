@@ -1,4 +1,4 @@
-//! Alerts with their sentences.
+//! Alerts with their sentences. Values are shortened, not escaped: `output` does that for Markdown.
 
 use std::collections::{BTreeMap, HashSet};
 

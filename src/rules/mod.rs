@@ -27,8 +27,8 @@
 //!
 //! The state contains the matched records of the last 24 hours before the newest one, plus the
 //! timespan of the rule ([`Limits`]). A record that arrives within that time is counted in the windows
-//! where it belongs, and can complete them. A record that arrives later only meets records of its own
-//! run: alerts can then be missed, and a warning says so.
+//! where it belongs, and can complete them. A record that arrives later is correlated only with
+//! records of the same run: alerts can then be missed, and a warning says so.
 //!
 //! Without the feature `rules`, every rule is a fault that says so.
 
@@ -97,7 +97,7 @@ pub struct Outcome {
 /// Bounds of what correlations remember between runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The largest size of the state in bytes; a matched record takes about 26. Over it, the groups that were quiet longest are dropped.
+    /// The largest size of the state in bytes; a matched record takes about 26. Over it, the groups with the oldest last hit are dropped.
     pub state_bytes: usize,
     /// How late a record can arrive, in seconds, and still be counted where it belongs.
     pub lateness: i64,

@@ -31,7 +31,7 @@ const OWN: [&str; 7] = [
 /// The fields that a set of rules reads.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
-    /// A rule searches all values, or all fields are to be shown.
+    /// A rule searches all values, or all fields must be shown.
     everything: bool,
     /// The names as rules write them.
     names: HashSet<String>,

@@ -1,4 +1,5 @@
 //! Ids of records, in a form that takes little memory and little space in a state.
+//! Two spellings of a GUID are two ids, because an alert shows an id as the service sent it.
 
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ pub(super) enum RecordId {
 impl RecordId {
     pub(super) fn new(id: &str) -> Self {
         match Uuid::try_parse(id) {
-            // Any other spelling must come out as it was.
+            // Other spellings are stored unchanged.
             Ok(guid) if guid.hyphenated().to_string() == id => RecordId::Guid(guid),
             _ => RecordId::Text(id.into()),
         }

@@ -1,4 +1,5 @@
-//! What correlations remember between runs, in a compact form, and its bounds.
+//! The state of correlations: compact form and limits. Alerts about single records need no state:
+//! they cannot be given twice, because collecting delivers a record once.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -43,7 +44,7 @@ struct SavedGroup {
     alerted: Vec<Span>,
 }
 
-/// Reads the state of an earlier run. What belongs to no rule of the set is dropped with a warning.
+/// Reads the state of an earlier run. Groups of unknown rules are dropped with a warning.
 pub(super) fn read(value: &Value, rules: &RuleSet) -> (Groups, i64, Option<Warning>) {
     let saved = Saved::deserialize(value).ok();
     let Some(saved) = saved.filter(|saved| saved.version == VERSION) else {
@@ -81,8 +82,8 @@ fn is_possible(time: i64) -> bool {
     (-LONGEST..LONGEST).contains(&time)
 }
 
-/// Drops what is older than the limits, and packs the groups. Over the size limit, the groups that
-/// were quiet longest are dropped.
+/// Drops what is older than the limits, and packs the groups. Over the size limit, the groups
+/// with the oldest last hit are dropped.
 pub(super) fn write(
     groups: Groups,
     newest: i64,

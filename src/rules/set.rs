@@ -1,4 +1,5 @@
-//! A compiled set of rules.
+//! A compiled set of rules: what rules name of each other is resolved here. Holds nothing of a run,
+//! so several runs can share a set.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

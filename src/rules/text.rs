@@ -1,4 +1,5 @@
-//! The text of rules, and what is wrong with it.
+//! The text of rules, and what is wrong with it. Reads no YAML, so that catalogs can list rules in a
+//! build without the feature `rules`.
 
 use std::borrow::Cow;
 use std::fmt;
