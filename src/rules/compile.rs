@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use rsigma_parser::{
-    Detection, DetectionItem, Detections, FilterRuleTarget, SigmaCollection, SigmaValue,
+    Detection, DetectionItem, Detections, FilterRuleTarget, Modifier, SigmaCollection, SigmaValue,
     parse_sigma_yaml,
 };
 
@@ -16,6 +16,11 @@ const MAX_BYTES: usize = 256 * 1024;
 const MAX_RULES: usize = 200;
 const MAX_PATTERNS: usize = 1_000;
 const MAX_PATTERN_BYTES: usize = 4 * 1024;
+/// Each `not` of a condition takes stack when the condition is parsed and evaluated.
+const MAX_NOTS: usize = 1_000;
+/// The compiled sizes of one regular expression, and of all.
+const MAX_REGEX_BYTES: usize = 256 * 1024;
+const MAX_REGEXES_BYTES: usize = 16 * 1024 * 1024;
 
 const MODIFIERS: &str = "contains, startswith, endswith, all, re, i, m, s, cidr, cased, exists, fieldref, \
      gt, gte, lt, lte, neq, windash, base64, base64offset, wide, utf16, utf16be, expand, minute, hour, \
@@ -122,7 +127,12 @@ pub(super) fn read<'a>(texts: &'a [RuleText<'a>]) -> (Vec<Section<'a>>, Vec<Rule
             sections.push(section);
         }
     }
-    faults.extend(budget_faults(&sections));
+    let over = budget_faults(&sections);
+    if !over.is_empty() {
+        // Nothing is compiled.
+        sections.clear();
+        faults.extend(over);
+    }
     (sections, faults)
 }
 
@@ -155,8 +165,23 @@ fn size_fault(texts: &[RuleText<'_>]) -> Option<RuleFault> {
     let inline = || texts.iter().filter(|text| text.is_inline);
     let bytes: usize = inline().map(|text| text.text.len()).sum();
     let message = format!("The inline rules have {bytes} bytes. The maximum is {MAX_BYTES}.");
-    let first = inline().next().filter(|_| bytes > MAX_BYTES)?;
-    Some(over_budget(first, message))
+    let first = inline().next()?;
+    if bytes > MAX_BYTES {
+        return Some(over_budget(first, message));
+    }
+    // Escapes of double-quoted texts can spell a word, too.
+    let signs = ["not", "\\x", "\\u", "\\U", "\\\n", "\\\r"];
+    let count = |text: &str| {
+        signs
+            .iter()
+            .map(|sign| text.matches(sign).count())
+            .sum::<usize>()
+    };
+    let nots: usize = inline().map(|text| count(&text.text)).sum();
+    let message = format!(
+        "The inline rules have 'not', or an escape such as '\\x', {nots} times. The maximum is {MAX_NOTS}."
+    );
+    (nots > MAX_NOTS).then(|| over_budget(first, message))
 }
 
 /// The numbers of rules and patterns, which are checked before a rule is compiled.
@@ -165,22 +190,20 @@ fn budget_faults(sections: &[Section<'_>]) -> Vec<RuleFault> {
     let Some(first) = inline().next().map(|section| section.source) else {
         return Vec::new();
     };
-    let (mut rules, mut patterns, mut faults) = (0, 0, Vec::new());
+    let (mut rules, mut patterns, mut regexes, mut faults) = (0, 0_usize, Vec::new(), Vec::new());
     for section in inline() {
         let content = &section.content;
         rules += content.rules.len() + content.correlations.len() + content.filters.len();
-        for item in all_items(content) {
-            patterns += item.values.len();
-            let lengths = item.values.iter().map(|value| match value {
-                SigmaValue::String(text) => text.original.len(),
-                _ => 0,
-            });
-            for length in lengths.filter(|length| *length > MAX_PATTERN_BYTES) {
-                let field = item.field.name.as_deref().unwrap_or("a keyword");
+        for pattern in all_patterns(content) {
+            patterns = pattern.variants().saturating_add(patterns);
+            let (field, length) = (pattern.field, pattern.text.len());
+            if length > MAX_PATTERN_BYTES {
                 let message = format!(
                     "A pattern of {field} has {length} bytes. The maximum is {MAX_PATTERN_BYTES}."
                 );
                 faults.push(over_budget(section.source, message));
+            } else if pattern.modifiers.contains(&Modifier::Re) {
+                regexes.push((section.source, pattern));
             }
         }
     }
@@ -193,31 +216,109 @@ fn budget_faults(sections: &[Section<'_>]) -> Vec<RuleFault> {
             format!("The inline rules have {patterns} patterns. The maximum is {MAX_PATTERNS}.");
         faults.push(over_budget(first, message));
     }
+    if faults.is_empty() {
+        let limit = MAX_REGEX_BYTES.min(MAX_REGEXES_BYTES / regexes.len().max(1));
+        let large = regexes.iter().find(|(_, regex)| regex.is_larger(limit));
+        faults.extend(large.map(|(text, regex)| {
+            let (field, bytes) = (regex.field, MAX_REGEXES_BYTES);
+            let message = format!(
+                "A regular expression of {field} has more than {limit} bytes when it is compiled. \
+                 The maximum is {MAX_REGEX_BYTES}, and {bytes} for all inline rules."
+            );
+            over_budget(text, message)
+        }));
+    }
     faults
+}
+
+/// A text that a rule compares with values.
+struct Pattern<'a> {
+    field: &'a str,
+    modifiers: &'a [Modifier],
+    text: &'a str,
+}
+
+impl Pattern<'_> {
+    /// The number of texts that are compared: `windash` replaces each dash by five characters.
+    fn variants(&self) -> usize {
+        if !self.modifiers.contains(&Modifier::WindAsh) {
+            return 1;
+        }
+        let dashes = u32::try_from(self.text.matches('-').count());
+        5_usize.saturating_pow(dashes.unwrap_or(u32::MAX))
+    }
+
+    /// Is the compiled regular expression larger? Invalid ones are reported when rules are compiled.
+    fn is_larger(&self, limit: usize) -> bool {
+        let built = regex::RegexBuilder::new(self.text)
+            .case_insensitive(true)
+            .size_limit(limit)
+            .build();
+        matches!(built, Err(regex::Error::CompiledTooBig(_)))
+    }
+}
+
+/// The patterns of all detections of a section, keywords included.
+fn all_patterns(content: &SigmaCollection) -> Vec<Pattern<'_>> {
+    let parts = all_detections(content).flat_map(parts);
+    let values = parts.flat_map(|part| match part {
+        Detection::Keywords(values) => vec![("a keyword", &[][..], values)],
+        Detection::AllOf(items) => items.iter().map(named_values).collect(),
+        _ => Vec::new(),
+    });
+    let patterns = values.flat_map(|(field, modifiers, values)| {
+        values.iter().map(move |value| Pattern {
+            field,
+            modifiers,
+            text: match value {
+                SigmaValue::String(text) => &text.original,
+                _ => "",
+            },
+        })
+    });
+    patterns.collect()
+}
+
+fn named_values(item: &DetectionItem) -> (&str, &[Modifier], &Vec<SigmaValue>) {
+    let field = item.field.name.as_deref().unwrap_or("a keyword");
+    (field, &item.field.modifiers, &item.values)
 }
 
 fn over_budget(text: &RuleText<'_>, message: String) -> RuleFault {
     RuleFault::error(text, message).advice("Put the rules into a catalog, which has no such limit.")
 }
 
+/// The detections of all rules and filters of a section.
+fn all_detections(content: &SigmaCollection) -> impl Iterator<Item = &Detections> {
+    let rules = content.rules.iter().map(|rule| &rule.detection);
+    rules.chain(content.filters.iter().map(|filter| &filter.detection))
+}
+
 /// The items of all detections of a section.
 pub(super) fn all_items(content: &SigmaCollection) -> Vec<&DetectionItem> {
-    let rules = content.rules.iter().map(|rule| &rule.detection);
-    let filters = content.filters.iter().map(|filter| &filter.detection);
-    rules.chain(filters).flat_map(items).collect()
+    all_detections(content).flat_map(items).collect()
 }
 
 /// The items of a rule's detections. A keyword search is an item without a field.
 pub(super) fn items(detections: &Detections) -> Vec<&DetectionItem> {
+    let parts = parts(detections).into_iter();
+    let items = parts.filter_map(|part| match part {
+        Detection::AllOf(items) => Some(items),
+        _ => None,
+    });
+    items.flatten().collect()
+}
+
+/// The detections of a rule that contain no others.
+fn parts(detections: &Detections) -> Vec<&Detection> {
     let mut found = Vec::new();
     let mut open: Vec<&Detection> = detections.named.values().collect();
     while let Some(detection) = open.pop() {
         match detection {
-            Detection::AllOf(items) => found.extend(items),
+            Detection::AllOf(_) | Detection::Keywords(_) => found.push(detection),
             Detection::AnyOf(parts) | Detection::And(parts) => open.extend(parts),
             Detection::ArrayMatch { body, .. } => open.push(body),
             Detection::Conditional { named, .. } => open.extend(named.values()),
-            Detection::Keywords(_) => {}
         }
     }
     found

@@ -303,6 +303,22 @@ fn budget_of_inline_rules_is_checked_before_they_are_compiled() {
     let wide = FAILED.replace("UserLoginFailed", &format!("[{}]", list.join(", ")));
     assert!(faults(&wide)[0].contains("1001 patterns"));
     assert!(faults(&" ".repeat(300_000))[0].contains("300000 bytes"));
+    for word in ["not ", "\\x6eot "] {
+        let condition = format!("\"{}selection\"", word.repeat(15_000));
+        let deep = FAILED.replace("condition: selection", &format!("condition: {condition}"));
+        assert!(faults(&deep)[0].contains("15000 times"));
+    }
+    let dashes = FAILED.replace("Operation: UserLoginFailed", "UserId|windash: '-----'");
+    assert!(faults(&dashes)[0].contains("3125 patterns"));
+    let words: Vec<String> = list.iter().map(|word| format!("- {word}")).collect();
+    let words = FAILED.replace("Operation: UserLoginFailed", &words.join("\n    "));
+    assert!(faults(&words)[0].contains("1001 patterns"));
+    let regex =
+        |text: &str| FAILED.replace("Operation: UserLoginFailed", &format!("UserId|re: {text}"));
+    assert!(faults(&regex("'\\w{90}'"))[0].contains("262144 bytes"));
+    assert!(faults(&regex("'^[a-z]{2,40}@\\w+$'")).is_empty());
+    let many: Vec<String> = (0..900).map(|n| format!("'\\w{{3}}{n}'")).collect();
+    assert!(faults(&regex(&format!("[{}]", many.join(", "))))[0].contains("16777216 for all"));
 }
 
 #[test]

@@ -3,12 +3,14 @@
 //! The host's clock and the service's `Date` are hours off; blobs appear late, are listed twice, out
 //! of order and in several pages, fail, expire or disappear; runs have limits and deadlines, are
 //! cancelled, or are killed before the commit; states are passed on or stored under a name. Every
-//! record is delivered once, or its absence is named.
+//! record is delivered once, or its absence is named. Some histories evaluate detection rules: the
+//! alerts are those of one run over all records.
 //!
 //! `SOARHOST_SEEDS` sets the number of histories, `SOARHOST_FIRST_SEED` the first one. The algorithm
 //! alone is tested over more histories in `src/ops/resume/progress/tests.rs`.
 
 mod account;
+mod alerts;
 pub mod service;
 
 use std::fmt::Write as _;
@@ -22,6 +24,7 @@ use soarhost::protocol::Signal;
 
 use crate::bench::{Bench, block_on, connection};
 use account::{Account, Conditions, check_listings, keys};
+use alerts::{Alerts, RULES};
 use service::{Dice, MINUTE, Ms, Service, text};
 
 const ROUTES: [&str; 2] = ["management.content", "management.blob"];
@@ -44,6 +47,8 @@ struct History {
     service: Service,
     account: Account,
     collect: bool,
+    /// Detection rules are evaluated.
+    alerts: Option<Alerts>,
     stored: bool,
     /// How far the host's clock can be off.
     skews: &'static [Ms],
@@ -62,6 +67,7 @@ impl History {
             service: Service::new(&mut dice),
             account: Account::default(),
             collect: dice.chance(40),
+            alerts: dice.chance(40).then(Alerts::default),
             stored: dice.chance(30),
             skews: dice.pick(&[&[0], &[0, 90, 120, 1_440], &[-120, 0, -1_440, 600]]),
             dates: dice.pick(&[&[0], &[0], &[0, 0, 120, 1_200], &[0, 0, -180, 30]]),
@@ -74,7 +80,10 @@ impl History {
 
     fn request(&self) -> Value {
         let mut connection = connection();
-        let mut request = if self.collect {
+        let mut request = if self.alerts.is_some() {
+            json!({ "integration": "office365_audit", "command": "collect_and_alert",
+                    "inputs": { "content_types": ["Audit.Exchange"], "rules": [RULES] } })
+        } else if self.collect {
             connection["self_deployed"] = json!(true);
             connection["first_fetch_delta"] = json!("1 day");
             connection["content_types_to_fetch"] = json!(["Audit.Exchange"]);
@@ -83,7 +92,7 @@ impl History {
             json!({ "command": "Get Audit Log", "inputs": { "Content Type": "Audit.Exchange" } })
         };
         request["connection"] = connection;
-        request["options"] = json!({ "include": ["raw_data"] });
+        request["options"] = json!({ "include": ["raw_data", "context_data"] });
         if self.stored {
             request["options"]["state_key"] = json!("history");
         } else {
@@ -147,7 +156,7 @@ impl History {
         let mut interruption = Interruption::None;
         let repeats = !self.stored && self.dice.chance(20);
         if repeats {
-            request["options"]["include"] = json!(["raw_data", "events"]);
+            request["options"]["include"] = json!(["raw_data", "context_data", "events"]);
         }
         if !calm {
             limited = self.dice.chance(40);
@@ -217,6 +226,9 @@ impl History {
         if !result["state"].is_null() {
             self.state = result["state"].clone();
         }
+        if let Some(alerts) = &mut self.alerts {
+            alerts.take(&result);
+        }
         let new = self.account.take(&result)?;
         let conditions = Conditions {
             t,
@@ -258,7 +270,7 @@ impl History {
         let mut blobs = self.service.blobs.iter().enumerate();
         match blobs.find(|(n, blob)| !blob.is_withdrawn(t) && !self.account.knows(*n, blob)) {
             Some((n, _)) => Err(format!("1: blob {n} is lost")),
-            None => Ok(()),
+            None => self.alerts.as_ref().map_or(Ok(()), Alerts::check),
         }
     }
 }

@@ -181,13 +181,24 @@ impl Service {
         times.max().unwrap_or_default().max(self.is_listed())
     }
 
+    /// The record. Its event happened up to 50 minutes before its first blob was available.
+    fn record(&self, (id, version): &Version) -> Value {
+        let minutes = i64::try_from(id * 7 % 50).expect("small");
+        let time = text(self.blobs[id / 4].available - minutes * MINUTE);
+        let operation = ["New-InboxRule", "FileDownloaded", "UserLoginFailed"][id * 5 / 4 % 3];
+        json!({ "Id": format!("00000000-0000-4000-8000-{id:012}"), "RecordType": 1, "Version": version,
+                "CreationTime": time.trim_end_matches('Z'), "Operation": operation,
+                "Workload": "Exchange", "UserId": format!("user{id}"),
+                "ClientIP": format!("192.0.2.{}", id % 2) })
+    }
+
     /// The world at that time, if the service takes `date` for it.
     pub fn world(&self, t: Ms, date: Ms) -> Value {
         let blobs = self.blobs.iter().enumerate();
         let blobs: Vec<Value> = blobs
             .filter(|(_, blob)| blob.is_visible(t))
             .map(|(n, blob)| {
-                let records: Vec<Value> = blob.records.iter().map(record).collect();
+                let records: Vec<Value> = blob.records.iter().map(|one| self.record(one)).collect();
                 let expires = blob.available + 7 * DAY + date - t;
                 let mut literal = json!({ "type": "Audit.Exchange", "id": name(n),
                     "created": text(blob.available), "expires": text(expires),
@@ -202,11 +213,6 @@ impl Service {
                 "subscriptions": [{ "content_type": "Audit.Exchange" }],
                 "content_disorder_seconds": self.disorder, "content": { "blobs": blobs } })
     }
-}
-
-fn record((id, version): &Version) -> Value {
-    json!({ "Id": format!("00000000-0000-4000-8000-{id:012}"), "RecordType": 1, "Version": version,
-            "CreationTime": "2026-01-14T09:12:03" })
 }
 
 /// What a record that was delivered says.
