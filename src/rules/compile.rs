@@ -18,6 +18,9 @@ const MAX_PATTERNS: usize = 1_000;
 const MAX_PATTERN_BYTES: usize = 4 * 1024;
 /// Each `not` of a condition takes stack when the condition is parsed and evaluated.
 const MAX_NOTS: usize = 1_000;
+/// The words of all conditions, the selections that each `of` looks at, and the rules that
+/// correlations name: compiling takes time for each.
+const MAX_TERMS: usize = 5_000;
 /// The compiled sizes of one regular expression, and of all.
 const MAX_REGEX_BYTES: usize = 256 * 1024;
 const MAX_REGEXES_BYTES: usize = 16 * 1024 * 1024;
@@ -191,6 +194,14 @@ fn budget_faults(sections: &[Section<'_>]) -> Vec<RuleFault> {
         return Vec::new();
     };
     let (mut rules, mut patterns, mut regexes, mut faults) = (0, 0_usize, Vec::new(), Vec::new());
+    let terms: usize = inline().map(|section| terms(&section.content)).sum();
+    if terms > MAX_TERMS {
+        let message = format!(
+            "The conditions and correlations of the inline rules have {terms} terms: words, selections \
+             that `of` looks at, and names of rules. The maximum is {MAX_TERMS}."
+        );
+        faults.push(over_budget(first, message));
+    }
     for section in inline() {
         let content = &section.content;
         rules += content.rules.len() + content.correlations.len() + content.filters.len();
@@ -229,6 +240,19 @@ fn budget_faults(sections: &[Section<'_>]) -> Vec<RuleFault> {
         }));
     }
     faults
+}
+
+/// What compiling the conditions and correlations of a section takes time for.
+fn terms(content: &SigmaCollection) -> usize {
+    let conditions = all_detections(content).flat_map(|detections| {
+        let selections = detections.named.len();
+        let words = |text: &String| text.split_whitespace().count();
+        let of = |text: &String| text.split_whitespace().filter(|word| *word == "of").count();
+        let texts = detections.condition_strings.iter();
+        texts.map(move |text| words(text) + of(text) * selections)
+    });
+    let named = content.correlations.iter().map(|one| one.rules.len());
+    conditions.chain(named).sum()
 }
 
 /// A text that a rule compares with values.

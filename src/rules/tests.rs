@@ -308,6 +308,12 @@ fn budget_of_inline_rules_is_checked_before_they_are_compiled() {
         let deep = FAILED.replace("condition: selection", &format!("condition: {condition}"));
         assert!(faults(&deep)[0].contains("15000 times"));
     }
+    for (part, terms) in [("selection or ", 5_201), ("1 of them or ", 13_001)] {
+        let condition = format!("condition: {}selection", part.repeat(2_600));
+        let long = FAILED.replace("condition: selection", &condition);
+        let wanted = format!("{terms} terms");
+        assert!(faults(&long)[0].contains(&wanted), "{:?}", faults(&long));
+    }
     let dashes = FAILED.replace("Operation: UserLoginFailed", "UserId|windash: '-----'");
     assert!(faults(&dashes)[0].contains("3125 patterns"));
     let words: Vec<String> = list.iter().map(|word| format!("- {word}")).collect();

@@ -209,6 +209,7 @@ To write a rule: copy the folders manifests and mappings of the catalog, and add
 mappings/NAME/rules/RULE.yml. Check it with `soarhost validate DIR`, and write samples for `rules test`.
 Use it with --catalog DIR, or send its text in the input Rules of a command.";
 
+#[cfg(feature = "rules")]
 const SAMPLES_HINT: &str = "\
 DIR holds samples in samples/NAME/rules/*.json (or tests/samples/…) and, optionally, a catalog with
 mappings/NAME/rules/*.yml; without it, the rules of the catalog in use are tested. A file of samples:

@@ -27,7 +27,7 @@ pub(super) fn run_sample(
 ) -> ExitResult {
     let (_sandbox, host) = sandbox::demo(args.world.as_deref(), settings, redactor)?;
     let target = host.catalog()?.find_dotted(&args.command)?;
-    sign_in(&host, &target)?;
+    run_earlier_commands(&host, &target)?;
     let mut request = sample_request(target.manifest, target.command);
     // The raw data is omitted: it is long, and the other sections show its content.
     let section = match target.command.mapping {
@@ -60,10 +60,14 @@ pub(super) fn run_sample(
     Ok(result.exit_code())
 }
 
-/// Runs the commands that sign a person in before this command. Their results are not shown: if one
-/// fails, the command fails, too.
-fn sign_in(host: &Host, target: &Target<'_>) -> Result<(), Failure> {
-    let steps = ["sign_in.device.start", "sign_in.device.complete"];
+/// Runs the commands that come first: sign-in of a person, then subscriptions to all content types.
+/// Their results are not shown: if one fails, the command fails, too.
+fn run_earlier_commands(host: &Host, target: &Target<'_>) -> Result<(), Failure> {
+    let steps = [
+        "sign_in.device.start",
+        "sign_in.device.complete",
+        "feed.subscription.ensure",
+    ];
     let steps = steps.into_iter();
     let before = steps.take_while(|step| *step != target.operation.name);
     let manifests = host.catalog()?.manifests()?;
@@ -79,7 +83,7 @@ fn sign_in(host: &Host, target: &Target<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The Markdown text for a terminal: rows of each table sorted by the first column with times,
+/// The Markdown text for a terminal: rows of a table that starts with times are sorted,
 /// latest first; times to the minute; no escapes in tables.
 fn table(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
@@ -100,9 +104,12 @@ fn table_block(lines: &[&str]) -> String {
     let headings = rows.next().unwrap_or_default();
     let mut rows: Vec<Vec<String>> = rows.collect();
     let is_time = |cell: &String| when::instant(cell, &[]).is_some();
-    let column = rows.first().and_then(|row| row.iter().position(is_time));
-    if let Some(column) = column {
-        rows.sort_by(|one, other| other.get(column).cmp(&one.get(column)));
+    if rows
+        .first()
+        .and_then(|row| row.first())
+        .is_some_and(is_time)
+    {
+        rows.sort_by(|one, other| other.first().cmp(&one.first()));
     }
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
