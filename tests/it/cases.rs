@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -225,43 +227,47 @@ fn settings(path: &Path) -> insta::Settings {
     settings
 }
 
+/// Cases that run at the same time. Many wait for a time limit of theirs.
+const WORKERS: usize = 4;
+
 #[test]
 fn every_case_gives_the_calls_and_results_of_its_snapshot() {
     let wanted = std::env::var("CASE").unwrap_or_default();
-    let mut failed = Vec::new();
-    let mut played = 0;
-    for path in files(&folder()) {
-        let name = path
-            .strip_prefix(folder())
-            .expect("below the cases")
-            .display()
-            .to_string();
-        if !name.contains(&wanted) {
-            continue;
+    let name = |path: &Path| {
+        let below = path.strip_prefix(folder()).expect("below the cases");
+        below.display().to_string()
+    };
+    let mut cases = files(&folder());
+    cases.retain(|path| name(path).contains(&wanted));
+    assert!(!cases.is_empty(), "no case matches {wanted:?}");
+    let (next, failed) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                while let Some(path) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let name = name(path);
+                    if std::panic::catch_unwind(|| check(path, &name)).is_err() {
+                        failed.lock().expect("a list").push(name);
+                    }
+                }
+            });
         }
-        played += 1;
-        let outcome = std::panic::catch_unwind(|| {
-            let text = std::fs::read_to_string(&path).expect("a case file");
-            let case: Case =
-                serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-            let integration = name.split('/').next().expect("a folder");
-            let page = block_on(play(case, integration));
-            let stem = path
-                .file_stem()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned();
-            settings(&path).bind(|| insta::assert_snapshot!(stem, page));
-        });
-        if outcome.is_err() {
-            failed.push(name);
-        }
-    }
-    assert!(played > 0, "no case matches {wanted:?}");
+    });
+    let failed = failed.into_inner().expect("a list");
     assert!(
         failed.is_empty(),
-        "{} of {played} cases failed:\n{}",
+        "{} of {} cases failed:\n{}",
         failed.len(),
+        cases.len(),
         failed.join("\n")
     );
+}
+
+fn check(path: &Path, name: &str) {
+    let text = std::fs::read_to_string(path).expect("a case file");
+    let case: Case = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let integration = name.split('/').next().expect("a folder");
+    let page = block_on(play(case, integration));
+    let stem = path.file_stem().expect("a name").to_string_lossy();
+    settings(path).bind(|| insta::assert_snapshot!(stem.as_ref(), page));
 }
