@@ -146,17 +146,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn table_for_a_terminal_is_sorted_by_time_and_has_no_escapes() {
-        let text = "### A\\_b: 2 results\n\n| Name | Time |\n|---|---|\n\
-                    | x \\| y | 2026-01-14T09:30:59.5Z |\n| \\[z\\] | 2026-01-14T10:00:00Z |";
+    fn table_that_starts_with_times_is_sorted_and_no_table_has_escapes() {
+        let text = "### A\\_b: 2 results\n\n| Time | Name |\n|---|---|\n\
+                    | 2026-01-14T09:30:59.5Z | x \\| y |\n| 2026-01-14T10:00:00Z | \\[z\\] |";
         assert_eq!(
             table(text),
             "A\\_b: 2 results\n\n\
-             | Name  | Time             |\n\
-             |-------|------------------|\n\
-             | [z]   | 2026-01-14 10:00 |\n\
-             | x | y | 2026-01-14 09:30 |"
+             | Time             | Name  |\n\
+             |------------------|-------|\n\
+             | 2026-01-14 10:00 | [z]   |\n\
+             | 2026-01-14 09:30 | x | y |"
         );
+        let by_severity = "| Level | Last |\n|---|---|\n| high | 2026-01-14T09:30:00Z |\n| low | 2026-01-14T10:00:00Z |";
+        let shown = table(by_severity);
+        assert!(shown.find("high") < shown.find("low"), "{shown}");
         assert_eq!(table("Started."), "Started.");
     }
 }
