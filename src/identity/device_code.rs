@@ -28,10 +28,10 @@ pub const PUBLIC_CLIENT: &str = "fb78d390-0c51-40cd-8e17-fdbfab77341b";
 /// The interval between two polls if the service names none, and the increase after `slow_down`.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// The shortest interval, whatever the service names.
+/// The shortest interval. A shorter one from the service is not used.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The longest lifetime of a code, whatever the service names.
+/// The longest lifetime of a code. A longer one from the service is not used.
 const LONGEST_LIFETIME: Duration = Duration::from_hours(24);
 
 /// The advice of every failure after which the person must begin again.
@@ -204,7 +204,7 @@ impl DeviceSignIn<'_> {
             Some(left) if !left.is_zero() => Ok((token, started, left)),
             _ => Err(Failure::new(
                 ErrorKind::AuthFailed,
-                "The code has expired before anybody signed in with it.",
+                "The code expired before the sign-in was completed.",
             )
             .rule(EXPIRED)
             .cause("A code is valid for some minutes only.")
@@ -271,7 +271,7 @@ fn stored_token(text: String) -> Token {
 fn explained(failure: Failure, rule: Option<&str>) -> Failure {
     let cause = match rule {
         Some(DECLINED) => "The person declined the sign-in.",
-        Some(EXPIRED) => "The code has expired before anybody signed in with it.",
+        Some(EXPIRED) => "The code expired before the sign-in was completed.",
         Some(UNKNOWN_CODE) => {
             "The login service does not know the code. A later start can have replaced it."
         }
@@ -286,7 +286,7 @@ fn still_pending(started: &StartedSignIn, left: Duration) -> Failure {
     let (address, code) = (&started.verification_uri, &started.user_code);
     Failure::new(
         ErrorKind::Timeout,
-        "The sign-in is not complete: nobody has signed in with the code yet.",
+        "The sign-in is not complete: the code was not used yet.",
     )
     .rule(PENDING)
     .cause("The time of this run ends before the next poll.")

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::net::{ApiResponse, Reason};
 use crate::protocol::{Detail, ErrorKind, Failure};
 
-/// Texts of failures that pass, whatever their status is.
+/// Texts of failures that pass, at any status.
 const PASSING: [&str; 8] = [
     "cmdletproxynotavailablefailure",
     "serverbusyexception",
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn failure_that_passes_is_unavailable_whatever_its_status_is() {
+    fn passing_failure_is_unavailable_at_any_status() {
         let busy = failure(400, &rejected("ServerBusyException", "Try later."));
         assert_eq!(busy.kind(), ErrorKind::Unavailable);
         for warning in ["A task was canceled.", "Failed to process request X"] {

@@ -134,7 +134,7 @@ fn classify(response: &ApiResponse) -> Option<Failure> {
         .rev()
         .find_map(|code| by_code(code))
         .unwrap_or_else(|| match code {
-            // A passing fault of the audit log behind Graph, whatever the status is.
+            // A passing fault of the audit log behind Graph, at any status.
             Some("UnknownError") if !reason && response.call.url.contains(AUDIT_LOG) => {
                 ErrorKind::Unavailable
             }
