@@ -14,6 +14,7 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
+use crate::front::cli::progress::{Progress, usage};
 use crate::front::counted;
 use crate::host::{Cancel, Checked, Host, RunOutcome, StateLock};
 use crate::json::document::{Member, elements, members};
@@ -53,12 +54,14 @@ pub struct Poll<'a> {
 }
 
 /// How to run a poll.
-#[derive(Clone, Copy, Debug)]
-pub struct PollOptions {
+#[derive(Clone, Copy)]
+pub struct PollOptions<'a> {
     /// Stop after this many runs.
     pub max_runs: Option<u64>,
     /// Measures the lag.
     pub clock: Clock,
+    /// Shows what the poll does.
+    pub progress: &'a Progress,
 }
 
 impl<'a> Poll<'a> {
@@ -89,14 +92,17 @@ impl<'a> Poll<'a> {
 
     /// Runs the request until nothing is left to fetch, a permanent failure or a signal; returns
     /// the exit code. Errors: the sink failed; the state of that run was not committed.
-    pub async fn run(&self, sink: &mut dyn Sink, options: PollOptions) -> io::Result<u8> {
+    pub async fn run(&self, sink: &mut dyn Sink, options: PollOptions<'_>) -> io::Result<u8> {
         let (mut runs, mut lost, mut waits) = (0, false, back_off());
+        let (mut all, mut lag) = (0, String::new());
         loop {
-            let RunOutcome { result, state } = self.run_once().await;
+            let before = format!("run {}, {all} delivered{lag}", runs + 1);
+            let RunOutcome { result, state } = self.run_once(options.progress, &before).await;
             let delivered = self.deliver(&result, sink)?;
             state.commit();
-            runs += 1;
-            log(runs, delivered, &result, options.clock);
+            (runs, all) = (runs + 1, all + delivered);
+            lag = lag_of(&result, options.clock);
+            log(runs, delivered, &result, &lag);
             lost |= has_losses(&result);
             if let Some(signal) = self.cancel.raised() {
                 return Ok(signal.exit_code());
@@ -121,9 +127,15 @@ impl<'a> Poll<'a> {
         }
     }
 
-    async fn run_once(&self) -> RunOutcome {
+    async fn run_once(&self, progress: &Progress, before: &str) -> RunOutcome {
         match self.host.check(&self.request, &self.cancel) {
-            Ok(checked) => self.host.run(checked).await,
+            Ok(checked) => {
+                let meter = checked.meter();
+                let shown = || format!("{before}, {}", usage(meter.usage()));
+                progress
+                    .during(Box::pin(self.host.run(checked)), shown)
+                    .await
+            }
             Err(refused) => (*refused).into(),
         }
     }
@@ -247,21 +259,24 @@ fn has_losses(result: &ResultEnvelope) -> bool {
 }
 
 /// Logs one line per run.
-fn log(run: u64, delivered: usize, result: &ResultEnvelope, clock: Clock) {
+fn log(run: u64, delivered: usize, result: &ResultEnvelope, lag: &str) {
     let metrics = &result.metrics;
     let coverage = result.coverage.as_ref();
     let gaps = coverage.map_or(0, |coverage| coverage.gaps.len());
     let gaps = counted(u64::try_from(gaps).unwrap_or(u64::MAX), "gap");
-    let lag = coverage.and_then(|coverage| lag(coverage, clock));
-    let lag = lag
-        .map(|seconds| format!(", lag {seconds} s"))
-        .unwrap_or_default();
     let records = counted(metrics.records, "record");
     let bytes = counted(metrics.bytes_received, "byte");
     tracing::info!(
         target: "poll",
         "run {run}: {records} received, {delivered} delivered, {bytes}{lag}, {gaps}"
     );
+}
+
+/// The lag after a run as text; empty if it is not known.
+fn lag_of(result: &ResultEnvelope, clock: Clock) -> String {
+    let coverage = result.coverage.as_ref();
+    let lag = coverage.and_then(|coverage| lag(coverage, clock));
+    lag.map_or_else(String::new, |seconds| format!(", lag {seconds} s"))
 }
 
 /// The lag of the scope that is furthest behind, in seconds.

@@ -53,7 +53,7 @@ use state_store::StateStore;
 use vault::Vault;
 
 use crate::net::Deadline;
-pub use crate::net::{Cancel, MemoryBudget, RetryPolicy};
+pub use crate::net::{Cancel, MemoryBudget, Meter, RetryPolicy};
 pub use operator_file::OperatorFile;
 pub use policy::Forbidden;
 pub use state_store::{PendingState, StateLock};
@@ -184,6 +184,7 @@ pub struct Checked<'a> {
     state: Option<State>,
     store: Option<StateStore>,
     now: DateTime<Utc>,
+    meter: Meter,
 }
 
 /// The outcome of a request.

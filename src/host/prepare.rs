@@ -16,7 +16,7 @@ use crate::manifest::bind::Request;
 use crate::manifest::{Bound, CommandSpec};
 use crate::mapping::{Definition, Mapping};
 use crate::microsoft::Connection;
-use crate::net::{Cancel, Deadline};
+use crate::net::{Cancel, Deadline, Meter};
 use crate::protocol::{Envelope, Failure, Redactor, State, Warning, Watch};
 use crate::rules::RuleSet;
 
@@ -91,6 +91,7 @@ impl<'h> Preparation<'h, '_> {
             state,
             store,
             now,
+            meter: Meter::default(),
         })
     }
 

@@ -17,7 +17,7 @@ use crate::manifest::{CommandSpec, Slot};
 use crate::net::rate_limit::RateLimiter;
 use crate::net::tls::{ExtraRoots, Trust};
 use crate::net::transcript::DryRunRequest;
-use crate::net::{Caller, HttpClient, HttpSettings, Proxy, Transcript};
+use crate::net::{Caller, HttpClient, HttpSettings, Meter, Proxy, Transcript};
 use crate::ops::{Call, Needs, Reply};
 use crate::protocol::envelope::Options;
 use crate::protocol::result::Metrics;
@@ -57,6 +57,13 @@ pub(super) fn time_limit(options: &Options, command: &CommandSpec) -> Duration {
     milliseconds.map_or(TIMEOUT, Duration::from_millis)
 }
 
+impl Checked<'_> {
+    /// Counts what the run of this request uses.
+    pub fn meter(&self) -> Meter {
+        self.meter.clone()
+    }
+}
+
 /// The warning of a run with insecure TLS.
 pub(super) fn insecure_tls(checked: &Checked<'_>) -> Option<Warning> {
     let needs = checked.target.operation.needs;
@@ -90,7 +97,8 @@ impl Opened {
             checked.head.id(),
             transcript,
         )
-        .with_memory(self.settings.memory.renewed());
+        .with_memory(self.settings.memory.renewed())
+        .with_meter(checked.meter.clone());
         Ok(Session {
             caller,
             context: SignInContext {

@@ -3,7 +3,7 @@
 //! A request is retried only if that is safe, and not beyond the deadline: the run then reports the
 //! last response. Does not read error bodies: the services' clients do, or [`failure_by_status`].
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -13,6 +13,7 @@ use crate::net::client::{Exchange, HttpClient};
 use crate::net::deadline::Deadline;
 use crate::net::memory::MemoryBudget;
 use crate::net::message::{ApiRequest, ApiResponse, Sink};
+use crate::net::meter::{Meter, TokenSource, Usage};
 use crate::net::rate_limit::Wait;
 use crate::net::refusal::failure_by_status;
 use crate::net::retry::{Backoff, is_transient};
@@ -32,45 +33,6 @@ pub struct Access<'a> {
     pub classify: Classify,
 }
 
-/// Where a token came from. A later variant is more expensive.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum TokenSource {
-    /// No token was needed.
-    #[default]
-    None,
-    /// From memory.
-    Memory,
-    /// Stored by an earlier run.
-    Vault,
-    /// From a sign-in of this run.
-    SignIn,
-}
-
-impl TokenSource {
-    /// The name in the metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            TokenSource::None => "none",
-            TokenSource::Memory => "memory",
-            TokenSource::Vault => "vault",
-            TokenSource::SignIn => "sign_in",
-        }
-    }
-}
-
-/// What a run has used so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    /// HTTP requests sent, sign-ins included.
-    pub calls: u64,
-    /// Of those, repeated.
-    pub retries: u64,
-    /// Bytes of bodies received, after decompression.
-    pub bytes_received: u64,
-    /// The most expensive source of a token.
-    pub token_source: TokenSource,
-}
-
 /// The service's time: the `Date` header of the run's first response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServiceDate {
@@ -88,7 +50,7 @@ pub struct Caller {
     id: String,
     transcript: Transcript,
     memory: MemoryBudget,
-    usage: Mutex<Usage>,
+    meter: Meter,
     started: Instant,
     service_date: OnceLock<ServiceDate>,
 }
@@ -108,7 +70,7 @@ impl Caller {
             id: id.into(),
             transcript,
             memory: MemoryBudget::default(),
-            usage: Mutex::default(),
+            meter: Meter::default(),
             started: Instant::now(),
             service_date: OnceLock::new(),
         }
@@ -145,17 +107,24 @@ impl Caller {
 
     /// What the run has used so far.
     pub fn usage(&self) -> Usage {
-        *self.count()
+        self.meter.usage()
+    }
+
+    /// The caller that counts with this meter.
+    #[must_use]
+    pub fn with_meter(self, meter: Meter) -> Self {
+        Caller { meter, ..self }
+    }
+
+    /// Counts the requests of the run.
+    pub fn meter(&self) -> &Meter {
+        &self.meter
     }
 
     /// Records the source of a token.
     pub fn used_token(&self, source: TokenSource) {
-        let mut usage = self.count();
+        let mut usage = self.meter.count();
         usage.token_source = usage.token_source.max(source);
-    }
-
-    fn count(&self) -> MutexGuard<'_, Usage> {
-        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends the request. Returns a response with a 2xx status that reports no failure.
@@ -208,7 +177,7 @@ impl Caller {
             {
                 tokens.forget(audience, token);
                 if !std::mem::replace(&mut renewed, true) {
-                    self.count().retries += 1;
+                    self.meter.count().retries += 1;
                     continue;
                 }
             }
@@ -217,7 +186,7 @@ impl Caller {
             unanswered = (last.is_none()).then(|| failure.message().to_owned());
             self.wait_before_retry(&request, &mut backoff, failure)
                 .await?;
-            self.count().retries += 1;
+            self.meter.count().retries += 1;
         }
     }
 
@@ -363,7 +332,7 @@ impl Caller {
         sink: Option<&mut (dyn Sink + '_)>,
     ) -> Result<ApiResponse, Failure> {
         self.transcript.begin(request, token.is_some())?;
-        self.count().calls += 1;
+        self.meter.count().calls += 1;
         let started = Instant::now();
         let exchange = Exchange {
             request,
@@ -376,7 +345,7 @@ impl Caller {
             Some(sink) => self.client.stream(exchange, sink).await?,
         };
         let bytes = u64::try_from(response.received).unwrap_or(u64::MAX);
-        self.count().bytes_received += bytes;
+        self.meter.count().bytes_received += bytes;
         Transcript::end(&response, started);
         Ok(response)
     }

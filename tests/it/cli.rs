@@ -159,6 +159,15 @@ fn failure_is_logged_with_cause_advice_places_and_the_operators_flags() {
     );
 }
 
+/// On a terminal, a run of this length has a progress line.
+#[test]
+fn stderr_that_is_not_a_terminal_has_no_progress_line() {
+    let request = json!({ "integration": "chaos", "command": "Sleep",
+                          "inputs": { "duration_ms": 700 } });
+    let (code, _, log) = run(&["run"], request.to_string());
+    assert_eq!((code, log.as_str()), (0, ""));
+}
+
 #[test]
 fn fault_of_an_operators_file_names_the_file_and_the_line() {
     let folder = tempfile::tempdir().expect("a folder");

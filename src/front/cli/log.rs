@@ -14,6 +14,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::front::cli::progress::hidden_while;
 use crate::front::cli::settings::{LogFormat, LogLevel};
 use crate::protocol::Redactor;
 
@@ -39,7 +40,7 @@ pub(super) fn start(level: Option<LogLevel>, format: LogFormat, redactor: Redact
         .with_target(env!("CARGO_CRATE_NAME"), default)
         .with_target("poll", of_poll);
     let max = default.max(of_poll);
-    let write = |line: &str| io::stderr().write_all(line.as_bytes());
+    let write = |line: &str| hidden_while(|| io::stderr().write_all(line.as_bytes()));
     let writer = Writer { redactor, write };
     // An error means that a log was started already.
     let _ = match format {

@@ -11,6 +11,7 @@ mod operations;
 mod out;
 mod parse;
 mod poll;
+pub(in crate::front) mod progress;
 mod reference;
 #[cfg(feature = "rules")]
 mod rules;

@@ -4,7 +4,7 @@
 //! disk with 74 and one line on stderr.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::process::ExitCode;
@@ -40,6 +40,11 @@ impl Out {
         let null = std::fs::metadata("/dev/null").map(device);
         let stdout = self.0.get_ref().metadata().map(device);
         matches!((stdout, null), (Ok(stdout), Ok(null)) if stdout == null)
+    }
+
+    /// True if a person reads stdout.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.0.get_ref().is_terminal()
     }
 
     /// Writes all buffered bytes.

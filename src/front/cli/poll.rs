@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use crate::front::cli::args::{PollArgs, Target};
 use crate::front::cli::out::{Out, UNWRITABLE};
+use crate::front::cli::progress::Progress;
 use crate::front::cli::settings::{self, SettingsArgs, text_variable};
 use crate::front::cli::{ExitResult, host, run, runtime, signals};
 use crate::front::poll::{self, Poll, PollOptions, Sink};
@@ -80,9 +81,11 @@ fn with_host(args: &PollArgs, operator: &SettingsArgs, host: &Host, out: &mut Ou
         Ok(poll) => poll,
         Err(code) => return Ok(code),
     };
-    let options = PollOptions {
+    let clock = settings::clock(operator.now.as_deref())?;
+    let options = |progress| PollOptions {
         max_runs: args.max_runs,
-        clock: settings::clock(operator.now.as_deref())?,
+        clock,
+        progress,
     };
     let Target::File(path) = &args.to else {
         if out.is_discarded() {
@@ -91,14 +94,16 @@ fn with_host(args: &PollArgs, operator: &SettingsArgs, host: &Host, out: &mut Ou
                 .advice("Redirect stdout to a file or a program. To discard the lines, use `--to file:/dev/null`.");
             return Ok(refuse(failure));
         }
-        return Ok(runtime()?.block_on(poll.run(out, options))?);
+        let progress = Progress::beside(out, operator, "Polling");
+        return Ok(runtime()?.block_on(poll.run(out, options(&progress)))?);
     };
     let opened = poll::file::open(path).and_then(FileSink::new);
     let mut sink = match opened {
         Ok(sink) => sink,
         Err(failure) => return Ok(refuse(failure)),
     };
-    let ended = runtime()?.block_on(poll.run(&mut sink, options));
+    let progress = Progress::start(operator, "Polling");
+    let ended = runtime()?.block_on(poll.run(&mut sink, options(&progress)));
     ended.or_else(|error| {
         let path = path.display();
         tracing::error!(

@@ -11,8 +11,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use crate::front::cli::args::{RunArgs, RunFlags};
+use crate::front::cli::args::RunArgs;
 use crate::front::cli::out::Out;
+use crate::front::cli::progress::{self, Progress};
 use crate::front::cli::settings::SettingsArgs;
 use crate::front::cli::{
     CliError, ExitResult, host, print_hint, runtime, signals, stdin, stdin_is_a_terminal,
@@ -37,23 +38,26 @@ pub(super) fn run(
     #[cfg(feature = "sim")]
     if args.flags.sandbox {
         let (_sandbox, host) = super::sandbox::host(settings, redactor)?;
-        return with_host(args, &host, out);
+        return with_host(args, &host, settings, out);
     }
     // The process ends after the run, so freeing the host would only take time.
     let host = ManuallyDrop::new(host(settings, redactor));
-    with_host(args, &host, out)
+    with_host(args, &host, settings, out)
 }
 
-fn with_host(args: &RunArgs, host: &Host, out: &mut Out) -> ExitResult {
+fn with_host(args: &RunArgs, host: &Host, settings: &SettingsArgs, out: &mut Out) -> ExitResult {
     let (file, flags) = (args.file.as_deref(), args.flags);
     if flags.batch {
         return match input(file) {
-            Ok(input) => batch(input, flags, host, out),
+            Ok(input) => {
+                let progress = Progress::beside(out, settings, "Running");
+                batch(input, flags.jobs, (host, &progress), out)
+            }
             Err(failure) => deliver(host.refuse(failure).into(), false, out),
         };
     }
     let ran = match request(file) {
-        Ok(request) => single(&request, host)?,
+        Ok(request) => single(&request, host, &Progress::start(settings, "Running"))?,
         Err(failure) => host.refuse(failure).into(),
     };
     deliver(ran, flags.pretty, out)
@@ -99,7 +103,11 @@ const GRACE: Duration = Duration::from_millis(100);
 const LARGE: usize = 64 * 1024;
 
 /// Runs one request. A runtime starts only after all checks.
-pub(super) fn single(request: &[u8], host: &Host) -> Result<RunOutcome, CliError> {
+pub(super) fn single(
+    request: &[u8],
+    host: &Host,
+    progress: &Progress,
+) -> Result<RunOutcome, CliError> {
     let cancel = Cancel::default();
     let is_large = request.len() > LARGE;
     if is_large {
@@ -112,7 +120,9 @@ pub(super) fn single(request: &[u8], host: &Host) -> Result<RunOutcome, CliError
                 signals::handle_with(&cancel);
             }
             let runtime = runtime()?;
-            Ok(runtime.block_on(host.run(checked)))
+            let meter = checked.meter();
+            let shown = || progress::usage(meter.usage());
+            Ok(runtime.block_on(progress.during(host.run(checked), shown)))
         }
     }
 }
@@ -143,13 +153,13 @@ fn write(result: &ResultEnvelope, pretty: bool, out: &mut Out) -> Result<(), Cli
 /// each.
 fn batch(
     input: Box<dyn BufRead + Send>,
-    flags: RunFlags,
-    host: &Host,
+    jobs: u16,
+    (host, progress): (&Host, &Progress),
     out: &mut Out,
 ) -> ExitResult {
     runtime()?.block_on(async {
         let cancel = signals::handle();
-        let (sender, receiver) = mpsc::channel(usize::from(flags.jobs));
+        let (sender, receiver) = mpsc::channel(usize::from(jobs));
         // Reading blocks, so it has its own thread. The thread ends with the input or the process.
         std::thread::spawn(move || lines(input, &sender));
         let results = futures_util::stream::unfold(receiver, |mut receiver| {
@@ -165,11 +175,13 @@ fn batch(
             }
         })
         .map(|(number, line)| line_result(number, line, host, &cancel))
-        .buffered(usize::from(flags.jobs));
+        .buffered(usize::from(jobs));
         let mut results = std::pin::pin!(results);
-        let mut code = 0;
+        let (mut code, mut done) = (0, 0);
         while let Some(ran) = results.next().await {
             code = more_serious(code, deliver(ran, false, out)?);
+            done += 1;
+            progress.set(done, "results");
         }
         if let Some(signal) = cancel.raised() {
             code = more_serious(code, signal.exit_code());

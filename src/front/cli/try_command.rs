@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::front::cli::args::TryArgs;
 use crate::front::cli::out::Out;
+use crate::front::cli::progress::Progress;
 use crate::front::cli::settings::SettingsArgs;
 use crate::front::cli::{ExitResult, run, sandbox};
 use crate::host::Host;
@@ -27,7 +28,8 @@ pub(super) fn run_sample(
 ) -> ExitResult {
     let (_sandbox, host) = sandbox::demo(args.world.as_deref(), settings, redactor)?;
     let target = host.catalog()?.find_dotted(&args.command)?;
-    run_earlier_commands(&host, &target)?;
+    let progress = Progress::start(settings, "Simulating");
+    run_earlier_commands(&host, &target, &progress)?;
     let mut request = sample_request(target.manifest, target.command);
     // The raw data is omitted: it is long, and the other sections show its content.
     let section = match target.command.mapping {
@@ -36,7 +38,7 @@ pub(super) fn run_sample(
     };
     request["options"] = json!({ "include": [section, "key_fields", "readable"] });
     // The sample names no state, so there is nothing to commit.
-    let result = run::single(request.to_string().as_bytes(), &host)?.result;
+    let result = run::single(request.to_string().as_bytes(), &host, &progress)?.result;
     if args.json {
         let code = result.exit_code();
         let result = serde_json::to_string(&result).unwrap_or_default();
@@ -62,7 +64,11 @@ pub(super) fn run_sample(
 
 /// Runs the commands that come first: sign-in of a person, then subscriptions to all content types.
 /// Their results are not shown: if one fails, the command fails, too.
-fn run_earlier_commands(host: &Host, target: &Target<'_>) -> Result<(), Failure> {
+fn run_earlier_commands(
+    host: &Host,
+    target: &Target<'_>,
+    progress: &Progress,
+) -> Result<(), Failure> {
     let steps = [
         "sign_in.device.start",
         "sign_in.device.complete",
@@ -77,7 +83,7 @@ fn run_earlier_commands(host: &Host, target: &Target<'_>) -> Result<(), Failure>
         for command in commands.filter(|command| command.operation == step) {
             let request = sample_request(target.manifest, command);
             // A sign-in that does not succeed is reported by the command itself.
-            let _ = run::single(request.to_string().as_bytes(), host);
+            let _ = run::single(request.to_string().as_bytes(), host, progress);
         }
     }
     Ok(())
