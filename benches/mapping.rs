@@ -321,7 +321,9 @@ fn main() {
     let definition = Definition::parse(MAPPING, "bench").expect("the documented mapping");
     let fields = definition.sources.iter().flat_map(|source| &source.fields);
     let queries: Vec<JpQuery> = fields
-        .map(|field| parse_json_path(&format!("${}", field.path)).expect("legal"))
+        .map(|field| {
+            parse_json_path(&format!("${}", field.path.as_deref().unwrap_or(""))).expect("legal")
+        })
         .collect();
     let (keyed, hashed) = (mapping(Some(".id")), mapping(None));
     let map = |mapping: &Mapping, document: &Document| {

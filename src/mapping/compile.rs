@@ -13,6 +13,7 @@ use super::path::{self, FieldPath, PathFault};
 use super::plan::Plan;
 use super::steps::Steps;
 use super::syntax::{Filter, Query};
+use crate::names;
 use crate::protocol::{Failure, Watch};
 
 /// The maximum number of patterns (`regex`) of a mapping: each takes a millisecond or more to
@@ -40,16 +41,21 @@ pub(crate) struct Field {
     pub(crate) at: Arc<str>,
     pub(crate) from: From,
     pub(crate) steps: Arc<Steps>,
+    /// The path from the record; empty for fields of another origin.
     query: Query,
 }
 
 /// The origin of a field's values.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum From {
     /// A slot of the source's plan.
     Record(usize),
     /// A slot of the plan over the raw document.
     Document(usize),
+    /// The value of a field above.
+    Event(Arc<str>),
+    /// None: the field is a constant.
+    Constant,
 }
 
 /// A compiled mapping.
@@ -60,6 +66,9 @@ pub(crate) struct Compiled {
     /// The absolute paths of all sources.
     pub(crate) document: Plan,
     pub(crate) absolute: bool,
+    pub(crate) nest: bool,
+    /// The name of the field with what no path selects.
+    pub(crate) rest: Option<String>,
 }
 
 /// Compiles a definition; `origin` is its name in faults. The outer error is that of `watch`.
@@ -84,6 +93,11 @@ pub(crate) fn compile(
     let sources = compiler.sources(definition, key.as_ref())?;
     if definition.nest {
         compiler.nesting(definition);
+    } else if definition.rest.is_some() {
+        compiler.fault(
+            "/rest",
+            "`rest` requires `nest`: true, because its value is an object.",
+        );
     }
     Ok(match root {
         Some(root) if compiler.faults.is_empty() => Ok(Compiled {
@@ -91,6 +105,8 @@ pub(crate) fn compile(
             sources,
             document: Plan::new(&compiler.absolute),
             absolute: !compiler.absolute.is_empty(),
+            nest: definition.nest,
+            rest: definition.rest.clone(),
         }),
         _ => Err(compiler.faults),
     })
@@ -206,6 +222,7 @@ impl Compiler<'_> {
                 None => own,
                 Some(_) => merged(&inherited, own),
             };
+            self.above(&fields);
             sources.push(assemble(source.id.as_str().into(), when, fields, key));
         }
         Ok(sources)
@@ -234,8 +251,9 @@ impl Compiler<'_> {
     }
 
     fn field(&mut self, field: &definition::Field, name: Arc<str>, pointer: &str) -> Option<Field> {
-        let path = self.path(&field.path, &format!("{pointer}/path"));
-        let singular = path.as_ref().is_none_or(FieldPath::singular);
+        let path = field.path.as_deref();
+        let path = path.map(|text| self.path(text, &format!("{pointer}/path")));
+        let singular = !matches!(&path, Some(Some(path)) if !path.singular());
         let steps = match Steps::compile(field, singular) {
             Ok(steps) => steps,
             Err(faults) => {
@@ -245,20 +263,61 @@ impl Compiler<'_> {
                 return None;
             }
         };
-        let path = path?;
-        let from = if path.absolute() {
-            self.absolute.push(path.query().clone());
-            From::Document(self.absolute.len() - 1)
-        } else {
-            From::Record(0)
+        let (from, query) = match (path, &field.from) {
+            (Some(path), None) => {
+                let path = path?;
+                let from = if path.absolute() {
+                    self.absolute.push(path.query().clone());
+                    From::Document(self.absolute.len() - 1)
+                } else {
+                    From::Record(0)
+                };
+                (from, path.query().clone())
+            }
+            (None, Some(above)) => (From::Event(above.as_str().into()), Query::default()),
+            (None, None) if field.default.is_some() => (From::Constant, Query::default()),
+            (None, None) => {
+                let message = "The field has no `path`, so it never has a value. Add a `path`, or a \
+                               `default` for a constant.";
+                self.fault(pointer, message);
+                return None;
+            }
+            (Some(_), Some(_)) => {
+                let message = "A field has either `path` or `from`. Remove one.";
+                self.fault(&format!("{pointer}/from"), message);
+                return None;
+            }
         };
         Some(Field {
             name,
             at: place(self.origin, pointer).into(),
             from,
             steps: Arc::new(steps),
-            query: path.query().clone(),
+            query,
         })
+    }
+
+    /// Each `from` names a field above it, in every source that has the field.
+    fn above(&mut self, fields: &[Field]) {
+        for (n, field) in fields.iter().enumerate() {
+            let From::Event(from) = &field.from else {
+                continue;
+            };
+            if fields[..n].iter().any(|above| above.name == *from) {
+                continue;
+            }
+            let names = fields[..n].iter().map(|above| &*above.name);
+            let hint = names::suggestion(from, names);
+            let message = format!("There is no field \"{from}\" above this one. {hint}");
+            let fault = refusal(message, format!("{}/from", field.at));
+            if self
+                .faults
+                .iter()
+                .all(|known| known.place() != fault.place())
+            {
+                self.faults.push(fault);
+            }
+        }
     }
 
     /// A name cannot be both a value and an object.
@@ -273,11 +332,12 @@ impl Compiler<'_> {
         for (s, f, name) in every() {
             let inner = |other: &&String| {
                 let rest = other.strip_prefix(name.as_str());
-                rest.is_some_and(|rest| rest.starts_with('.'))
+                rest.is_some_and(|rest| rest.starts_with(['.', '[']))
             };
-            if let Some(other) = every().map(|(_, _, name)| name).find(inner) {
+            let others = every().map(|(_, _, name)| name).chain(&definition.rest);
+            if let Some(other) = others.into_iter().find(inner) {
                 let message = format!(
-                    "\"{name}\" is a value, but \"{other}\" needs an object of this name. Rename one."
+                    "\"{name}\" is a value, but \"{other}\" needs an object or a list of this name. Rename one."
                 );
                 self.fault(&format!("/sources/{s}/fields/{f}/field"), message);
             }

@@ -35,9 +35,14 @@ pub struct Definition {
     /// Where the names of fields come from.
     #[serde(default)]
     pub vocabulary: Vocabulary,
-    /// With an own vocabulary: names with dots create nested objects.
+    /// With an own vocabulary: names with dots create nested objects. Fields named `list[label]` add
+    /// to the array `list`; the label only distinguishes them.
     #[serde(default)]
     pub nest: bool,
+    /// With `nest`: the name of an object with the members of the record that no path of its
+    /// source selects. An array is kept whole if one value in it is not selected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<String>,
     /// The Main Event JSON Path, absolute. Each element of an array is a record; an object is one
     /// record.
     pub root: String,
@@ -90,8 +95,12 @@ pub struct Field {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub custom: bool,
     /// An RFC 9535 path: without `$` from the record (empty: the record), with `$` from the raw
-    /// document.
-    pub path: String,
+    /// document. A field without `path` and `from` is a constant, its `default`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Instead of a path: the name of a field above. The steps start with its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Which of several values are used. Default: `all`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub take: Option<Take>,
@@ -99,15 +108,17 @@ pub struct Field {
     /// match there is no value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub regex: Option<String>,
-    /// A lookup table. A text that is not in it stays unchanged.
+    /// A lookup table. The key `*` is for every text that is not in it; without this key, such a
+    /// text stays unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub values: Option<Map<String, Value>>,
     /// The type of the value. A value that cannot be converted is left out, with a warning.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<FieldType>,
-    /// A text with one `{}`, which is replaced by the value.
+    /// A text with one `{}`, which is replaced by the value. Or an object or array in which the
+    /// value replaces each text `"{}"`, at most four.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub format: Option<String>,
+    pub format: Option<Value>,
     /// The value if the steps give none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
@@ -147,6 +158,8 @@ pub enum FieldType {
     Boolean,
     /// A time in RFC 3339, UTC with `Z`. The fraction stays. A time without a zone is UTC.
     Datetime,
+    /// A time as the number of milliseconds since 1970. A time without a zone is UTC.
+    EpochMs,
     /// A text with JSON becomes this JSON. Other values stay.
     Json,
 }

@@ -74,12 +74,12 @@ fn own_name(field: &Field) -> Option<String> {
 
 fn useless_take(field: &Field) -> Option<String> {
     let take = field.take.filter(|take| *take != Take::All)?;
-    let path = FieldPath::parse(&field.path).ok()?;
+    let text = field.path.as_deref()?;
+    let path = FieldPath::parse(text).ok()?;
     path.singular().then(|| {
         let take = format!("{take:?}").to_lowercase();
         format!(
-            "The path \"{}\" gives at most one value, so `take`: \"{take}\" has no effect. Remove it.",
-            field.path
+            "The path \"{text}\" gives at most one value, so `take`: \"{take}\" has no effect. Remove it."
         )
     })
 }

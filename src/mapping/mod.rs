@@ -14,9 +14,11 @@ mod definition;
 mod evaluate;
 mod extract;
 mod lint;
+mod nest;
 mod patch;
 mod path;
 mod plan;
+mod rest;
 mod run;
 mod steps;
 mod subset;
@@ -134,7 +136,7 @@ impl Mapping {
 
     /// Maps a document. Fails also if `watch` stops it.
     pub fn apply_within(&self, raw: &Document, watch: Watch<'_>) -> Result<Mapped, Failure> {
-        run::apply(&self.compiled, self.definition.nest, raw.text(), watch)
+        run::apply(&self.compiled, raw.text(), watch)
     }
 }
 

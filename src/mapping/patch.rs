@@ -161,7 +161,7 @@ mod tests {
         let patched = definition().patched(&patch, "/mapping").expect("patched");
         assert!(patched.sources[0].fields.is_empty());
         assert_eq!(patched.sources[1].fields.len(), 1);
-        assert_eq!(patched.sources[1].fields[0].path, ".level");
+        assert_eq!(patched.sources[1].fields[0].path.as_deref(), Some(".level"));
         assert_eq!(
             (patched.root.as_str(), patched.key.as_deref()),
             ("$.value", Some(".id"))

@@ -6,6 +6,8 @@
 //! evaluator for the order and number of RFC 9535 (filters, slices, negative indexes, two `..`) use
 //! a tape of the record.
 
+use std::ops::Range;
+
 use super::syntax::{Query, Selector};
 use super::value::{Exhausted, Record};
 use crate::json::scan;
@@ -74,6 +76,22 @@ impl Found {
         };
         let slice = move |found: &Match| text.get(found.start..found.end).unwrap_or("");
         self.matches[range].iter().map(slice)
+    }
+
+    /// The positions of the values of the slots below `slots` inside the record at `record`: in order,
+    /// none inside another one.
+    pub(crate) fn spans(&self, slots: usize, record: usize) -> Vec<Range<usize>> {
+        let counted = |found: &&Match| found.slot < slots && found.start > record;
+        let counted = self.matches.iter().filter(counted);
+        let mut spans: Vec<_> = counted.map(|found| found.start..found.end).collect();
+        spans.sort_unstable_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
+        let mut end = 0;
+        spans.retain(|span| {
+            let outer = span.start >= end;
+            end = end.max(span.end);
+            outer
+        });
+        spans
     }
 
     /// The size of all values together, in bytes.

@@ -12,10 +12,10 @@ use serde_json::value::RawValue;
 use super::compile::{Compiled, Field, From, Source};
 use super::extract::too_much;
 use super::plan::Found;
-use super::steps::text_of;
+use super::steps::{Outcome, Steps, text_of};
 use super::syntax::{Query, Selector};
 use super::value::{Exhausted, Record};
-use super::{Mapped, RecordFault};
+use super::{Mapped, RecordFault, nest, rest};
 use crate::json::canonical::canonical;
 use crate::json::document::members;
 use crate::json::scan;
@@ -31,12 +31,7 @@ const SPARE_BYTES: usize = 16 << 20;
 const LARGE: usize = 1 << 20;
 
 /// Maps the text of a valid document.
-pub(crate) fn apply(
-    compiled: &Compiled,
-    nest: bool,
-    text: &str,
-    watch: Watch<'_>,
-) -> Result<Mapped, Failure> {
+pub(crate) fn apply(compiled: &Compiled, text: &str, watch: Watch<'_>) -> Result<Mapped, Failure> {
     let mut document = Found::default();
     if compiled.absolute {
         let run = compiled.document.run(text, 0, &mut document);
@@ -44,7 +39,6 @@ pub(crate) fn apply(
     }
     let mut mapper = Mapper {
         compiled,
-        nest,
         text,
         document,
         found: Found::default(),
@@ -115,7 +109,6 @@ fn kind_of(raw: &str) -> &'static str {
 
 struct Mapper<'a> {
     compiled: &'a Compiled,
-    nest: bool,
     text: &'a str,
     document: Found,
     found: Found,
@@ -259,7 +252,7 @@ impl<'a> Mapper<'a> {
         let event = Event {
             key: self.key(source, raw),
             source: Arc::clone(&source.id),
-            fields: self.fields(source),
+            fields: self.fields(source, at),
         };
         Ok((event, end))
     }
@@ -290,9 +283,10 @@ impl<'a> Mapper<'a> {
         key.unwrap_or_else(|| content_key(raw))
     }
 
-    fn fields(&mut self, source: &'a Source) -> Fields {
-        let mut fields = Vec::with_capacity(source.fields.len());
+    fn fields(&mut self, source: &'a Source, at: usize) -> Fields {
+        let mut fields: Vec<(Arc<str>, Box<RawValue>)> = Vec::with_capacity(source.fields.len());
         let large = self.found.bytes() > LARGE;
+        let mut room = SPARE_BYTES;
         for field in &source.fields {
             // Large records can be slow: check the watch for each field.
             if large && self.stopped.is_none() {
@@ -301,11 +295,15 @@ impl<'a> Mapper<'a> {
             if self.stopped.is_some() {
                 break;
             }
-            let (found, slot) = match field.from {
-                From::Record(slot) => (&self.found, slot),
-                From::Document(slot) => (&self.document, slot),
+            let outcome = match &field.from {
+                From::Record(slot) => field.steps.run(self.found.values(*slot, self.text)),
+                From::Document(slot) => field.steps.run(self.document.values(*slot, self.text)),
+                From::Event(name) => {
+                    let above = fields.iter().find(|(known, _)| known == name);
+                    from_above(&field.steps, above.map(|(_, value)| value.get()), &mut room)
+                }
+                From::Constant => field.steps.run(std::iter::empty()),
             };
-            let outcome = field.steps.run(found.values(slot, self.text));
             if outcome.dropped > 0 {
                 self.drop_values(field, outcome.dropped);
             }
@@ -314,8 +312,15 @@ impl<'a> Mapper<'a> {
                 fields.push((Arc::clone(&field.name), value));
             }
         }
-        if self.nest {
-            fields = nested(&fields);
+        if self.compiled.nest {
+            let rest = self.compiled.rest.as_deref().map(|name| {
+                let selected = self.found.spans(source.key.unwrap_or(usize::MAX), at);
+                (name, rest::members(self.text, at, &selected))
+            });
+            let rest = rest
+                .as_ref()
+                .map(|(name, members)| (*name, members.as_slice()));
+            fields = nest::nested(&fields, rest);
         }
         Fields(fields)
     }
@@ -347,6 +352,16 @@ impl<'a> Mapper<'a> {
     }
 }
 
+/// Runs the steps on the value of a field above. Values beyond `room` bytes are left out: formats
+/// could enlarge a value again and again.
+fn from_above(steps: &Steps, above: Option<&str>, room: &mut usize) -> Outcome {
+    let value = above.filter(|value| value.len() <= *room);
+    *room -= value.map_or(0, str::len);
+    let mut outcome = steps.run(value.into_iter());
+    outcome.dropped += usize::from(value.is_none() && above.is_some());
+    outcome
+}
+
 /// The memory of an event in bytes: its texts, and their containers.
 fn size(event: &Event) -> usize {
     let values = event
@@ -368,46 +383,4 @@ fn content_key(raw: &str) -> String {
     key.push_str("sha256:");
     HEXLOWER.encode_append(hash.as_ref(), &mut key);
     key
-}
-
-type Named = (Arc<str>, Box<RawValue>);
-
-/// Nested objects for names with dots, each at the place of its first member.
-fn nested(fields: &[Named]) -> Vec<Named> {
-    let flat: Vec<(&str, &str)> = fields
-        .iter()
-        .map(|(name, value)| (&**name, value.get()))
-        .collect();
-    let grouped = grouped(&flat).into_iter();
-    grouped
-        .filter_map(|(name, json)| Some((name.into(), RawValue::from_string(json).ok()?)))
-        .collect()
-}
-
-fn grouped<'n>(flat: &[(&'n str, &str)]) -> Vec<(&'n str, String)> {
-    let mut groups: Vec<(&str, Vec<(&str, &str)>)> = Vec::new();
-    for (name, json) in flat {
-        let (head, rest) = name.split_once('.').unwrap_or((name, ""));
-        match groups.iter_mut().find(|(known, _)| *known == head) {
-            Some((_, members)) => members.push((rest, json)),
-            None => groups.push((head, vec![(rest, json)])),
-        }
-    }
-    let json = |members: &[(&'n str, &str)]| match members {
-        [("", json)] => (*json).to_owned(),
-        members => object(&grouped(members)),
-    };
-    groups
-        .iter()
-        .map(|(head, members)| (*head, json(members)))
-        .collect()
-}
-
-fn object(members: &[(&str, String)]) -> String {
-    let member =
-        |(name, json): &(&str, String)| format!("{}:{json}", serde_json::Value::from(*name));
-    format!(
-        "{{{}}}",
-        members.iter().map(member).collect::<Vec<_>>().join(",")
-    )
 }

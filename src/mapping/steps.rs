@@ -20,12 +20,20 @@ pub(crate) struct Steps {
     regex: Option<Regex>,
     values: Map<String, Value>,
     kind: Option<FieldType>,
-    format: Option<(String, String)>,
+    format: Option<Format>,
     default: Option<String>,
     /// True if the field is an array, by its path and `take`.
     many: bool,
     /// True if a step changes single values.
     alters: bool,
+}
+
+/// Where the value stands in a text or in JSON.
+#[derive(Debug)]
+enum Format {
+    Text(String, String),
+    /// The JSON text between the places of the value.
+    Json(Vec<String>),
 }
 
 /// The result of a field's steps.
@@ -55,14 +63,14 @@ impl Steps {
                     None
                 }
             });
-        let format = field.format.as_deref().and_then(|text| {
-            let halves = text.split_once("{}");
-            let one = halves.filter(|(_, after)| !after.contains("{}"));
-            if one.is_none() {
-                let message = "A format must have `{}` exactly once, for the value.";
+        let format = field.format.as_ref().and_then(|format| {
+            let read = format_of(format);
+            if read.is_none() {
+                let message = "A format must have `{}` exactly once, for the value; an object or \
+                               array must have the text \"{}\", at most four times.";
                 faults.push(("format", message.to_owned()));
             }
-            one.map(|(before, after)| (before.to_owned(), after.to_owned()))
+            read
         });
         if !faults.is_empty() {
             return Err(faults);
@@ -150,8 +158,12 @@ impl Steps {
             };
             raw = Cow::Owned(converted);
         }
-        if let Some((before, after)) = &self.format {
-            raw = Cow::Owned(quoted(&format!("{before}{}{after}", text_of(&raw))));
+        match &self.format {
+            None => {}
+            Some(Format::Text(before, after)) => {
+                raw = Cow::Owned(quoted(&format!("{before}{}{after}", text_of(&raw))));
+            }
+            Some(Format::Json(parts)) => raw = Cow::Owned(parts.join(&*raw)),
         }
         Some(raw)
     }
@@ -160,7 +172,38 @@ impl Steps {
         if self.values.is_empty() {
             return None;
         }
-        self.values.get(&*text_of(raw)).map(Value::to_string)
+        let known = self.values.get(&*text_of(raw));
+        known
+            .or_else(|| self.values.get(OTHERS))
+            .map(Value::to_string)
+    }
+}
+
+/// The maximum number of places of the value in a format of JSON.
+const MAX_PLACES: usize = 4;
+
+/// The key of a lookup table for every text that is not in it.
+const OTHERS: &str = "*";
+
+/// Compiles a format. `None`: the place of the value is missing, or there are too many.
+fn format_of(format: &Value) -> Option<Format> {
+    match format {
+        Value::String(text) => {
+            let (before, after) = text.split_once("{}")?;
+            let only = !after.contains("{}");
+            only.then(|| Format::Text(before.to_owned(), after.to_owned()))
+        }
+        Value::Object(_) | Value::Array(_) => {
+            let parts: Vec<String> = format
+                .to_string()
+                .split("\"{}\"")
+                .map(str::to_owned)
+                .collect();
+            (2..=1 + MAX_PLACES)
+                .contains(&parts.len())
+                .then_some(Format::Json(parts))
+        }
+        _ => None,
     }
 }
 
@@ -228,7 +271,10 @@ fn convert(kind: FieldType, raw: &str) -> Option<String> {
         FieldType::Datetime if raw.starts_with('"') => {
             when::normalise(&text()).map(|time| quoted(&time))
         }
-        FieldType::Datetime => None,
+        FieldType::EpochMs if raw.starts_with('"') => {
+            when::instant(&text(), &[]).map(|time| time.timestamp_millis().to_string())
+        }
+        FieldType::Datetime | FieldType::EpochMs => None,
         FieldType::Json if raw.starts_with('"') => compact(&text()).ok().map(Cow::into_owned),
         FieldType::Json => Some(raw.to_owned()),
     }
@@ -368,6 +414,37 @@ mod tests {
         assert_eq!(one(&field, r#""high""#).as_deref(), Some(r#"{"n":1}"#));
         assert_eq!(one(&field, "true").as_deref(), Some(r#""yes""#));
         assert_eq!(one(&field, r#""low""#).as_deref(), Some(r#""low""#));
+    }
+
+    #[test]
+    fn star_in_a_look_up_is_for_every_other_value() {
+        let field = json!({"values": {"high": 4, "*": 99}});
+        assert_eq!(one(&field, r#""high""#).as_deref(), Some("4"));
+        assert_eq!(one(&field, r#""odd""#).as_deref(), Some("99"));
+        assert_eq!(one(&field, "null"), None);
+    }
+
+    #[test]
+    fn time_becomes_milliseconds_since_1970() {
+        let field = json!({"type": "epoch_ms"});
+        let time = r#""2026-01-14T10:00:00.1239""#;
+        assert_eq!(one(&field, time).as_deref(), Some("1768384800123"));
+        assert_eq!(
+            one(&field, r#""1969-12-31T23:59:59Z""#).as_deref(),
+            Some("-1000")
+        );
+        assert_eq!(one(&field, "1768384800"), None);
+    }
+
+    #[test]
+    fn format_of_json_holds_the_value_unchanged() {
+        let field = json!({"format": {"uid": "{}", "also": ["{}"], "text": "\"{}\""}});
+        assert_eq!(
+            one(&field, "1.50").as_deref(),
+            Some(r#"{"uid":1.50,"also":[1.50],"text":"\"{}\""}"#)
+        );
+        let each = many(&json!({"format": {"uid": "{}"}}), &[r#""a""#, r#""b""#]);
+        assert_eq!(each.as_deref(), Some(r#"[{"uid":"a"},{"uid":"b"}]"#));
     }
 
     #[test]

@@ -341,3 +341,110 @@ fn watch_that_refuses_stops_compiling_and_mapping() {
     assert_eq!(records, 10, "nothing is mapped after it");
     assert!(bytes > 10 * 71, "keys count: {bytes}");
 }
+
+/// The fields of the only record, with a mapping of one source.
+fn nested_event(settings: &str, fields: &str, record: &str) -> String {
+    let text = format!(
+        r#"{{"mapping":1,"root":"$","vocabulary":"own","nest":true,{settings}"sources":[
+            {{"id":"d","fields":[{fields}]}}]}}"#
+    );
+    let mapping = Mapping::parse(&text, "m").expect("a mapping");
+    let mapped = mapping.apply(&Document::parse(record).expect("JSON"));
+    let mapped = mapped.expect("it maps");
+    serde_json::to_string(&mapped.events[0].fields).expect("an event serializes")
+}
+
+#[test]
+fn constant_and_field_above_need_no_path() {
+    let fields = r#"{"field":"class_uid","default":3002},
+        {"field":"activity_name","path":".Operation","values":{"UserLoggedIn":"Logon"}},
+        {"field":"activity_id","from":"activity_name","values":{"Logon":1,"*":99}},
+        {"field":"missing_id","from":"missing","values":{"*":99}}"#;
+    let fields = fields.replace(r#","from":"missing""#, r#","path":".missing""#);
+    let event = nested_event("", &fields, r#"{"Operation":"UserLoggedIn"}"#);
+    assert_eq!(
+        event,
+        r#"{"class_uid":3002,"activity_name":"Logon","activity_id":1}"#
+    );
+    let event = nested_event("", &fields, r#"{"Operation":"Other"}"#);
+    assert!(event.contains(r#""activity_name":"Other","activity_id":99"#));
+}
+
+#[test]
+fn elements_of_a_list_come_from_several_fields() {
+    let fields = r#"{"field":"who[ip]","path":".ips[*]","format":{"type":2,"value":"{}"}},
+        {"field":"x","path":".x"},
+        {"field":"who[user].type","default":4},
+        {"field":"who[user].value","path":".user"}"#;
+    let event = nested_event("", fields, r#"{"ips":["a","b"],"x":1,"user":"u"}"#);
+    assert_eq!(
+        event,
+        r#"{"who":[{"type":2,"value":"a"},{"type":2,"value":"b"},{"type":4,"value":"u"}],"x":1}"#
+    );
+}
+
+#[test]
+fn rest_is_what_no_path_selects() {
+    let fields = r#"{"field":"id","path":".id"},{"field":"un.to","path":".mail.to[0]"},
+        {"field":"un.name","path":".pairs[?@.n == 'x'].v"},{"field":"deep","path":"..inner"}"#;
+    let record = r#"{"id":1.0,"none":null,"mail":{"to":["a"],"from":"f","x":{"inner":1}},
+        "pairs":[{"n":"x","v":1},{"n":"y","v":2}],"@odata.type":"t","caf\u00e9":[]}"#;
+    let event = nested_event(r#""rest":"un","#, fields, record);
+    assert_eq!(
+        event,
+        r#"{"id":1.0,"un":{"to":"a","name":[1],"mail":{"from":"f"},"pairs":[{"n":"x","v":1},{"n":"y","v":2}],"@odata.type":"t","caf\u00e9":[]},"deep":[1]}"#
+    );
+    let event = nested_event(
+        r#""rest":"un","#,
+        r#"{"field":"a","path":".a"}"#,
+        r#"{"a":2}"#,
+    );
+    assert_eq!(event, r#"{"a":2}"#);
+}
+
+#[test]
+fn origin_of_a_field_that_cannot_work_is_a_fault() {
+    for (field, message) in [
+        (r#"{"field":"a"}"#, "it never has a value"),
+        (
+            r#"{"field":"a","path":".a","from":"b"}"#,
+            "either `path` or `from`",
+        ),
+        (
+            r#"{"field":"a","from":"b"},{"field":"b","path":".b"}"#,
+            "no field \"b\" above",
+        ),
+        (
+            r#"{"field":"a","path":".a"},{"field":"a[x]","path":".b"}"#,
+            "needs an object or a list",
+        ),
+    ] {
+        let text = format!(
+            r#"{{"mapping":1,"root":"$","vocabulary":"own","nest":true,"sources":[
+                {{"id":"d","fields":[{field}]}}]}}"#
+        );
+        let failure = Mapping::parse(&text, "m").expect_err("a fault");
+        assert!(failure.message().contains(message), "{failure}");
+    }
+}
+
+#[test]
+fn values_of_fields_above_cannot_fill_the_memory() {
+    let next = |n: usize| {
+        format!(
+            r#"{{"field":"f{n}","from":"f{}","format":["{{}}","{{}}","{{}}","{{}}"]}}"#,
+            n - 1
+        )
+    };
+    let fields: Vec<String> = (1..100).map(next).collect();
+    let text = format!(
+        r#"{{"mapping":1,"root":"$","vocabulary":"own","sources":[{{"id":"d","fields":[
+            {{"field":"f0","path":".a"}},{}]}}]}}"#,
+        fields.join(",")
+    );
+    let mapping = Mapping::parse(&text, "m").expect("a mapping");
+    let mapped = mapping.apply(&Document::parse(r#"{"a":"x"}"#).expect("JSON"));
+    let mapped = mapped.expect("it maps");
+    assert!(mapped.events[0].fields.0.len() < 20, "values are left out");
+    assert_eq!(mapped.warnings.len(), 1);
+}

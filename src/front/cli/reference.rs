@@ -266,7 +266,7 @@ fn events(page: &mut String, name: &str, catalog: &Catalog) -> Result<(), Failur
     for source in &mapping.sources {
         let _ = write!(page, "\n{}:\n\n| Field | Path |\n|---|---|\n", source.title);
         for field in &source.fields {
-            let (name, path, steps) = (&field.field, &field.path, steps(field));
+            let (name, path, steps) = (&field.field, origin(field), steps(field));
             let path = path.replace('|', "\\|");
             let note = field.note.as_ref();
             let note = note.map_or(String::new(), |note| format!(". {note}"));
@@ -274,6 +274,12 @@ fn events(page: &mut String, name: &str, catalog: &Catalog) -> Result<(), Failur
         }
     }
     Ok(())
+}
+
+/// The path of a field, or the name of the field above.
+fn origin(field: &Field) -> &str {
+    let origin = field.path.as_deref().or(field.from.as_deref());
+    origin.unwrap_or("constant")
 }
 
 /// The conversions of a value: type, format, uniqueness.
@@ -284,7 +290,12 @@ fn steps(field: &Field) -> String {
     let kind = kind.as_ref().and_then(Value::as_str);
     let kind = kind.map(|kind| format!(" as {kind}"));
     let format = field.format.as_ref();
-    let format = format.map(|format| format!(" in `{format}`"));
+    let text = |format: &Value| {
+        format
+            .as_str()
+            .map_or_else(|| format.to_string(), str::to_owned)
+    };
+    let format = format.map(|format| format!(" in `{}`", text(format)));
     let unique = (field.take == Some(Take::Unique)).then(|| ", each value once".to_owned());
     kind.into_iter().chain(format).chain(unique).collect()
 }
@@ -324,7 +335,7 @@ fn context(
     for field in mapping.sources.iter().flat_map(|source| &source.fields) {
         let note = field.note.as_deref().unwrap_or_default();
         let steps = steps(field);
-        let (at, name, path) = (&rows.at, &field.field, &field.path);
+        let (at, name, path) = (&rows.at, &field.field, origin(field));
         line(
             page,
             &format!("| `{at}.{name}` | `{path}`{steps} | {note} |"),
