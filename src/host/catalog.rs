@@ -251,6 +251,11 @@ impl Catalog {
         Definition::parse(text, &mapping_file(name))
     }
 
+    /// The names of all mappings.
+    pub fn mapping_names(&self) -> impl Iterator<Item = &str> {
+        self.mappings.keys().map(String::as_str)
+    }
+
     /// The names of the mappings that extend this one. Requests can select them.
     pub fn variants(&self, mapping: &str) -> impl Iterator<Item = &str> {
         let names = self.mappings.keys().map(String::as_str);

@@ -18,11 +18,14 @@ mod chaos;
 mod cli;
 mod compatibility;
 mod completeness;
+mod completions;
+mod console;
 mod contracts;
 mod corpus;
 #[cfg(feature = "rules")]
 mod detection;
 mod fuzz;
+mod guides;
 mod histories;
 mod imports;
 mod language;

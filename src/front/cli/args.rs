@@ -10,7 +10,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::front::cli::completions::{COMPLETIONS_HINT, CompletionsArgs, MAN_HINT, ManArgs};
+use crate::front::cli::describe::{DescribeArgs, ListArgs, SampleArgs};
+use crate::front::cli::guide::GuideArgs;
+use crate::front::cli::reference::ReferenceArgs;
+use crate::front::cli::schema::SchemaArgs;
 use crate::front::cli::settings::SettingsArgs;
+#[cfg(feature = "sim")]
+use crate::front::cli::simulate::SimulateArgs;
 use crate::front::poll::Emit;
 
 /// Runs SOAR integration commands against Microsoft 365 security and audit APIs.
@@ -119,6 +126,14 @@ pub(super) enum Command {
     #[cfg(feature = "sim")]
     #[command(after_help = SIMULATE_HINT)]
     Simulate(SimulateArgs),
+    /// List the guides, or print one in Markdown
+    Guide(GuideArgs),
+    /// Print a script for your shell that completes subcommands, flags, commands and mappings
+    #[command(after_help = COMPLETIONS_HINT)]
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write the pages of all subcommands
+    #[command(after_help = MAN_HINT)]
+    Man(ManArgs),
     /// Show the operator settings, which apply to every subcommand
     #[command(after_help = VARIABLES_HINT)]
     Settings,
@@ -273,37 +288,6 @@ pub(super) struct TryArgs {
     pub(super) json: bool,
 }
 
-/// Arguments of `list`.
-#[derive(Args, Debug)]
-pub(super) struct ListArgs {
-    /// Include `chaos`, which returns faults on request
-    #[arg(long)]
-    pub(super) all: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-/// Arguments of `describe`.
-#[derive(Args, Debug)]
-pub(super) struct DescribeArgs {
-    /// INTEGRATION, COMMAND, or INTEGRATION.COMMAND if the name is not unique [default: all]
-    pub(super) name: Option<String>,
-    /// Include `chaos`, which returns faults on request
-    #[arg(long)]
-    pub(super) all: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-/// Arguments of `sample`.
-#[derive(Args, Debug)]
-pub(super) struct SampleArgs {
-    /// The command; INTEGRATION.COMMAND if the name is not unique
-    pub(super) command: String,
-}
-
 /// Arguments of `operations`.
 #[derive(Args, Debug)]
 pub(super) struct OperationsArgs {
@@ -315,16 +299,6 @@ pub(super) struct OperationsArgs {
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
-}
-
-/// Arguments of `schema`.
-#[derive(Args, Debug)]
-pub(super) struct SchemaArgs {
-    /// request, result, manifest, mapping, patch, fields, endpoints, profiles, world, or INTEGRATION.COMMAND
-    pub(super) name: Option<String>,
-    /// Write the schemas of a catalog's files to DIR/snapshots/schema, where their `$schema` points
-    #[arg(long, value_name = "DIR", conflicts_with = "name")]
-    pub(super) write: Option<PathBuf>,
 }
 
 /// Arguments of `validate`.
@@ -347,40 +321,4 @@ pub(super) struct MapArgs {
     /// Print one JSON document with events, warnings and the number of matches per field
     #[arg(long)]
     pub(super) json: bool,
-}
-
-/// Arguments of `reference`.
-#[derive(Args, Debug)]
-pub(super) struct ReferenceArgs {
-    /// The integration [default: all]
-    pub(super) integration: Option<String>,
-}
-
-/// Arguments of `simulate`.
-#[cfg(feature = "sim")]
-#[derive(Args, Debug)]
-pub(super) struct SimulateArgs {
-    /// Use the tenants, applications, data and faults in this file (`soarhost schema world`), or the
-    /// built-in world `attack_story` or `quiet_day`
-    #[arg(long, value_name = "FILE")]
-    pub(super) world: Option<PathBuf>,
-    /// The port on 127.0.0.1; 0 selects a free port
-    #[arg(long, default_value_t = 0)]
-    pub(super) port: u16,
-    /// Serve http instead of https
-    #[arg(long)]
-    pub(super) plain: bool,
-    /// Whether time passes: new content arrives, and content and tokens expire
-    #[arg(long, value_enum, default_value_t = ClockMode::Running)]
-    pub(super) clock: ClockMode,
-}
-
-/// Whether the simulator's clock moves.
-#[cfg(feature = "sim")]
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(super) enum ClockMode {
-    /// Time passes, starting at `now` of the world, at `--now` or at the current time
-    Running,
-    /// Time does not pass: every answer can be repeated
-    Still,
 }

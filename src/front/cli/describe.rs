@@ -4,10 +4,10 @@
 
 use std::io::Write;
 
+use clap::Args;
 use serde_json::{Value, json};
 
 use crate::front::cli::ExitResult;
-use crate::front::cli::args::{DescribeArgs, ListArgs, SampleArgs};
 use crate::front::cli::out::Out;
 use crate::front::cli::reference::{aliases, attributes, meaning, permissions};
 use crate::host::catalog::Catalog;
@@ -18,8 +18,39 @@ use crate::manifest::{CommandSpec, Manifest, Param};
 use crate::names::{alike, nearest};
 use crate::protocol::{ErrorKind, Failure, PROTOCOL};
 
+/// Arguments of `list`.
+#[derive(Args, Debug)]
+pub(super) struct ListArgs {
+    /// Include `chaos`, which returns faults on request
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Arguments of `describe`.
+#[derive(Args, Debug)]
+pub(super) struct DescribeArgs {
+    /// INTEGRATION, COMMAND, or INTEGRATION.COMMAND if the name is not unique [default: all]
+    pub(super) name: Option<String>,
+    /// Include `chaos`, which returns faults on request
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// Arguments of `sample`.
+#[derive(Args, Debug)]
+pub(super) struct SampleArgs {
+    /// The command; INTEGRATION.COMMAND if the name is not unique
+    pub(super) command: String,
+}
+
 /// The integrations. Integrations for tests are at the end, and are included only with `--all`.
-fn integrations(catalog: &Catalog, all: bool) -> Result<Vec<&Manifest>, Failure> {
+pub(super) fn integrations(catalog: &Catalog, all: bool) -> Result<Vec<&Manifest>, Failure> {
     let is_test = |manifest: &&Manifest| {
         let mut commands = manifest.commands.iter();
         commands.all(|command| command.operation.starts_with("chaos."))

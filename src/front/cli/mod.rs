@@ -4,7 +4,9 @@
 //! `host`, `manifest` and `mapping` do the work.
 
 mod args;
+mod completions;
 mod describe;
+mod guide;
 mod log;
 mod map;
 mod operations;
@@ -32,6 +34,7 @@ use std::process::ExitCode;
 
 use crate::protocol::failure::{fault_count, shown_place};
 use crate::protocol::{ErrorKind, Failure, Redactor};
+pub use guide::{GUIDES, Guide};
 pub use log::trace_log;
 pub use reference::page as reference_page;
 pub use schema::SCHEMAS;
@@ -125,6 +128,11 @@ fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> ExitResult {
         Some(Command::Reference(args)) => reference::print(&args, open().catalog()?, out),
         #[cfg(feature = "sim")]
         Some(Command::Simulate(args)) => simulate::simulate(&args, &settings, out),
+        Some(Command::Guide(args)) => guide::print(&args, out),
+        Some(Command::Completions(args)) => {
+            completions::print(&args, parse::command_line(), open().catalog()?, out)
+        }
+        Some(Command::Man(args)) => completions::man(&args, parse::command_line(), out),
         Some(Command::Settings) => {
             out.write_all(parse::settings_help().as_bytes())?;
             Ok(0)

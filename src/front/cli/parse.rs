@@ -23,6 +23,7 @@ const SHOWN: &[(&str, &[&str])] = &[
     ("validate", &["catalog"]),
     ("map", &["catalog"]),
     ("reference", &["catalog"]),
+    ("completions", &["catalog"]),
     #[cfg(feature = "sim")]
     ("simulate", &["now"]),
 ];
@@ -50,7 +51,7 @@ pub(super) fn read() -> Cli {
 }
 
 /// The whole command line.
-fn command_line() -> Clap {
+pub(super) fn command_line() -> Clap {
     let mut command = adjusted(Cli::command());
     for (name, shown) in SHOWN {
         command = show(command, name, |arg| shown.contains(&arg.get_id().as_str()));

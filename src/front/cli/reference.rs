@@ -6,10 +6,10 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
+use clap::Args;
 use serde_json::Value;
 
 use crate::front::cli::ExitResult;
-use crate::front::cli::args::ReferenceArgs;
 use crate::front::cli::out::Out;
 use crate::host::catalog::Catalog;
 use crate::manifest::outputs::{Column, Context};
@@ -19,6 +19,13 @@ use crate::mapping::{Field, Take};
 use crate::names::fold;
 use crate::ops;
 use crate::protocol::Failure;
+
+/// Arguments of `reference`.
+#[derive(Args, Debug)]
+pub(super) struct ReferenceArgs {
+    /// The integration [default: all]
+    pub(super) integration: Option<String>,
+}
 
 /// Prints one page, or all.
 pub(super) fn print(args: &ReferenceArgs, catalog: &Catalog, out: &mut Out) -> ExitResult {

@@ -2,14 +2,14 @@
 //! `manifest::schema` makes those of commands.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use serde_json::Value;
 
 use crate::front::cli::ExitResult;
-use crate::front::cli::args::SchemaArgs;
 use crate::front::cli::describe::print_json;
 use crate::front::cli::out::Out;
 use crate::host::Host;
@@ -20,6 +20,16 @@ use crate::manifest::schema::request_schema;
 use crate::mapping::{Definition, MappingPatch, StandardFields};
 use crate::microsoft::cloud::EndpointsFile;
 use crate::protocol::{Envelope, ErrorKind, Failure, ResultEnvelope};
+
+/// Arguments of `schema`.
+#[derive(Args, Debug)]
+pub(super) struct SchemaArgs {
+    /// request, result, manifest, mapping, patch, fields, endpoints, profiles, world, or INTEGRATION.COMMAND
+    pub(super) name: Option<String>,
+    /// Write the schemas of a catalog's files to DIR/snapshots/schema, where their `$schema` points
+    #[arg(long, value_name = "DIR", conflicts_with = "name")]
+    pub(super) write: Option<PathBuf>,
+}
 
 /// Generates a schema.
 type Make = fn() -> Schema;

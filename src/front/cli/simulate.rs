@@ -3,14 +3,14 @@
 //! It also checks world files for `validate`. It runs no command.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use chrono::TimeDelta;
+use clap::Args;
 use schemars::{Schema, schema_for};
 use serde_json::Value;
 
-use crate::front::cli::args::{ClockMode, SimulateArgs};
 use crate::front::cli::out::Out;
 use crate::front::cli::settings::SettingsArgs;
 use crate::front::cli::{ExitResult, runtime, settings, signals};
@@ -19,6 +19,33 @@ use crate::json::whitespace::indented;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{field_names, member_faults, name_of, strict_object, unreadable_at};
 use crate::sim::{Clock, Listen, Sim, World};
+
+/// Arguments of `simulate`.
+#[derive(Args, Debug)]
+pub(super) struct SimulateArgs {
+    /// Use the tenants, applications, data and faults in this file (`soarhost schema world`), or the
+    /// built-in world `attack_story` or `quiet_day`
+    #[arg(long, value_name = "FILE")]
+    pub(super) world: Option<PathBuf>,
+    /// The port on 127.0.0.1; 0 selects a free port
+    #[arg(long, default_value_t = 0)]
+    pub(super) port: u16,
+    /// Serve http instead of https
+    #[arg(long)]
+    pub(super) plain: bool,
+    /// Whether time passes: new content arrives, and content and tokens expire
+    #[arg(long, value_enum, default_value_t = ClockMode::Running)]
+    pub(super) clock: ClockMode,
+}
+
+/// Whether the simulator's clock moves.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum ClockMode {
+    /// Time passes, starting at `now` of the world, at `--now` or at the current time
+    Running,
+    /// Time does not pass: every answer can be repeated
+    Still,
+}
 
 /// The schema of world files.
 pub(super) fn world_schema() -> Schema {
