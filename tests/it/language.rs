@@ -1,4 +1,4 @@
-//! What users read is plain English: help, reference pages, schemas and the README avoid these
+//! What users read is plain English: help, reference pages, schemas, guides and the README avoid these
 //! phrases.
 
 use std::path::{Path, PathBuf};
@@ -52,7 +52,12 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
 fn texts() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut texts = vec![root.join("README.md")];
-    for folder in ["snapshots/cli", "snapshots/reference", "snapshots/schema"] {
+    for folder in [
+        "guides",
+        "snapshots/cli",
+        "snapshots/reference",
+        "snapshots/schema",
+    ] {
         let files = std::fs::read_dir(root.join(folder)).expect("a folder");
         texts.extend(files.map(|file| file.expect("a file").path()));
     }

@@ -51,7 +51,18 @@ macro_rules! guides {
     };
 }
 
-guides!["mapping"];
+guides![
+    "requests",
+    "sign-in",
+    "schedule",
+    "monitoring",
+    "troubleshooting",
+    "mapping",
+    "manifest",
+    "rules",
+    "simulator",
+    "xsoar",
+];
 
 /// Prints one guide, or the list of topics.
 pub(super) fn print(args: &GuideArgs, out: &mut Out) -> ExitResult {
