@@ -11,6 +11,7 @@
 
 mod compile;
 mod definition;
+pub mod diff;
 mod evaluate;
 mod extract;
 mod lint;
@@ -20,6 +21,7 @@ mod path;
 mod plan;
 mod rest;
 mod run;
+pub mod sample;
 mod steps;
 mod subset;
 mod syntax;
@@ -102,6 +104,16 @@ impl Mapping {
                 definition::refusal("The mapping cannot be compiled.", origin.to_owned())
             })),
         }
+    }
+
+    /// Compiles a definition whose events have all fields side by side, also with `nest`: to count and
+    /// compare fields.
+    pub(crate) fn flat(definition: &Definition, origin: &str) -> Result<Self, Failure> {
+        let flat = Definition {
+            nest: false,
+            ..definition.clone()
+        };
+        Mapping::compile(flat, origin)
     }
 
     /// Compiles the mapping with a patch. Faults of the patch have places below `origin`, faults of

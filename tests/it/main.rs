@@ -31,6 +31,7 @@ mod imports;
 mod language;
 mod limits;
 mod lossless;
+mod mapping;
 mod picture;
 mod poll;
 mod process;

@@ -1,15 +1,13 @@
 //! Every file of `tests/samples`: raw data. The snapshot shows the events that the mapping makes.
 //!
-//! The folder names the mapping, and every compiled-in mapping has a sample. No host and no network
-//! are involved.
+//! The folder names the mapping, and every compiled-in mapping has a sample. `mapping test` compares
+//! the same pages. No host and no network are involved.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use soarhost::host::catalog::Catalog;
 use soarhost::json::Document;
-use soarhost::json::whitespace::indented;
-use soarhost::mapping::{Mapped, Mapping};
+use soarhost::mapping::Mapping;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples")
@@ -45,28 +43,11 @@ fn sample_of_every_mapping_gives_the_events_of_its_snapshot() {
         for sample in entries(&folder) {
             let text = std::fs::read_to_string(&sample).expect("a sample");
             let raw = Document::parse(&text).expect("a sample is JSON");
-            let page = page(&compiled.apply(&raw).expect("it maps"));
+            let page = compiled.apply(&raw).expect("it maps").page();
             let stem = sample.file_stem().expect("a name").to_string_lossy();
             settings(&name, &sample).bind(|| insta::assert_snapshot!(&*stem, page));
         }
     }
-}
-
-/// The events with warnings and faults.
-fn page(mapped: &Mapped) -> String {
-    let mut page = String::new();
-    for event in &mapped.events {
-        let line = serde_json::to_string(event).expect("an event serializes");
-        page.push_str(&indented(&line));
-        page.push('\n');
-    }
-    for warning in &mapped.warnings {
-        let _ = writeln!(page, "warning {}: {}", warning.code, warning.message);
-    }
-    for fault in &mapped.faults {
-        let _ = writeln!(page, "record {}: {}", fault.index, fault.message);
-    }
-    page
 }
 
 fn settings(mapping: &str, sample: &Path) -> insta::Settings {

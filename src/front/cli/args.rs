@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::front::cli::completions::{COMPLETIONS_HINT, CompletionsArgs, MAN_HINT, ManArgs};
 use crate::front::cli::describe::{DescribeArgs, ListArgs, SampleArgs};
 use crate::front::cli::guide::GuideArgs;
+use crate::front::cli::mapping::MappingCommand;
 use crate::front::cli::reference::ReferenceArgs;
 use crate::front::cli::schema::SchemaArgs;
 use crate::front::cli::settings::SettingsArgs;
@@ -116,6 +117,9 @@ pub(super) enum Command {
     Validate(ValidateArgs),
     /// Map saved raw data, or a saved result, to events, offline
     Map(MapArgs),
+    /// Test mappings with samples, or compare two versions of a mapping
+    #[command(subcommand)]
+    Mapping(MappingCommand),
     /// Test detection rules with their samples, or explain why a rule matches a record
     #[cfg(feature = "rules")]
     #[command(subcommand, after_help = RULES_HINT)]

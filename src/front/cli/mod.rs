@@ -9,6 +9,7 @@ mod describe;
 mod guide;
 mod log;
 mod map;
+mod mapping;
 mod operations;
 mod out;
 mod parse;
@@ -25,6 +26,7 @@ mod settings;
 mod signals;
 #[cfg(feature = "sim")]
 mod simulate;
+mod style;
 #[cfg(feature = "sim")]
 mod try_command;
 mod validate;
@@ -123,6 +125,9 @@ fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> ExitResult {
         Some(Command::Schema(args)) => schema::print(&args, &open(), out),
         Some(Command::Validate(args)) => validate::validate(&args, &settings, out),
         Some(Command::Map(args)) => map::map(&args, open().catalog()?, out),
+        Some(Command::Mapping(command)) => {
+            mapping::mapping(&command, &settings, open().catalog()?, out)
+        }
         #[cfg(feature = "rules")]
         Some(Command::Rules(command)) => rules::rules(&command, open().catalog()?, out),
         Some(Command::Reference(args)) => reference::print(&args, open().catalog()?, out),
