@@ -7,7 +7,9 @@
 //! runs commands without a shell, and the pages show pipes and redirections.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+
+use crate::process::printed;
 
 /// A step of a page.
 enum Step {
@@ -133,7 +135,7 @@ fn fits(expected: &[String], output: &[&str]) -> bool {
     }
 }
 
-fn run(command: &str, folder: &Path) -> String {
+fn run(command: &str, folder: &Path) -> Output {
     let binary = env!("CARGO_BIN_EXE_soarhost");
     let command = command.replace("cargo run -- ", &format!("{binary} "));
     let path = format!(
@@ -141,7 +143,7 @@ fn run(command: &str, folder: &Path) -> String {
         PathBuf::from(binary).parent().expect("a folder").display(),
         std::env::var("PATH").unwrap_or_default()
     );
-    let output = Command::new("sh")
+    Command::new("sh")
         .args(["-c", &command])
         .current_dir(folder)
         .env_clear()
@@ -152,43 +154,59 @@ fn run(command: &str, folder: &Path) -> String {
         .envs(["AUTHOR", "COMMITTER"].map(|role| (format!("GIT_{role}_EMAIL"), "ada@example.test")))
         .stdin(Stdio::null())
         .output()
-        .expect("a shell");
-    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.push_str(&String::from_utf8_lossy(&output.stderr));
-    text
+        .expect("a shell")
+}
+
+/// Runs a page's steps in a folder. Calls `check` with the line of each command, the command, the
+/// expected output, and the output.
+fn follow(
+    page: (&str, &str),
+    folder: &Path,
+    mut check: impl FnMut(usize, &str, &[String], &Output),
+) {
+    for step in steps(page.0, page.1) {
+        match step {
+            Step::File { path, text } => {
+                let path = folder.join(path);
+                std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+                std::fs::write(path, text).expect("a file");
+            }
+            // `cargo test` would run this test again.
+            Step::Command { command, .. } if command.starts_with("cargo test") => {}
+            Step::Command {
+                line,
+                command,
+                output,
+            } => check(line, &command, &output, &run(&command, folder)),
+        }
+    }
 }
 
 /// Runs a page's steps in a folder. Returns a fault for each command whose output differs.
 pub fn faults(name: &str, text: &str, folder: &Path) -> Vec<String> {
     let mut ran = 0;
     let mut faults = Vec::new();
-    for step in steps(name, text) {
-        let (line, command, expected) = match step {
-            Step::File { path, text } => {
-                let path = folder.join(path);
-                std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-                std::fs::write(path, text).expect("a file");
-                continue;
-            }
-            // `cargo test` would run this test again.
-            Step::Command { command, .. } if command.starts_with("cargo test") => continue,
-            Step::Command {
-                line,
-                command,
-                output,
-            } => (line, command, output),
-        };
+    follow((name, text), folder, |line, command, expected, output| {
         ran += 1;
-        let output = run(&command, folder);
+        let output = printed(output);
         let lines: Vec<&str> = output.trim_end().lines().collect();
-        if !fits(&expected, &lines) {
+        if !fits(expected, &lines) {
             faults.push(format!("{name}:{line}: $ {command}\nprinted:\n{output}"));
         }
-    }
+    });
     if ran == 0 {
         faults.push(format!("{name} has no console block"));
     }
     faults
+}
+
+/// Runs a page's steps in a folder. Returns the exit code of each command.
+pub fn exit_codes(name: &str, text: &str, folder: &Path) -> Vec<(String, Option<i32>)> {
+    let mut codes = Vec::new();
+    follow((name, text), folder, |_, command, _, output| {
+        codes.push((command.to_owned(), output.status.code()));
+    });
+    codes
 }
 
 #[test]

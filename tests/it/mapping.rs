@@ -5,6 +5,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::console;
 use crate::process::{feed, printed, soarhost};
 
 const ALERT: &str = "tests/it/acme/mappings/acme/alert.json";
@@ -48,6 +49,22 @@ fn replace(file: &Path, from: &str, to: &str) {
     let text = std::fs::read_to_string(file).expect("a file");
     assert!(text.contains(from), "{from} in {}", file.display());
     std::fs::write(file, text.replace(from, to)).expect("it is written");
+}
+
+fn git(folder: &Path, args: &[&str]) {
+    let output = Command::new("git")
+        .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.test"])
+        .args(args)
+        .current_dir(folder)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .output()
+        .expect("git");
+    assert!(output.status.success(), "{}", printed(&output));
+}
+
+fn commit(folder: &Path) {
+    git(folder, &["add", "."]);
+    git(folder, &["commit", "-qm", "change"]);
 }
 
 #[test]
@@ -202,20 +219,10 @@ fn update_writes_and_deletes_snapshots_but_never_in_a_build() {
 fn versions_of_git_revisions_are_compared_without_a_shell_or_options() {
     let folder = tempfile::tempdir().expect("a folder");
     copy(&root().join("tests/it/acme"), folder.path());
-    let git = |args: &[&str]| {
-        let mut git = Command::new("git");
-        git.args(["-c", "user.name=a", "-c", "user.email=a@example.com"])
-            .args(args);
-        git.current_dir(folder.path())
-            .env("GIT_CONFIG_GLOBAL", "/dev/null");
-        let output = git.output().expect("git");
-        assert!(output.status.success(), "{}", printed(&output));
-    };
     let path = "mappings/acme/alert.json";
     std::fs::copy(folder.path().join("old.json"), folder.path().join(path)).expect("a copy");
-    git(&["init", "-q"]);
-    git(&["add", "."]);
-    git(&["commit", "-qm", "old"]);
+    git(folder.path(), &["init", "-q"]);
+    commit(folder.path());
     replace(&folder.path().join(path), "\"high\"", "\"severe\"");
     let diff = |old: &str| mapping(folder.path(), &["diff", "--", old, path]);
     let output = diff("HEAD:mappings/acme/alert.json");
@@ -260,4 +267,111 @@ fn versions_of_git_revisions_are_compared_without_a_shell_or_options() {
         text.contains("is a git revision, but git is not installed."),
         "{text}"
     );
+}
+
+/// What a new user does with the binary, the guide and an empty folder: from a saved answer to a tested
+/// mapping and a reviewed difference.
+#[test]
+fn guide_leads_to_a_tested_and_reviewed_mapping_in_ten_commands() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let guide = include_str!("../../guides/mapping.md");
+    let codes = console::exit_codes("guides/mapping.md", guide, folder.path());
+    // `mv … && soarhost …` are two commands.
+    let commands = codes.iter().flat_map(|(command, _)| command.split("&&"));
+    assert!(commands.count() <= 10, "{codes:#?}");
+    for (command, code) in &codes {
+        let expected = i32::from(command.contains("mapping diff"));
+        assert_eq!(*code, Some(expected), "{command}");
+    }
+    let mapping = folder.path().join("mappings/own/alerts.json");
+    let text = std::fs::read_to_string(mapping).expect("a mapping");
+    for part in ["\"custom\": true", "\"values\":", "\"when\":"] {
+        assert!(text.contains(part), "the mapping has no {part}");
+    }
+    for command in ["mapping test", "mapping diff"] {
+        assert!(
+            codes.iter().any(|(one, _)| one.contains(command)),
+            "{command}"
+        );
+    }
+    let tested = mapping_test_of(folder.path());
+    assert_eq!(
+        (&tested["passed"], &tested["failed"]),
+        (&1.into(), &0.into())
+    );
+}
+
+fn mapping_test_of(folder: &Path) -> Value {
+    let output = mapping(folder, &["test", "--json"]);
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// The script of the workflow in the guide, run on a change with names of files that a shell or an
+/// option parser could misread.
+#[test]
+fn workflow_of_the_guide_compares_changed_mappings_without_write_permission() {
+    let guide = include_str!("../../guides/review-mapping.md");
+    let (_, workflow) = guide.split_once("```yaml\n").expect("a workflow");
+    let (workflow, _) = workflow.split_once("```").expect("its end");
+    assert!(!workflow.contains("pull_request_target"));
+    let (compare, comment) = workflow.split_once("\n  comment:").expect("two jobs");
+    assert!(compare.contains("\npermissions: {}\n"));
+    assert!(
+        compare.contains("permissions:\n      contents: read\n    steps")
+            && !compare.contains("write")
+    );
+    assert!(comment.contains("permissions:\n      pull-requests: write\n    steps"));
+    assert!(!comment.contains("checkout"));
+
+    let (_, script) = compare
+        .split_once("name: Compare the mappings\n        run: |\n")
+        .expect("a script");
+    let script: Vec<&str> = script
+        .lines()
+        .take_while(|line| line.starts_with("          "))
+        .collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join("repository").join(name);
+    let odd = "mappings/own/--help $(touch pwned).json";
+    for name in ["own", "own/--help $(touch pwned)"] {
+        copy(
+            &root().join("tests/it/acme/samples/acme/alert"),
+            &path("samples").join(name),
+        );
+    }
+    for (name, from) in [("mappings/own.json", OLD), (odd, OLD)] {
+        std::fs::create_dir_all(path("mappings/own")).expect("a folder");
+        std::fs::copy(root().join(from), path(name)).expect("a copy");
+    }
+    git(&path(""), &["init", "-q"]);
+    commit(&path(""));
+    for name in ["mappings/own.json", odd] {
+        replace(&path(name), "\"high\"", "\"severe\"");
+    }
+    commit(&path(""));
+    let binary = Path::new(env!("CARGO_BIN_EXE_soarhost"))
+        .parent()
+        .expect("a folder");
+    let path_variable = format!(
+        "{}:{}",
+        binary.display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
+    let output = Command::new("bash")
+        .args(["-e", "-c", &script.join("\n")])
+        .current_dir(path(""))
+        .env("PATH", path_variable)
+        .env("RUNNER_TEMP", folder.path())
+        .env("GITHUB_STEP_SUMMARY", folder.path().join("summary"))
+        .output()
+        .expect("bash");
+    assert!(output.status.success(), "{}", printed(&output));
+    let summary = std::fs::read_to_string(folder.path().join("summary")).expect("a summary");
+    let row = "| `Severity` | changed in 1 event | `values.\"3\"`: `\"high\"` → `\"severe\"` |";
+    assert_eq!(summary.matches(row).count(), 2, "{summary}");
+    assert!(
+        summary.contains("#### Mapping `own/--help $(touch pwned)`"),
+        "{summary}"
+    );
+    assert!(!path("pwned").exists());
 }

@@ -58,6 +58,7 @@ guides![
     "monitoring",
     "troubleshooting",
     "mapping",
+    "review-mapping",
     "manifest",
     "rules",
     "simulator",
