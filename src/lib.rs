@@ -45,6 +45,7 @@
 //! * Presentation: `outputs` of a command in its manifest → [`output`].
 //! * Resuming without loss: `src/ops/resume` (checkpoint, algorithm, packing), `src/ops/feed`
 //!   (reading content), `src/ops/alerts` (reading alerts).
+//! * Diagnosis of a connection (`doctor`): `src/ops/diagnose`, one file per group of stages.
 //! * Continuous collection: `src/front/poll.rs`, a loop over the same host with a sink.
 //! * Failures: [`protocol::failure`]. Each service's codes are one `match` beside its client.
 //! * Limits on work and memory: `net::deadline`, `net::memory`, `protocol::watch`, `host::limits`.

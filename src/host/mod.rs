@@ -7,6 +7,7 @@
 
 pub mod catalog;
 mod connect;
+mod diagnose;
 mod limits;
 mod operator_file;
 mod policy;
@@ -264,11 +265,22 @@ impl Host {
         request: &[u8],
         cancel: &Cancel,
     ) -> Result<Checked<'_>, Box<ResultEnvelope>> {
+        self.check_changed(request, cancel, |_| {})
+    }
+
+    /// The same for a request that is changed after it was read.
+    fn check_changed(
+        &self,
+        request: &[u8],
+        cancel: &Cancel,
+        change: impl FnOnce(&mut Envelope),
+    ) -> Result<Checked<'_>, Box<ResultEnvelope>> {
         let started = Instant::now();
         let redactor = self.redactor.for_request();
         let mut head = ResultHead::of_unparsed(started);
         let checked = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            let (envelope, faults) = read(request, &mut head)?;
+            let (mut envelope, faults) = read(request, &mut head)?;
+            change(&mut envelope);
             let opened = self.opened()?;
             let flags = &opened.settings.flags;
             head.reproduction.flags.clone_from(flags);

@@ -10,6 +10,9 @@ use crate::identity::claims;
 use crate::net::{Audience, Token};
 use crate::protocol::{ErrorKind, Failure};
 
+/// The advice for a token that is not for the connection's service.
+pub const ADVICE: &str = "Set the cloud (or the base URL) of the tenant. If there is an --endpoints file, check its login service and audiences.";
+
 /// Adds to the failure what is wrong with the token.
 pub(super) fn explain(
     account: &Account,
@@ -17,7 +20,15 @@ pub(super) fn explain(
     refused: &Token,
     failure: Failure,
 ) -> Failure {
-    let claims = claims::read(refused.value.expose());
+    match mismatch(account, wanted, refused) {
+        Some(cause) => failure.cause(cause).advice(ADVICE),
+        None => unexplained(account, wanted, failure),
+    }
+}
+
+/// What is wrong with a token for this service, if its claims show it.
+pub fn mismatch(account: &Account, wanted: &Audience, token: &Token) -> Option<String> {
+    let claims = claims::read(token.value.expose());
     let issued_for = claims
         .aud
         .filter(|named| !is_audience(account, named, wanted));
@@ -25,18 +36,16 @@ pub(super) fn explain(
         .iss
         .filter(|issuer| is_foreign(issuer, &account.login));
     if issued_for.is_none() && issuer.is_none() {
-        return unexplained(account, wanted, failure);
+        return None;
     }
     let service = issued_for.as_deref().unwrap_or(&wanted.0);
     let authority = issuer
         .map(|issuer| format!(" from {issuer}"))
         .unwrap_or_default();
-    failure
-        .cause(format!(
-            "The token is for {service}{authority}; this connection's service is {} (cloud \"{}\").",
-            wanted.0, account.cloud
-        ))
-        .advice("Set the cloud (or the base URL) of the tenant. If there is an --endpoints file, check its login service and audiences.")
+    Some(format!(
+        "The token is for {service}{authority}; this connection's service is {} (cloud \"{}\").",
+        wanted.0, account.cloud
+    ))
 }
 
 /// Explains the refusal of a token that matches the connection: the connection can be wrong. A

@@ -19,7 +19,7 @@ mod device_code;
 mod digest;
 mod key_file;
 mod managed_identity;
-mod mismatch;
+pub mod mismatch;
 #[cfg(feature = "pfx")]
 mod pfx;
 mod sign_in;

@@ -9,6 +9,9 @@ use crate::json::Document;
 use crate::json::document::members;
 use crate::when::instant;
 
+/// The broken rule of a failure that means that the tenant records no audit log.
+pub const AUDITING_OFF: &str = "auditing_off";
+
 /// The records that a search looks for, apart from its window.
 #[derive(Clone, Debug, Default)]
 pub struct SearchFilter {

@@ -317,11 +317,15 @@ impl Caller {
         Ok(response)
     }
 
+    /// A time of a service that was received now.
+    pub(super) fn dated(&self, date: DateTime<Utc>) -> ServiceDate {
+        let after = self.started.elapsed();
+        ServiceDate { date, after }
+    }
+
     fn note_date(&self, request: &ApiRequest, response: &ApiResponse) {
         if let Some(date) = response.date().filter(|_| request.service != "metadata") {
-            let after = self.started.elapsed();
-            self.service_date
-                .get_or_init(|| ServiceDate { date, after });
+            self.service_date.get_or_init(|| self.dated(date));
         }
     }
 

@@ -12,6 +12,7 @@ pub mod links;
 pub mod memory;
 pub mod message;
 mod meter;
+mod probe;
 pub mod rate_limit;
 pub mod refusal;
 pub mod retry;

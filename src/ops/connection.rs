@@ -37,7 +37,9 @@ pub struct Test {
 }
 
 /// A service that tokens are for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Service {
     /// Microsoft Graph.
@@ -68,6 +70,17 @@ impl SearchWith {
         match self {
             SearchWith::Automatic | SearchWith::Exchange => &audiences.exchange,
             SearchWith::Graph => &audiences.graph,
+        }
+    }
+}
+
+impl Service {
+    /// The name in Microsoft's portal.
+    pub(in crate::ops) fn name(self) -> &'static str {
+        match self {
+            Service::Graph => "Microsoft Graph",
+            Service::Management => "Office 365 Management APIs",
+            Service::Exchange => "Office 365 Exchange Online",
         }
     }
 }
@@ -162,7 +175,8 @@ fn unsubscribed(content_type: ContentType) -> Warning {
     Warning::new("no_subscription", message)
 }
 
-fn audience<'a>(call: &Call<'a>, service: Service) -> &'a Audience {
+/// The audience of the service.
+pub(in crate::ops) fn audience<'a>(call: &Call<'a>, service: Service) -> &'a Audience {
     let audiences = &call.connection.cloud.audiences;
     match service {
         Service::Graph => &audiences.graph,

@@ -10,6 +10,7 @@ pub mod chaos;
 pub mod collect;
 pub mod connection;
 pub mod content;
+pub mod diagnose;
 mod feed;
 mod resume;
 pub mod sign_in;
@@ -200,6 +201,7 @@ operations! {
     #[cfg(feature = "sim")] "chaos.sleep" => chaos::sleep(chaos::Sleep),
     #[cfg(feature = "sim")] "chaos.slow_page" => chaos::slow_page(chaos::SlowPage),
     "audit.search" => audit_search::search(audit_search::Search),
+    "connection.diagnose" => diagnose::diagnose(diagnose::Diagnose),
     "connection.test" => connection::test(connection::Test),
     "feed.content.collect" => collect::collect(collect::Collect),
     "feed.content.list" => content::list(content::List),

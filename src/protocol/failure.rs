@@ -11,8 +11,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::protocol::detail::Detail;
 pub use crate::protocol::kind::ErrorKind;
+use crate::when::instant;
 pub(crate) use block::MAX_MESSAGE;
 pub use block::{Codes, ErrorBlock, FaultItem, FaultSource, Upstream};
 pub use join::MAX_ITEMS;
@@ -187,6 +190,17 @@ impl Failure {
     /// The HTTP status, if a response was received.
     pub fn http_status(&self) -> Option<u16> {
         self.0.upstream.as_ref().and_then(|call| call.http_status)
+    }
+
+    /// The service's time, if a response was received.
+    pub fn service_date(&self) -> Option<DateTime<Utc>> {
+        let call = self.0.upstream.as_ref();
+        instant(call?.date.as_deref()?, &[])
+    }
+
+    /// The cause, if it was set.
+    pub fn reason(&self) -> Option<&str> {
+        self.0.cause.as_deref()
     }
 
     /// The service's own code, unchanged.

@@ -137,6 +137,14 @@ impl Bench {
         self.host = Host::open(self.settings.clone(), self.redactor.clone());
     }
 
+    /// Replaces the host by one with changed endpoints of the services.
+    pub fn change_endpoints(&mut self, change: impl FnOnce(&mut Value)) {
+        let mut endpoints = self.sim.endpoints();
+        change(&mut endpoints);
+        self.settings.endpoints = Some(endpoints.to_string().into());
+        self.host = Host::open(self.settings.clone(), self.redactor.clone());
+    }
+
     /// Runs one request. `{hook}` in it is replaced by the address of the simulator's receiver of
     /// notifications.
     pub async fn run(&self, envelope: &str) -> Ran {

@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::front::cli::completions::{COMPLETIONS_HINT, CompletionsArgs, MAN_HINT, ManArgs};
 use crate::front::cli::describe::{DescribeArgs, ListArgs, SampleArgs};
+use crate::front::cli::doctor::{DOCTOR_HINT, DoctorArgs};
 use crate::front::cli::guide::GuideArgs;
 use crate::front::cli::mapping::MappingCommand;
 use crate::front::cli::reference::ReferenceArgs;
@@ -107,6 +108,9 @@ pub(super) enum Command {
     List(ListArgs),
     /// Show an integration's or a command's parameters, permissions and outputs
     Describe(DescribeArgs),
+    /// Find out at which stage a connection fails, and what to do about it
+    #[command(after_help = DOCTOR_HINT)]
+    Doctor(DoctorArgs),
     /// Print a valid sample request of a command
     Sample(SampleArgs),
     /// List the operations that a manifest can call, with inputs, result, state and permissions

@@ -6,6 +6,7 @@
 mod args;
 mod completions;
 mod describe;
+mod doctor;
 mod guide;
 mod log;
 mod map;
@@ -16,6 +17,7 @@ mod parse;
 mod poll;
 pub(in crate::front) mod progress;
 mod reference;
+mod request;
 #[cfg(feature = "rules")]
 mod rules;
 mod run;
@@ -36,6 +38,7 @@ use std::process::ExitCode;
 
 use crate::protocol::failure::{fault_count, shown_place};
 use crate::protocol::{ErrorKind, Failure, Redactor};
+pub use doctor::{Diagnosis, diagnosis};
 pub use guide::{GUIDES, Guide};
 pub use log::trace_log;
 pub use reference::page as reference_page;
@@ -74,18 +77,11 @@ pub(super) type ExitResult = Result<u8, CliError>;
 
 /// Runs the command line of the process.
 pub fn main() -> ExitCode {
-    #[cfg_attr(not(feature = "sim"), expect(unused_mut))]
-    let mut cli = parse::read();
+    let cli = parse::read();
     let redactor = Redactor::default();
-    // `try` prints failures and warnings itself.
-    #[cfg(feature = "sim")]
-    if matches!(cli.command, Some(Command::Try(_))) {
-        cli.settings
-            .log_level
-            .get_or_insert(settings::LogLevel::Off);
-    }
+    let quiet = is_quiet(cli.command.as_ref()).then_some(settings::LogLevel::Off);
     log::start(
-        cli.settings.log_level,
+        cli.settings.log_level.or(quiet),
         cli.settings.log_format,
         redactor.clone(),
     );
@@ -101,6 +97,16 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(CliError::Stdout(error)) => out::unwritable(&error),
         Err(CliError::Failure(failure)) => print_failure(failure),
+    }
+}
+
+/// True for commands that print failures and warnings themselves.
+fn is_quiet(command: Option<&Command>) -> bool {
+    match command {
+        Some(Command::Doctor(_)) => true,
+        #[cfg(feature = "sim")]
+        Some(Command::Try(_)) => true,
+        _ => false,
     }
 }
 
@@ -122,6 +128,7 @@ fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> ExitResult {
         Some(Command::Describe(args)) => describe::describe(&args, open().catalog()?, out),
         Some(Command::Sample(args)) => describe::sample(&args, open().catalog()?, out),
         Some(Command::Operations(args)) => operations::print(&args, out),
+        Some(Command::Doctor(args)) => doctor::doctor(&args, &settings, redactor, out),
         Some(Command::Schema(args)) => schema::print(&args, &open(), out),
         Some(Command::Validate(args)) => validate::validate(&args, &settings, out),
         Some(Command::Map(args)) => map::map(&args, open().catalog()?, out),

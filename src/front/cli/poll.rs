@@ -10,8 +10,9 @@ use std::path::PathBuf;
 use crate::front::cli::args::{PollArgs, Target};
 use crate::front::cli::out::{Out, UNWRITABLE};
 use crate::front::cli::progress::Progress;
+use crate::front::cli::request::request;
 use crate::front::cli::settings::{self, SettingsArgs, text_variable};
-use crate::front::cli::{ExitResult, host, run, runtime, signals};
+use crate::front::cli::{ExitResult, host, runtime, signals};
 use crate::front::poll::{self, Poll, PollOptions, Sink};
 use crate::host::Host;
 use crate::protocol::{Failure, Redactor};
@@ -74,7 +75,7 @@ pub(super) fn poll(
 fn with_host(args: &PollArgs, operator: &SettingsArgs, host: &Host, out: &mut Out) -> ExitResult {
     let refuse = |failure| host.refuse(failure).exit_code();
     let cancel = signals::handle();
-    let opened = run::request(Some(&args.file))
+    let opened = request(Some(&args.file))
         .map_err(refuse)
         .and_then(|request| Poll::open(host, &request, args.emit, cancel));
     let poll = match opened {

@@ -51,6 +51,16 @@ impl Progress {
         }
     }
 
+    /// No line.
+    pub(super) fn none() -> Self {
+        Progress {
+            bar: None,
+            label: "",
+            started: Instant::now(),
+            next: Cell::new(DELAY),
+        }
+    }
+
     /// The progress of work that prints data while it runs: there is no line if stdout is a
     /// terminal, because the data would be mixed with it.
     pub(super) fn beside(out: &Out, settings: &SettingsArgs, label: &'static str) -> Self {

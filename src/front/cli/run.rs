@@ -2,10 +2,8 @@
 //!
 //! A rejected request starts no runtime and no client.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, Write};
 use std::mem::ManuallyDrop;
-use std::path::Path;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -14,15 +12,16 @@ use tokio::sync::mpsc;
 use crate::front::cli::args::RunArgs;
 use crate::front::cli::out::Out;
 use crate::front::cli::progress::{self, Progress};
+use crate::front::cli::request::{input, request, unreadable};
 use crate::front::cli::settings::SettingsArgs;
 use crate::front::cli::{
-    CliError, ExitResult, host, print_hint, runtime, signals, stdin, stdin_is_a_terminal,
+    CliError, ExitResult, host, print_hint, runtime, signals, stdin_is_a_terminal,
 };
 use crate::host::{Cancel, Host, RunOutcome};
 use crate::json::whitespace::indented;
 use crate::protocol::Redactor;
 use crate::protocol::envelope::MAX_BYTES;
-use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::failure::ErrorKind;
 use crate::protocol::result::{ResultEnvelope, more_serious};
 
 /// Runs the requests of the file or of stdin.
@@ -61,35 +60,6 @@ fn with_host(args: &RunArgs, host: &Host, settings: &SettingsArgs, out: &mut Out
         Err(failure) => host.refuse(failure).into(),
     };
     deliver(ran, flags.pretty, out)
-}
-
-pub(super) fn request(file: Option<&Path>) -> Result<Vec<u8>, Failure> {
-    let mut request = Vec::new();
-    let limit = u64::try_from(MAX_BYTES).unwrap_or(u64::MAX) + 1;
-    let read = input(file)?.take(limit).read_to_end(&mut request);
-    read.map_err(|error| unreadable(file, &error))?;
-    Ok(request)
-}
-
-fn unreadable(file: Option<&Path>, error: &io::Error) -> Failure {
-    let name = file.map_or("stdin".into(), Path::to_string_lossy);
-    let message = format!("The request could not be read from {name}: {error}.");
-    let advice = match file {
-        None => "Write one JSON request to stdin.",
-        Some(_) => "Correct the path or the file's permissions.",
-    };
-    Failure::new(ErrorKind::MalformedRequest, message)
-        .cause("The request was not read.")
-        .advice(advice)
-}
-
-fn input(file: Option<&Path>) -> Result<Box<dyn BufRead + Send>, Failure> {
-    match file {
-        None => Ok(Box::new(BufReader::new(stdin()))),
-        Some(path) => File::open(path)
-            .map(|file| Box::new(BufReader::new(file)) as Box<dyn BufRead + Send>)
-            .map_err(|error| unreadable(Some(path), &error)),
-    }
 }
 
 /// A line of a batch, or the error of the input.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::microsoft::search::AUDITING_OFF;
 use crate::net::{ApiResponse, Reason};
 use crate::protocol::ErrorKind::{self, Forbidden, Rejected, Throttled, Unavailable};
 use crate::protocol::Failure;
@@ -80,6 +81,7 @@ pub(super) fn classify(response: &ApiResponse) -> Option<Failure> {
         return Some(
             response
                 .refusal(Rejected, None, message)
+                .rule(AUDITING_OFF)
                 .cause("Auditing is not turned on in this tenant, so the feed does not know the tenant.")
                 .advice("Turn on auditing (Set-AdminAuditLogConfig -UnifiedAuditLogIngestionEnabled $true). It takes up to 60 minutes."),
         );

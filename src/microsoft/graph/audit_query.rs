@@ -13,7 +13,7 @@ use crate::json::document::{Member, members};
 use crate::microsoft::TimeWindow;
 use crate::microsoft::graph::Graph;
 use crate::microsoft::graph::alerts::{ApiVersion, Body as PageBody};
-use crate::microsoft::search::{FoundRecord, SearchFilter};
+use crate::microsoft::search::{AUDITING_OFF, FoundRecord, SearchFilter};
 use crate::net::message::{append_path, with_query};
 use crate::net::{ApiResponse, Body};
 use crate::protocol::{Detail, ErrorKind, Failure};
@@ -196,6 +196,7 @@ fn definition(window: &TimeWindow, filter: &SearchFilter) -> Value {
 fn explained(failure: Failure) -> Failure {
     if failure.message().contains("AuditingDisabledTenant") {
         return failure
+            .rule(AUDITING_OFF)
             .cause("Auditing is turned off in this directory, so there are no records.")
             .advice("Turn on auditing for the directory. Only later events are recorded.");
     }

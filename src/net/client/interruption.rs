@@ -28,8 +28,9 @@ pub(super) fn interrupted(url: &Url, error: &reqwest::Error, read_timeout: Durat
         Stage::Certificate => failure.with_detail(Detail::Permanent),
         _ => failure,
     };
-    failure.cause(cause).advice(advice)
+    failure.rule(stage.name()).cause(cause).advice(advice)
 }
+
 /// The stage at which an exchange failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -65,6 +66,17 @@ impl Stage {
             () if error.is_connect() => Stage::Connect,
             () if contains(&["gzip", "deflate", "corrupt"]) => Stage::Compression,
             () => Stage::Exchange,
+        }
+    }
+
+    /// The name of the step, which is the broken rule of the failure.
+    fn name(self) -> &'static str {
+        match self {
+            Stage::Name => "dns",
+            Stage::Proxy => "proxy",
+            Stage::Tls | Stage::Certificate => "tls",
+            Stage::ConnectTimeout | Stage::Connect => "connect",
+            Stage::Compression | Stage::ReadTimeout | Stage::Exchange => "exchange",
         }
     }
 
