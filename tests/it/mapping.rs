@@ -110,6 +110,31 @@ fn output_of_mapping_test_and_diff_is_a_snapshot() {
 }
 
 #[test]
+fn saved_result_is_a_sample() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("result.json");
+    let raw = include_str!("acme/samples/acme/alert/phishing.json");
+    for (raw, code, text) in [
+        (
+            raw,
+            0,
+            "The versions are the same: 2 events in 1 sample compared.\n",
+        ),
+        (
+            "null",
+            2,
+            "error: The raw data cannot be read: the result has no `raw_data`.\n",
+        ),
+    ] {
+        let result = format!(r#"{{"protocol":1,"return_data":"Successful","raw_data":{raw}}}"#);
+        std::fs::write(&file, result).expect("a file");
+        let output = mapping(root(), &["diff", ALERT, ALERT, &file.to_string_lossy()]);
+        assert_eq!(output.status.code(), Some(code));
+        assert!(printed(&output).starts_with(text), "{}", printed(&output));
+    }
+}
+
+#[test]
 fn samples_of_this_repository_pass_and_a_changed_sample_or_snapshot_fails() {
     let output = mapping(root(), &["test", "--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
