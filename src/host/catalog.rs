@@ -41,6 +41,16 @@ integrations! {
     "purview_audit_alert_v2": ["fetch_event", "fetch_event_extended"];
 }
 
+macro_rules! mapping_files {
+    ($($name:literal),*) => {
+        &[$(($name, include_str!(concat!("../../mappings/", $name, ".json")))),*]
+    };
+}
+
+/// The mappings to standard vocabularies, which no manifest names: `map --as` and requests do.
+const STANDARD: &[(&str, &str)] =
+    mapping_files!["ecs/alert", "ecs/audit", "ocsf/alert", "ocsf/audit"];
+
 /// The folders of a catalog. At least one must exist.
 const FOLDERS: [&str; 2] = ["manifests", "mappings"];
 
@@ -383,7 +393,7 @@ impl Catalog {
 
 /// The texts of the built-in mappings, by name.
 fn builtin_mappings() -> impl Iterator<Item = (String, Cow<'static, str>)> {
-    let mappings = MAPPINGS.iter().copied().flatten();
+    let mappings = MAPPINGS.iter().copied().flatten().chain(STANDARD);
     mappings.map(|(name, text)| ((*name).to_owned(), Cow::Borrowed(*text)))
 }
 

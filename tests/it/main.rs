@@ -47,3 +47,4 @@ mod searches;
 mod secrets;
 mod sign_in;
 mod vault;
+mod vocabularies;
