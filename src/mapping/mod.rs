@@ -111,6 +111,7 @@ impl Mapping {
     pub(crate) fn flat(definition: &Definition, origin: &str) -> Result<Self, Failure> {
         let flat = Definition {
             nest: false,
+            rest: None,
             ..definition.clone()
         };
         Mapping::compile(flat, origin)

@@ -97,7 +97,7 @@ fn output_of_mapping_test_and_diff_is_a_snapshot() {
         shown(&["diff", OLD, ALERT, samples, "--markdown"]),
         shown(&["diff", OLD, ALERT, samples, "--json"]),
         shown(&["diff", ALERT, ALERT]),
-        shown(&["diff", OLD, "acme/alert"]),
+        shown(&["diff", OLD, "acme/tickets"]),
         shown(&[
             "diff",
             OLD,
