@@ -158,7 +158,7 @@ impl Ocsf {
             for value in values {
                 self.value(value, kind, &place);
             }
-            self.enumeration(object, name, &schema["enums"][name], &place);
+            self.enumeration(object, &schema["enums"], &place);
         }
     }
 
@@ -189,7 +189,9 @@ impl Ocsf {
 
     /// A number is a member of its enumeration, and the text beside it has the member's name, except
     /// for 99, "Other": then it is the source's own text.
-    fn enumeration(&mut self, object: &Object, name: &str, schema: &Value, at: &str) {
+    fn enumeration(&mut self, object: &Object, enums: &Value, at: &str) {
+        let name = at.rsplit('.').next().unwrap_or("");
+        let schema = &enums[name];
         let Some(values) = schema["values"].as_object() else {
             return;
         };
