@@ -87,10 +87,14 @@ impl Folder {
 /// The raw data in a file: a document, or the `raw_data` of a saved result.
 pub(super) fn read(file: &Path) -> Result<Document, Failure> {
     let unreadable = |why: String| {
-        let message = format!("{} cannot be read: {why}.", file.display());
-        Failure::new(ErrorKind::BadResponse, message).advice(
-            "Save one JSON document: an answer of the service, or a result with `raw_data`.",
+        let advice =
+            "Save one JSON document: an answer of the service, or a result with `raw_data`.";
+        Failure::new(
+            ErrorKind::BadResponse,
+            format!("The raw data cannot be read: {why}."),
         )
+        .at(file.display().to_string())
+        .advice(advice)
     };
     let bytes = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
     let document = Document::from_bytes(&bytes).map_err(|error| unreadable(error.to_string()))?;
