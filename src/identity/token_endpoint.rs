@@ -15,7 +15,7 @@ use crate::identity::store::TokenGrant;
 use crate::net::message::{Text, append_path};
 use crate::net::{Access, ApiRequest, ApiResponse, Auth, Body, Caller, Reason, Token};
 use crate::protocol::ErrorKind::{self, AuthFailed, Forbidden, Rejected, Throttled};
-use crate::protocol::{Failure, Secret};
+use crate::protocol::{CodeMeaning, Failure, Secret};
 
 /// Requests a token.
 ///
@@ -258,6 +258,18 @@ struct Row {
 /// All documented codes. Codes of interactive sign-ins are included, because the endpoint can
 /// return them for every grant.
 const CODES: &str = include_str!("login_codes.json");
+
+/// All documented codes of a refused sign-in.
+pub fn documented_codes() -> Vec<CodeMeaning> {
+    let rows: Vec<Row> = serde_json::from_str(CODES).unwrap_or_default();
+    let meaning = |row: Row| CodeMeaning {
+        codes: row.numbers.iter().map(|n| format!("AADSTS{n}")).collect(),
+        kind: row.kind,
+        cause: row.cause,
+        advice: row.advice,
+    };
+    rows.into_iter().map(meaning).collect()
+}
 
 /// Finds a code in the table, which is parsed only for an error. A test checks that it is valid.
 fn documented(number: u64) -> Option<Row> {

@@ -51,6 +51,29 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// All kinds.
+    pub const ALL: [ErrorKind; 19] = [
+        Self::MalformedRequest,
+        Self::RequestTooLarge,
+        Self::UnsupportedProtocol,
+        Self::UnknownName,
+        Self::InvalidInput,
+        Self::InvalidManifest,
+        Self::InvalidMapping,
+        Self::SecretUnavailable,
+        Self::AuthFailed,
+        Self::Forbidden,
+        Self::Rejected,
+        Self::BadResponse,
+        Self::Throttled,
+        Self::Unavailable,
+        Self::Network,
+        Self::Timeout,
+        Self::Busy,
+        Self::Cancelled,
+        Self::Internal,
+    ];
+
     /// The status code of the kind, for failures without an HTTP status.
     pub fn number(self) -> u16 {
         match self {
@@ -84,6 +107,23 @@ impl ErrorKind {
         )
     }
 
+    /// The exit code of a run that fails with this kind. A cancelled run ends with the signal's code.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Internal => 70,
+            kind if kind.retryable() => 75,
+            Self::MalformedRequest
+            | Self::RequestTooLarge
+            | Self::UnsupportedProtocol
+            | Self::UnknownName
+            | Self::InvalidInput
+            | Self::InvalidManifest
+            | Self::InvalidMapping
+            | Self::SecretUnavailable => 2,
+            _ => 1,
+        }
+    }
+
     /// The name of the kind in a result.
     pub fn name(self) -> &'static str {
         match self {
@@ -111,7 +151,7 @@ impl ErrorKind {
 
     /// The usual cause and advice, for failures without their own.
     #[expect(clippy::too_many_lines, reason = "a table with one row for each kind")]
-    pub(super) fn usual(self) -> (&'static str, &'static str) {
+    pub fn usual(self) -> (&'static str, &'static str) {
         match self {
             Self::MalformedRequest => (
                 "The request does not have the documented form.",
@@ -190,35 +230,26 @@ impl ErrorKind {
     }
 }
 
+/// Codes of a service that have the same meaning.
+#[derive(Debug, Deserialize)]
+pub struct CodeMeaning {
+    /// The codes, as in `status_code`.
+    pub codes: Vec<String>,
+    /// The kind of the failure.
+    pub kind: ErrorKind,
+    /// The cause.
+    pub cause: String,
+    /// The advice.
+    pub advice: String,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn name_of_every_kind_is_its_serialized_form() {
-        use ErrorKind as K;
-        let kinds = [
-            K::MalformedRequest,
-            K::RequestTooLarge,
-            K::UnsupportedProtocol,
-            K::UnknownName,
-            K::InvalidInput,
-            K::InvalidManifest,
-            K::InvalidMapping,
-            K::SecretUnavailable,
-            K::AuthFailed,
-            K::Forbidden,
-            K::Rejected,
-            K::BadResponse,
-            K::Throttled,
-            K::Unavailable,
-            K::Network,
-            K::Timeout,
-            K::Busy,
-            K::Cancelled,
-            K::Internal,
-        ];
-        for kind in kinds {
+        for kind in ErrorKind::ALL {
             let written = serde_json::to_value(kind).expect("a kind serializes");
             assert_eq!(written, kind.name());
         }

@@ -27,6 +27,7 @@ pub use detail::{Detail, Signal};
 pub use envelope::Envelope;
 pub use event::Event;
 pub use failure::{ErrorKind, Failure};
+pub use kind::CodeMeaning;
 pub(crate) use pointer::escape;
 pub use pointer::name_of;
 pub use redact::Redactor;

@@ -133,28 +133,9 @@ impl ResultEnvelope {
         match (error.kind, self.return_data) {
             (ErrorKind::Cancelled, _) => error.stopped_by.unwrap_or(Signal::Terminate).exit_code(),
             (_, ReturnData::PartiallySuccessful) => 3,
-            (ErrorKind::Internal, _) => 70,
-            (kind, _) if kind.retryable() => 75,
-            (kind, _) if before_sending(kind) => 2,
-            _ => 1,
+            (kind, _) => kind.exit_code(),
         }
     }
-}
-
-/// Is a failure of this kind found before anything is sent?
-fn before_sending(kind: ErrorKind) -> bool {
-    use ErrorKind as K;
-    matches!(
-        kind,
-        K::MalformedRequest
-            | K::RequestTooLarge
-            | K::UnsupportedProtocol
-            | K::UnknownName
-            | K::InvalidInput
-            | K::InvalidManifest
-            | K::InvalidMapping
-            | K::SecretUnavailable
-    )
 }
 
 /// The more serious of two exit codes, for a batch.

@@ -33,6 +33,7 @@ mod language;
 mod limits;
 mod lossless;
 mod mapping;
+mod output_samples;
 mod picture;
 mod poll;
 mod process;

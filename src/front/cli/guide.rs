@@ -62,7 +62,7 @@ guides![
     "manifest",
     "rules",
     "simulator",
-    "xsoar",
+    "migration",
 ];
 
 /// Prints one guide, or the list of topics.

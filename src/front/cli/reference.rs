@@ -3,10 +3,15 @@
 //!
 //! Texts about a product are in its manifest.
 
+mod errors;
+mod fields;
+mod samples;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 
 use clap::Args;
+use fields::{conversion, origin, plain};
 use serde_json::Value;
 
 use crate::front::cli::ExitResult;
@@ -15,7 +20,6 @@ use crate::host::catalog::Catalog;
 use crate::manifest::outputs::{Column, Context};
 use crate::manifest::param::Choices;
 use crate::manifest::{CommandSpec, Grant, Manifest, Param, Platform};
-use crate::mapping::{Field, Take};
 use crate::names::fold;
 use crate::ops;
 use crate::protocol::Failure;
@@ -61,9 +65,15 @@ pub fn page(manifest: &Manifest, catalog: &Catalog) -> Result<String, Failure> {
     page.push_str("\n## Commands\n");
     for command in &manifest.commands {
         command_section(&mut page, &manifest.platform, command, catalog)?;
+        samples::section(&mut page, manifest, command);
     }
-    codes(&mut page, manifest);
+    errors::section(&mut page, manifest);
     Ok(page)
+}
+
+/// A text for a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
 }
 
 fn line(page: &mut String, text: &str) {
@@ -195,12 +205,6 @@ pub(super) fn meaning(param: &Param) -> String {
     meaning
 }
 
-fn plain(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| value.to_string(), str::to_owned)
-}
-
 /// The operation of the command, and its fixed inputs.
 fn operation(page: &mut String, command: &CommandSpec) {
     let Some(operation) = ops::find(&command.operation) else {
@@ -270,41 +274,8 @@ fn events(page: &mut String, name: &str, catalog: &Catalog) -> Result<(), Failur
             "No Unique Event Key: the key is a hash of the record's content.",
         ),
     }
-    for source in &mapping.sources {
-        let _ = write!(page, "\n{}:\n\n| Field | Path |\n|---|---|\n", source.title);
-        for field in &source.fields {
-            let (name, path, steps) = (&field.field, origin(field), steps(field));
-            let path = path.replace('|', "\\|");
-            let note = field.note.as_ref();
-            let note = note.map_or(String::new(), |note| format!(". {note}"));
-            line(page, &format!("| {name} | `{path}`{steps}{note} |"));
-        }
-    }
+    fields::tables(page, &mapping);
     Ok(())
-}
-
-/// The path of a field, or the name of the field above.
-fn origin(field: &Field) -> &str {
-    let origin = field.path.as_deref().or(field.from.as_deref());
-    origin.unwrap_or("constant")
-}
-
-/// The conversions of a value: type, format, uniqueness.
-fn steps(field: &Field) -> String {
-    let kind = field
-        .kind
-        .map(|kind| serde_json::to_value(kind).unwrap_or_default());
-    let kind = kind.as_ref().and_then(Value::as_str);
-    let kind = kind.map(|kind| format!(" as {kind}"));
-    let format = field.format.as_ref();
-    let text = |format: &Value| {
-        format
-            .as_str()
-            .map_or_else(|| format.to_string(), str::to_owned)
-    };
-    let format = format.map(|format| format!(" in `{}`", text(format)));
-    let unique = (field.take == Some(Take::Unique)).then(|| ", each value once".to_owned());
-    kind.into_iter().chain(format).chain(unique).collect()
 }
 
 fn context(
@@ -340,12 +311,10 @@ fn context(
     }
     page.push_str("\n| Context path | Source | Content |\n|---|---|---|\n");
     for field in mapping.sources.iter().flat_map(|source| &source.fields) {
-        let note = field.note.as_deref().unwrap_or_default();
-        let steps = steps(field);
         let (at, name, path) = (&rows.at, &field.field, origin(field));
         line(
             page,
-            &format!("| `{at}.{name}` | `{path}`{steps} | {note} |"),
+            &format!("| `{at}.{name}` | {path} | {} |", conversion(field)),
         );
     }
     Ok(())
@@ -386,18 +355,4 @@ fn readable(page: &mut String, command: &CommandSpec) {
     if let Some(text) = &readable.unchanged {
         line(page, &format!("If nothing changes: \"{text}\"."));
     }
-}
-
-fn codes(page: &mut String, manifest: &Manifest) {
-    if manifest.codes.is_empty() {
-        return;
-    }
-    page.push_str("\n## Status codes\n\n| Cause | `status_code` |\n|---|---|\n");
-    for (when, code) in &manifest.codes {
-        line(page, &format!("| `{when}` | `{code}` |"));
-    }
-    page.push_str(
-        "\nOtherwise: the Management API's `AF…` code, `AADSTS…` for a refused sign-in, the HTTP status, \
-         or the number of the kind. The service's own code is always in `error.upstream.code`.\n",
-    );
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::microsoft::search::AUDITING_OFF;
 use crate::net::{ApiResponse, Reason};
 use crate::protocol::ErrorKind::{self, Forbidden, Rejected, Throttled, Unavailable};
-use crate::protocol::Failure;
+use crate::protocol::{CodeMeaning, Failure};
 
 /// The code for a subscription that is enabled already.
 pub(super) const ALREADY_ENABLED: &str = "AF20024";
@@ -30,21 +30,16 @@ struct Error {
     message: String,
 }
 
-/// The meaning of some codes.
-#[derive(Deserialize)]
-struct Meaning {
-    codes: Vec<String>,
-    kind: ErrorKind,
-    cause: String,
-    advice: String,
-}
-
 /// All documented codes, and those that were observed (AF20024, AF50005, AF50006, 429).
-fn meaning(code: &str) -> Option<&'static Meaning> {
-    static MEANINGS: OnceLock<Vec<Meaning>> = OnceLock::new();
+pub fn documented_codes() -> &'static [CodeMeaning] {
+    static MEANINGS: OnceLock<Vec<CodeMeaning>> = OnceLock::new();
     // A test reads every code, so parsing never fails.
     let parse = || serde_json::from_str(include_str!("error_codes.json")).unwrap_or_default();
-    let mut meanings = MEANINGS.get_or_init(parse).iter();
+    MEANINGS.get_or_init(parse)
+}
+
+fn meaning(code: &str) -> Option<&'static CodeMeaning> {
+    let mut meanings = documented_codes().iter();
     meanings.find(|one| one.codes.iter().any(|known| known == code))
 }
 
