@@ -12,9 +12,11 @@ pub(crate) mod scan;
 pub(crate) mod search;
 pub(crate) mod splitter;
 pub(crate) mod tape;
+pub(crate) mod window;
 
 mod error;
 mod escapes;
+mod extent;
 mod rewrite;
 
 pub use document::Document;

@@ -4,6 +4,7 @@
 //! syntax between elements; the caller parses the elements.
 
 use crate::json::error::MAX_DEPTH;
+use crate::json::extent::Extent;
 
 /// The maximum size of an element, in bytes.
 const MAX_ELEMENT: usize = 16 * 1024 * 1024;
@@ -34,11 +35,7 @@ pub(crate) struct Splitter {
     expected: Expected,
     /// The incomplete element.
     buffer: Vec<u8>,
-    /// Open objects and arrays inside the element.
-    depth: usize,
-    in_string: bool,
-    /// Does the next byte belong to an escape?
-    is_escaped: bool,
+    extent: Extent,
     /// Bytes read before this piece.
     offset: usize,
     is_too_large: bool,
@@ -122,7 +119,12 @@ impl Splitter {
         from: usize,
         each: &mut dyn FnMut(&str) -> Result<(), String>,
     ) -> Result<usize, String> {
-        let Some(end) = self.element_end(piece, from)? else {
+        // The array around the elements is a level too.
+        let end = self.extent.end(piece, from, MAX_DEPTH - 1).map_err(|at| {
+            let position = self.offset + at;
+            format!("deeper than {MAX_DEPTH} levels at byte {position}")
+        })?;
+        let Some(end) = end else {
             self.buffer(&piece[from..])?;
             return Ok(piece.len());
         };
@@ -139,63 +141,6 @@ impl Splitter {
             .map_err(|_| format!("a record is not UTF-8, near byte {}", self.offset))?;
         each(text)?;
         Ok(end)
-    }
-
-    /// The position after the element, if it ends in this piece.
-    fn element_end(&mut self, piece: &[u8], from: usize) -> Result<Option<usize>, String> {
-        let mut at = from;
-        while let Some(byte) = piece.get(at) {
-            if self.in_string {
-                at = self.string(piece, at);
-                if !self.in_string && self.depth == 0 {
-                    return Ok(Some(at));
-                }
-                continue;
-            }
-            match byte {
-                b'"' => self.in_string = true,
-                b'{' | b'[' => {
-                    self.depth += 1;
-                    // The array around the elements is a level too.
-                    if self.depth >= MAX_DEPTH {
-                        let position = self.offset + at;
-                        return Err(format!("deeper than {MAX_DEPTH} levels at byte {position}"));
-                    }
-                }
-                b'}' | b']' if self.depth > 0 => {
-                    self.depth -= 1;
-                    if self.depth == 0 {
-                        return Ok(Some(at + 1));
-                    }
-                }
-                // A number or a word ends before the next token.
-                b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r' if self.depth == 0 => {
-                    return Ok(Some(at));
-                }
-                _ => {}
-            }
-            at += 1;
-        }
-        Ok(None)
-    }
-
-    /// Reads to the end of the string or of the piece. Returns the next position.
-    fn string(&mut self, piece: &[u8], from: usize) -> usize {
-        let mut at = from;
-        if std::mem::take(&mut self.is_escaped) {
-            at += 1;
-        }
-        while let Some(found) = memchr::memchr2(b'"', b'\\', piece.get(at..).unwrap_or_default()) {
-            at += found;
-            if piece[at] == b'"' {
-                self.in_string = false;
-                return at + 1;
-            }
-            at += 2;
-        }
-        // If the last byte is a backslash, the next piece starts with the escaped byte.
-        self.is_escaped = at > piece.len();
-        piece.len()
     }
 
     fn buffer(&mut self, bytes: &[u8]) -> Result<(), String> {

@@ -41,8 +41,8 @@ pub(crate) struct Field {
     pub(crate) at: Arc<str>,
     pub(crate) from: From,
     pub(crate) steps: Arc<Steps>,
-    /// The path from the record; empty for fields of another origin.
-    query: Query,
+    /// The path from the record or the document; `None` for fields of another origin.
+    pub(crate) path: Option<Arc<FieldPath>>,
 }
 
 /// The origin of a field's values.
@@ -65,7 +65,7 @@ pub(crate) struct Compiled {
     pub(crate) sources: Vec<Source>,
     /// The absolute paths of all sources.
     pub(crate) document: Plan,
-    pub(crate) absolute: bool,
+    pub(crate) absolute: Vec<Query>,
     pub(crate) nest: bool,
     /// The name of the field with what no path selects.
     pub(crate) rest: Option<String>,
@@ -104,7 +104,7 @@ pub(crate) fn compile(
             root,
             sources,
             document: Plan::new(&compiler.absolute),
-            absolute: !compiler.absolute.is_empty(),
+            absolute: compiler.absolute,
             nest: definition.nest,
             rest: definition.rest.clone(),
         }),
@@ -263,7 +263,7 @@ impl Compiler<'_> {
                 return None;
             }
         };
-        let (from, query) = match (path, &field.from) {
+        let (from, path) = match (path, &field.from) {
             (Some(path), None) => {
                 let path = path?;
                 let from = if path.absolute() {
@@ -272,10 +272,10 @@ impl Compiler<'_> {
                 } else {
                     From::Record(0)
                 };
-                (from, path.query().clone())
+                (from, Some(Arc::new(path)))
             }
-            (None, Some(above)) => (From::Event(above.as_str().into()), Query::default()),
-            (None, None) if field.default.is_some() => (From::Constant, Query::default()),
+            (None, Some(above)) => (From::Event(above.as_str().into()), None),
+            (None, None) if field.default.is_some() => (From::Constant, None),
             (None, None) => {
                 let message = "The field has no `path`, so it never has a value. Add a `path`, or a \
                                `default` for a constant.";
@@ -293,7 +293,7 @@ impl Compiler<'_> {
             at: place(self.origin, pointer).into(),
             from,
             steps: Arc::new(steps),
-            query,
+            path,
         })
     }
 
@@ -372,13 +372,13 @@ fn assemble(
             slots += 1;
         }
     }
-    let relative = |field: &&Field| matches!(field.from, From::Record(_));
-    let queries = fields.iter().filter(relative).map(|field| &field.query);
-    let plan = Plan::new(queries.chain(key.map(FieldPath::query)));
-    let whole = fields
-        .iter()
-        .filter(relative)
-        .any(|field| field.query.0.is_empty());
+    let relative = || {
+        let fields = fields.iter();
+        let fields = fields.filter(|field| matches!(field.from, From::Record(_)));
+        fields.filter_map(|field| field.path.as_deref().map(FieldPath::query))
+    };
+    let whole = relative().any(|query| query.0.is_empty());
+    let plan = Plan::new(relative().chain(key.map(FieldPath::query)));
     Source {
         id,
         when,

@@ -19,10 +19,12 @@ mod nest;
 mod patch;
 mod path;
 mod plan;
+mod record;
 mod rest;
 mod run;
 pub mod sample;
 mod steps;
+mod stream;
 mod subset;
 mod syntax;
 mod value;
@@ -41,6 +43,7 @@ pub use extract::{Extracted, Extractor};
 pub use lint::{lint, lint_within};
 pub use patch::MappingPatch;
 pub use path::{FieldPath, MAX_PATH, PathFault};
+pub use stream::{Interruption, Receiver, Streamed};
 pub use vocabulary::{StandardField, StandardFields, vocabulary};
 
 /// A compiled mapping.
