@@ -149,10 +149,10 @@ impl<'r> Window<'r> {
     /// The bytes in a range of positions. They are valid until the next read.
     pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
         let index = |position: usize| (position - self.offset).min(self.buffer.len());
-        match range.start < self.offset {
-            true => &[],
-            false => &self.buffer[index(range.start)..index(range.end.max(range.start))],
+        if range.start < self.offset {
+            return &[];
         }
+        &self.buffer[index(range.start)..index(range.end.max(range.start))]
     }
 
     /// The line and column of a position in the buffer.
@@ -285,5 +285,45 @@ impl<'r> Window<'r> {
         self.buffer.truncate(len + count);
         self.is_complete = count == 0;
         read.map(|count| count > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_does_not_depend_on_the_size_of_the_input() {
+        let element = "{\"a\":\"x,]\\\"\"},\n".repeat(40);
+        let text = format!("[{}1]", element.repeat(8 << 10));
+        let mut window = Window::new(text.as_bytes());
+        assert_eq!(window.peek().ok().flatten(), Some(b'['));
+        window.bump();
+        let mut values = 0;
+        while window.peek().ok().flatten() != Some(b']') {
+            let range = window.value(1).expect("a value");
+            assert!(matches!(window.bytes(range), b"{\"a\":\"x,]\\\"\"}" | b"1"));
+            if window.peek().ok().flatten() == Some(b',') {
+                window.bump();
+            }
+            values += 1;
+            assert!(window.buffer.capacity() < 4 * PIECE);
+        }
+        assert_eq!(values, 40 * (8 << 10) + 1);
+        let end = window.place(window.position());
+        assert_eq!((end.line, end.column), (values, 2));
+    }
+
+    #[test]
+    fn skipped_value_is_not_held() {
+        let text = format!("[\"{}\", 2]", "é".repeat(MAX_VALUE));
+        let mut window = Window::new(text.as_bytes());
+        let _ = window.peek();
+        window.bump();
+        assert!(window.skip(1).is_ok());
+        assert!(window.buffer.capacity() < 4 * PIECE);
+        assert_eq!(window.peek().ok().flatten(), Some(b','));
+        let large = window.place(window.position());
+        assert_eq!((large.line, large.column), (1, 2 * MAX_VALUE + 4));
     }
 }

@@ -13,6 +13,7 @@ mod compile;
 mod definition;
 pub mod diff;
 mod evaluate;
+mod explain;
 mod extract;
 mod lint;
 mod nest;
@@ -39,11 +40,12 @@ pub use compile::MAX_PATTERNS;
 pub use definition::{
     Definition, Field, FieldType, MAX_FIELDS, MAX_SOURCES, Source, Take, Vocabulary,
 };
+pub use explain::{Condition, FieldExplanation, RecordExplanation, StepValue};
 pub use extract::{Extracted, Extractor};
 pub use lint::{lint, lint_within};
 pub use patch::MappingPatch;
 pub use path::{FieldPath, MAX_PATH, PathFault};
-pub use stream::{Interruption, Receiver, Streamed};
+pub use stream::{Interruption, Receiver, Streamed, Summary};
 pub use vocabulary::{StandardField, StandardFields, vocabulary};
 
 /// A compiled mapping.

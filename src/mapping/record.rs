@@ -3,6 +3,7 @@
 //! Does not find the records: `run` finds them in a document, `stream` in text of any size.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
@@ -36,6 +37,8 @@ pub(crate) struct RecordMapper<'a> {
     found: Found,
     /// Fields with values that could not be converted, with their number.
     dropped: Vec<(&'a Field, usize)>,
+    /// The number of events that have each field, if it is counted.
+    pub(crate) matched: Option<HashMap<Arc<str>, usize>>,
     /// Why the mapping stops early: the remaining records are skipped.
     pub(crate) stopped: Option<Failure>,
 }
@@ -47,6 +50,7 @@ impl<'a> RecordMapper<'a> {
             watch,
             found: Found::default(),
             dropped: Vec::new(),
+            matched: None,
             stopped: None,
         }
     }
@@ -127,6 +131,11 @@ impl<'a> RecordMapper<'a> {
             let value = outcome.value.map(RawValue::from_string);
             if let Some(Ok(value)) = value {
                 fields.push((Arc::clone(&field.name), value));
+            }
+        }
+        if let Some(matched) = &mut self.matched {
+            for (name, _) in &fields {
+                *matched.entry(Arc::clone(name)).or_default() += 1;
             }
         }
         if self.compiled.nest {

@@ -25,7 +25,7 @@ pub(crate) fn apply(compiled: &Compiled, text: &str, watch: Watch<'_>) -> Result
         compiled,
         text,
         document: document_values(compiled, text)?,
-        mapper: RecordMapper::new(compiled, watch),
+        record: RecordMapper::new(compiled, watch),
         mapped: Mapped::default(),
         records: 0,
         roots: 0,
@@ -33,7 +33,7 @@ pub(crate) fn apply(compiled: &Compiled, text: &str, watch: Watch<'_>) -> Result
         watch,
     };
     mapper.find_roots()?;
-    if let Some(stopped) = mapper.mapper.stopped {
+    if let Some(stopped) = mapper.record.stopped {
         return Err(stopped);
     }
     if let Some(kind) = mapper.wrong {
@@ -43,7 +43,7 @@ pub(crate) fn apply(compiled: &Compiled, text: &str, watch: Watch<'_>) -> Result
         let names = text.starts_with('{').then(|| names_of(text)).flatten();
         return Err(root_absent(&compiled.root, names.as_deref()));
     }
-    mapper.mapped.warnings = mapper.mapper.warnings();
+    mapper.mapped.warnings = mapper.record.warnings();
     Ok(mapper.mapped)
 }
 
@@ -96,7 +96,7 @@ struct Mapper<'a> {
     compiled: &'a Compiled,
     text: &'a str,
     document: DocumentValues<'a>,
-    mapper: RecordMapper<'a>,
+    record: RecordMapper<'a>,
     mapped: Mapped,
     records: usize,
     roots: usize,
@@ -104,7 +104,7 @@ struct Mapper<'a> {
     watch: Watch<'a>,
 }
 
-impl<'a> Mapper<'a> {
+impl Mapper<'_> {
     fn find_roots(&mut self) -> Result<(), Failure> {
         let (compiled, text) = (self.compiled, self.text);
         let query = compiled.root.query();
@@ -159,7 +159,7 @@ impl<'a> Mapper<'a> {
 
     fn restart(&mut self) {
         self.mapped = Mapped::default();
-        self.mapper.restart();
+        self.record.restart();
         self.records = 0;
         self.wrong = None;
     }
@@ -186,19 +186,19 @@ impl<'a> Mapper<'a> {
     }
 
     fn record(&mut self, at: usize) -> usize {
-        if self.mapper.stopped.is_some() {
+        if self.record.stopped.is_some() {
             return scan::value_end(self.text.as_bytes(), at);
         }
         let index = self.records;
         self.records += 1;
-        match self.mapper.event(self.text, at, &self.document) {
+        match self.record.event(self.text, at, &self.document) {
             Ok((event, end)) => {
                 self.stop(size(&event));
                 self.mapped.events.push(event);
                 end
             }
             Err(why) => {
-                let message = not_mapped(index, &why);
+                let message = format!("Record {index} was not mapped: {why}.");
                 self.stop(message.len());
                 self.mapped.faults.push(RecordFault { index, message });
                 scan::value_end(self.text.as_bytes(), at)
@@ -208,7 +208,7 @@ impl<'a> Mapper<'a> {
 
     fn stop(&mut self, made: usize) {
         if let Err(stopped) = self.watch.check(made) {
-            self.mapper.stopped = Some(stopped);
+            self.record.stopped = Some(stopped);
         }
     }
 }
@@ -242,11 +242,6 @@ pub(crate) fn document_values<'a>(
     let slots = 0..compiled.absolute.len();
     let values = |slot| found.values(slot, text).map(Cow::Borrowed).collect();
     Ok(slots.map(values).collect())
-}
-
-/// The message for a record without an event.
-pub(crate) fn not_mapped(index: usize, why: &str) -> String {
-    format!("Record {index} was not mapped: {why}.")
 }
 
 /// The memory of an event in bytes: its texts, and their containers.

@@ -29,7 +29,7 @@ pub(crate) struct Steps {
 }
 
 /// Where the value stands in a text or in JSON.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Format {
     Text(String, String),
     /// The JSON text between the places of the value.
@@ -91,6 +91,53 @@ impl Steps {
             default: default_of(field, many),
             many,
         })
+    }
+
+    /// The value after each step that the field has.
+    pub(crate) fn trace<'a>(
+        &self,
+        found: &(impl DoubleEndedIterator<Item = &'a str> + Clone),
+    ) -> Vec<(&'static str, Option<String>)> {
+        let mut partial = Steps {
+            take: self.take,
+            many: self.many,
+            ..Steps::default()
+        };
+        let mut traced = Vec::new();
+        let mut add = |name, partial: &mut Steps, alters: bool| {
+            partial.alters |= alters;
+            traced.push((name, partial.run(found.clone()).value));
+        };
+        let has_null = found.clone().any(|raw| raw == "null");
+        if self.take != Take::All || (self.many && has_null) {
+            add("take", &mut partial, false);
+        }
+        if self.regex.is_some() {
+            partial.regex.clone_from(&self.regex);
+            add("regex", &mut partial, true);
+        }
+        if !self.values.is_empty() {
+            partial.values.clone_from(&self.values);
+            add("values", &mut partial, true);
+        }
+        if self.kind.is_some() {
+            partial.kind = self.kind;
+            add("type", &mut partial, true);
+        }
+        if self.format.is_some() {
+            partial.format.clone_from(&self.format);
+            add("format", &mut partial, true);
+        }
+        if self.default.is_some() {
+            partial.default.clone_from(&self.default);
+            add("default", &mut partial, false);
+        }
+        traced
+    }
+
+    /// True if the field is an array, by its path and `take`.
+    pub(crate) fn is_many(&self) -> bool {
+        self.many
     }
 
     /// Runs the steps on the values of a path.

@@ -133,6 +133,23 @@ impl Query {
     }
 }
 
+impl Query {
+    /// The normalized path (RFC 9535, 2.7) of a singular query.
+    pub(crate) fn normalized(&self) -> Option<String> {
+        let mut path = "$".to_owned();
+        for selector in self.0.iter().flat_map(|segment| &segment.selectors) {
+            match selector {
+                Selector::Name(name) => path.push_str(&normalized_name(name)),
+                Selector::Index(index) if *index >= 0 => {
+                    path.extend(["[", &index.to_string(), "]"]);
+                }
+                _ => return None,
+            }
+        }
+        Some(path)
+    }
+}
+
 impl Segment {
     /// True if the segment is one name or one index, not after `..`.
     pub(crate) fn singular(&self) -> bool {
@@ -170,6 +187,25 @@ impl Pattern {
     pub(crate) fn fixed(text: &str, whole: bool) -> Self {
         Pattern::Fixed(compile(text, whole))
     }
+}
+
+/// A name in a normalized path.
+pub(crate) fn normalized_name(name: &str) -> String {
+    let mut text = "['".to_owned();
+    for c in name.chars() {
+        match c {
+            '\'' => text.push_str("\\'"),
+            '\\' => text.push_str("\\\\"),
+            '\u{8}' => text.push_str("\\b"),
+            '\t' => text.push_str("\\t"),
+            '\n' => text.push_str("\\n"),
+            '\u{c}' => text.push_str("\\f"),
+            '\r' => text.push_str("\\r"),
+            c if c < ' ' => text.extend(["\\u", &format!("{:04x}", u32::from(c))]),
+            c => text.push(c),
+        }
+    }
+    text + "']"
 }
 
 /// An I-Regexp as a pattern of the regex crate: a dot matches neither line feed nor carriage return.

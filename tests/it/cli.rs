@@ -312,7 +312,7 @@ fn raw_data_mapped_offline_has_the_same_events() {
         without.as_bytes(),
     );
     let log = String::from_utf8(refused.stderr).expect("UTF-8");
-    assert!(log.contains("the result has no `raw_data`"), "{log}");
+    assert!(log.contains("The result has no `raw_data`"), "{log}");
 }
 
 #[test]

@@ -32,6 +32,7 @@ mod imports;
 mod language;
 mod limits;
 mod lossless;
+mod map;
 mod mapping;
 mod output_samples;
 mod picture;

@@ -14,6 +14,7 @@ use crate::front::cli::completions::{COMPLETIONS_HINT, CompletionsArgs, MAN_HINT
 use crate::front::cli::describe::{DescribeArgs, ListArgs, SampleArgs};
 use crate::front::cli::doctor::{DOCTOR_HINT, DoctorArgs};
 use crate::front::cli::guide::GuideArgs;
+use crate::front::cli::map::{self, MapArgs};
 use crate::front::cli::mapping::MappingCommand;
 use crate::front::cli::reference::ReferenceArgs;
 use crate::front::cli::schema::SchemaArgs;
@@ -119,7 +120,8 @@ pub(super) enum Command {
     Schema(SchemaArgs),
     /// Check a catalog's files, requests, profiles, worlds and endpoints; print each fault with its place
     Validate(ValidateArgs),
-    /// Map saved raw data, or a saved result, to events, offline
+    /// Map saved raw data, saved results or records to events, offline, and explain them
+    #[command(after_help = map::HINT)]
     Map(MapArgs),
     /// Test mappings with samples, or compare two versions of a mapping
     #[command(subcommand)]
@@ -315,18 +317,6 @@ pub(super) struct ValidateArgs {
     /// Files or catalog folders [default: the catalog in use]
     pub(super) paths: Vec<PathBuf>,
     /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-/// Arguments of `map`.
-#[derive(Args, Debug)]
-pub(super) struct MapArgs {
-    /// The name of a mapping, or a mapping file
-    pub(super) mapping: String,
-    /// The raw data, or a result that holds it [default: stdin]
-    pub(super) file: Option<PathBuf>,
-    /// Print one JSON document with events, warnings and the number of matches per field
     #[arg(long)]
     pub(super) json: bool,
 }

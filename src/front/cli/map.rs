@@ -1,56 +1,93 @@
-//! `map`: applies a mapping to saved raw data, or to the raw data of a saved result, offline.
+//! `map`: applies a mapping to saved raw data of any size, offline, and explains the events.
 //!
-//! Needs no request and no connection.
+//! Reads the input in pieces and writes each event as soon as it is mapped: memory does not depend on
+//! the size of the input, and a slow reader slows the reading. Needs no request and no connection.
 
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::io::{Read, Write};
-use std::path::Path;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use clap::Args;
 use serde_json::{Map, Value, json};
 
-use crate::front::cli::args::MapArgs;
+use crate::front::cli::explain::Explainer;
 use crate::front::cli::out::Out;
-use crate::front::cli::{ExitResult, stdin};
+use crate::front::cli::progress::Progress;
+use crate::front::cli::settings::SettingsArgs;
+use crate::front::cli::{CliError, ExitResult, stdin};
+use crate::front::counted;
 use crate::host::catalog::Catalog;
-use crate::json::Document;
-use crate::json::document::members;
-use crate::mapping::{Definition, Mapped, Mapping};
+use crate::mapping::{Definition, Interruption, Mapping, Streamed, Summary};
 use crate::protocol::failure::{ErrorKind, Failure};
-use crate::protocol::{Event, Warning};
 
-/// Prints one event per line, or one document with `--json`.
-pub(super) fn map(args: &MapArgs, catalog: &Catalog, out: &mut Out) -> ExitResult {
+/// The help after the flags of `map`.
+pub(super) const HINT: &str = "\
+FILE is a saved response, an array of records, a result (its `raw_data`), or records one per line, of
+any size. Prints one event per line. Exit codes: 0 all records mapped, 2 the mapping or the input is
+invalid, 3 some records or the end of the input could not be read.";
+
+/// At most so many faulty records are listed.
+const LISTED: usize = 20;
+
+/// Arguments of `map`.
+#[derive(Args, Debug)]
+pub(super) struct MapArgs {
+    /// The name of a mapping, or a mapping file
+    pub(super) mapping: String,
+    /// The raw data, a result that holds it, or records one per line [default: stdin]
+    pub(super) file: Option<PathBuf>,
+    /// Print one JSON document with events, warnings and the number of matches per field
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Show the source, the nodes of each path, the value after each step, and the nearest name
+    #[arg(long)]
+    pub(super) explain: bool,
+}
+
+/// Prints one event per line, one document with `--json`, or explanations.
+pub(super) fn map(
+    args: &MapArgs,
+    settings: &SettingsArgs,
+    catalog: &Catalog,
+    out: &mut Out,
+) -> ExitResult {
     let definition = definition(&args.mapping, catalog)?;
-    let mapping = Mapping::compile(definition.clone(), &args.mapping)?;
-    let raw = document(args.file.as_deref())?;
-    let mapped = mapping.apply(&raw)?;
-    if args.json {
-        serde_json::to_writer(&mut *out, &whole(&definition, &mapped))
-            .map_err(std::io::Error::from)?;
-        out.write_all(b"\n")?;
-    } else {
-        for event in &mapped.events {
-            serde_json::to_writer(&mut *out, event).map_err(std::io::Error::from)?;
-            out.write_all(b"\n")?;
-        }
-        for warning in &mapped.warnings {
-            tracing::warn!("{}: {}", warning.code, warning.message);
-        }
+    let mapping = Mapping::compile(definition, &args.mapping)?;
+    let progress = Progress::beside(out, settings, "Mapping");
+    let out = RefCell::new(out);
+    let input = Input {
+        source: open(args.file.as_deref())?,
+        out: &out,
+        unwritable: &Cell::default(),
+    };
+    let unwritable = input.unwritable;
+    let mut printer = Printer {
+        args,
+        mapping: &mapping,
+        out: &out,
+        explainer: Explainer::default(),
+        events: 0,
+        faults: 0,
+    };
+    let (summary, ended) = mapping.stream(input, &mut |record| {
+        printer.record(&record)?;
+        progress.set(printer.records(), "records");
+        Ok(())
+    });
+    drop(progress);
+    if let Some(error) = unwritable.take() {
+        return Err(error.into());
     }
-    for fault in &mapped.faults {
-        tracing::error!(
-            "record {} could not be mapped: {}",
-            fault.index,
-            fault.message
-        );
+    match ended {
+        Ok(()) => printer.finish(&summary, None),
+        Err(Interruption::Receiver(error)) => Err(error.into()),
+        Err(Interruption::Input(failure)) => printer.finish(&summary, Some(failure)),
     }
-    Ok(if mapped.faults.is_empty() { 0 } else { 3 })
 }
 
 /// A mapping of the catalog, or a file.
-fn definition(name: &str, catalog: &Catalog) -> Result<Definition, Failure> {
+pub(super) fn definition(name: &str, catalog: &Catalog) -> Result<Definition, Failure> {
     let file = Path::new(name);
     if !file.is_file() {
         return catalog.mapping(name).map_err(|failure| {
@@ -66,66 +103,149 @@ fn definition(name: &str, catalog: &Catalog) -> Result<Definition, Failure> {
     Definition::parse(&text, name)
 }
 
-fn document(file: Option<&Path>) -> Result<Document, Failure> {
-    let name = file.map_or("stdin".into(), Path::to_string_lossy);
-    let unreadable = |why: String| {
-        let message = format!("The raw data from {name} cannot be read: {why}.");
+/// Opens a file or stdin.
+pub(super) fn open(file: Option<&Path>) -> Result<Box<dyn Read>, Failure> {
+    let Some(path) = file else {
+        return Ok(Box::new(stdin().lock()));
+    };
+    let opened = File::open(path).map_err(|error| {
+        let message = format!(
+            "The raw data from {} cannot be read: {error}.",
+            path.display()
+        );
         Failure::new(ErrorKind::BadResponse, message)
-            .advice("Use one JSON document: a saved result or its `raw_data`.")
-    };
-    let mut bytes = Vec::new();
-    let read = match file {
-        Some(path) => File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)),
-        None => stdin().lock().read_to_end(&mut bytes),
-    };
-    read.map_err(|error| unreadable(error.to_string()))?;
-    let document = Document::from_bytes(&bytes).map_err(|error| unreadable(error.to_string()))?;
-    match raw_data(&document) {
-        None => Ok(document),
-        Some("null") => Err(unreadable("the result has no `raw_data`".to_owned())
-            .advice("Send the request with `raw_data` in `options.include`.")),
-        Some(raw) => Document::parse(raw).map_err(|error| unreadable(error.to_string())),
+    })?;
+    Ok(Box::new(opened))
+}
+
+/// The input. Before it waits for more, it writes the events that were mapped.
+struct Input<'a, 'o> {
+    source: Box<dyn Read>,
+    out: &'a RefCell<&'o mut Out>,
+    /// Why stdout could not be written.
+    unwritable: &'a Cell<Option<io::Error>>,
+}
+
+impl Read for Input<'_, '_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Err(error) = self.out.borrow_mut().flush() {
+            self.unwritable.set(Some(error));
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        self.source.read(buffer)
     }
 }
 
-/// The `raw_data` of a result, as its bytes: a JSON tool that parses numbers could change a `key`.
-fn raw_data(document: &Document) -> Option<&str> {
-    let members = members(document.text()).ok()?;
-    let value = |name: &str| {
-        let member = members.iter().find(|one| one.name() == name)?;
-        Some(member.value())
-    };
-    value("protocol")
-        .and(value("return_data"))
-        .and(value("raw_data"))
+/// Prints records as they are mapped.
+struct Printer<'a, 'o> {
+    args: &'a MapArgs,
+    mapping: &'a Mapping,
+    out: &'a RefCell<&'o mut Out>,
+    explainer: Explainer,
+    events: u64,
+    faults: u64,
 }
 
-/// The document of `--json`. Events are written as bytes, because parsing numbers would lose
-/// digits.
-#[derive(Serialize)]
-struct Whole<'a> {
-    events: &'a [Event],
-    warnings: &'a [Warning],
-    fields: Map<String, Value>,
-}
+impl Printer<'_, '_> {
+    fn records(&self) -> u64 {
+        self.events + self.faults
+    }
 
-/// Events, warnings, and in how many events each field matched.
-fn whole<'a>(definition: &Definition, mapped: &'a Mapped) -> Whole<'a> {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for event in &mapped.events {
-        for (name, _) in &event.fields.0 {
-            *counts.entry(name).or_default() += 1;
+    fn record(&mut self, record: &Streamed<'_>) -> io::Result<()> {
+        let mut out = self.out.borrow_mut();
+        match &record.event {
+            Err(message) => {
+                self.faults += 1;
+                if self.faults <= LISTED as u64 {
+                    tracing::error!("{message}");
+                }
+            }
+            Ok(event) => {
+                self.events += 1;
+                if self.args.json {
+                    let before = if self.events == 1 {
+                        "{\"events\":["
+                    } else {
+                        ","
+                    };
+                    out.write_all(before.as_bytes())?;
+                    serde_json::to_writer(&mut **out, event)?;
+                } else if !self.args.explain {
+                    serde_json::to_writer(&mut **out, event)?;
+                    out.write_all(b"\n")?;
+                }
+            }
+        }
+        if !self.args.explain {
+            return Ok(());
+        }
+        let explanation = self.mapping.explain(record);
+        match explanation {
+            Some(explanation) if self.args.json => self.explainer.hold(&explanation),
+            Some(explanation) => out.write_all(
+                self.explainer
+                    .text(&explanation, self.events > 1)
+                    .as_bytes(),
+            ),
+            None => Ok(()),
         }
     }
-    let of = mapped.events.len();
-    let names = definition.field_names().into_iter();
-    let fields = names.map(|name| {
-        let matched = counts.get(name.as_str()).copied().unwrap_or_default();
-        (name, json!({ "matched": matched, "of": of }))
-    });
-    Whole {
-        events: &mapped.events,
-        warnings: &mapped.warnings,
-        fields: fields.collect(),
+
+    fn finish(self, summary: &Summary, failure: Option<Failure>) -> ExitResult {
+        let mut out = self.out.borrow_mut();
+        if self.events == 0
+            && let Some(failure) = failure
+        {
+            return Err(CliError::Failure(failure));
+        }
+        if self.args.json {
+            if self.events == 0 {
+                out.write_all(b"{\"events\":[")?;
+            }
+            write!(out, "],\"warnings\":")?;
+            serde_json::to_writer(&mut **out, &summary.warnings).map_err(io::Error::from)?;
+            write!(out, ",\"fields\":{}", self.fields(summary))?;
+            if self.args.explain {
+                self.explainer.write(&mut **out)?;
+            }
+            out.write_all(b"}\n")?;
+        } else {
+            if self.args.explain {
+                out.write_all(self.explainer.never_matched(self.events).as_bytes())?;
+            }
+            for warning in &summary.warnings {
+                tracing::warn!("{}: {}", warning.code, warning.message);
+            }
+        }
+        if self.faults > LISTED as u64 {
+            let more = counted(self.faults - LISTED as u64, "further record");
+            tracing::error!("{more} could not be mapped.");
+        }
+        if self.records() == 0 && failure.is_none() {
+            tracing::warn!("The input has no records.");
+        }
+        if let Some(failure) = &failure {
+            let message = failure.message();
+            let events = counted(self.events, "event");
+            tracing::error!("{message} Mapped before: {events}.");
+        }
+        Ok(if self.faults > 0 || failure.is_some() {
+            3
+        } else {
+            0
+        })
+    }
+
+    /// In how many events each field matched.
+    fn fields(&self, summary: &Summary) -> Value {
+        let names = self.mapping.fields().into_iter();
+        let fields: Map<String, Value> = names
+            .map(|name| {
+                let matched = summary.matched.get(name).copied().unwrap_or_default();
+                let counts = json!({ "matched": matched, "of": self.events });
+                (name.to_owned(), counts)
+            })
+            .collect();
+        Value::Object(fields)
     }
 }

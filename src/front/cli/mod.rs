@@ -7,6 +7,7 @@ mod args;
 mod completions;
 mod describe;
 mod doctor;
+mod explain;
 mod guide;
 mod log;
 mod map;
@@ -131,7 +132,7 @@ fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> ExitResult {
         Some(Command::Doctor(args)) => doctor::doctor(&args, &settings, redactor, out),
         Some(Command::Schema(args)) => schema::print(&args, &open(), out),
         Some(Command::Validate(args)) => validate::validate(&args, &settings, out),
-        Some(Command::Map(args)) => map::map(&args, open().catalog()?, out),
+        Some(Command::Map(args)) => map::map(&args, &settings, open().catalog()?, out),
         Some(Command::Mapping(command)) => {
             mapping::mapping(&command, &settings, open().catalog()?, out)
         }

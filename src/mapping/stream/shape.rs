@@ -3,27 +3,26 @@
 //! The first bytes of a value decide its shape. An object is held until its shape is known: the root's
 //! first name makes it a document, `raw_data` a result, its end a record.
 
-use std::borrow::Cow;
 use std::io;
 
-use super::{Interruption, Receiver, Sink, compacted, failure, mapper, unfit};
-use crate::json::tape::Tape;
+use super::sink::{Interruption, Receiver, Sink, Summary, compacted, failure, mapper, unfit};
 use crate::json::window::{MAX_VALUE, Place, Unreadable, Window};
 use crate::mapping::Mapping;
-use crate::mapping::extract::too_much;
-use crate::mapping::record::kind_of;
-use crate::mapping::run::{no_records, root_absent};
-use crate::mapping::syntax::{Query, Segment, Selector};
-use crate::mapping::value::Record;
-use crate::protocol::Warning;
+use crate::mapping::record::RecordMapper;
+use crate::mapping::run::root_absent;
+use crate::mapping::syntax::Selector;
+use crate::protocol::{Warning, Watch};
 
 pub(super) type Outcome<T = ()> = Result<T, Interruption>;
 
+/// Why the start of a record cannot be mapped.
+const INCOMPLETE: &str = "it is not complete JSON";
+
 /// An absolute path on the way to its value: its slot, and the number of steps done.
 #[derive(Clone, Copy)]
-struct Tail {
-    slot: usize,
-    done: usize,
+pub(super) struct Tail {
+    pub(super) slot: usize,
+    pub(super) done: usize,
 }
 
 /// The members of a result that an object has.
@@ -39,13 +38,13 @@ pub(super) struct Shape<'a, 'r> {
     pub(super) window: Window<'r>,
     pub(super) sink: Sink<'a>,
     /// The root as steps to children.
-    route: Vec<Selector>,
+    pub(super) route: Vec<Selector>,
     /// The first names of the current document, for messages.
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// The values at the root in the current document.
-    roots: usize,
+    pub(super) roots: usize,
     /// The absolute paths with values after the root, which came too late.
-    late: Vec<usize>,
+    pub(super) late: Vec<usize>,
     /// True if records were mapped without a document.
     is_bare: bool,
     /// True if the structure of the input is broken.
@@ -77,7 +76,14 @@ impl<'a, 'r> Shape<'a, 'r> {
         }
     }
 
-    pub(super) fn warnings(&self) -> Vec<Warning> {
+    pub(super) fn summary(mut self) -> Summary {
+        Summary {
+            warnings: self.warnings(),
+            matched: self.sink.mapper.matched.take().unwrap_or_default(),
+        }
+    }
+
+    fn warnings(&self) -> Vec<Warning> {
         let mut warnings = self.sink.mapper.warnings();
         if self.is_bare && !self.mapping.compiled.absolute.is_empty() {
             let message =
@@ -85,7 +91,9 @@ impl<'a, 'r> Shape<'a, 'r> {
             warnings.push(Warning::new("no_document", message));
         }
         for slot in &self.late {
-            let path = written(&self.mapping.compiled.absolute[*slot]);
+            let path = self.mapping.compiled.absolute[*slot]
+                .normalized()
+                .unwrap_or_default();
             let message = format!(
                 "The path \"{path}\" stands after the root in the input. The events before it were \
                  delivered without its value."
@@ -158,11 +166,11 @@ impl<'a, 'r> Shape<'a, 'r> {
         Ok(())
     }
 
-    fn peek(&mut self) -> Outcome<Option<u8>> {
+    pub(super) fn peek(&mut self) -> Outcome<Option<u8>> {
         self.window.peek().map_err(|why| self.broken(&why))
     }
 
-    fn tails(&self) -> Vec<Tail> {
+    pub(super) fn tails(&self) -> Vec<Tail> {
         let slots = 0..self.mapping.compiled.absolute.len();
         slots.map(|slot| Tail { slot, done: 0 }).collect()
     }
@@ -185,54 +193,16 @@ impl<'a, 'r> Shape<'a, 'r> {
     }
 
     /// The failure of a byte that is not allowed here.
-    fn unexpected<T>(&mut self, expected: &str) -> Outcome<T> {
+    pub(super) fn unexpected<T>(&mut self, expected: &str) -> Outcome<T> {
         let end = self.peek()?.is_none();
         self.is_broken = true;
         let place = self.window.place(self.window.position());
-        let message = match end {
-            true => format!("The input is incomplete: it ends at {place}. Expected {expected}."),
-            false => format!("The input is not JSON at {place}: expected {expected}."),
+        let message = if end {
+            format!("The input is incomplete: it ends at {place}. Expected {expected}.")
+        } else {
+            format!("The input is not JSON at {place}: expected {expected}.")
         };
         Err(failure(message, place).into())
-    }
-
-    /// Moves to the next item of a container. False after the last one.
-    fn next_item(&mut self, first: &mut bool, close: u8) -> Outcome<bool> {
-        let is_first = std::mem::take(first);
-        match self.peek()? {
-            Some(byte) if byte == close => {
-                self.window.bump();
-                return Ok(false);
-            }
-            Some(b',') if !is_first => self.window.bump(),
-            Some(_) if is_first => {}
-            _ if is_first => return self.unexpected("a value"),
-            _ => return self.unexpected("a comma or the end of the array or object"),
-        }
-        match self.peek()? {
-            Some(b',' | b']' | b'}' | b':') | None => self.unexpected("a value"),
-            Some(_) => Ok(true),
-        }
-    }
-
-    /// Reads the name of a member and moves to its value.
-    fn name(&mut self) -> Outcome<String> {
-        let name = self.window.string().map_err(|why| self.broken(&why))?;
-        let Some(name) = name else {
-            return self.unexpected("the name of a member");
-        };
-        if self.peek()? != Some(b':') {
-            return self.unexpected("a colon");
-        }
-        self.window.bump();
-        match self.peek()? {
-            Some(b',' | b']' | b'}' | b':') | None => self.unexpected("a value"),
-            Some(_) => Ok(name),
-        }
-    }
-
-    fn skip(&mut self, level: usize) -> Outcome {
-        self.window.skip(level).map_err(|why| self.broken(&why))
     }
 
     /// Reads an object that starts the input or follows a document. True if it is a record.
@@ -249,8 +219,7 @@ impl<'a, 'r> Shape<'a, 'r> {
         // A record that is cut off does not affect the next lines.
         if self.next_line(start) {
             self.is_bare = true;
-            self.sink
-                .fault(place, broken.message().trim_end_matches('.'))?;
+            self.sink.fault(place, INCOMPLETE)?;
             self.lines()?;
             return Ok(true);
         }
@@ -356,12 +325,12 @@ impl<'a, 'r> Shape<'a, 'r> {
 
     /// True if no field finds a value in the object: then it is not a record, but a document without
     /// the root.
-    fn is_foreign(&mut self, raw: &[u8]) -> bool {
+    fn is_foreign(&self, raw: &[u8]) -> bool {
         let Ok(text) = compacted(raw, Place { line: 1, column: 1 }) else {
             return false;
         };
-        let event = self.sink.mapper.event(&text, 0, &self.sink.document);
-        self.sink.mapper.restart();
+        let mut mapper = RecordMapper::new(&self.mapping.compiled, Watch::unlimited());
+        let event = mapper.event(&text, 0, &self.sink.document);
         event.is_ok_and(|(event, _)| event.fields.0.is_empty())
     }
 
@@ -403,175 +372,6 @@ impl<'a, 'r> Shape<'a, 'r> {
         Err(root_absent(&self.mapping.compiled.root, names).into())
     }
 
-    /// True if the root's step at this level selects the member.
-    fn wants(&self, level: usize, name: &str) -> bool {
-        match self.route.get(level) {
-            Some(Selector::Name(wanted)) => wanted == name,
-            Some(Selector::Wildcard) => true,
-            _ => false,
-        }
-    }
-
-    /// Follows the root's path in the value at the next byte. `step` is the number of steps done, and of
-    /// the containers around the value.
-    fn walk(&mut self, step: usize, tails: &[Tail]) -> Outcome {
-        if step == self.route.len() {
-            return self.root(step);
-        }
-        let wanted = self.route[step].clone();
-        match (self.peek()?, wanted) {
-            (Some(b'{'), wanted @ (Selector::Name(_) | Selector::Wildcard)) => {
-                let mut first = true;
-                self.roots += usize::from(matches!(wanted, Selector::Wildcard));
-                self.window.bump();
-                while self.next_item(&mut first, b'}')? {
-                    let name = self.name()?;
-                    self.member(step, &name, tails)?;
-                }
-                Ok(())
-            }
-            (Some(b'['), wanted @ (Selector::Index(_) | Selector::Wildcard)) => {
-                let (mut first, mut index) = (true, 0);
-                // `$.value[*]` of an empty page has no record.
-                self.roots += usize::from(matches!(wanted, Selector::Wildcard));
-                self.window.bump();
-                while self.next_item(&mut first, b']')? {
-                    let chosen = matches!(wanted, Selector::Wildcard)
-                        || matches!(wanted, Selector::Index(only) if only == index);
-                    let inner = self.advanced(
-                        tails,
-                        |step| matches!(step, Selector::Index(only) if *only == index),
-                    );
-                    self.item(chosen, step, &inner)?;
-                    index += 1;
-                }
-                Ok(())
-            }
-            _ => self.skip(step),
-        }
-    }
-
-    fn member(&mut self, step: usize, name: &str, tails: &[Tail]) -> Outcome {
-        if step == 0 && self.names.len() < 12 {
-            self.names.push(name.to_owned());
-        }
-        let inner = self.advanced(
-            tails,
-            |step| matches!(step, Selector::Name(only) if only == name),
-        );
-        self.item(self.wants(step, name), step, &inner)
-    }
-
-    /// Reads a member or element: on the way to the root, or to the value of an absolute path.
-    fn item(&mut self, chosen: bool, step: usize, tails: &[Tail]) -> Outcome {
-        if !chosen {
-            return self.capture(step + 1, tails);
-        }
-        let singular = !self
-            .route
-            .iter()
-            .any(|step| matches!(step, Selector::Wildcard));
-        if singular && self.roots > 0 {
-            let place = self.window.place(self.window.position());
-            let message = format!(
-                "The root \"{}\" is repeated at {place}. The records of the first one were mapped; a \
-                 run uses the last one.",
-                self.mapping.compiled.root.text()
-            );
-            return Err(failure(message, place).into());
-        }
-        self.walk(step + 1, tails)
-    }
-
-    /// The absolute paths whose next step selects the item.
-    fn advanced(&self, tails: &[Tail], selects: impl Fn(&Selector) -> bool) -> Vec<Tail> {
-        let next = |tail: &Tail| {
-            let query = &self.mapping.compiled.absolute[tail.slot];
-            let step = query.0.get(tail.done)?.selectors.first()?;
-            selects(step).then_some(Tail {
-                slot: tail.slot,
-                done: tail.done + 1,
-            })
-        };
-        tails.iter().filter_map(next).collect()
-    }
-
-    /// Holds the values of absolute paths in the value at the next byte.
-    fn capture(&mut self, level: usize, tails: &[Tail]) -> Outcome {
-        if tails.is_empty() {
-            return self.skip(level);
-        }
-        if self.roots > 0 {
-            let slots = tails.iter().map(|tail| tail.slot);
-            self.late.extend(slots);
-            self.late.sort_unstable();
-            self.late.dedup();
-            return self.skip(level);
-        }
-        let place = self.window.place(self.window.position());
-        let range = self.window.value(level);
-        let range = range.map_err(|why| self.broken(&why))?;
-        let text = compacted(self.window.bytes(range), place)
-            .map_err(|why| failure(format!("A value before the root is invalid: {why}."), place))?;
-        let tape = Tape::of(&text, 0);
-        let evaluator = Record::new(&tape);
-        for tail in tails {
-            let rest: &[Segment] = &self.mapping.compiled.absolute[tail.slot].0[tail.done..];
-            let nodes = evaluator.nodes(&Query(rest.to_vec()), 0);
-            let nodes = nodes.map_err(|_| too_much())?.into_iter();
-            let values = nodes.map(|node| Cow::Owned(tape.raw(node).to_owned()));
-            self.sink.document[tail.slot].extend(values);
-        }
-        Ok(())
-    }
-
-    /// Maps the value at the root: the elements of an array, or one object.
-    fn root(&mut self, level: usize) -> Outcome {
-        self.roots += 1;
-        match self.peek()? {
-            Some(b'{') => self.record(level),
-            Some(b'[') => self.spread(level),
-            _ => {
-                let range = self.window.value(level).map_err(|why| self.broken(&why))?;
-                let kind = kind_of(std::str::from_utf8(self.window.bytes(range)).unwrap_or("?"));
-                Err(no_records(self.mapping.compiled.root.text(), kind).into())
-            }
-        }
-    }
-
-    /// Maps the elements of an array.
-    fn spread(&mut self, level: usize) -> Outcome {
-        let mut first = true;
-        self.window.bump();
-        while self.next_item(&mut first, b']')? {
-            self.record(level + 1)?;
-        }
-        Ok(())
-    }
-
-    /// Maps the record at the next byte. `level` is the number of containers around it.
-    fn record(&mut self, level: usize) -> Outcome {
-        let place = self.window.place(self.window.position());
-        match self.window.value(level) {
-            Ok(range) => self
-                .sink
-                .record(place, self.window.bytes(range))
-                .map(drop)?,
-            Err(Unreadable::Ended) => {
-                let (index, end) = (self.sink.records, self.window.position());
-                let message = format!(
-                    "The input is incomplete: it ends inside record {index}, which starts at {place}."
-                );
-                return Err(failure(message, self.window.place(end)).into());
-            }
-            Err(why) => match unfit(&why) {
-                Some(reason) => self.sink.fault(place, &reason)?,
-                None => return Err(self.broken(&why)),
-            },
-        }
-        Ok(())
-    }
-
     /// Maps the values after the first record, which started in that line: one in each line, or several
     /// in a line or over many lines.
     fn records(&mut self, first_line: usize) -> Outcome {
@@ -589,7 +389,7 @@ impl<'a, 'r> Shape<'a, 'r> {
                 Ok(range) => drop(self.sink.record(place, self.window.bytes(range))?),
                 Err(why @ Unreadable::Input(_)) => return Err(self.broken(&why)),
                 Err(why) => {
-                    let reason = unfit(&why).unwrap_or("it is incomplete".to_owned());
+                    let reason = unfit(&why).unwrap_or(INCOMPLETE.to_owned());
                     self.sink.fault(place, &reason)?;
                     if matches!(why, Unreadable::Ended) && self.next_line(start) {
                         return self.lines();
@@ -630,17 +430,4 @@ impl<'a, 'r> Shape<'a, 'r> {
             }
         }
     }
-}
-
-/// A singular query as text.
-fn written(query: &Query) -> String {
-    let mut text = "$".to_owned();
-    for selector in query.0.iter().flat_map(|segment| &segment.selectors) {
-        match selector {
-            Selector::Name(name) => text.push_str(&format!("['{name}']")),
-            Selector::Index(index) => text.push_str(&format!("[{index}]")),
-            _ => {}
-        }
-    }
-    text
 }

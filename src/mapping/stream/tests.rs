@@ -1,12 +1,13 @@
 //! Streamed input against the same documents in memory, in pieces of any size.
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::json::Document;
+use crate::json::window::MAX_VALUE;
 
 /// An input that is read in pieces of these sizes, again and again.
 struct Pieces<'a> {
@@ -41,9 +42,10 @@ fn streamed(mapping: &Mapping, input: &[u8], sizes: &[usize]) -> Vec<String> {
         });
         Ok(())
     };
-    let (warnings, ended) = mapping.stream(pieces, &mut receiver);
+    let (summary, ended) = mapping.stream(pieces, &mut receiver);
     lines.extend(
-        warnings
+        summary
+            .warnings
             .iter()
             .map(|one| format!("warning: {}", one.message)),
     );
@@ -81,7 +83,7 @@ fn applied(mapping: &Mapping, document: &str) -> Vec<String> {
 
 /// The lines without `line 7: `.
 fn without_lines(lines: Vec<String>) -> Vec<String> {
-    let shorter = |line: String| match line.split_once(": Record ") {
+    let shorter = |line: String| match line.split_once(" was not mapped: ") {
         Some((_, rest)) => rest.to_owned(),
         None => line,
     };
@@ -200,10 +202,10 @@ fn faulty_record_is_reported_and_does_not_stop_the_others() {
         ),
         [
             "{\"__Id\":1",
-            "line 1: Record 1 was not mapped: it is not JSON: expected ident at line 1, column 29.",
-            "line 2: Record 2 was not mapped: it is not UTF-8 at line 2, column 8.",
-            "line 2: Record 3 was not mapped: it is a number, expected an object.",
-            "line 2: Record 4 was not mapped: it is not JSON: expected `,` or `}` at line 2, column 22.",
+            "line 1: Record 1 (line 1) was not mapped: it is not JSON at line 1, column 29: expected ident.",
+            "line 2: Record 2 (line 2) was not mapped: it is not UTF-8 at line 2, column 8.",
+            "line 2: Record 3 (line 2) was not mapped: it is a number, expected an object.",
+            "line 2: Record 4 (line 2) was not mapped: it is not JSON at line 2, column 22: expected `,` or `}`.",
         ]
     );
     for text in [
@@ -213,17 +215,17 @@ fn faulty_record_is_reported_and_does_not_stop_the_others() {
         let lines = shown(&all, text);
         assert_eq!((&*lines[0], &*lines[3]), ("{\"__Id\":1", "{\"__Id\":4"));
         assert!(
-            lines[1].starts_with("line 2: Record 1 was not mapped"),
+            lines[1].starts_with("line 2: Record 1 (line 2) was not mapped"),
             "{lines:?}"
         );
         assert!(
-            lines[2].starts_with("line 4: Record 2 was not mapped"),
+            lines[2].starts_with("line 4: Record 2 (line 4) was not mapped"),
             "{lines:?}"
         );
     }
     let first = shown(&by_root, b"{\"id\":\n{\"id\":2}\n{\"id\":3}\n");
     assert!(
-        first[0].starts_with("line 1: Record 0 was not mapped"),
+        first[0].starts_with("line 1: Record 0 (line 1) was not mapped"),
         "{first:?}"
     );
     assert_eq!(first[1..], ["{\"__Id\":2", "{\"__Id\":3"]);
@@ -235,7 +237,7 @@ fn faulty_record_is_reported_and_does_not_stop_the_others() {
     assert_eq!(
         shown(&all, deep.as_bytes()),
         [
-            "line 1: Record 0 was not mapped: it is nested deeper than 127 levels.",
+            "line 1: Record 0 (line 1) was not mapped: it is nested deeper than 127 levels.",
             "{\"__Id\":2"
         ]
     );

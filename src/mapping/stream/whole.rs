@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::io;
 
 use super::shape::{Outcome, Shape};
-use super::{Sink, compacted, failure, unfit};
+use super::sink::{Sink, compacted, failure, unfit};
 use crate::json::document::members;
 use crate::json::scan;
 use crate::json::window::Place;
