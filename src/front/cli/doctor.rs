@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::front::cli::out::Out;
 use crate::front::cli::progress::{Progress, usage};
 use crate::front::cli::settings::{self, SettingsArgs};
+use crate::front::cli::style::Style;
 use crate::front::cli::{ExitResult, request, runtime, signals, stdin_is_a_terminal};
 use crate::front::counted;
 use crate::host::{Cancel, Host, RetryPolicy, Settings};
@@ -90,15 +91,21 @@ pub(super) fn doctor(
 fn with_host(args: &DoctorArgs, settings: &SettingsArgs, host: &Host, out: &mut Out) -> ExitResult {
     let request = requested(args, host)?;
     let progress = Progress::start(settings, "Diagnosing");
-    let diagnosis = runtime()?.block_on(async {
+    let diagnosed = runtime()?.block_on(async {
         let cancel = signals::handle();
-        diagnose(host, &request, &cancel, (LIMIT, &progress)).await
-    })?;
+        let diagnosed = diagnose(host, &request, &cancel, (LIMIT, &progress)).await;
+        (diagnosed, cancel.raised())
+    });
+    let diagnosis = match diagnosed {
+        (Err(_), Some(signal)) => return Ok(signal.exit_code()),
+        (diagnosed, _) => diagnosed?,
+    };
     if args.json {
         serde_json::to_writer(&mut *out, &diagnosis).map_err(std::io::Error::from)?;
         out.write_all(b"\n")?;
     } else {
-        out.write_all(diagnosis.text().as_bytes())?;
+        let style = Style::of(out);
+        out.write_all(diagnosis.styled(Some(style)).as_bytes())?;
     }
     Ok(diagnosis.exit_code())
 }
@@ -208,9 +215,13 @@ impl Diagnosis {
         u8::from(self.stages.iter().any(|stage| stage.status == Status::Fail))
     }
 
-    /// The stages and the verdict for a person. Stages that are skipped for the same reason are one
-    /// paragraph.
+    /// The stages and the verdict for a person.
     pub fn text(&self) -> String {
+        self.styled(None)
+    }
+
+    /// The same with colours. Stages that are skipped for the same reason are one paragraph.
+    fn styled(&self, style: Option<Style>) -> String {
         let is_same = |one: &Stage, next: &Stage| {
             one.status == Status::Skipped
                 && next.status == Status::Skipped
@@ -229,7 +240,8 @@ impl Diagnosis {
                 [_] => first.detail.clone(),
                 titles => format!("{}: {}", titles.join(", "), first.detail),
             };
-            text.push_str(&paragraph(&head, &detail, INDENT));
+            let lines = paragraph(&head, &detail, INDENT);
+            text.push_str(&coloured(&lines, first.status, style));
             if let Some(remedy) = &first.remedy {
                 text.push_str(&paragraph("", &format!("Remedy: {remedy}"), INDENT));
             }
@@ -238,6 +250,18 @@ impl Diagnosis {
         text.push_str(&paragraph("", &self.verdict, 0));
         text
     }
+}
+
+/// The lines with the first word in the colour of the status.
+fn coloured(lines: &str, status: Status, style: Option<Style>) -> String {
+    let word = word(status);
+    let shown = style.map(|style| match status {
+        Status::Pass => style.added(word),
+        Status::Fail => style.removed(word),
+        Status::Warn => style.heading(word),
+        Status::Skipped => word.to_owned(),
+    });
+    lines.replacen(word, shown.as_deref().unwrap_or(word), 1)
 }
 
 fn word(status: Status) -> &'static str {
