@@ -106,6 +106,12 @@ fn assert_changed(name: &str, (world, request): (&Value, &Value), change: impl F
         let mut bench = Bench::with_two_attempts(&world.to_string(), NOW).await;
         bench.change_endpoints(change);
         let diagnosis = diagnose(&bench, request).await;
+        for seen in bench.sim.requests() {
+            let changes = ["/start", "/stop"]
+                .iter()
+                .any(|end| seen.path.ends_with(end));
+            assert!(!changes, "{name}: {} {}", seen.method, seen.path);
+        }
         shown(&bench, &diagnosis)
     });
     assert_snapshot(name, &text);
