@@ -47,6 +47,21 @@ impl ContentType {
         }
     }
 
+    /// What its records are about.
+    pub fn contains(self) -> &'static str {
+        match self {
+            ContentType::AzureActiveDirectory => {
+                "Sign-ins, and changes of users, groups, roles and applications in Microsoft Entra ID."
+            }
+            ContentType::Exchange => "Mail, mailboxes, calendars, and administration of Exchange.",
+            ContentType::SharePoint => "Files and sites of SharePoint and OneDrive.",
+            ContentType::General => {
+                "All other workloads, such as Teams, Power BI, Defender and the compliance center."
+            }
+            ContentType::Dlp => "Matches of data loss prevention policies, of all workloads.",
+        }
+    }
+
     /// The content type that contains the records of this workload and operation.
     pub fn of_record(workload: &str, operation: &str) -> Self {
         let has_prefix = |prefix: &str| {

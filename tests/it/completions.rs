@@ -28,7 +28,7 @@ fn shell(name: &str, args: impl FnOnce(&Path) -> Vec<String>) -> Option<String> 
 }
 
 /// What a user types, and the names that must complete it.
-const COMPLETED: [(&str, &str); 6] = [
+const COMPLETED: [(&str, &str); 7] = [
     ("try fetch_", "fetch_event"),
     (
         "sample purview_audit_alert_v2.get",
@@ -36,6 +36,7 @@ const COMPLETED: [(&str, &str); 6] = [
     ),
     ("describe pol", "policy_compliance_audit_log"),
     ("map office", "office365_audit/event"),
+    ("mapping diff office", "office365_audit/event"),
     ("guide map", "mapping"),
     ("rules explain malware", "malware_in_file"),
 ];

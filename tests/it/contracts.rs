@@ -62,6 +62,10 @@ fn reference_pages_are_snapshots() {
     bind("reference", || {
         for manifest in catalog.manifests().expect("manifests") {
             let page = reference_page(manifest, &catalog).expect("a page");
+            for grant in ["application", "delegated"] {
+                let unexplained = format!("| {grant} |  |");
+                assert!(!page.contains(&unexplained), "{page}");
+            }
             insta::assert_binary_snapshot!(&format!("{}.md", manifest.id), page.into_bytes());
         }
     });

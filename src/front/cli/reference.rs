@@ -6,6 +6,7 @@
 mod errors;
 mod fields;
 mod samples;
+mod terms;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -62,6 +63,8 @@ pub fn page(manifest: &Manifest, catalog: &Catalog) -> Result<String, Failure> {
         [] => line(&mut page, "This integration needs no connection."),
         connection => params(&mut page, connection),
     }
+    terms::permissions_section(&mut page, manifest);
+    terms::content_types(&mut page, manifest);
     page.push_str("\n## Commands\n");
     for command in &manifest.commands {
         command_section(&mut page, &manifest.platform, command, catalog)?;
@@ -264,7 +267,7 @@ fn events(page: &mut String, name: &str, catalog: &Catalog) -> Result<(), Failur
     let mapping = catalog.mapping(name)?;
     let _ = write!(
         page,
-        "\nEvents: mapping `{name}`, one event for each record at `{}`.\n",
+        "\nEvents: mapping `{name}`, one event for each record at `{}` (the Main Event JSON Path).\n",
         mapping.root
     );
     match &mapping.key {
