@@ -27,6 +27,7 @@ pub mod sample;
 mod steps;
 mod stream;
 mod subset;
+mod suggest;
 mod syntax;
 mod value;
 mod vocabulary;
@@ -46,6 +47,7 @@ pub use lint::{lint, lint_within};
 pub use patch::MappingPatch;
 pub use path::{FieldPath, MAX_PATH, PathFault};
 pub use stream::{Interruption, Receiver, Streamed, Summary};
+pub use suggest::{Suggester, Suggestion};
 pub use vocabulary::{StandardField, StandardFields, vocabulary};
 
 /// A compiled mapping.

@@ -127,3 +127,24 @@ fn closed_pipe_ends_the_mapping_silently() {
     let output = child.wait_with_output().expect("it ends");
     assert_eq!((output.status.code(), output.stderr.len()), (Some(141), 0));
 }
+
+#[test]
+fn suggestions_are_lines_for_a_mapping_file() {
+    let suggest = ["mapping", "suggest", SAMPLE, "--mapping", MAPPING];
+    let folder = tempfile::tempdir().expect("a folder");
+    let odd = folder.path().join("odd.json");
+    std::fs::write(&odd, "[1").expect("a file");
+    settings().bind(|| {
+        insta::assert_snapshot!(
+            "mapping_suggest",
+            [
+                shown(&["mapping", "suggest", "--help"], ""),
+                shown(&suggest, ""),
+                shown(&[&suggest[..], &["--json"]].concat(), ""),
+                shown(&["mapping", "suggest", "tests/it/faulty/record.json"], ""),
+                shown(&["mapping", "suggest", odd.to_str().expect("UTF-8")], ""),
+            ]
+            .concat()
+        );
+    });
+}

@@ -123,7 +123,7 @@ pub(super) enum Command {
     /// Map saved raw data, saved results or records to events, offline, and explain them
     #[command(after_help = map::HINT)]
     Map(MapArgs),
-    /// Test mappings with samples, or compare two versions of a mapping
+    /// Test mappings with samples, compare two versions of a mapping, or suggest fields
     #[command(subcommand)]
     Mapping(MappingCommand),
     /// Test detection rules with their samples, or explain why a rule matches a record

@@ -1,6 +1,6 @@
-//! `mapping`: tests mappings with their samples, and compares two versions of a mapping.
+//! `mapping`: tests mappings with their samples, compares two versions of a mapping, and suggests fields.
 //!
-//! `mapping::sample` and `mapping::diff` do the work. A mapping is applied to other data with `map`.
+//! `mapping::sample`, `mapping::diff` and `mapping::suggest` do the work. A mapping is applied to other data with `map`.
 
 mod diff;
 mod junit;
@@ -8,6 +8,7 @@ mod markdown;
 mod report;
 mod revision;
 mod samples;
+mod suggest;
 mod test;
 mod text;
 
@@ -25,6 +26,8 @@ pub(super) enum MappingCommand {
     Test(test::TestArgs),
     /// Show what differs between two versions of a mapping, by field and event
     Diff(diff::DiffArgs),
+    /// Suggest fields for the paths of a sample that no field selects
+    Suggest(suggest::SuggestArgs),
 }
 
 /// Runs a subcommand of `mapping`.
@@ -37,5 +40,6 @@ pub(super) fn mapping(
     match command {
         MappingCommand::Test(args) => test::test(args, settings, catalog, out),
         MappingCommand::Diff(args) => diff::diff(args, settings, catalog, out),
+        MappingCommand::Suggest(args) => suggest::suggest(args, catalog, out),
     }
 }
