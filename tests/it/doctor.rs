@@ -201,6 +201,21 @@ fn less_frequent_causes_are_named() {
     for (name, world, request) in [
         ("doctor_works", world.clone(), test_connection()),
         (
+            "doctor_search_of_exchange",
+            world.clone(),
+            json!({ "integration": "policy_compliance_audit_log", "command": "test-module",
+                    "connection": { "organization": TENANT, "app_id": CLIENT,
+                                    "client_secret": CANARY } }),
+        ),
+        // The command of this request calls no service, so the integration is tested instead.
+        (
+            "doctor_managed_identity",
+            world.clone(),
+            json!({ "integration": "management_activity",
+                    "command": "ms-management-activity-auth-reset",
+                    "connection": { "use_managed_identities": true } }),
+        ),
+        (
             "doctor_clock_wrong",
             json!({ "now": "2026-01-14T12:50:00Z", "subscriptions": subscriptions() }),
             test_connection(),
