@@ -4,16 +4,20 @@
 //! Fields are compared one by one, also those of nested events. Titles and notes are not compared,
 //! because they change no event. Reads no files, and does not print.
 
+mod parts;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value};
 
-use super::{Definition, Mapped, Mapping, Source};
+use super::{Definition, Mapped, Mapping};
 use crate::json::Document;
 use crate::protocol::{Event, Failure};
+
+pub use parts::PartChange;
+use parts::{field_parts, other_order, part_changes};
 
 /// What differs between two versions of a mapping.
 #[derive(Debug, Serialize)]
@@ -57,20 +61,6 @@ pub enum Change {
     Changed,
 }
 
-/// A part of the definition that differs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PartChange {
-    /// The source it belongs to, if this source has a condition.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
-    /// The key in the mapping file; an entry of a lookup table is `values."entry"`.
-    pub part: String,
-    /// The old value; null without one.
-    pub old: Option<Value>,
-    /// The new value; null without one.
-    pub new: Option<Value>,
-}
-
 /// A difference in one event.
 #[derive(Debug, Serialize)]
 pub struct EventChange {
@@ -110,19 +100,65 @@ impl Difference {
     }
 }
 
+/// One version of a mapping.
+#[derive(Debug)]
+struct Version {
+    definition: Definition,
+    /// All fields side by side.
+    flat: Mapping,
+    /// The mapping itself, if its events have a `rest`.
+    whole: Option<Mapping>,
+}
+
+impl Version {
+    fn new(definition: &Definition, origin: &str) -> Result<Self, Failure> {
+        let whole = || Mapping::compile(definition.clone(), origin);
+        Ok(Version {
+            flat: Mapping::flat(definition, origin)?,
+            whole: definition.rest.as_ref().map(|_| whole()).transpose()?,
+            definition: definition.clone(),
+        })
+    }
+
+    /// The events of a sample: each field by itself, then the rest.
+    fn apply(&self, raw: &Document) -> Result<Mapped, Failure> {
+        let mut mapped = self.flat.apply(raw)?;
+        if let (Some(whole), Some(rest)) = (&self.whole, &self.definition.rest) {
+            for (event, whole) in mapped.events.iter_mut().zip(whole.apply(raw)?.events) {
+                let rest = whole
+                    .fields
+                    .0
+                    .into_iter()
+                    .find(|(name, _)| **name == **rest);
+                event.fields.0.extend(rest);
+            }
+        }
+        Ok(mapped)
+    }
+
+    /// The names of the fields, and of the rest.
+    fn fields(&self) -> Vec<&str> {
+        let mut names = self.flat.fields();
+        names.extend(self.definition.rest.as_deref());
+        names
+    }
+}
+
 /// Compares two versions of a mapping, sample by sample.
 #[derive(Debug)]
 pub struct Comparison {
-    old: Mapping,
-    new: Mapping,
+    old: Version,
+    new: Version,
     difference: Difference,
 }
 
 impl Comparison {
     /// Compares the definitions.
     pub fn new(old: &Definition, new: &Definition) -> Result<Self, Failure> {
-        let (old, new) = (Mapping::flat(old, "OLD")?, Mapping::flat(new, "NEW")?);
-        let (fields, definition) = (field_changes(&old, &new), part_changes(&old, &new));
+        let (old, new) = (Version::new(old, "OLD")?, Version::new(new, "NEW")?);
+        let fields = field_changes(&old, &new);
+        let mut definition = part_changes(&old.definition, &new.definition);
+        definition.extend(other_order("order of fields", &old.fields(), &new.fields()));
         Ok(Comparison {
             old,
             new,
@@ -138,10 +174,10 @@ impl Comparison {
 
     /// Maps a sample with both versions and compares the events.
     pub fn add(&mut self, sample: &str, raw: &Document) -> Result<(), Failure> {
-        let map = |mapping: &Mapping, version: &str| {
-            mapping.apply(raw).map_err(|failure| {
+        let map = |version: &Version, name: &str| {
+            version.apply(raw).map_err(|failure| {
                 let why = failure.message();
-                failure.reworded(format!("{version} cannot map {sample}: {why}"))
+                failure.reworded(format!("{name} cannot map {sample}: {why}"))
             })
         };
         let (old, new) = (map(&self.old, "OLD")?, map(&self.new, "NEW")?);
@@ -177,7 +213,7 @@ impl Comparison {
         old: &'m Mapped,
         new: &'m Mapped,
     ) -> Vec<(Option<&'m Event>, Option<&'m Event>)> {
-        let (from, to) = (self.old.definition(), self.new.definition());
+        let (from, to) = (&self.old.definition, &self.new.definition);
         if from.root == to.root {
             let (old, mut new) = (records(old), records(new));
             let mut pairs: Vec<_> = old
@@ -270,7 +306,7 @@ fn event_changes(sample: &str, old: Option<&Event>, new: Option<&Event>) -> Vec<
 }
 
 /// All fields of both versions, with the parts of their definitions that differ.
-fn field_changes(old: &Mapping, new: &Mapping) -> Vec<FieldChange> {
+fn field_changes(old: &Version, new: &Version) -> Vec<FieldChange> {
     let (before, after) = (old.fields(), new.fields());
     let removed = before.iter().filter(|name| !after.contains(*name));
     let names = after.iter().chain(removed);
@@ -282,146 +318,9 @@ fn field_changes(old: &Mapping, new: &Mapping) -> Vec<FieldChange> {
             _ => Change::Changed,
         },
         events: 0,
-        definition: field_parts(name, old.definition(), new.definition()),
+        definition: field_parts(name, &old.definition, &new.definition),
     });
     changed.collect()
-}
-
-/// The sources of both versions in pairs: by id, and the two last ones, which have no condition.
-fn source_pairs<'d>(
-    old: &'d Definition,
-    new: &'d Definition,
-) -> Vec<(Option<&'d Source>, Option<&'d Source>)> {
-    let (Some((last_old, old)), Some((last_new, new))) =
-        (old.sources.split_last(), new.sources.split_last())
-    else {
-        return Vec::new();
-    };
-    let by_id = |id: &str, all: &'d [Source]| all.iter().find(|source| source.id == id);
-    let mut pairs: Vec<_> = new
-        .iter()
-        .map(|source| (by_id(&source.id, old), Some(source)))
-        .collect();
-    let removed = old.iter().filter(|source| by_id(&source.id, new).is_none());
-    pairs.extend(removed.map(|source| (Some(source), None)));
-    pairs.push((Some(last_old), Some(last_new)));
-    pairs
-}
-
-/// The parts of a field's definition that differ, in each source that defines it.
-fn field_parts(name: &str, old: &Definition, new: &Definition) -> Vec<PartChange> {
-    let mut parts = Vec::new();
-    for (before, after) in source_pairs(old, new) {
-        let members = |source: Option<&Source>, definition: &Definition| {
-            let fields = source.into_iter().flat_map(|source| &source.fields);
-            let mut found = fields.filter(|field| field.event_name(definition.vocabulary) == name);
-            found.next().map(object).unwrap_or_default()
-        };
-        let ignored = ["field", "custom", "note"];
-        let found = differing(&members(before, old), &members(after, new), &ignored);
-        let source = after.or(before).filter(|source| source.when.is_some());
-        parts.extend(found.into_iter().map(|part| PartChange {
-            source: source.map(|source| source.id.clone()),
-            ..part
-        }));
-    }
-    parts
-}
-
-/// The parts of the definitions that differ and belong to no field.
-fn part_changes(old: &Mapping, new: &Mapping) -> Vec<PartChange> {
-    let (before, after) = (old.definition(), new.definition());
-    let ignored = ["$schema", "mapping", "id", "title", "sources"];
-    let mut parts = differing(&object(before), &object(after), &ignored);
-    for (old, new) in source_pairs(before, after) {
-        let Some(source) = new.or(old).map(|source| source.id.clone()) else {
-            continue;
-        };
-        let of = |one: Option<&Source>, part| match part {
-            "id" => old.and(new).and(one).map(|one| one.id.clone()),
-            _ => one.and_then(|one| one.when.clone()),
-        };
-        for part in ["id", "when"] {
-            let [old, new] = [old, new].map(|one| of(one, part).map(Value::from));
-            parts.extend((old != new).then(|| PartChange {
-                source: Some(source.clone()),
-                part: part.to_owned(),
-                old,
-                new,
-            }));
-        }
-    }
-    let ids = |one: &Definition| -> Vec<String> {
-        one.sources.iter().map(|source| source.id.clone()).collect()
-    };
-    parts.extend(other_order("order of sources", &ids(before), &ids(after)));
-    let names =
-        |one: &Mapping| -> Vec<String> { one.fields().into_iter().map(str::to_owned).collect() };
-    parts.extend(other_order("order of fields", &names(old), &names(new)));
-    parts
-}
-
-/// A change if the names that both lists have stand in another order.
-fn other_order(part: &str, old: &[String], new: &[String]) -> Option<PartChange> {
-    let common = |list: &[String], other: &[String]| -> Vec<String> {
-        let names = list.iter().filter(|name| other.contains(name));
-        names.cloned().collect()
-    };
-    let (old, new) = (common(old, new), common(new, old));
-    (old != new).then(|| PartChange {
-        source: None,
-        part: part.to_owned(),
-        old: Some(old.into()),
-        new: Some(new.into()),
-    })
-}
-
-fn object(value: &impl Serialize) -> Map<String, Value> {
-    match serde_json::to_value(value) {
-        Ok(Value::Object(members)) => members,
-        _ => Map::new(),
-    }
-}
-
-/// The members that differ; those of a lookup table one by one.
-fn differing(
-    old: &Map<String, Value>,
-    new: &Map<String, Value>,
-    ignored: &[&str],
-) -> Vec<PartChange> {
-    let added = new.keys().filter(|key| !old.contains_key(*key));
-    let mut parts = Vec::new();
-    for key in old
-        .keys()
-        .chain(added)
-        .filter(|key| !ignored.contains(&key.as_str()))
-    {
-        let member =
-            |of: &Map<String, Value>| of.get(key).filter(|value| !value.is_null()).cloned();
-        let (old, new) = (member(old), member(new));
-        if let (Some(Value::Object(_)), _) | (_, Some(Value::Object(_))) = (&old, &new) {
-            let entries = |value: &Option<Value>| {
-                value
-                    .as_ref()
-                    .and_then(Value::as_object)
-                    .cloned()
-                    .unwrap_or_default()
-            };
-            let inner = differing(&entries(&old), &entries(&new), &[]);
-            parts.extend(inner.into_iter().map(|one| PartChange {
-                part: format!("{key}.{}", Value::from(one.part)),
-                ..one
-            }));
-        } else if old != new {
-            parts.push(PartChange {
-                source: None,
-                part: key.clone(),
-                old,
-                new,
-            });
-        }
-    }
-    parts
 }
 
 fn by_name<S: Serializer>(fields: &[FieldChange], serializer: S) -> Result<S::Ok, S::Error> {
@@ -429,154 +328,4 @@ fn by_name<S: Serializer>(fields: &[FieldChange], serializer: S) -> Result<S::Ok
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn definition(root: &str, key: &str, sources: &str) -> Definition {
-        let text = format!(
-            r#"{{"mapping":1,"vocabulary":"own","root":"{root}","key":"{key}","sources":[{sources}]}}"#
-        );
-        Definition::parse(&text, "m").expect("a mapping")
-    }
-
-    fn compare(old: &Definition, new: &Definition, sample: &str) -> Difference {
-        let mut comparison = Comparison::new(old, new).expect("both compile");
-        let raw = Document::parse(sample).expect("JSON");
-        comparison.add("s", &raw).expect("it maps");
-        comparison.finish()
-    }
-
-    /// `part key: old → new` of each difference in an event.
-    fn rows(difference: &Difference) -> Vec<String> {
-        let text = |value: &Option<Box<RawValue>>| {
-            value.as_ref().map_or("-".to_owned(), ToString::to_string)
-        };
-        let row = |one: &EventChange| {
-            format!(
-                "{:?} {}: {} → {}",
-                one.part,
-                one.key,
-                text(&one.old),
-                text(&one.new)
-            )
-        };
-        difference.events.iter().map(row).collect()
-    }
-
-    const X: &str = r#"{"id":"default","fields":[{"field":"x","path":".x"}]}"#;
-    const Y: &str = r#"{"id":"default","fields":[{"field":"x","path":".y"}]}"#;
-
-    #[test]
-    fn events_of_the_same_record_are_compared_also_if_the_key_changed() {
-        let (old, new) = (definition("$", ".a", X), definition("$", ".b", Y));
-        let sample = r#"[{"a":1,"b":2,"x":"u","y":"v"},{"a":2,"b":1,"x":"w","y":"w"},null]"#;
-        let found = compare(&old, &new, sample);
-        let expected = [
-            "Key 1: \"1\" → \"2\"",
-            "Field 1: \"u\" → \"v\"",
-            "Key 2: \"2\" → \"1\"",
-        ];
-        assert_eq!(rows(&found), expected);
-        assert_eq!((found.compared, found.differing), (2, 2));
-        assert_eq!(found.fields[0].events, 1);
-    }
-
-    #[test]
-    fn events_of_different_records_are_paired_by_key() {
-        let (old, new) = (definition("$.p", ".a", X), definition("$.q", ".a", X));
-        let sample = r#"{"p":[{"a":1,"x":1},{"a":2,"x":2},{"a":2,"x":3}],
-                         "q":[{"a":3,"x":1},{"a":2,"x":2},{"a":2,"x":4}]}"#;
-        let found = compare(&old, &new, sample);
-        let expected = ["Event 1: \"1\" → -", "Field 2: 3 → 4", "Event 3: - → \"3\""];
-        assert_eq!(rows(&found), expected);
-        assert_eq!(found.definition[0].part, "root");
-    }
-
-    #[test]
-    fn events_are_paired_in_their_order_if_root_and_key_changed() {
-        let (old, new) = (definition("$.p", ".a", X), definition("$.p[*]", ".b", X));
-        let sample = r#"{"p":[{"a":1,"b":5,"x":1},{"a":2,"b":6,"x":2}]}"#;
-        let expected = ["Key 1: \"1\" → \"5\"", "Key 2: \"2\" → \"6\""];
-        assert_eq!(rows(&compare(&old, &new, sample)), expected);
-    }
-
-    #[test]
-    fn change_that_no_event_shows_is_reported_and_a_note_is_not() {
-        let table = |entries: &str| {
-            format!(
-                r#"{{"id":"default","fields":[{{"field":"x","path":".x","values":{{{entries}}}}}]}}"#
-            )
-        };
-        let old = definition("$", ".a", &table(r#""u":1,"v":2"#));
-        let new = definition("$", ".a", &table(r#""v":3,"u":1"#));
-        let found = compare(&old, &new, r#"[{"a":1,"x":"u"}]"#);
-        let part = PartChange {
-            source: None,
-            part: "values.\"v\"".to_owned(),
-            old: Some(2.into()),
-            new: Some(3.into()),
-        };
-        assert_eq!(found.fields[0].definition, [part]);
-        assert_eq!((found.fields[0].events, found.differing), (0, 0));
-        assert!(!found.is_empty());
-
-        let noted = X
-            .replace(r#"".x""#, r#"".x","note":"n""#)
-            .replace("{\"id\"", "{\"title\":\"t\",\"id\"");
-        let (old, new) = (definition("$", ".a", X), definition("$", ".a", &noted));
-        assert!(compare(&old, &new, r#"[{"a":1,"x":"u"}]"#).is_empty());
-    }
-
-    #[test]
-    fn source_that_is_added_renamed_or_moved_is_reported() {
-        let one = r#"{"id":"one","when":"@.one","fields":[{"field":"x","path":".z"}]},"#;
-        let two = r#"{"id":"two","when":"@.two","fields":[]},"#;
-        let last = X.replace("default", "rest");
-        let old = definition("$", ".a", &format!("{one}{two}{X}"));
-        let new = definition("$", ".a", &format!("{two}{one}{last}"));
-        let found = compare(&old, &new, r#"[{"a":1,"one":1,"two":1,"x":1,"z":2}]"#);
-        let parts: Vec<&str> = found
-            .definition
-            .iter()
-            .map(|one| one.part.as_str())
-            .collect();
-        assert_eq!(parts, ["id", "order of sources"]);
-        assert_eq!(
-            rows(&found),
-            ["Source 1: \"one\" → \"two\"", "Field 1: 2 → 1"]
-        );
-
-        let (old, new) = (
-            definition("$", ".a", X),
-            definition("$", ".a", &format!("{one}{X}")),
-        );
-        let found = compare(&old, &new, "[]");
-        assert_eq!(found.definition[0].part, "when");
-        assert_eq!(found.fields[0].definition[0].source.as_deref(), Some("one"));
-    }
-
-    #[test]
-    fn numbers_keep_their_digits_and_fields_of_nested_events_are_compared_one_by_one() {
-        let nested = |path: &str| {
-            let text = format!(
-                r#"{{"mapping":1,"vocabulary":"own","nest":true,"root":"$","sources":[{{"id":"default",
-                "fields":[{{"field":"a.b","path":".x"}},{{"field":"a.c","path":"{path}"}}]}}]}}"#
-            );
-            Definition::parse(&text, "m").expect("a mapping")
-        };
-        let found = compare(
-            &nested(".y"),
-            &nested(".z"),
-            r#"[{"x":1,"y":18446744073709551616,"z":1.0}]"#,
-        );
-        let json = serde_json::to_string(&found).expect("it serializes");
-        assert!(
-            json.contains(r#""field":"a.c","old":18446744073709551616,"new":1.0"#),
-            "{json}"
-        );
-        assert!(
-            json.contains(r#""fields":{"a.c":{"change":"changed","events":1,"#),
-            "{json}"
-        );
-    }
-}
+mod tests;

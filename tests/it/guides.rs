@@ -59,3 +59,19 @@ fn every_page_is_a_topic_and_every_link_leads_to_a_page() {
         });
     assert_none(broken);
 }
+
+/// A new user makes a product of their own with the binary, the guide and an empty folder.
+#[test]
+fn guide_of_manifests_leads_to_a_command_that_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let guide = include_str!("../../guides/manifest.md");
+    let codes = console::exit_codes("guides/manifest.md", guide, folder.path());
+    let failed = codes.iter().filter(|(_, code)| *code != Some(0));
+    assert_none(failed.map(|(command, code)| format!("{command} ends with {code:?}")));
+    for command in ["validate", "--catalog . try", "--catalog . run"] {
+        assert!(
+            codes.iter().any(|(one, _)| one.contains(command)),
+            "{command}"
+        );
+    }
+}

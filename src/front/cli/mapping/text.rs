@@ -143,12 +143,14 @@ fn change(old: Option<&str>, new: Option<&str>, style: Style) -> String {
 /// the end.
 pub(super) fn short(text: &str) -> String {
     let text = escape_control_characters(text).replace(['\n', '\t'], " ");
-    let digits = text.trim_matches('"').strip_prefix("sha256:");
-    if let Some(rest) = digits
+    let bare = text.trim_matches('"');
+    if let Some(digits) = bare
+        .strip_prefix("sha256:")
         .filter(|digits| digits.len() == 64)
-        .and_then(|all| all.get(8..))
     {
-        return text.replace(rest, "…");
+        let quote = if bare.len() < text.len() { "\"" } else { "" };
+        let first = digits.get(..8).unwrap_or_default();
+        return format!("{quote}sha256:{first}…{quote}");
     }
     let count = text.chars().count();
     if count <= WIDTH {
