@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use soarhost::front::cli::{SCHEMAS, reference_page};
+use soarhost::front::cli::{SCHEMAS, Standard, reference_page};
 use soarhost::host::catalog::Catalog;
 use soarhost::json::whitespace::indented;
 use soarhost::manifest::schema::{request_schema, sample_request};
@@ -68,6 +68,10 @@ fn reference_pages_are_snapshots() {
             }
             insta::assert_binary_snapshot!(&format!("{}.md", manifest.id), page.into_bytes());
         }
+        for standard in Standard::ALL {
+            let page = standard.page(&catalog).expect("a page");
+            insta::assert_binary_snapshot!(&format!("{}.md", standard.name()), page.into_bytes());
+        }
     });
 }
 
@@ -84,6 +88,7 @@ fn schema_or_reference_page_without_source_is_reported() {
         .map(|(name, _)| format!("schema/{name}"))
         .chain(commands)
         .chain(manifests.iter().map(|one| format!("reference/{}", one.id)))
+        .chain(Standard::ALL.map(|one| format!("reference/{}", one.name())))
         .collect();
     let mut found = BTreeSet::new();
     for folder in ["schema", "reference"] {

@@ -13,6 +13,8 @@ use soarhost::host::catalog::Catalog;
 use soarhost::json::Document;
 use soarhost::mapping::Mapping;
 
+use crate::process::{feed, soarhost};
+
 type Object = Map<String, Value>;
 
 fn root() -> PathBuf {
@@ -382,5 +384,48 @@ fn ecs(value: &Value, at: &str, extract: &Value, faults: &mut Vec<String>) {
                 faults.push(format!("{name}: {value} is not {kind}"));
             }
         }
+    }
+}
+
+#[test]
+fn map_as_selects_the_mapping_by_the_input() {
+    let audit = "tests/samples/ocsf/audit/dlp.json";
+    let alerts = "tests/samples/ocsf/alert/alerts.json";
+    for (vocabulary, file, mapping) in [
+        ("ocsf", audit, "ocsf/audit"),
+        ("ocsf", alerts, "ocsf/alert"),
+        ("ecs", audit, "ecs/audit"),
+        ("ecs", alerts, "ecs/alert"),
+    ] {
+        let output = feed(soarhost(&["map", "--as", vocabulary, file]), "");
+        let bare = String::from_utf8(output.stdout).expect("text");
+        let output = feed(soarhost(&["map", mapping, file]), "");
+        let events = String::from_utf8(output.stdout).expect("text");
+        let fields = events.lines().map(|line| {
+            let event: Value = serde_json::from_str(line).expect("an event");
+            format!("{}\n", event["fields"])
+        });
+        assert_eq!(bare, fields.collect::<String>(), "{mapping}");
+    }
+    let line = r#"{"Id":"1","CreationTime":"2026-02-03T09:00:00","Operation":"UserLoggedIn","RecordType":15}"#;
+    let output = feed(
+        soarhost(&["map", "--as", "ocsf"]),
+        format!("{line}\n{line}\n"),
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 2);
+    for (arguments, message) in [
+        (
+            &["map", "--as", "ocsf"][..],
+            "neither alerts of Microsoft Graph nor audit records",
+        ),
+        (
+            &["map", "--as", "ocsf", "ecs/audit", audit],
+            "takes the place of the mapping",
+        ),
+    ] {
+        let output = feed(soarhost(arguments), "{}");
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(printed.contains(message), "{printed}");
+        assert_eq!(output.status.code(), Some(2));
     }
 }

@@ -15,6 +15,7 @@ use crate::front::cli::explain::Explainer;
 use crate::front::cli::out::Out;
 use crate::front::cli::progress::Progress;
 use crate::front::cli::settings::SettingsArgs;
+use crate::front::cli::standard::Standard;
 use crate::front::cli::{CliError, ExitResult, stdin};
 use crate::front::counted;
 use crate::host::catalog::Catalog;
@@ -34,9 +35,14 @@ const LISTED: usize = 20;
 #[derive(Args, Debug)]
 pub(super) struct MapArgs {
     /// The name of a mapping, or a mapping file
-    pub(super) mapping: String,
+    #[arg(required_unless_present = "standard")]
+    pub(super) mapping: Option<String>,
     /// The raw data, a result that holds it, or records one per line [default: stdin]
     pub(super) file: Option<PathBuf>,
+    /// Instead of MAPPING: print alerts or audit records as nested events of OCSF 1.5.0 (`ocsf`) or ECS
+    /// 8.11 (`ecs`)
+    #[arg(long = "as", value_name = "VOCABULARY", hide_possible_values = true)]
+    pub(super) standard: Option<Standard>,
     /// Print one JSON document with events, warnings and the number of matches per field
     #[arg(long)]
     pub(super) json: bool,
@@ -52,12 +58,12 @@ pub(super) fn map(
     catalog: &Catalog,
     out: &mut Out,
 ) -> ExitResult {
-    let definition = definition(&args.mapping, catalog)?;
-    let mapping = Mapping::compile(definition, &args.mapping)?;
+    let (name, source) = input(args)?;
+    let mapping = Mapping::compile(definition(&name, catalog)?, &name)?;
     let progress = Progress::beside(out, settings, "Mapping");
     let out = RefCell::new(out);
     let input = Input {
-        source: open(args.file.as_deref())?,
+        source,
         out: &out,
         unwritable: &Cell::default(),
     };
@@ -83,6 +89,19 @@ pub(super) fn map(
         Ok(()) => printer.finish(&summary, None),
         Err(Interruption::Receiver(error)) => Err(error.into()),
         Err(Interruption::Input(failure)) => printer.finish(&summary, Some(failure)),
+    }
+}
+
+/// The name of the mapping, and the raw data. With `--as` the only name is that of the file.
+fn input(args: &MapArgs) -> Result<(String, Box<dyn Read>), Failure> {
+    let mapping = args.mapping.clone().unwrap_or_default();
+    match args.standard {
+        None => Ok((mapping, open(args.file.as_deref())?)),
+        Some(_) if args.file.is_some() => {
+            let message = format!("`--as` takes the place of the mapping \"{mapping}\".");
+            Err(Failure::invalid_input("--as", message).advice("Remove one of them."))
+        }
+        Some(standard) => standard.mapping_for(open(args.mapping.as_deref().map(Path::new))?),
     }
 }
 
@@ -171,7 +190,10 @@ impl Printer<'_, '_> {
                     out.write_all(before.as_bytes())?;
                     serde_json::to_writer(&mut **out, event)?;
                 } else if !self.args.explain {
-                    serde_json::to_writer(&mut **out, event)?;
+                    match self.args.standard {
+                        Some(_) => serde_json::to_writer(&mut **out, &event.fields)?,
+                        None => serde_json::to_writer(&mut **out, event)?,
+                    }
                     out.write_all(b"\n")?;
                 }
             }

@@ -29,6 +29,7 @@ mod settings;
 mod signals;
 #[cfg(feature = "sim")]
 mod simulate;
+mod standard;
 mod style;
 #[cfg(feature = "sim")]
 mod try_command;
@@ -44,6 +45,7 @@ pub use guide::{GUIDES, Guide};
 pub use log::trace_log;
 pub use reference::page as reference_page;
 pub use schema::SCHEMAS;
+pub use standard::Standard;
 
 use args::{Cli, Command, RunArgs};
 use out::Out;

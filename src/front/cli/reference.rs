@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::front::cli::ExitResult;
 use crate::front::cli::out::Out;
+use crate::front::cli::standard::Standard;
 use crate::host::catalog::Catalog;
 use crate::manifest::outputs::{Column, Context};
 use crate::manifest::param::Choices;
@@ -28,18 +29,25 @@ use crate::protocol::Failure;
 /// Arguments of `reference`.
 #[derive(Args, Debug)]
 pub(super) struct ReferenceArgs {
-    /// The integration [default: all]
+    /// The integration, or `ocsf` or `ecs` [default: all]
     pub(super) integration: Option<String>,
 }
 
 /// Prints one page, or all.
 pub(super) fn print(args: &ReferenceArgs, catalog: &Catalog, out: &mut Out) -> ExitResult {
-    let manifests: Vec<&Manifest> = match &args.integration {
+    let wanted = args.integration.as_deref();
+    let is_wanted = |one: &Standard| wanted.is_none_or(|wanted| wanted == one.name());
+    let standards: Vec<Standard> = Standard::ALL.into_iter().filter(is_wanted).collect();
+    let manifests: Vec<&Manifest> = match wanted {
+        Some(_) if !standards.is_empty() => Vec::new(),
         Some(id) => vec![catalog.integration(id)?],
         None => catalog.manifests()?,
     };
     for manifest in manifests {
         out.write_all(page(manifest, catalog)?.as_bytes())?;
+    }
+    for standard in standards {
+        out.write_all(standard.page(catalog)?.as_bytes())?;
     }
     Ok(0)
 }
