@@ -262,6 +262,34 @@ impl<'r> Window<'r> {
         }
     }
 
+    /// The position of the first line after `start` that starts with `byte`, if it is not further than
+    /// [`MAX_VALUE`] bytes away. The bytes from `start` on must be in the buffer.
+    pub(crate) fn line_starting_with(
+        &mut self,
+        byte: u8,
+        start: usize,
+    ) -> Result<Option<usize>, Unreadable> {
+        let mut from = start;
+        loop {
+            let end = self.offset + self.buffer.len();
+            let rest = self.bytes(from..end);
+            let mut newlines = memchr::memchr_iter(b'\n', rest);
+            let found = newlines.find(|newline| rest.get(newline + 1) == Some(&byte));
+            if let Some(newline) = found {
+                let line = from + newline + 1;
+                return Ok((line - start <= MAX_VALUE).then_some(line));
+            }
+            // The byte after the last newline is not known yet.
+            from = from.max(end.saturating_sub(1));
+            self.kept = Some(start);
+            let has_more = end - start <= MAX_VALUE && self.fill()?;
+            self.kept = None;
+            if !has_more {
+                return Ok(None);
+            }
+        }
+    }
+
     /// Reads the next piece, and drops the bytes that are no longer needed. False at the end of the
     /// input.
     fn fill(&mut self) -> Result<bool, Unreadable> {

@@ -6,7 +6,7 @@
 use std::io;
 
 use super::sink::{Interruption, Receiver, Sink, Summary, compacted, failure, mapper, unfit};
-use crate::json::window::{MAX_VALUE, Place, Unreadable, Window};
+use crate::json::window::{Place, Unreadable, Window};
 use crate::mapping::Mapping;
 use crate::mapping::record::RecordMapper;
 use crate::mapping::run::root_absent;
@@ -137,7 +137,7 @@ impl<'a, 'r> Shape<'a, 'r> {
                 _ => {
                     let start = self.window.position();
                     let place = self.window.place(start);
-                    if self.next_line(start) {
+                    if self.next_line(start)? {
                         self.sink.fault(place, "it is not a JSON object")?;
                         return self.lines();
                     }
@@ -211,13 +211,14 @@ impl<'a, 'r> Shape<'a, 'r> {
         let place = self.window.place(start);
         self.window.keep(start);
         let decided = self.decide(start, place);
+        let is_held = self.window.is_keeping();
         self.window.release();
         let broken = match decided {
             Err(Interruption::Input(failure)) if self.is_broken && self.roots == 0 => failure,
             other => return other,
         };
         // A record that is cut off does not affect the next lines.
-        if self.next_line(start) {
+        if is_held && self.next_line(start)? {
             self.is_bare = true;
             self.sink.fault(place, INCOMPLETE)?;
             self.lines()?;
@@ -385,13 +386,19 @@ impl<'a, 'r> Shape<'a, 'r> {
             self.window.keep(start);
             let value = self.window.value(0);
             self.window.release();
+            if self.window.position() == start {
+                // A comma or a bracket between the records.
+                self.window.bump();
+                self.sink.fault(place, "it is not a JSON object")?;
+                continue;
+            }
             match value {
                 Ok(range) => drop(self.sink.record(place, self.window.bytes(range))?),
                 Err(why @ Unreadable::Input(_)) => return Err(self.broken(&why)),
                 Err(why) => {
                     let reason = unfit(&why).unwrap_or(INCOMPLETE.to_owned());
                     self.sink.fault(place, &reason)?;
-                    if matches!(why, Unreadable::Ended) && self.next_line(start) {
+                    if matches!(why, Unreadable::Ended) && self.next_line(start)? {
                         return self.lines();
                     }
                 }
@@ -400,15 +407,15 @@ impl<'a, 'r> Shape<'a, 'r> {
         Ok(())
     }
 
-    /// Moves to the next line after `start` if it starts with an object. The lines must be in memory.
-    fn next_line(&mut self, start: usize) -> bool {
-        let ahead = self.window.bytes(start..start.saturating_add(MAX_VALUE));
-        let mut ends = memchr::memchr_iter(b'\n', ahead);
-        let next = ends.find(|end| ahead.get(end + 1) == Some(&b'{'));
-        if let Some(end) = next {
-            self.window.rewind(start + end + 1);
+    /// Moves to the next line after `start` that starts with an object. The input from `start` on must
+    /// be in memory.
+    fn next_line(&mut self, start: usize) -> Outcome<bool> {
+        let found = self.window.line_starting_with(b'{', start);
+        let found = found.map_err(|why| self.broken(&why))?;
+        if let Some(line) = found {
+            self.window.rewind(line);
         }
-        next.is_some()
+        Ok(found.is_some())
     }
 
     /// Maps one record in each line.

@@ -169,6 +169,29 @@ proptest! {
     }
 
     #[test]
+    fn any_text_is_read_to_its_end(
+        parts in proptest::collection::vec(proptest::sample::select(vec![
+            "{", "}", "[", "]", ",", ":", "\"value\":", "\"raw_data\":", "\"protocol\":1", "\"return_data\":1",
+            "\"", "\\", "\n", " ", "1", "nul", "{\"id\":1}", "{\n}", "é", "[]", "\n{\"a\":", "null",
+        ]), 0..30),
+        size in 1..9_usize,
+    ) {
+        let text = parts.concat();
+        for root in ["$", "$.value", "$[?@.n]", "$.value[*]"] {
+            let mapping = mapping(root, "");
+            let lines = streamed(&mapping, text.as_bytes(), &[size]);
+            prop_assert_eq!(&lines, &streamed(&mapping, text.as_bytes(), &[99]), "{}", root);
+            if let Ok(document) = Document::parse(&text)
+                && let Ok(mapped) = mapping.apply(&document)
+                && !text.contains("raw_data")
+                && text.matches("value").count() < 2
+            {
+                prop_assert_eq!(lines.len(), mapped.events.len() + mapped.faults.len(), "{}", text);
+            }
+        }
+    }
+
+    #[test]
     fn input_that_is_cut_delivers_what_was_complete(records in records(), cut in 0..1000_usize) {
         let mapping = mapping("$.value", "");
         let text = json!({"a": [1, {}], "value": records}).to_string();
