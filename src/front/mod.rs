@@ -3,6 +3,7 @@
 //! None of them calls a service.
 
 pub mod cli;
+mod diagnostics;
 pub mod poll;
 
 /// The number with the noun, in the singular or the plural.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use integration::{Compiled, CompiledCommand, Integration, shared_choices};
 
 use crate::manifest::{self, CommandSpec, Manifest};
-use crate::mapping::{self, Definition};
+use crate::mapping::{self, Definition, StandardFields};
 use crate::names::suggestion;
 use crate::ops;
 use crate::protocol::failure::{ErrorKind, Failure};
@@ -113,14 +113,20 @@ impl Catalog {
     pub fn folder_of(file: &Path) -> Option<PathBuf> {
         let file = file.canonicalize().ok()?;
         let mut folders = file.ancestors().skip(1);
-        let is_catalog = |folder: &&Path| FOLDERS.iter().any(|name| folder.join(name).is_dir());
-        folders.find(is_catalog).map(Path::to_path_buf)
+        folders
+            .find(|folder| Catalog::is_folder(folder))
+            .map(Path::to_path_buf)
+    }
+
+    /// Is it a catalog folder: does it have `manifests/` or `mappings/`?
+    pub fn is_folder(folder: &Path) -> bool {
+        FOLDERS.iter().any(|name| folder.join(name).is_dir())
     }
 
     /// Reads a folder without checking it. Also returns a fault for each manifest that cannot be
     /// read.
     pub fn read(folder: &Path) -> Result<(Self, Vec<Failure>), Failure> {
-        if !FOLDERS.iter().any(|name| folder.join(name).is_dir()) {
+        if !Catalog::is_folder(folder) {
             let message = format!(
                 "{} is not a catalog folder: it has neither manifests/ nor mappings/.",
                 folder.display()
@@ -220,22 +226,31 @@ impl Catalog {
 
     /// Every fault of a mapping as part of this catalog, each at its pointer.
     pub fn mapping_faults(&self, text: &str) -> Vec<Failure> {
-        let read = Definition::parse(text, "").and_then(|read| Ok((read, self.vocabulary()?)));
-        match read {
-            Ok((definition, known)) => {
-                let known: Vec<&str> = known.iter().map(String::as_str).collect();
-                mapping::lint(&definition, &known, "")
+        // Faults of the vocabulary are reported at its file.
+        let known = self.vocabulary().unwrap_or_default();
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let (definitions, mut faults) = match Definition::parse(text, "") {
+            Ok(definition) => (vec![definition], Vec::new()),
+            Err(failure) => {
+                let repaired = strict_object(text).map(|object| repaired::<Definition>(&object));
+                (repaired.unwrap_or_default(), failure.split())
             }
-            Err(failure) => vec![failure],
-        }
+        };
+        let definitions = definitions.iter();
+        let lists: Vec<Vec<Failure>> = definitions
+            .map(|definition| mapping::lint(definition, &known, ""))
+            .collect();
+        faults.extend(further_faults(&faults, &lists));
+        faults
     }
 
-    /// The field names of each mapping that can be read.
+    /// The field names of each mapping; none if it cannot be read.
     fn fields(&self) -> BTreeMap<&str, Vec<String>> {
         let names = self.mappings.keys();
-        let read =
-            names.filter_map(|name| Some((name.as_str(), self.mapping(name).ok()?.field_names())));
-        read.collect()
+        let fields = |name: &String| self.mapping(name).map(|mapping| mapping.field_names());
+        names
+            .map(|name| (name.as_str(), fields(name).unwrap_or_default()))
+            .collect()
     }
 
     /// All integrations, in order.
@@ -333,19 +348,14 @@ impl Catalog {
     /// Every fault of the catalog, each with `file:pointer`.
     pub fn check(&self) -> Vec<Failure> {
         let mut faults = Vec::new();
-        let vocabulary = match self.vocabulary() {
-            Ok(names) => names,
-            Err(failure) => return vec![failure.at("mappings/fields.json")],
-        };
-        let names: Vec<&str> = vocabulary.iter().map(String::as_str).collect();
+        if let Err(failure) = StandardFields::parse(&self.vocabulary, "") {
+            return placed("mappings/fields.json", failure.split()).collect();
+        }
         let fields = self.fields();
-        for name in self.mappings.keys() {
-            match self.mapping(name) {
-                Ok(definition) => {
-                    faults.extend(mapping::lint(&definition, &names, &mapping_file(name)));
-                }
-                Err(failure) => faults.push(failure),
-            }
+        for (name, text) in &self.mappings {
+            let mut found = self.mapping_faults(text);
+            found.extend(other_id(name, text));
+            faults.extend(placed(&mapping_file(name), found));
         }
         for integration in &self.integrations {
             match integration.manifest() {
@@ -395,6 +405,14 @@ impl Catalog {
 fn builtin_mappings() -> impl Iterator<Item = (String, Cow<'static, str>)> {
     let mappings = MAPPINGS.iter().copied().flatten().chain(STANDARD);
     mappings.map(|(name, text)| ((*name).to_owned(), Cow::Borrowed(*text)))
+}
+
+/// The fault of a mapping whose `id` is not its name in the catalog, as in a copied file.
+fn other_id(name: &str, text: &str) -> Option<Failure> {
+    let id = Definition::parse(text, "").ok()?.id;
+    let message = format!("`id` must be the path of the file below mappings/; got \"{id}\".");
+    let fault = Failure::new(ErrorKind::InvalidMapping, message).at("/id");
+    (!id.is_empty() && id != name).then(|| fault.advice(format!("Write \"{name}\".")))
 }
 
 /// The file of a mapping, for messages.

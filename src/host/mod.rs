@@ -275,29 +275,47 @@ impl Host {
         cancel: &Cancel,
         change: impl FnOnce(&mut Envelope),
     ) -> Result<Checked<'_>, Box<ResultEnvelope>> {
-        let started = Instant::now();
         let redactor = self.redactor.for_request();
-        let mut head = ResultHead::of_unparsed(started);
+        let mut head = ResultHead::of_unparsed(Instant::now());
+        let checked = self.try_check((request, cancel), change, (&mut head, &redactor));
+        checked.map_err(|failure| Box::new(head.rejected(failure, &redactor)))
+    }
+
+    /// Every fault of a request, each at its place, without secrets. For authors' tools.
+    pub fn faults(&self, request: &[u8]) -> Vec<Failure> {
+        let redactor = self.redactor.for_request();
+        let mut head = ResultHead::of_unparsed(Instant::now());
+        let cancel = Cancel::default();
+        let checked = self.try_check((request, &cancel), |_| {}, (&mut head, &redactor));
+        let faults = checked.err().into_iter().flat_map(Failure::split);
+        let redacted = |fault: Failure| fault.reworded_each(|_, words| redactor.redact_text(words));
+        faults.map(redacted).collect()
+    }
+
+    fn try_check(
+        &self,
+        (request, cancel): (&[u8], &Cancel),
+        change: impl FnOnce(&mut Envelope),
+        (head, redactor): (&mut ResultHead, &Redactor),
+    ) -> Result<Checked<'_>, Failure> {
         let checked = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            let (mut envelope, faults) = read(request, &mut head)?;
+            let (mut envelope, faults) = read(request, head)?;
             change(&mut envelope);
             let opened = self.opened()?;
             let flags = &opened.settings.flags;
             head.reproduction.flags.clone_from(flags);
             let preparation = Preparation {
                 opened,
-                redactor: &redactor,
+                redactor,
                 cancel,
                 faults,
             };
-            preparation.run(envelope, &mut head)
+            preparation.run(envelope, head)
         }));
-        let failure = match checked {
-            Ok(Ok(checked)) => return Ok(checked),
-            Ok(Err(failure)) => self.located(failure),
-            Err(_) => internal(),
-        };
-        Err(Box::new(head.rejected(failure, &redactor)))
+        match checked {
+            Ok(checked) => checked.map_err(|failure| self.located(failure)),
+            Err(_) => Err(internal()),
+        }
     }
 
     /// Stages 5 to 8: run the operation, map, present, build the result and redact.

@@ -80,6 +80,12 @@ impl Profiles {
         Ok(faults)
     }
 
+    /// The connections with their names.
+    pub fn connections(&self) -> impl Iterator<Item = (&str, &Profile)> {
+        let connections = self.connections.iter();
+        connections.map(|(name, profile)| (name.as_str(), profile))
+    }
+
     /// Finds a connection by name. Case and punctuation are ignored.
     pub fn find(&self, name: &str) -> Result<&Profile, Failure> {
         let found = self

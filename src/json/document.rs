@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
@@ -126,6 +127,11 @@ impl<'a> Member<'a> {
         scan::unescape(self.token.get())
     }
 
+    /// The JSON text of the name, with its quotes.
+    pub fn token(&self) -> &'a str {
+        self.token.get()
+    }
+
     /// The JSON text of the value.
     pub fn value(&self) -> &'a str {
         self.value.get()
@@ -158,35 +164,62 @@ pub fn elements(array: &str) -> Result<Vec<&str>, ParseError> {
     Ok(raw.into_iter().map(RawValue::get).collect())
 }
 
+/// Where the value at a JSON Pointer is in a text, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The name of the member, with its quotes. None for an element and for the whole text.
+    pub name: Option<Range<usize>>,
+    /// The value.
+    pub value: Range<usize>,
+    /// False if the value does not exist: then this is the innermost one on its path that does.
+    pub exists: bool,
+}
+
+/// Where the value at a JSON Pointer is. If it does not exist, where the innermost value on its path
+/// is that does.
+pub fn span_of(text: &str, pointer: &str) -> Option<Span> {
+    let range = |part: &str| {
+        let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+        Some(start..start + part.len())
+    };
+    let (mut name, mut here, mut exists) = (None, text.trim(), true);
+    for step in pointer.split('/').skip(1) {
+        let wanted = step.replace("~1", "/").replace("~0", "~");
+        let next = if here.starts_with('[') {
+            let found = elements(here).unwrap_or_default();
+            let index: Option<usize> = wanted.parse().ok();
+            index.and_then(|n| Some((None, *found.get(n)?)))
+        } else {
+            let found = members(here).unwrap_or_default();
+            let member = found.iter().rev().find(|member| member.name() == wanted);
+            member.map(|member| (Some(member.token.get()), member.value()))
+        };
+        match next {
+            Some((token, value)) => (name, here) = (token, value),
+            None => {
+                exists = false;
+                break;
+            }
+        }
+    }
+    Some(Span {
+        name: name.and_then(range),
+        value: range(here)?,
+        exists,
+    })
+}
+
+/// The line and the column of a byte, counted from 1. Columns are characters.
+pub fn line_and_column(text: &str, byte: usize) -> Option<(usize, usize)> {
+    let before = text.get(..byte)?;
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    Some((before.matches('\n').count() + 1, line.chars().count() + 1))
+}
+
 /// The line and the column, counted from 1, of the value at a JSON Pointer. If that value does not
 /// exist, those of the innermost value on its path that does.
 pub fn position_of(text: &str, pointer: &str) -> Option<(usize, usize)> {
-    let mut here = text.trim();
-    for step in pointer.split('/').skip(1) {
-        let name = step.replace("~1", "/").replace("~0", "~");
-        let next = if here.starts_with('[') {
-            let index: Option<usize> = name.parse().ok();
-            elements(here)
-                .ok()
-                .and_then(|found| index.and_then(|n| found.get(n).copied()))
-        } else {
-            members(here).ok().and_then(|found| {
-                found
-                    .iter()
-                    .rev()
-                    .find(|member| member.name() == name)
-                    .map(Member::value)
-            })
-        };
-        match next {
-            Some(value) => here = value,
-            None => break,
-        }
-    }
-    let offset = (here.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
-    let before = text.get(..offset)?;
-    let line = before.rsplit('\n').next().unwrap_or_default();
-    Some((before.matches('\n').count() + 1, line.chars().count() + 1))
+    line_and_column(text, span_of(text, pointer)?.value.start)
 }
 
 #[cfg(test)]
@@ -222,6 +255,19 @@ mod tests {
         assert_eq!(position_of(text, "/a/1/b~1c").map(|at| at.0), Some(5));
         assert_eq!(position_of(text, "/a/1/absent").map(|at| at.0), Some(4));
         assert_eq!(position_of("not json", "/a").map(|at| at.0), Some(1));
+    }
+
+    #[test]
+    fn span_of_a_pointer_has_the_value_and_its_name() {
+        let text = "{ \"é\": [1, {\"b\": \"x\"}] }";
+        let span = span_of(text, "/é/1/b").expect("a span");
+        assert_eq!(span.name.map(|at| &text[at]), Some("\"b\""));
+        assert_eq!((&text[span.value], span.exists), ("\"x\"", true));
+        let span = span_of(text, "/é/7").expect("a span");
+        assert_eq!(
+            (&text[span.value], span.exists),
+            ("[1, {\"b\": \"x\"}]", false)
+        );
     }
 
     #[test]

@@ -291,7 +291,7 @@ fn read<'a>(
                 if let Some(other) = other {
                     let why =
                         format!("\"{other}\" and \"{key}\" are the same parameter; give it once.");
-                    faults.push(Failure::invalid_input(place, why));
+                    faults.push(Failure::invalid_input(place, why).about_name());
                 } else {
                     found.insert(&param.id, (key, value));
                 }
@@ -366,7 +366,7 @@ fn unknown(params: &[Param], key: &str, place: String) -> Failure {
         [] => "No parameters are allowed here.".to_owned(),
         _ => suggestion(key, params.iter().map(|param| param.title.as_str())),
     };
-    Failure::invalid_input(place, format!("There is no parameter \"{key}\". {hint}"))
+    Failure::invalid_input(place, format!("There is no parameter \"{key}\". {hint}")).about_name()
 }
 
 fn coerced(given: &Given<'_>, now: DateTime<Utc>, faults: &mut Vec<Failure>) -> Option<Value> {

@@ -11,7 +11,7 @@ use crate::manifest::outputs::Context;
 use crate::manifest::param::Choices;
 use crate::manifest::template::placeholders;
 use crate::manifest::{CommandSpec, Manifest, Param, ParamType, Platform, Readable};
-use crate::names::fold;
+use crate::names::{fold, suggestion};
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::when::ago;
 
@@ -44,9 +44,11 @@ pub fn lint(manifest: &Manifest) -> Vec<Failure> {
     );
     for (n, param) in manifest.connection.iter().enumerate() {
         let known = |id: &String| manifest.commands.iter().any(|command| command.id == *id);
-        for id in param.commands.iter().filter(|id| !known(id)) {
-            let why = format!("there is no command \"{id}\"");
-            faults.add(format!("/connection/{n}/commands"), why);
+        let ids = param.commands.iter().enumerate();
+        for (k, id) in ids.filter(|(_, id)| !known(id)) {
+            let hint = suggestion(id, manifest.commands.iter().map(|one| one.id.as_str()));
+            let why = format!("there is no command \"{id}\". {hint}");
+            faults.add(format!("/connection/{n}/commands/{k}"), why);
         }
     }
     for (n, command) in manifest.commands.iter().enumerate() {
@@ -84,13 +86,18 @@ impl Faults {
     fn distinct<'a>(&mut self, at: &str, entries: impl Iterator<Item = Vec<&'a str>>) {
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for (n, names) in entries.enumerate() {
-            for name in names {
+            for (k, name) in names.into_iter().enumerate() {
                 match seen.insert(fold(name), n) {
                     Some(other) if other != n => {
-                        self.add(
-                            format!("{at}/{n}"),
-                            format!("\"{name}\" is also a name of entry {other}"),
+                        let member = match k {
+                            0 => "id".to_owned(),
+                            1 => "title".to_owned(),
+                            k => format!("aliases/{}", k - 2),
+                        };
+                        let why = format!(
+                            "\"{name}\" is also a name of entry {other}: case, spaces, \"_\" and \"-\" are ignored. Rename one"
                         );
+                        self.add(format!("{at}/{n}/{member}"), why);
                     }
                     _ => {}
                 }
@@ -108,7 +115,7 @@ impl Faults {
         for (at, text, names) in merge_key.chain([failure]) {
             for name in placeholders(text).filter(|name| !names.contains(name)) {
                 let names = names.join("}, {");
-                let why = format!("there is no placeholder {{{name}}}; allowed are {{{names}}}");
+                let why = format!("there is no placeholder {{{name}}}. Placeholders: {{{names}}}");
                 self.add(at, why);
             }
             for name in names
@@ -192,7 +199,7 @@ impl Faults {
                 Value::String(text) => {
                     if let Some(name) = placeholder(text) {
                         let why = format!(
-                            "`{{{name}}}` is not filled in here. Bind an input of the command to a typed input of the operation with `to`; `soarhost operations` lists them"
+                            "`{{{name}}}` is not filled in here. Bind an input of the command to an input of the operation with `to`; `soarhost operations` lists them"
                         );
                         self.add(at, why);
                     }
@@ -227,13 +234,19 @@ impl Faults {
             unchanged,
             ..
         } = readable;
-        let texts = [title, empty, text, unchanged];
-        for text in texts.into_iter().flatten() {
-            for name in placeholders(text) {
+        let texts = [
+            ("title", title),
+            ("empty", empty),
+            ("text", text),
+            ("unchanged", unchanged),
+        ];
+        for (member, text) in texts {
+            for name in placeholders(text.as_deref().unwrap_or_default()) {
                 let known = command.inputs.iter().any(|input| input.id == name);
                 if !known && !name.starts_with('$') {
-                    let why = format!("there is no input \"{name}\" for the placeholder");
-                    self.add(format!("{at}/outputs/readable"), why);
+                    let hint = suggestion(name, command.inputs.iter().map(|one| one.id.as_str()));
+                    let why = format!("there is no input \"{name}\" for the placeholder. {hint}");
+                    self.add(format!("{at}/outputs/readable/{member}"), why);
                 }
             }
         }
@@ -273,9 +286,13 @@ impl Faults {
         };
         let values = param.choices.as_ref().map(Choices::values);
         match (chooses, values) {
-            (true, None) => self.add(at, "a choice needs `choices`"),
+            (true, None) => self.add(
+                format!("{at}/type"),
+                "a choice needs `choices`. Add a list of values, or \"clouds\" or \"content_types\"",
+            ),
             (true, Some(values)) if values.is_empty() => {
-                self.add(format!("{at}/choices"), "the list is unknown or empty");
+                let why = "the list is unknown or empty. Use a list of values, or \"clouds\" or \"content_types\"";
+                self.add(format!("{at}/choices"), why);
             }
             (false, Some(_)) => self.add(format!("{at}/choices"), "only a choice has `choices`"),
             _ => {}
@@ -295,9 +312,13 @@ impl Faults {
         }
         let is_reference = |value: &Value| value.as_str().is_some_and(|v| v.starts_with("env:"));
         let shown = param.example.as_ref();
-        if param.secret && (param.default.is_some() || !shown.is_none_or(is_reference)) {
-            let why = "a secret must have no default, and its example must be a reference such as env:SOAR_X";
-            self.add(at, why);
+        if param.secret && param.default.is_some() {
+            let why = "a secret must have no default. Remove it";
+            self.add(format!("{at}/default"), why);
+        }
+        if param.secret && !shown.is_none_or(is_reference) {
+            let why = "the example of a secret must be a reference such as env:SOAR_X";
+            self.add(format!("{at}/example"), why);
         }
     }
 }
@@ -316,11 +337,9 @@ fn placeholder(text: &str) -> Option<&str> {
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|c| c.to_uppercase().collect::<String>());
-    format!(
-        "{}{}.",
-        first.unwrap_or_default(),
-        letters.as_str().trim_end_matches('.')
-    )
+    let text = format!("{}{}", first.unwrap_or_default(), letters.as_str());
+    let end = if text.ends_with(['.', '?']) { "" } else { "." };
+    text + end
 }
 
 fn is_version(text: &str) -> bool {
@@ -346,8 +365,8 @@ mod tests {
             [
                 "/id: An id must have only lower case letters, digits, \"_\" and \"-\".",
                 "/version: The version must be major.minor.patch, such as 1.0.0.",
-                "/connection/1: \"tenant\" is also a name of entry 0.",
-                "/connection/0: A choice needs `choices`.",
+                "/connection/1/title: \"tenant\" is also a name of entry 0: case, spaces, \"_\" and \"-\" are ignored. Rename one.",
+                "/connection/0/type: A choice needs `choices`. Add a list of values, or \"clouds\" or \"content_types\".",
                 "/connection/1/summary: The text is empty; write one sentence.",
                 "/connection/1/default: The default must be a whole number; got \"x\".",
             ]

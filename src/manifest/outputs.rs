@@ -131,17 +131,28 @@ impl Readable {
         !self.table.is_empty() || self.assessment.is_some()
     }
 
-    /// The event fields that the text shows.
-    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
-        let table = self.table.iter().map(Column::field);
+    /// The event fields that the text shows, each with its JSON Pointer from the command.
+    pub fn fields(&self) -> impl Iterator<Item = (String, &str)> {
         let assessment = self.assessment.iter();
         let assessed = assessment.flat_map(|one| {
-            let counted = one.counts.iter().map(Column::field);
-            std::iter::once(one.time.as_str()).chain(counted)
+            let at = "/outputs/readable/assessment";
+            let time = (format!("{at}/time"), one.time.as_str());
+            std::iter::once(time).chain(columns(format!("{at}/counts"), &one.counts))
         });
-        let table = table.map(|field| ("/outputs/readable/table", field));
-        table.chain(assessed.map(|field| ("/outputs/readable/assessment", field)))
+        columns("/outputs/readable/table".to_owned(), &self.table).chain(assessed)
     }
+}
+
+/// The fields of columns, with their places.
+fn columns(at: String, columns: &[Column]) -> impl Iterator<Item = (String, &str)> {
+    let numbered = columns.iter().enumerate();
+    numbered.map(move |(n, column)| {
+        let member = match column {
+            Column::Named(_) => "",
+            Column::Headed(_) => "/field",
+        };
+        (format!("{at}/{n}{member}"), column.field())
+    })
 }
 
 /// A column of a table.

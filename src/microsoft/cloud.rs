@@ -172,8 +172,18 @@ impl Cloud {
 
     /// The addresses that [`Cloud::at_exchange`] accepts, for messages.
     pub fn exchange_urls() -> String {
-        let url = |row: &Row| format!("{} ({})", row.exchange, row.id);
-        CLOUDS.iter().map(url).collect::<Vec<_>>().join(", ")
+        let mut urls: Vec<(&str, Vec<&str>)> = Vec::new();
+        for row in CLOUDS {
+            // Two clouds share one address.
+            match urls.iter_mut().find(|(url, _)| *url == row.exchange) {
+                Some((_, ids)) => ids.push(row.id),
+                None => urls.push((row.exchange, vec![row.id])),
+            }
+        }
+        let urls = urls
+            .iter()
+            .map(|(url, ids)| format!("{url} ({})", ids.join(", ")));
+        urls.collect::<Vec<_>>().join(", ")
     }
 
     /// The addresses that [`Cloud::at`] accepts, for messages.

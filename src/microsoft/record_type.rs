@@ -38,6 +38,18 @@ pub fn numbers(wanted: &str) -> Result<Vec<i64>, String> {
     Err(unknown(wanted, "A number is always accepted."))
 }
 
+/// Names to list if none is similar: there are several hundred.
+const COMMON: [&str; 8] = [
+    "AzureActiveDirectory",
+    "AzureActiveDirectoryStsLogon",
+    "ExchangeAdmin",
+    "ExchangeItem",
+    "MicrosoftTeams",
+    "SharePointFileOperation",
+    "SecurityComplianceAlerts",
+    "ComplianceDLPExchange",
+];
+
 fn unknown(wanted: &str, allowed: &str) -> String {
     let names = table()
         .iter()
@@ -50,7 +62,7 @@ fn unknown(wanted: &str, allowed: &str) -> String {
         format!(" Names that begin with it: {}.", longer.join(", "))
     } else {
         let similar = nearest(wanted, names).map(|name| format!(" Did you mean \"{name}\"?"));
-        similar.unwrap_or_default()
+        similar.unwrap_or_else(|| format!(" Common names: {}.", COMMON.join(", ")))
     };
     format!("There is no record type named \"{wanted}\".{hint} {allowed}")
 }

@@ -36,9 +36,11 @@ struct Inner {
     cause: Option<String>,
     assistance: Option<String>,
     at: Option<String>,
+    /// Is the name of the member at the place wrong, not its value?
+    is_name: bool,
     retry_after: Option<Duration>,
     upstream: Option<Upstream>,
-    /// The single faults of a joined failure. They have no cause, advice or items.
+    /// The single faults of a joined failure. They have no cause and no items.
     items: Vec<Failure>,
     /// The number of faults beyond [`MAX_ITEMS`].
     unlisted: usize,
@@ -57,6 +59,7 @@ impl Failure {
             cause: None,
             assistance: None,
             at: None,
+            is_name: false,
             retry_after: None,
             upstream: None,
             items: Vec::new(),
@@ -109,6 +112,13 @@ impl Failure {
     #[must_use]
     pub fn at(mut self, at: impl Into<String>) -> Self {
         self.0.at = Some(at.into());
+        self
+    }
+
+    /// Says that the name of the member at the place is wrong, not its value.
+    #[must_use]
+    pub fn about_name(mut self) -> Self {
+        self.0.is_name = true;
         self
     }
 
@@ -175,6 +185,11 @@ impl Failure {
     /// The place, if it is known.
     pub fn place(&self) -> Option<&str> {
         self.0.at.as_deref()
+    }
+
+    /// Is the name of the member at the place wrong, not its value?
+    pub fn is_about_name(&self) -> bool {
+        self.0.is_name
     }
 
     /// The advice, if it was set.

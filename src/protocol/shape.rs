@@ -9,7 +9,7 @@
 use serde_json::{Map, Value};
 
 use crate::names::{alike, suggestion};
-use crate::protocol::kind::ErrorKind;
+use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::pointer::{escape, name_of};
 
 /// The maximum length of a quoted string, in characters.
@@ -26,10 +26,25 @@ pub(super) struct Difference {
     pub(super) pointer: String,
     /// Is a required member missing?
     pub(super) missing: bool,
+    /// Is the name of the member unknown?
+    pub(super) is_name: bool,
     /// What is allowed, and the value that was given.
     pub(super) message: String,
     /// The words that are allowed, if only words are.
     pub(super) choices: Vec<String>,
+}
+
+impl Difference {
+    /// The difference as a fault of the document at `base`.
+    pub(super) fn fault(self, base: &str, kind: ErrorKind) -> Failure {
+        let at = format!("{base}{}", self.pointer);
+        let fault = Failure::new(kind, self.message).at(at);
+        if self.is_name {
+            fault.about_name()
+        } else {
+            fault
+        }
+    }
 }
 
 /// The differences between a document and a schema. `base` is the JSON Pointer of the document in
@@ -161,6 +176,9 @@ impl<'a> Walk<'a> {
                 (None, Value::Bool(false)) => {
                     let hint = suggestion(key, properties.keys().map(String::as_str));
                     self.add(&below, false, format!("Unknown key \"{key}\". {hint}"));
+                    if let Some(last) = self.found.last_mut() {
+                        last.is_name = true;
+                    }
                 }
                 (None, other @ Value::Object(_)) => self.value(other, value, &below),
                 (None, _) => {}
@@ -215,6 +233,7 @@ impl<'a> Walk<'a> {
         self.found.push(Difference {
             pointer: at.to_owned(),
             missing,
+            is_name: false,
             message,
             choices: Vec::new(),
         });

@@ -204,15 +204,13 @@ pub fn decode_object<T: DeserializeOwned + JsonSchema>(
                 found.push(Difference {
                     pointer: inner,
                     missing: false,
+                    is_name: false,
                     message,
                     choices: Vec::new(),
                 });
             }
-            let placed = |one: Difference| {
-                let at = format!("{pointer}{}", one.pointer);
-                Failure::new(kind, one.message).at(at)
-            };
-            faults.extend(found.into_iter().map(placed));
+            let placed = found.into_iter().map(|one| one.fault(pointer, kind));
+            faults.extend(placed);
             Err(faults)
         }
     }
@@ -232,9 +230,7 @@ pub fn member_faults<T: DeserializeOwned + JsonSchema>(
     let found = found
         .into_iter()
         .filter(|one| !(one.missing && one.pointer.is_empty()));
-    found
-        .map(|one| Failure::new(kind, one.message).at(one.pointer))
-        .collect()
+    found.map(|one| one.fault("", kind)).collect()
 }
 
 /// The JSON Pointer of a place, without the file or flag before it.
@@ -260,6 +256,7 @@ pub(crate) fn unknown_keys(
         let hint = names::suggestion(key, known.iter().copied());
         Failure::new(kind, format!("Unknown key \"{key}\". {hint}"))
             .at(format!("{pointer}/{}", escape(key)))
+            .about_name()
     };
     let mut faults: Vec<Failure> = unknown.iter().take(MAX_ITEMS).map(fault).collect();
     let rest = unknown.len() - faults.len();

@@ -1,6 +1,7 @@
 //! From YAML texts to documents of Sigma, with the place of each fault, and the budget of inline
 //! rules. `set` compiles the documents and checks what they name.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use rsigma_parser::{
@@ -36,16 +37,89 @@ pub(super) struct Section<'a> {
     pub(super) source: &'a RuleText<'a>,
     /// The first line in the text, counted from 0.
     first_line: usize,
-    /// The YAML of the section.
-    yaml: &'a str,
+    /// The YAML of the section. After a fault it is repaired, so that its other faults are found too.
+    yaml: Cow<'a, str>,
     /// What it contains.
     pub(super) content: SigmaCollection,
+}
+
+/// How often the YAML of a section is repaired to find further faults.
+const MAX_REPAIRS: usize = 20;
+
+impl<'a> Section<'a> {
+    /// Parses a document of a text. Reports its faults. If one stops the parser, it is repaired and
+    /// the document is parsed again.
+    fn read(
+        source: &'a RuleText<'a>,
+        (first_line, yaml): (usize, &'a str),
+    ) -> (Self, Vec<RuleFault>) {
+        let mut section = Section {
+            source,
+            first_line,
+            yaml: yaml.into(),
+            content: SigmaCollection::new(),
+        };
+        let (mut faults, mut seen) = (Vec::new(), BTreeSet::new());
+        for _ in 0..=MAX_REPAIRS {
+            // Empty lines before the section keep the line numbers of YAML faults.
+            let padded = format!("{}{}", "\n".repeat(first_line), section.yaml);
+            let errors = match parse_sigma_yaml(&padded) {
+                Ok(content) => {
+                    section.content = content;
+                    std::mem::take(&mut section.content.errors)
+                }
+                Err(error) => vec![error.to_string()],
+            };
+            let new: Vec<&String> = errors
+                .iter()
+                .filter(|error| !seen.contains(*error))
+                .collect();
+            faults.extend(new.iter().map(|error| section.fault(error)));
+            seen.extend(new.into_iter().cloned());
+            match errors.iter().find_map(|error| section.repaired(error)) {
+                Some(yaml) => section.yaml = yaml.into(),
+                None => break,
+            }
+        }
+        (section, faults)
+    }
+
+    /// The YAML without the fault of a message, if the message names it.
+    fn repaired(&self, message: &str) -> Option<String> {
+        let quoted = message.split('\'').nth(1).unwrap_or_default();
+        let replace = |wrong: String, right: &str| {
+            let has = self.yaml.contains(&wrong);
+            has.then(|| self.yaml.replacen(&wrong, right, 1))
+        };
+        if message.starts_with("Unknown modifier ") {
+            return replace(format!("|{quoted}"), "|contains");
+        }
+        if message.starts_with("Invalid timespan ") {
+            return replace(format!(" {quoted}"), " 1h");
+        }
+        if let Some((_, kind)) = message.split_once("Unknown correlation type: ") {
+            return replace(format!("type: {kind}"), "type: event_count");
+        }
+        if message == "Missing required field 'title'" {
+            return Some(format!("{}\ntitle: Rule\n", self.yaml.trim_end()));
+        }
+        if message.starts_with("Condition parse error") {
+            let lines = self.yaml.lines();
+            let line = lines
+                .clone()
+                .find(|line| line.trim_start().starts_with("condition:"))?;
+            let indent = line.find("condition:").and_then(|at| line.get(..at))?;
+            return replace(line.to_owned(), &format!("{indent}condition: 1 of them"));
+        }
+        None
+    }
 }
 
 impl Section<'_> {
     /// A fault with the position that its message contains or implies.
     pub(super) fn fault(&self, message: &str) -> RuleFault {
-        let position = yaml_position(message).or_else(|| self.position_of(message));
+        let position = yaml_position(message).or_else(|| self.in_condition(message));
+        let position = position.or_else(|| self.position_of(message));
         RuleFault::error(self.source, self.reworded(message)).at(position)
     }
 
@@ -76,7 +150,48 @@ impl Section<'_> {
                 "The condition names '{name}', which is not the name of a selection. {hint}"
             );
         }
+        if let Some(value) = message.strip_prefix("invalid level: ") {
+            return format!(
+                "There is no level {value}. Levels: informational, low, medium, high, critical."
+            );
+        }
+        if let Some(value) = message.strip_prefix("invalid status: ") {
+            return format!(
+                "There is no status {value}. Statuses: stable, test, experimental, deprecated, unsupported."
+            );
+        }
+        if let Some((_, kind)) = message.split_once("Unknown correlation type: ") {
+            return format!(
+                "There is no correlation type '{kind}'. Supported: event_count, value_count, temporal, \
+                 temporal_ordered."
+            );
+        }
+        if let Some(value) = message.strip_prefix("Invalid timespan ") {
+            return format!(
+                "Invalid timespan {value}. Write a number and a unit: 30s, 15m, 2h or 7d."
+            );
+        }
+        if let Some(field) = message.strip_prefix("Missing required field ") {
+            return format!("The rule has no {field}. Add it.");
+        }
+        if message.contains("did not find expected")
+            || message.contains("not allowed in this context")
+        {
+            let (what, _) = message.rsplit_once(" at line ").unwrap_or((message, ""));
+            let what = what.trim_start_matches("YAML parse error: ");
+            return format!(
+                "Invalid YAML: {what}. Check the indentation, and quote texts with `: ` or `#`."
+            );
+        }
         sentence(message)
+    }
+
+    /// The character of the condition that a message names.
+    fn in_condition(&self, message: &str) -> Option<(usize, usize)> {
+        let rest = message.strip_prefix("Condition parse error at 1:")?;
+        let character: usize = rest.split(':').next()?.parse().ok()?;
+        let (line, column) = self.find("condition: ")?;
+        Some((line, column + "condition: ".len() + character - 1))
     }
 
     /// The first line with a word that the message quotes, or with the part of the rule that it names.
@@ -112,21 +227,9 @@ pub(super) fn read<'a>(texts: &'a [RuleText<'a>]) -> (Vec<Section<'a>>, Vec<Rule
     }
     let mut sections = Vec::new();
     for text in texts {
-        for (first_line, yaml) in documents(&text.text) {
-            // Empty lines before the section keep the line numbers of YAML faults.
-            let padded = format!("{}{yaml}", "\n".repeat(first_line));
-            let mut section = Section {
-                source: text,
-                first_line,
-                yaml,
-                content: SigmaCollection::new(),
-            };
-            match parse_sigma_yaml(&padded) {
-                Ok(content) => section.content = content,
-                Err(error) => faults.push(section.fault(&error.to_string())),
-            }
-            let errors = std::mem::take(&mut section.content.errors);
-            faults.extend(errors.iter().map(|error| section.fault(error)));
+        for document in documents(&text.text) {
+            let (section, found) = Section::read(text, document);
+            faults.extend(found);
             sections.push(section);
         }
     }

@@ -21,6 +21,7 @@ use crate::front::cli::schema::SchemaArgs;
 use crate::front::cli::settings::SettingsArgs;
 #[cfg(feature = "sim")]
 use crate::front::cli::simulate::SimulateArgs;
+use crate::front::cli::validate::ValidateArgs;
 use crate::front::poll::Emit;
 
 /// Runs SOAR integration commands against Microsoft 365 security and audit APIs.
@@ -306,16 +307,6 @@ pub(super) struct OperationsArgs {
     /// Include `chaos`, which returns faults on request
     #[arg(long)]
     pub(super) all: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(super) json: bool,
-}
-
-/// Arguments of `validate`.
-#[derive(Args, Debug)]
-pub(super) struct ValidateArgs {
-    /// Files or catalog folders [default: the catalog in use]
-    pub(super) paths: Vec<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,

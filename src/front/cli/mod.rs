@@ -46,10 +46,25 @@ pub use log::trace_log;
 pub use reference::page as reference_page;
 pub use schema::SCHEMAS;
 pub use standard::Standard;
+#[cfg(feature = "sim")]
+pub(in crate::front) use simulate::{is_world_member, world_faults};
 
 use args::{Cli, Command, RunArgs};
 use out::Out;
 use settings::host;
+
+/// Without the simulator, there are no worlds.
+#[cfg(not(feature = "sim"))]
+pub(in crate::front) fn is_world_member(_: &str) -> bool {
+    false
+}
+
+/// The fault of every world file: it cannot be checked.
+#[cfg(not(feature = "sim"))]
+pub(in crate::front) fn world_faults(_: &str) -> Vec<Failure> {
+    let message = "This build has no simulator, so it cannot check world files.";
+    vec![Failure::invalid_input("", message)]
+}
 
 /// The exit code for invalid arguments, requests and files.
 const INVALID: u8 = 2;

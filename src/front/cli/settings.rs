@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use crate::clock::Clock;
+use crate::front::cli::out::Out;
 use crate::host::secrets::AllowList;
 use crate::host::{Forbidden, Host, MemoryBudget, OperatorFile, Settings};
 use crate::identity::IdentityEndpoint;
@@ -184,6 +185,12 @@ pub(super) fn clock(now: Option<&str>) -> Result<Clock, Failure> {
 pub(super) fn text_variable(name: &str) -> Option<String> {
     let value = variable(OsStr::new(name))?.into_string().ok()?;
     (!value.is_empty()).then_some(value)
+}
+
+/// Whether output has colours: on a terminal, unless `NO_COLOR` is set (<https://no-color.org>).
+pub(super) fn has_colours(out: &Out) -> bool {
+    let is_dumb = text_variable("TERM").is_none_or(|term| term == "dumb");
+    out.is_terminal() && !is_dumb && text_variable("NO_COLOR").is_none()
 }
 
 #[expect(

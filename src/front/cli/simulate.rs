@@ -53,12 +53,12 @@ pub(super) fn world_schema() -> Schema {
 }
 
 /// Is it the name of a member of a world file?
-pub(super) fn is_world_member(name: &str) -> bool {
+pub(in crate::front) fn is_world_member(name: &str) -> bool {
     field_names::<World>().contains(&name)
 }
 
 /// Every fault of a world file, each at its pointer, in the order of the file.
-pub(super) fn world_faults(text: &str) -> Vec<Failure> {
+pub(in crate::front) fn world_faults(text: &str) -> Vec<Failure> {
     let object = match strict_object(text) {
         Ok(object) => object,
         Err(failure) => return vec![failure],

@@ -48,13 +48,16 @@ impl Failure {
             rule,
             is_code_documented,
             message,
+            assistance,
             at,
+            is_name,
             upstream,
             ..
         } = *item.0;
         let mut item = Failure::new(kind, bounded(message));
         item.0.at = at.filter(|at| at.len() <= LARGEST);
         (item.0.rule, item.0.is_code_documented) = (rule, is_code_documented);
+        (item.0.assistance, item.0.is_name) = (assistance, is_name);
         item.0.upstream = upstream;
         self.0.items.push(item);
         self

@@ -1,0 +1,137 @@
+//! `fmt`: writes manifests and mappings in one layout, so that changes are easy to review.
+//!
+//! `layout` has the rules. A file with faults is not changed. Other files are left alone.
+
+mod layout;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use schemars::{JsonSchema, schema_for};
+use serde_json::Value;
+
+use crate::front::cli::out::Out;
+use crate::front::cli::settings::{self, SettingsArgs};
+use crate::front::cli::{ExitResult, INVALID};
+use crate::front::counted;
+use crate::front::diagnostics::Checker;
+use crate::host::catalog::Catalog;
+use crate::manifest::Manifest;
+use crate::mapping::Definition;
+use crate::protocol::Failure;
+pub use layout::canonical;
+
+/// Arguments of `fmt`.
+#[derive(Args, Debug)]
+pub(super) struct FmtArgs {
+    /// Manifests, mappings or catalog folders [default: the folder of --catalog, else the current one]
+    paths: Vec<PathBuf>,
+    /// Change nothing; name the files that would change, and exit with 1 if there are any
+    #[arg(long)]
+    check: bool,
+}
+
+/// The schemas that determine the order of members.
+struct Schemas {
+    manifest: Value,
+    mapping: Value,
+}
+
+/// Formats files.
+pub(super) fn fmt(args: &FmtArgs, operator: &SettingsArgs, out: &mut Out) -> ExitResult {
+    let checker = Checker::new(settings::settings(operator)?);
+    let in_use = operator.catalog.clone().unwrap_or_else(|| PathBuf::from("."));
+    let paths = if args.paths.is_empty() { &vec![in_use] } else { &args.paths };
+    let schemas = Schemas {
+        manifest: schema::<Manifest>(),
+        mapping: schema::<Definition>(),
+    };
+    let mut files = Vec::new();
+    for path in paths {
+        files.extend(authored(path)?);
+    }
+    let (mut changed, mut faulty) = (0, 0);
+    for file in &files {
+        let name = file.display();
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            Failure::invalid_input("", format!("{name} cannot be read: {error}."))
+        })?;
+        if checker.has_error(&file.to_string_lossy(), &text) {
+            faulty += 1;
+            tracing::error!("{name} has faults and was not changed. `soarhost validate {name}` shows them.");
+            continue;
+        }
+        let schema = if is_mapping(&text) { &schemas.mapping } else { &schemas.manifest };
+        let formatted = canonical(&text, schema);
+        if formatted == text {
+            continue;
+        }
+        changed += 1;
+        writeln!(out, "{name}")?;
+        if !args.check {
+            write(file, &formatted)?;
+        }
+    }
+    let word = if args.check { "would change" } else { "changed" };
+    let unchanged = files.len() - changed - faulty;
+    let count = |number: usize| counted(u64::try_from(number).unwrap_or(u64::MAX), "file");
+    writeln!(out, "{} {word}, {unchanged} unchanged.", count(changed))?;
+    Ok(match (faulty, changed) {
+        (1.., _) => INVALID,
+        (0, 1..) if args.check => 1,
+        _ => 0,
+    })
+}
+
+fn schema<T: JsonSchema>() -> Value {
+    Value::from(schema_for!(T))
+}
+
+fn is_mapping(text: &str) -> bool {
+    let read: Result<Value, _> = serde_json::from_str(text);
+    read.is_ok_and(|value| value.get("mapping").is_some())
+}
+
+/// The manifests and mappings at a path: the file, or those of a catalog folder.
+fn authored(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    if path.is_file() {
+        return Ok(vec![path.to_owned()]);
+    }
+    if !Catalog::is_folder(path) {
+        let message = format!("{} has no manifests or mappings.", path.display());
+        let advice = "Name a manifest, a mapping, or a folder with manifests/ or mappings/.";
+        return Err(Failure::invalid_input("", message).advice(advice));
+    }
+    let folders = ["manifests", "mappings"].map(|name| path.join(name));
+    let mut files: Vec<PathBuf> = folders.iter().flat_map(|folder| json_files(folder)).collect();
+    files.retain(|file| *file != path.join("mappings").join("fields.json"));
+    Ok(files)
+}
+
+fn json_files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    paths.sort();
+    let of = |path: PathBuf| match path.is_dir() {
+        true => json_files(&path),
+        false => vec![path],
+    };
+    let mut files: Vec<PathBuf> = paths.into_iter().flat_map(of).collect();
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    files
+}
+
+/// Writes a file. A new file replaces it, so it is never incomplete.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an author's tool that writes files on request"
+)]
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    let new = file.with_extension("json.new");
+    let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, file));
+    written.map_err(|error| {
+        let message = format!("{} cannot be written: {error}.", file.display());
+        Failure::invalid_input("", message)
+    })
+}

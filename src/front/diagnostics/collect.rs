@@ -1,0 +1,394 @@
+//! Collects the faults of files, folders and texts.
+//!
+//! A folder with `manifests/` or `mappings/` is a catalog. A file is checked against the catalog that
+//! contains it, or against the catalog in use. Prints nothing.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::front::cli::{is_world_member, world_faults};
+use crate::front::diagnostics::excerpt::{Excerpt, byte_at, key_or_character, marked, yaml_word};
+use crate::front::diagnostics::kind::Kind;
+use crate::front::diagnostics::secrets::secrets;
+use crate::front::diagnostics::{Fault, Place, Report, Severity};
+use crate::host::catalog::Catalog;
+use crate::host::profiles::Profiles;
+use crate::host::{Host, Settings, Storage};
+use crate::json::document::span_of;
+use crate::manifest::CommandKind;
+use crate::mapping::StandardFields;
+use crate::microsoft::Cloud;
+use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::{
+    Redactor, Secret, escape, further_faults, name_of, repaired, strict_object, unreadable_at,
+};
+use crate::rules::{RuleFault, RuleSet, RuleText};
+
+/// The folders and files of a catalog folder that are no part of the catalog itself.
+const BESIDE: [&str; 4] = ["requests", "worlds", "profiles.json", "endpoints.json"];
+
+/// Checks files with the settings of a host.
+#[derive(Debug)]
+pub(in crate::front) struct Checker {
+    settings: Settings,
+    /// The catalog in use; without it, the built-in one.
+    catalog: Option<PathBuf>,
+}
+
+impl Checker {
+    /// Checks with these settings. Files outside a catalog folder are checked against the catalog
+    /// of the settings.
+    pub(in crate::front) fn new(mut settings: Settings) -> Self {
+        settings.storage = Storage::Unneeded;
+        settings.allowed.placeholder = Some(Secret::new("placeholder"));
+        let catalog = settings.catalog.take();
+        Checker { settings, catalog }
+    }
+
+    /// Checks these files and folders; without any, the catalog in use.
+    pub(in crate::front) fn report(&self, paths: &[PathBuf]) -> Result<Report, Failure> {
+        let mut report = Report::default();
+        let in_use: Vec<PathBuf> = self.catalog.iter().cloned().collect();
+        let paths = if paths.is_empty() { &in_use } else { paths };
+        if paths.is_empty() {
+            let catalog = Catalog::builtin_strict()?;
+            let faults = catalog_faults(&catalog, Vec::new(), Path::new(""));
+            report.add(catalog.files(), faults);
+        }
+        for path in paths {
+            if !path.is_dir() {
+                report.add(usize::from(path.exists()), self.file(path));
+                continue;
+            }
+            let mut beside: Vec<PathBuf> = BESIDE.map(|name| path.join(name)).into();
+            if Catalog::is_folder(path) {
+                let (catalog, unreadable) = Catalog::read(path)
+                    .map_err(|failure| failure.reworded(failure.message().to_owned()))?;
+                let checked = catalog.files() + unreadable.len();
+                report.add(checked, catalog_faults(&catalog, unreadable, path));
+            } else {
+                beside = vec![path.clone()];
+            }
+            let files = beside.iter().flat_map(|path| files(path));
+            for file in files {
+                report.add(1, self.file(&file));
+            }
+        }
+        Ok(report)
+    }
+
+    fn file(&self, path: &Path) -> Vec<Fault> {
+        let name = path.to_string_lossy();
+        match std::fs::read(path).map(String::from_utf8) {
+            Ok(Ok(text)) => self.text(&name, &text),
+            Ok(Err(error)) => {
+                let at = error.utf8_error().valid_up_to();
+                let message = format!("The file is not UTF-8 at byte {at}. Save it as UTF-8.");
+                vec![Fault::of_file(&name, &message)]
+            }
+            Err(error) => vec![Fault::of_file(
+                &name,
+                &format!("The file cannot be read: {error}."),
+            )],
+        }
+    }
+
+    /// The faults of a text that has this file name.
+    pub(in crate::front) fn text(&self, file: &str, text: &str) -> Vec<Fault> {
+        let (path, text) = (Path::new(file), text.trim_start_matches('\u{feff}'));
+        let folder = Catalog::folder_of(path).or_else(|| self.catalog.clone());
+        let catalog = match &folder {
+            Some(folder) => Catalog::read(folder).map(|(catalog, _)| catalog),
+            None => Catalog::builtin(),
+        };
+        let catalog = match catalog {
+            Ok(catalog) => catalog,
+            Err(failure) => return vec![Fault::of_file(file, failure.message())],
+        };
+        if is_yaml(path) {
+            let own = folder.is_some();
+            return rule_file_faults(file, text, own.then_some(&catalog));
+        }
+        let object = match strict_object(text) {
+            Ok(object) => object,
+            Err(failure) => return vec![unreadable(file, text, &failure)],
+        };
+        let kind = Kind::of(&object, is_world_member).or_else(|| Kind::of_path(path));
+        let Some(kind) = kind else {
+            let message = format!(
+                "The type of this file is unknown. Add a `$schema` of soarhost, or one of the members {}.",
+                Kind::members()
+            );
+            return vec![Fault::of_file(file, &message)];
+        };
+        let source = Source { file, text, kind };
+        let hidden = secrets(text, kind, &catalog);
+        let faults = self.faults(&source, &catalog, folder);
+        let faults = faults.unwrap_or_else(|failure| failure.split());
+        faults
+            .iter()
+            .map(|fault| source.fault(fault, &hidden))
+            .collect()
+    }
+
+    /// Does a text with this file name have an error?
+    pub(in crate::front) fn has_error(&self, file: &str, text: &str) -> bool {
+        let faults = self.text(file, text);
+        faults.iter().any(|fault| fault.severity == Severity::Error)
+    }
+
+    fn faults(
+        &self,
+        source: &Source<'_>,
+        catalog: &Catalog,
+        folder: Option<PathBuf>,
+    ) -> Result<Vec<Failure>, Failure> {
+        let text = source.text;
+        let host = || {
+            let settings = Settings {
+                catalog: folder,
+                ..self.settings.clone()
+            };
+            Host::open(settings, Redactor::default())
+        };
+        Ok(match source.kind {
+            Kind::Manifest => catalog.manifest_faults(text),
+            Kind::Mapping => catalog.mapping_faults(text),
+            Kind::Fields => {
+                StandardFields::parse(text, "").map_or_else(Failure::split, |_| Vec::new())
+            }
+            Kind::Profiles => self.profile_faults(text, catalog, &host())?,
+            Kind::Endpoints => {
+                let cloud = Cloud::from_operator(text, &Cloud::named(Cloud::DEFAULT)?);
+                cloud.map_or_else(Failure::split, |_| Vec::new())
+            }
+            Kind::Request => request_faults(&host(), text.as_bytes()),
+            Kind::World => world_faults(text),
+            Kind::Rule => Vec::new(),
+        })
+    }
+
+    /// The faults of stored connections: their form, their parameters, and their sign-in.
+    fn profile_faults(
+        &self,
+        text: &str,
+        catalog: &Catalog,
+        host: &Host,
+    ) -> Result<Vec<Failure>, Failure> {
+        let (profiles, mut faults) = match Profiles::parse(text) {
+            Ok(profiles) => (Some(profiles), Vec::new()),
+            Err(failure) => (repaired(&strict_object(text)?).pop(), failure.split()),
+        };
+        // The place names the flag first.
+        faults = faults.into_iter().map(fault_in_file).collect();
+        let Some(profiles) = profiles else {
+            return Ok(faults);
+        };
+        let mut further = profiles.faults(catalog, self.settings.clock.now())?;
+        for (name, profile) in profiles.connections() {
+            let Ok(manifest) = catalog.integration(&profile.integration) else {
+                continue;
+            };
+            let commands = || manifest.commands.iter();
+            let test = commands().find(|command| command.kind == CommandKind::Test);
+            let Some(command) = test.or(commands().next()) else {
+                continue;
+            };
+            let request = json!({ "integration": manifest.id, "command": command.id,
+                                  "connection": profile.params });
+            let params = format!("/connections/{}/params", escape(name));
+            for fault in request_faults(host, request.to_string().as_bytes()) {
+                let place = fault.place().and_then(|at| at.strip_prefix("/connection"));
+                let Some(at) = place.map(|below| format!("{params}{below}")) else {
+                    continue;
+                };
+                let fault = fault.at(at);
+                let is_same = |other: &Failure| {
+                    other.place() == fault.place() && other.message() == fault.message()
+                };
+                if !further.iter().any(is_same) {
+                    further.push(fault);
+                }
+            }
+        }
+        faults.extend(further_faults(&faults, &[further]));
+        Ok(faults)
+    }
+}
+
+/// The faults of a request that do not depend on the host, unlike secrets and stored states.
+fn request_faults(host: &Host, request: &[u8]) -> Vec<Failure> {
+    let mut faults = host.faults(request);
+    faults.retain(|fault| fault.kind() != ErrorKind::SecretUnavailable);
+    faults
+}
+
+/// A fault whose place starts with the flag of the file.
+fn fault_in_file(fault: Failure) -> Failure {
+    let place = fault.place().unwrap_or_default();
+    let pointer = place.find('/').map_or("", |from| &place[from..]).to_owned();
+    fault.at(pointer)
+}
+
+/// A JSON text of a known kind.
+struct Source<'a> {
+    file: &'a str,
+    text: &'a str,
+    kind: Kind,
+}
+
+impl Source<'_> {
+    /// A fault at a pointer into the text.
+    fn fault(&self, fault: &Failure, hidden: &[Range<usize>]) -> Fault {
+        let place = fault.place().unwrap_or_default();
+        let pointer = place.find('/').map_or("", |from| &place[from..]);
+        let range =
+            span_of(self.text, pointer).map(|span| marked(self.text, span, fault.is_about_name()));
+        let excerpt = range
+            .as_ref()
+            .map(|range| Excerpt::of(self.text, range, hidden));
+        Fault {
+            kind: Some(self.kind),
+            place: range.and_then(|range| Place::of(self.text, &range)),
+            pointer: pointer.to_owned(),
+            advice: fault.assistance().map(str::to_owned).or_else(add),
+            excerpt,
+            ..Fault::of_file(self.file, "")
+        }
+        .saying(fault.message())
+    }
+}
+
+/// What to do about a member that is missing.
+fn to_add(pointer: &str) -> Option<String> {
+    let (parent, _) = pointer.rsplit_once('/')?;
+    let name = pointer[parent.len()..]
+        .replace("~1", "/")
+        .replace("~0", "~");
+    Some(match name_of(parent).as_str() {
+        "" => format!("Add \"{}\".", &name[1..]),
+        parent => format!("Add \"{}\" to `{parent}`.", &name[1..]),
+    })
+}
+
+/// The fault of a text that is not JSON. Its line is shown only if it cannot hold a secret.
+fn unreadable(file: &str, text: &str, failure: &Failure) -> Fault {
+    let kind = Kind::of_path(Path::new(file));
+    let (_, reason) = failure.message().split_once(": ").unwrap_or_default();
+    let message = match reason {
+        "" => failure.message().to_owned(),
+        reason => format!("Invalid JSON: {reason}"),
+    };
+    let range = unreadable_at(text).map(|at| key_or_character(text, byte_at(text, at)));
+    let is_public = kind.is_some_and(|kind| !kind.can_hold_secrets());
+    Fault {
+        kind,
+        place: range.as_ref().and_then(|range| Place::of(text, range)),
+        excerpt: range
+            .filter(|_| is_public)
+            .map(|range| Excerpt::of(text, &range, &[])),
+        ..Fault::of_file(file, "")
+    }
+    .saying(&message)
+}
+
+/// The faults of a catalog and of its rules.
+fn catalog_faults(catalog: &Catalog, unreadable: Vec<Failure>, folder: &Path) -> Vec<Fault> {
+    let found = unreadable
+        .into_iter()
+        .flat_map(Failure::split)
+        .chain(catalog.check());
+    let mut faults: Vec<Fault> = found.map(|fault| in_catalog(folder, &fault)).collect();
+    faults.extend(rule_faults(&catalog.rules(), folder));
+    faults
+}
+
+/// A fault of a catalog, at `file:pointer`.
+fn in_catalog(folder: &Path, fault: &Failure) -> Fault {
+    let place = fault.place().unwrap_or_default();
+    let (file, pointer) = match place.rsplit_once(".json") {
+        Some((file, rest)) => (format!("{file}.json"), rest.trim_start_matches(':')),
+        None => (place.to_owned(), ""),
+    };
+    let on_disk = folder.join(&file);
+    let text = std::fs::read_to_string(&on_disk).unwrap_or_default();
+    let name = on_disk.to_string_lossy();
+    if unreadable_at(&text).is_some() {
+        return unreadable(&name, &text, fault);
+    }
+    let kind = Kind::of_path(&on_disk).unwrap_or(Kind::Mapping);
+    let kind = if file == "mappings/fields.json" {
+        Kind::Fields
+    } else {
+        kind
+    };
+    let source = Source {
+        file: &name,
+        text: &text,
+        kind,
+    };
+    source.fault(&fault.clone().at(pointer), &[])
+}
+
+fn is_yaml(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    matches!(extension, Some("yml" | "yaml"))
+}
+
+/// The faults and warnings of rules.
+fn rule_faults(rules: &[RuleText<'_>], folder: &Path) -> Vec<Fault> {
+    let fault = |fault: RuleFault| {
+        let text = rules.iter().find(|rule| rule.place == fault.place);
+        let text = text.map_or("", |rule| &*rule.text);
+        let range = fault.position.and_then(|at| yaml_word(text, at));
+        Fault {
+            kind: Some(Kind::Rule),
+            place: range.as_ref().and_then(|range| Place::of(text, range)),
+            severity: fault.severity,
+            advice: fault.advice,
+            excerpt: range.map(|range| Excerpt::of(text, &range, &[])),
+            ..Fault::of_file(&folder.join(&fault.place).to_string_lossy(), "")
+        }
+        .saying(&fault.message)
+    };
+    RuleSet::check(rules).into_iter().map(fault).collect()
+}
+
+/// The faults of one file of rules. Its correlations can name rules of its catalog.
+fn rule_file_faults(file: &str, text: &str, catalog: Option<&Catalog>) -> Vec<Fault> {
+    let own = RuleText::of_catalog(file, text);
+    let stem = own.stem().to_owned();
+    let others = catalog.into_iter().flat_map(Catalog::rules);
+    let mut rules: Vec<RuleText<'_>> = others.filter(|other| other.stem() != stem).collect();
+    rules.push(own);
+    let mut faults = rule_faults(&rules, Path::new(""));
+    faults.retain(|fault| fault.file == file);
+    faults
+}
+
+/// The JSON and YAML files at a path and below it, in order. Hidden folders are left out.
+fn files(path: &Path) -> Vec<PathBuf> {
+    let is_ours = |path: &Path| {
+        is_yaml(path)
+            || path
+                .extension()
+                .is_some_and(|extension| extension == "json")
+    };
+    if path.is_file() {
+        return Some(path.to_owned())
+            .into_iter()
+            .filter(|path| is_ours(path))
+            .collect();
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    let is_hidden = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with('.'))
+    };
+    paths.retain(|path| !is_hidden(path));
+    paths.sort();
+    paths.iter().flat_map(|path| files(path)).collect()
+}
