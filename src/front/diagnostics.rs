@@ -55,7 +55,7 @@ impl Fault {
     /// A fault of a whole file.
     fn of_file(file: &str, message: &str) -> Self {
         Fault {
-            file: file.to_owned(),
+            file: file.trim_start_matches("./").to_owned(),
             kind: None,
             place: None,
             pointer: String::new(),

@@ -401,6 +401,8 @@ impl Opened {
         let profiles = profiles.transpose()?;
         let catalog = match &settings.catalog {
             None => Catalog::builtin()?,
+            // Checks of requests do not depend on the faults of other files.
+            Some(folder) if settings.storage == Storage::Unneeded => Catalog::read(folder)?.0,
             Some(folder) => Catalog::load(folder)?,
         };
         let profiles = profiles.unwrap_or_default();

@@ -244,7 +244,11 @@ impl Faults {
             for name in placeholders(text.as_deref().unwrap_or_default()) {
                 let known = command.inputs.iter().any(|input| input.id == name);
                 if !known && !name.starts_with('$') {
-                    let hint = suggestion(name, command.inputs.iter().map(|one| one.id.as_str()));
+                    let ids = command.inputs.iter().map(|one| one.id.as_str());
+                    let hint = match command.inputs.as_slice() {
+                        [] => "The command has no inputs.".to_owned(),
+                        _ => suggestion(name, ids),
+                    };
                     let why = format!("there is no input \"{name}\" for the placeholder. {hint}");
                     self.add(format!("{at}/outputs/readable/{member}"), why);
                 }
@@ -386,7 +390,7 @@ mod tests {
         assert_eq!(
             faults,
             [
-                "/platform/failure: There is no placeholder {code}; allowed are {failure_indicator}, {status_code}, {message}.",
+                "/platform/failure: There is no placeholder {code}. Placeholders: {failure_indicator}, {status_code}, {message}.",
                 "/platform/failure: The placeholder {status_code} is missing.",
                 "/commands/0/outputs/context/merge: `merge` requires `platform.merge_key`, the key by which the platform merges rows.",
                 "/connection/0/unsupported/allowed: The text is empty; write one sentence.",

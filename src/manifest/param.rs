@@ -44,9 +44,9 @@ pub struct Param {
     /// True if a request must set the parameter.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
-    /// The value if the request does not set the parameter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default: Option<Value>,
+    /// True for a secret: its value can be a reference and is never shown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
     /// The allowed values of a choice, or the name of a shared list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choices: Option<Choices>,
@@ -54,12 +54,12 @@ pub struct Param {
     /// which the operation receives as text.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub formats: Vec<String>,
+    /// The value if the request does not set the parameter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
     /// An example value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub example: Option<Value>,
-    /// True for a secret: its value can be a reference and is never shown.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub secret: bool,
     /// Of a connection parameter: a value that the product accepts and this host does not support.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsupported: Option<Unsupported>,

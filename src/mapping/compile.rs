@@ -143,14 +143,11 @@ impl Compiler<'_> {
     }
 
     fn root(&mut self, text: &str) -> Option<FieldPath> {
-        let root = self.path(text, "/root")?;
-        if !root.absolute() {
-            self.fault(
-                "/root",
-                format!("The root path \"{text}\" is relative. Start it with \"$\"."),
-            );
+        if !text.starts_with('$') {
+            self.fault("/root", relative(text));
+            return None;
         }
-        Some(root)
+        self.path(text, "/root")
     }
 
     fn key(&mut self, text: &str) -> Option<FieldPath> {
@@ -389,15 +386,50 @@ fn assemble(
     }
 }
 
+/// The fault of a path that must be absolute, with a correction.
+pub(crate) fn relative(text: &str) -> String {
+    let dot = if text.starts_with(['.', '[']) || text.is_empty() {
+        ""
+    } else {
+        "."
+    };
+    format!("The path \"{text}\" must be absolute. Write \"${dot}{text}\".")
+}
+
 /// Why a text is not a path, with a correction if there is a likely one.
 pub(crate) fn not_a_path(text: &str, why: &PathFault) -> String {
     let message = format!("The path \"{text}\" is not valid in RFC 9535: {why}.");
-    match bracketed(text) {
+    match bracketed(text).or_else(|| segments(text)) {
         Some(right) => format!("{message} Write \"{right}\"."),
         None => format!(
             "{message} Correct the path. Names with characters other than letters, digits and \"_\" need brackets: ['a-name']."
         ),
     }
+}
+
+/// The path with a dot or brackets for each of its names, if this makes it valid.
+fn segments(text: &str) -> Option<String> {
+    let text = text.strip_prefix('.').unwrap_or(text);
+    let (root, names) = match text.strip_prefix("$.") {
+        Some(names) => ("$", names),
+        None => ("", text),
+    };
+    let is_plain = |name: &str| {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        name.chars().all(is_word) && !name.starts_with(|c: char| c.is_ascii_digit())
+    };
+    let segment = |name: &str| match is_plain(name) {
+        true => format!(".{name}"),
+        false => format!("['{name}']"),
+    };
+    let is_simple =
+        |name: &str| !name.is_empty() && !name.contains(['[', ']', '\'', '"', '*', '@', '$']);
+    let names: Vec<&str> = names.split('.').collect();
+    let right = [root.to_owned()]
+        .into_iter()
+        .chain(names.iter().map(|name| segment(name)));
+    let right: String = right.collect();
+    (names.into_iter().all(is_simple) && FieldPath::parse(&right).is_ok()).then_some(right)
 }
 
 /// The path with names such as `@odata.type` in brackets, if this makes it valid.

@@ -41,11 +41,10 @@ impl Extractor {
             };
             names.push(name.to_owned());
             match FieldPath::parse(text) {
-                Ok(path) if path.absolute() => read.push(path),
-                Ok(_) => {
-                    let message = format!("The path \"{text}\" is relative. Start it with \"$\".");
-                    faults.push(refusal(message, at()));
+                _ if !text.starts_with('$') => {
+                    faults.push(refusal(super::compile::relative(text), at()));
                 }
+                Ok(path) => read.push(path),
                 Err(why) => faults.push(refusal(super::compile::not_a_path(text, &why), at())),
             }
         }

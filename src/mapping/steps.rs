@@ -263,7 +263,9 @@ fn pattern_of(pattern: &str) -> Result<Regex, String> {
             let message = error.to_string();
             let reason = message.lines().last().unwrap_or("").trim();
             let reason = reason.trim_start_matches("error: ");
-            format!("The pattern is not a regular expression: {reason}.")
+            format!(
+                "The pattern is not a regular expression: {reason}. Escape special characters with a backslash."
+            )
         })
 }
 

@@ -127,12 +127,12 @@ impl Section<'_> {
     fn reworded(&self, message: &str) -> String {
         if let Some(name) = message.strip_prefix("Unknown modifier ") {
             let name = name.trim_matches('\'');
-            let hint =
-                nearest(name, MODIFIERS.split(", ")).map(|near| format!(" Did you mean '{near}'?"));
-            return format!(
-                "There is no modifier '{name}'.{} Modifiers: {MODIFIERS}.",
-                hint.unwrap_or_default()
+            let near = nearest(name, MODIFIERS.split(", "));
+            let hint = near.map_or_else(
+                || format!("Modifiers: {MODIFIERS}."),
+                |near| format!("Did you mean '{near}'?"),
             );
+            return format!("There is no modifier '{name}'. {hint}");
         }
         if let Some(rest) = message.strip_prefix("Condition parse error at 1:") {
             let column = rest.split(':').next().unwrap_or_default();
@@ -206,6 +206,15 @@ impl Section<'_> {
         let words = quoted.chain(last).chain(part);
         let found = words.into_iter().find_map(|word| self.find(&word));
         found.or(Some((self.first_line + 1, 1)))
+    }
+
+    /// The first place of a key's value in the section; of the key, if the value is below it.
+    pub(super) fn find_value(&self, key: &str) -> Option<(usize, usize)> {
+        let (line, column) = self.find(key)?;
+        let after = self.find(&format!("{key} "));
+        let is_same = after == Some((line, column));
+        let value = column + key.len() + 1;
+        Some((line, if is_same { value } else { column }))
     }
 
     /// The first place of a text in the section.

@@ -34,7 +34,7 @@ pub(super) fn lint(sections: &[Section<'_>]) -> Vec<RuleFault> {
                 .chain(fields(rule));
             warnings.extend(found.map(|(word, message, advice)| RuleFault {
                 severity: Severity::Warning,
-                position: section.find(&word).or_else(|| section.find("title:")),
+                position: section.find_value(&word).or_else(|| section.find("title:")),
                 advice: Some(advice),
                 ..RuleFault::error(section.source, message)
             }));

@@ -24,6 +24,7 @@ mod contracts;
 mod corpus;
 #[cfg(feature = "rules")]
 mod detection;
+mod diagnostics;
 mod doctor;
 mod fuzz;
 mod guides;

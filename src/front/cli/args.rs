@@ -13,7 +13,9 @@ use clap::{Args, Parser, Subcommand};
 use crate::front::cli::completions::{COMPLETIONS_HINT, CompletionsArgs, MAN_HINT, ManArgs};
 use crate::front::cli::describe::{DescribeArgs, ListArgs, SampleArgs};
 use crate::front::cli::doctor::{DOCTOR_HINT, DoctorArgs};
+use crate::front::cli::fmt::FmtArgs;
 use crate::front::cli::guide::GuideArgs;
+use crate::front::cli::init::InitArgs;
 use crate::front::cli::map::{self, MapArgs};
 use crate::front::cli::mapping::MappingCommand;
 use crate::front::cli::reference::ReferenceArgs;
@@ -119,10 +121,15 @@ pub(super) enum Command {
     Operations(OperationsArgs),
     /// Print a JSON Schema (2020-12), or write the schemas of a catalog's files
     Schema(SchemaArgs),
-    /// Check a catalog's files, requests, profiles, worlds and endpoints; print each fault with its place
+    /// Create a catalog folder to begin with: manifest, mapping, rule, samples, schemas for editors
+    Init(InitArgs),
+    /// Check a catalog's files, requests, profiles, worlds and endpoints; show each fault and what to do
     Validate(ValidateArgs),
     /// Map saved raw data, saved results or records to events, offline, and explain them
     #[command(after_help = map::HINT)]
+    /// Write manifests and mappings in one layout, so that changes are easy to review
+    Fmt(FmtArgs),
+    /// Map saved raw data, or a saved result, to events, offline
     Map(MapArgs),
     /// Test mappings with samples, compare two versions of a mapping, or suggest fields
     #[command(subcommand)]

@@ -41,8 +41,15 @@ struct Schemas {
 /// Formats files.
 pub(super) fn fmt(args: &FmtArgs, operator: &SettingsArgs, out: &mut Out) -> ExitResult {
     let checker = Checker::new(settings::settings(operator)?);
-    let in_use = operator.catalog.clone().unwrap_or_else(|| PathBuf::from("."));
-    let paths = if args.paths.is_empty() { &vec![in_use] } else { &args.paths };
+    let in_use = operator
+        .catalog
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("."));
+    let paths = if args.paths.is_empty() {
+        &vec![in_use]
+    } else {
+        &args.paths
+    };
     let schemas = Schemas {
         manifest: schema::<Manifest>(),
         mapping: schema::<Definition>(),
@@ -53,16 +60,22 @@ pub(super) fn fmt(args: &FmtArgs, operator: &SettingsArgs, out: &mut Out) -> Exi
     }
     let (mut changed, mut faulty) = (0, 0);
     for file in &files {
-        let name = file.display();
+        let name = file.strip_prefix(".").unwrap_or(file).display();
         let text = std::fs::read_to_string(file).map_err(|error| {
             Failure::invalid_input("", format!("{name} cannot be read: {error}."))
         })?;
         if checker.has_error(&file.to_string_lossy(), &text) {
             faulty += 1;
-            tracing::error!("{name} has faults and was not changed. `soarhost validate {name}` shows them.");
+            tracing::error!(
+                "{name} has faults and was not changed. `soarhost validate {name}` shows them."
+            );
             continue;
         }
-        let schema = if is_mapping(&text) { &schemas.mapping } else { &schemas.manifest };
+        let schema = if is_mapping(&text) {
+            &schemas.mapping
+        } else {
+            &schemas.manifest
+        };
         let formatted = canonical(&text, schema);
         if formatted == text {
             continue;
@@ -73,7 +86,11 @@ pub(super) fn fmt(args: &FmtArgs, operator: &SettingsArgs, out: &mut Out) -> Exi
             write(file, &formatted)?;
         }
     }
-    let word = if args.check { "would change" } else { "changed" };
+    let word = if args.check {
+        "would change"
+    } else {
+        "changed"
+    };
     let unchanged = files.len() - changed - faulty;
     let count = |number: usize| counted(u64::try_from(number).unwrap_or(u64::MAX), "file");
     writeln!(out, "{} {word}, {unchanged} unchanged.", count(changed))?;
@@ -104,7 +121,10 @@ fn authored(path: &Path) -> Result<Vec<PathBuf>, Failure> {
         return Err(Failure::invalid_input("", message).advice(advice));
     }
     let folders = ["manifests", "mappings"].map(|name| path.join(name));
-    let mut files: Vec<PathBuf> = folders.iter().flat_map(|folder| json_files(folder)).collect();
+    let mut files: Vec<PathBuf> = folders
+        .iter()
+        .flat_map(|folder| json_files(folder))
+        .collect();
     files.retain(|file| *file != path.join("mappings").join("fields.json"));
     Ok(files)
 }
@@ -118,7 +138,10 @@ fn json_files(folder: &Path) -> Vec<PathBuf> {
         false => vec![path],
     };
     let mut files: Vec<PathBuf> = paths.into_iter().flat_map(of).collect();
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    files.retain(|file| {
+        file.extension()
+            .is_some_and(|extension| extension == "json")
+    });
     files
 }
 

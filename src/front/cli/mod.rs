@@ -8,7 +8,9 @@ mod completions;
 mod describe;
 mod doctor;
 mod explain;
+mod fmt;
 mod guide;
+mod init;
 mod log;
 mod map;
 mod mapping;
@@ -41,6 +43,7 @@ use std::process::ExitCode;
 use crate::protocol::failure::{fault_count, shown_place};
 use crate::protocol::{ErrorKind, Failure, Redactor};
 pub use doctor::{Diagnosis, diagnosis};
+pub use fmt::canonical;
 pub use guide::{GUIDES, Guide};
 pub use log::trace_log;
 pub use reference::page as reference_page;
@@ -148,7 +151,9 @@ fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> ExitResult {
         Some(Command::Operations(args)) => operations::print(&args, out),
         Some(Command::Doctor(args)) => doctor::doctor(&args, &settings, redactor, out),
         Some(Command::Schema(args)) => schema::print(&args, &open(), out),
+        Some(Command::Init(args)) => init::init(&args, out),
         Some(Command::Validate(args)) => validate::validate(&args, &settings, out),
+        Some(Command::Fmt(args)) => fmt::fmt(&args, &settings, out),
         Some(Command::Map(args)) => map::map(&args, &settings, open().catalog()?, out),
         Some(Command::Mapping(command)) => {
             mapping::mapping(&command, &settings, open().catalog()?, out)

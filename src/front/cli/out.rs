@@ -34,11 +34,6 @@ impl Out {
         Out(BufWriter::with_capacity(32 * 1024, to))
     }
 
-    /// True if stdout is a terminal.
-    pub(super) fn is_terminal(&self) -> bool {
-        self.0.get_ref().is_terminal()
-    }
-
     /// True if stdout is the null device, also if it was closed before the start.
     pub(super) fn is_discarded(&self) -> bool {
         let device = |file: std::fs::Metadata| file.rdev();

@@ -87,28 +87,29 @@ pub(super) fn print(args: &SchemaArgs, host: &Host, out: &mut Out) -> ExitResult
     print_json(&request_schema(target.manifest, target.command), out)
 }
 
-/// Writes the schemas to the path that the relative `$schema` of copied manifests and mappings
-/// names.
+/// Writes the schemas, and says so.
+fn write(folder: &Path, out: &mut Out) -> ExitResult {
+    let below = write_schemas(folder).map_err(|failure| failure.at("--write"))?;
+    let count = SCHEMAS.len();
+    writeln!(out, "{count} schemas written to {}.", below.display())?;
+    Ok(0)
+}
+
+/// Writes the schemas to the path that the relative `$schema` of manifests and mappings names.
 #[expect(
     clippy::disallowed_methods,
     reason = "an author's tool that writes files on request"
 )]
-fn write(folder: &Path, out: &mut Out) -> ExitResult {
+pub(super) fn write_schemas(folder: &Path) -> Result<PathBuf, Failure> {
     let below = folder.join("snapshots").join("schema");
     let failed = |error: std::io::Error| {
         let message = format!("{} cannot be written: {error}.", below.display());
-        Failure::invalid_input("--write", message)
+        Failure::invalid_input("", message)
     };
     std::fs::create_dir_all(&below).map_err(failed)?;
     for (name, make) in SCHEMAS {
         let text = format!("{}\n", indented(&Value::from(make()).to_string()));
         std::fs::write(below.join(format!("{name}.snap.json")), text).map_err(failed)?;
     }
-    writeln!(
-        out,
-        "{} schemas written to {}.",
-        SCHEMAS.len(),
-        below.display()
-    )?;
-    Ok(0)
+    Ok(below)
 }

@@ -99,12 +99,12 @@ impl Checker {
     pub(in crate::front) fn text(&self, file: &str, text: &str) -> Vec<Fault> {
         let (path, text) = (Path::new(file), text.trim_start_matches('\u{feff}'));
         let folder = Catalog::folder_of(path).or_else(|| self.catalog.clone());
-        let catalog = match &folder {
-            Some(folder) => Catalog::read(folder).map(|(catalog, _)| catalog),
-            None => Catalog::builtin(),
+        let read = match &folder {
+            Some(folder) => Catalog::read(folder),
+            None => Catalog::builtin().map(|catalog| (catalog, Vec::new())),
         };
-        let catalog = match catalog {
-            Ok(catalog) => catalog,
+        let (catalog, unreadable) = match read {
+            Ok(read) => read,
             Err(failure) => return vec![Fault::of_file(file, failure.message())],
         };
         if is_yaml(path) {
@@ -113,7 +113,7 @@ impl Checker {
         }
         let object = match strict_object(text) {
             Ok(object) => object,
-            Err(failure) => return vec![unreadable(file, text, &failure)],
+            Err(failure) => return vec![invalid_json(file, text, &failure)],
         };
         let kind = Kind::of(&object, is_world_member).or_else(|| Kind::of_path(path));
         let Some(kind) = kind else {
@@ -126,7 +126,10 @@ impl Checker {
         let source = Source { file, text, kind };
         let hidden = secrets(text, kind, &catalog);
         let faults = self.faults(&source, &catalog, folder);
-        let faults = faults.unwrap_or_else(|failure| failure.split());
+        let mut faults = faults.unwrap_or_else(Failure::split);
+        // A name can be that of a file that cannot be read, which has a fault of its own.
+        let is_known = |fault: &Failure| fault.kind() != ErrorKind::UnknownName;
+        faults.retain(|fault| unreadable.is_empty() || is_known(fault));
         faults
             .iter()
             .map(|fault| source.fault(fault, &hidden))
@@ -221,7 +224,12 @@ impl Checker {
 /// The faults of a request that do not depend on the host, unlike secrets and stored states.
 fn request_faults(host: &Host, request: &[u8]) -> Vec<Failure> {
     let mut faults = host.faults(request);
-    faults.retain(|fault| fault.kind() != ErrorKind::SecretUnavailable);
+    // Faults of mappings and profiles have the places of their files.
+    let is_in_request = |place: &str| place.is_empty() || place.starts_with('/');
+    faults.retain(|fault| {
+        fault.kind() != ErrorKind::SecretUnavailable
+            && is_in_request(fault.place().unwrap_or_default())
+    });
     faults
 }
 
@@ -244,8 +252,10 @@ impl Source<'_> {
     fn fault(&self, fault: &Failure, hidden: &[Range<usize>]) -> Fault {
         let place = fault.place().unwrap_or_default();
         let pointer = place.find('/').map_or("", |from| &place[from..]);
-        let range =
-            span_of(self.text, pointer).map(|span| marked(self.text, span, fault.is_about_name()));
+        let span = span_of(self.text, pointer);
+        let is_missing = span.as_ref().is_some_and(|span| !span.exists);
+        let range = span.map(|span| marked(self.text, span, fault.is_about_name()));
+        let add = || is_missing.then(|| to_add(pointer)).flatten();
         let excerpt = range
             .as_ref()
             .map(|range| Excerpt::of(self.text, range, hidden));
@@ -274,7 +284,7 @@ fn to_add(pointer: &str) -> Option<String> {
 }
 
 /// The fault of a text that is not JSON. Its line is shown only if it cannot hold a secret.
-fn unreadable(file: &str, text: &str, failure: &Failure) -> Fault {
+fn invalid_json(file: &str, text: &str, failure: &Failure) -> Fault {
     let kind = Kind::of_path(Path::new(file));
     let (_, reason) = failure.message().split_once(": ").unwrap_or_default();
     let message = match reason {
@@ -283,9 +293,11 @@ fn unreadable(file: &str, text: &str, failure: &Failure) -> Fault {
     };
     let range = unreadable_at(text).map(|at| key_or_character(text, byte_at(text, at)));
     let is_public = kind.is_some_and(|kind| !kind.can_hold_secrets());
+    let hidden = "The line is not shown, because it could hold a secret.";
     Fault {
         kind,
         place: range.as_ref().and_then(|range| Place::of(text, range)),
+        advice: (!is_public).then(|| hidden.to_owned()),
         excerpt: range
             .filter(|_| is_public)
             .map(|range| Excerpt::of(text, &range, &[])),
@@ -316,7 +328,7 @@ fn in_catalog(folder: &Path, fault: &Failure) -> Fault {
     let text = std::fs::read_to_string(&on_disk).unwrap_or_default();
     let name = on_disk.to_string_lossy();
     if unreadable_at(&text).is_some() {
-        return unreadable(&name, &text, fault);
+        return invalid_json(&name, &text, fault);
     }
     let kind = Kind::of_path(&on_disk).unwrap_or(Kind::Mapping);
     let kind = if file == "mappings/fields.json" {

@@ -76,7 +76,7 @@ impl Place {
         Some(Place {
             line,
             column,
-            end_column: column + marked.chars().count().max(1),
+            end_column: column + marked.chars().count(),
         })
     }
 }
@@ -119,13 +119,19 @@ pub(super) fn yaml_word(text: &str, (line, column): (usize, usize)) -> Option<Ra
     let end = match word.chars().next() {
         Some(quote @ ('"' | '\'')) => word[1..].find(quote).map_or(word.len(), |at| at + 2),
         _ => {
+            let before = &line[..from];
+            let is_value = before.ends_with(": ");
+            let is_flow = before.contains(['{', '[']);
             let ends = |(at, letter): (usize, char)| match letter {
                 ':' => word[at + 1..].starts_with(' ') || word.len() == at + 1,
-                letter => letter.is_whitespace() || ",]}|".contains(letter),
+                ',' | ']' | '}' => is_flow || !is_value,
+                '|' => !is_value,
+                letter => letter.is_whitespace() && !is_value,
             };
-            word.char_indices()
-                .find(|one| ends(*one))
-                .map_or(word.len(), |(at, _)| at)
+            let end = word.char_indices().find(|one| ends(*one));
+            word[..end.map_or(word.len(), |(at, _)| at)]
+                .trim_end()
+                .len()
         }
     };
     Some(start + from..start + from + end)
@@ -157,10 +163,11 @@ mod tests {
 
     #[test]
     fn yaml_word_ends_before_a_colon_and_after_a_quote() {
-        let text = "a:\n  Op|contains: x\n  'b c': 1\n";
+        let text = "a:\n  Op|contains: x\n  'b c': 1\n  span: 10 minutes \n";
         let word = |line, column| yaml_word(text, (line, column)).map(|at| &text[at]);
         assert_eq!(word(2, 6), Some("contains"));
         assert_eq!(word(2, 3), Some("Op"));
         assert_eq!(word(3, 3), Some("'b c'"));
+        assert_eq!(word(4, 9), Some("10 minutes"));
     }
 }

@@ -66,7 +66,24 @@ fn summary(report: &Report) -> String {
         .map(|(count, noun)| counted(count, noun))
         .collect();
     match found.as_slice() {
-        [] => format!("No faults; {checked} checked.\n"),
+        [] => format!("0 faults; {checked} checked.\n"),
         found => format!("{}; {checked} checked.\n", found.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_used_only_on_request() {
+        let report = || Report {
+            checked: 1,
+            faults: vec![Fault::of_file("a.json", "No. Write it.")],
+        };
+        let plain = "error: No.\n--> a.json\n = help: Write it.\n\n1 error; 1 file checked.\n";
+        assert_eq!(text(&report(), false), plain);
+        let coloured = text(&report(), true);
+        assert!(coloured.contains("\x1b[") && coloured.contains("Write it."));
     }
 }

@@ -9,20 +9,34 @@ use crate::json::document::{elements, members};
 
 /// The types whose objects have one member in each line.
 const TALL: [&str; 7] = [
-    "Platform", "Param", "Unsupported", "CommandSpec", "Outputs", "Readable", "Assessment",
+    "Platform",
+    "Param",
+    "Unsupported",
+    "CommandSpec",
+    "Outputs",
+    "Readable",
+    "Assessment",
 ];
 
 /// The types of which an array has one element in each line.
 const ROWS: [&str; 6] = [
-    "Param", "CommandSpec", "Permission", "KeyField", "MappingSource", "MappingField",
+    "Param",
+    "CommandSpec",
+    "Permission",
+    "KeyField",
+    "MappingSource",
+    "MappingField",
 ];
 
-/// Lists of sentences, which have one element in each line if there are several.
+/// Lists of sentences, which have one element in each line.
 const SENTENCES: [&str; 2] = ["setup", "notes"];
 
 /// The text of a valid file in the canonical layout.
 pub fn canonical(text: &str, schema: &Value) -> String {
-    let mut layout = Layout { root: schema, out: String::new() };
+    let mut layout = Layout {
+        root: schema,
+        out: String::new(),
+    };
     layout.object(text.trim(), schema, (0, true));
     layout.out + "\n"
 }
@@ -48,7 +62,8 @@ impl<'a> Layout<'a> {
 
     fn object(&mut self, text: &str, schema: &'a Value, (depth, is_tall): (usize, bool)) {
         let order = schema["properties"].as_object();
-        let place = |name: &str| order.and_then(|order| order.keys().position(|known| known == name));
+        let place =
+            |name: &str| order.and_then(|order| order.keys().position(|known| known == name));
         let mut members = members(text).unwrap_or_default();
         members.sort_by_key(|member| place(&member.name()).unwrap_or(usize::MAX));
         self.out.push('{');
@@ -69,8 +84,8 @@ impl<'a> Layout<'a> {
         let elements = elements(text).unwrap_or_default();
         let first = elements.first().copied().unwrap_or_default();
         let (kind, _) = self.resolve(of, first);
-        let is_list = SENTENCES.contains(&name) && elements.len() > 1;
-        let is_tall = is_list || ROWS.contains(&kind) && !elements.is_empty();
+        let has_rows = SENTENCES.contains(&name) || ROWS.contains(&kind);
+        let is_tall = has_rows && !elements.is_empty();
         self.out.push('[');
         let inner = depth + usize::from(is_tall);
         for (n, element) in elements.iter().enumerate() {
@@ -121,7 +136,10 @@ impl<'a> Layout<'a> {
             _ => return ("", schema),
         };
         let several = schema["anyOf"].as_array().or(schema["oneOf"].as_array());
-        let several = several.into_iter().flatten().map(|one| self.resolve(one, text));
+        let several = several
+            .into_iter()
+            .flatten()
+            .map(|one| self.resolve(one, text));
         let mut fitting = several.filter(|(_, schema)| schema.get(form).is_some());
         fitting.next().unwrap_or(("", schema))
     }
@@ -149,7 +167,12 @@ mod tests {
         if text.starts_with('{') {
             for (n, member) in members(text).expect("an object").iter().enumerate() {
                 let value = scrambled(member.value(), seed, space);
-                parts.push(format!("{}{}:{}{value}", gap(n), member.token(), gap(n + 1)));
+                parts.push(format!(
+                    "{}{}:{}{value}",
+                    gap(n),
+                    member.token(),
+                    gap(n + 1)
+                ));
             }
             // `fixed`, `codes` and `values` have no order of their own.
             if text.contains("\"id\"") || text.contains("\"field\"") {
@@ -193,7 +216,7 @@ mod tests {
     #[test]
     fn empty_and_nested_values_stay_in_one_line() {
         let text = r#"{"manifest":1.0e0,"commands":[],"codes":{},"connection":[{"title":"\u0041","id":"a"}],"setup":["x"]}"#;
-        let wanted = "{\n  \"manifest\": 1.0e0,\n  \"setup\": [\"x\"],\n  \"connection\": [\n    {\n      \
+        let wanted = "{\n  \"manifest\": 1.0e0,\n  \"setup\": [\n    \"x\"\n  ],\n  \"connection\": [\n    {\n      \
                       \"id\": \"a\",\n      \"title\": \"\\u0041\"\n    }\n  ],\n  \"codes\": {},\n  \
                       \"commands\": []\n}\n";
         assert_eq!(canonical(text, &Value::from(schema_for!(Manifest))), wanted);
