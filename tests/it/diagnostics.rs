@@ -169,6 +169,7 @@ fn folder_of_init_passes_every_check() {
         shown(&["init", arg], folder.path()),
         shown(&["validate", arg], folder.path()),
         shown(&["fmt", arg, "--check"], folder.path()),
+        shown(&["mapping", "test", arg], folder.path()),
         #[cfg(feature = "rules")]
         shown(&["rules", "test", arg], folder.path()),
         shown(
