@@ -6,8 +6,10 @@
 mod collect;
 mod excerpt;
 mod kind;
+mod rules;
 mod sarif;
 mod secrets;
+mod source;
 mod text;
 
 pub(super) use collect::Checker;

@@ -194,12 +194,11 @@ pub fn span_of(text: &str, pointer: &str) -> Option<Span> {
             let member = found.iter().rev().find(|member| member.name() == wanted);
             member.map(|member| (Some(member.token.get()), member.value()))
         };
-        match next {
-            Some((token, value)) => (name, here) = (token, value),
-            None => {
-                exists = false;
-                break;
-            }
+        if let Some((token, value)) = next {
+            (name, here) = (token, value);
+        } else {
+            exists = false;
+            break;
         }
     }
     Some(Span {

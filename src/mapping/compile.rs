@@ -418,9 +418,12 @@ fn segments(text: &str) -> Option<String> {
         let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         name.chars().all(is_word) && !name.starts_with(|c: char| c.is_ascii_digit())
     };
-    let segment = |name: &str| match is_plain(name) {
-        true => format!(".{name}"),
-        false => format!("['{name}']"),
+    let segment = |name: &str| {
+        if is_plain(name) {
+            format!(".{name}")
+        } else {
+            format!("['{name}']")
+        }
     };
     let is_simple =
         |name: &str| !name.is_empty() && !name.contains(['[', ']', '\'', '"', '*', '@', '$']);

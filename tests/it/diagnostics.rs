@@ -46,6 +46,12 @@ fn mistakes_are_shown_with_their_place_and_what_to_do() {
 }
 
 #[test]
+fn help_pages_are_snapshots() {
+    let pages = ["init", "validate", "fmt"].map(|name| shown(&[name, "--help"], Path::new("DIR")));
+    snapshot("authors_help", &pages.concat());
+}
+
+#[test]
 fn json_and_sarif_have_the_same_faults_at_places_that_exist() {
     let read = |flag| -> Value {
         let args = ["validate", MISTAKES, flag, "--now", NOW];

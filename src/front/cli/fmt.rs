@@ -133,9 +133,12 @@ fn json_files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     paths.sort();
-    let of = |path: PathBuf| match path.is_dir() {
-        true => json_files(&path),
-        false => vec![path],
+    let of = |path: PathBuf| {
+        if path.is_dir() {
+            json_files(&path)
+        } else {
+            vec![path]
+        }
     };
     let mut files: Vec<PathBuf> = paths.into_iter().flat_map(of).collect();
     files.retain(|file| {

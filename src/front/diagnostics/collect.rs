@@ -3,28 +3,26 @@
 //! A folder with `manifests/` or `mappings/` is a catalog. A file is checked against the catalog that
 //! contains it, or against the catalog in use. Prints nothing.
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use crate::front::cli::{is_world_member, world_faults};
-use crate::front::diagnostics::excerpt::{Excerpt, byte_at, key_or_character, marked, yaml_word};
 use crate::front::diagnostics::kind::Kind;
+use crate::front::diagnostics::rules::{rule_faults, rule_file_faults};
 use crate::front::diagnostics::secrets::secrets;
-use crate::front::diagnostics::{Fault, Place, Report, Severity};
+use crate::front::diagnostics::source::{Source, invalid_json};
+use crate::front::diagnostics::{Fault, Report, Severity};
 use crate::host::catalog::Catalog;
 use crate::host::profiles::Profiles;
 use crate::host::{Host, Settings, Storage};
-use crate::json::document::span_of;
 use crate::manifest::CommandKind;
 use crate::mapping::StandardFields;
 use crate::microsoft::Cloud;
 use crate::protocol::failure::{ErrorKind, Failure};
 use crate::protocol::{
-    Redactor, Secret, escape, further_faults, name_of, repaired, strict_object, unreadable_at,
+    Redactor, Secret, escape, further_faults, repaired, strict_object, unreadable_at,
 };
-use crate::rules::{RuleFault, RuleSet, RuleText};
 
 /// The folders and files of a catalog folder that are no part of the catalog itself.
 const BESIDE: [&str; 4] = ["requests", "worlds", "profiles.json", "endpoints.json"];
@@ -185,7 +183,12 @@ impl Checker {
             Err(failure) => (repaired(&strict_object(text)?).pop(), failure.split()),
         };
         // The place names the flag first.
-        faults = faults.into_iter().map(fault_in_file).collect();
+        let in_file = |fault: Failure| {
+            let place = fault.place().unwrap_or_default();
+            let pointer = place.find('/').map_or("", |from| &place[from..]).to_owned();
+            fault.at(pointer)
+        };
+        faults = faults.into_iter().map(in_file).collect();
         let Some(profiles) = profiles else {
             return Ok(faults);
         };
@@ -195,24 +198,23 @@ impl Checker {
                 continue;
             };
             let commands = || manifest.commands.iter();
-            let test = commands().find(|command| command.kind == CommandKind::Test);
-            let Some(command) = test.or(commands().next()) else {
+            let for_tests = commands().find(|command| command.kind == CommandKind::Test);
+            let Some(command) = for_tests.or(commands().next()) else {
                 continue;
             };
             let request = json!({ "integration": manifest.id, "command": command.id,
                                   "connection": profile.params });
             let params = format!("/connections/{}/params", escape(name));
             for fault in request_faults(host, request.to_string().as_bytes()) {
-                let place = fault.place().and_then(|at| at.strip_prefix("/connection"));
-                let Some(at) = place.map(|below| format!("{params}{below}")) else {
+                let at = fault.place().and_then(|at| at.strip_prefix("/connection"));
+                let Some(at) = at.map(|below| format!("{params}{below}")) else {
                     continue;
                 };
-                let fault = fault.at(at);
-                let is_same = |other: &Failure| {
-                    other.place() == fault.place() && other.message() == fault.message()
+                let same = |other: &Failure| {
+                    other.place() == Some(&at) && other.message() == fault.message()
                 };
-                if !further.iter().any(is_same) {
-                    further.push(fault);
+                if !further.iter().any(same) {
+                    further.push(fault.at(at));
                 }
             }
         }
@@ -231,79 +233,6 @@ fn request_faults(host: &Host, request: &[u8]) -> Vec<Failure> {
             && is_in_request(fault.place().unwrap_or_default())
     });
     faults
-}
-
-/// A fault whose place starts with the flag of the file.
-fn fault_in_file(fault: Failure) -> Failure {
-    let place = fault.place().unwrap_or_default();
-    let pointer = place.find('/').map_or("", |from| &place[from..]).to_owned();
-    fault.at(pointer)
-}
-
-/// A JSON text of a known kind.
-struct Source<'a> {
-    file: &'a str,
-    text: &'a str,
-    kind: Kind,
-}
-
-impl Source<'_> {
-    /// A fault at a pointer into the text.
-    fn fault(&self, fault: &Failure, hidden: &[Range<usize>]) -> Fault {
-        let place = fault.place().unwrap_or_default();
-        let pointer = place.find('/').map_or("", |from| &place[from..]);
-        let span = span_of(self.text, pointer);
-        let is_missing = span.as_ref().is_some_and(|span| !span.exists);
-        let range = span.map(|span| marked(self.text, span, fault.is_about_name()));
-        let add = || is_missing.then(|| to_add(pointer)).flatten();
-        let excerpt = range
-            .as_ref()
-            .map(|range| Excerpt::of(self.text, range, hidden));
-        Fault {
-            kind: Some(self.kind),
-            place: range.and_then(|range| Place::of(self.text, &range)),
-            pointer: pointer.to_owned(),
-            advice: fault.assistance().map(str::to_owned).or_else(add),
-            excerpt,
-            ..Fault::of_file(self.file, "")
-        }
-        .saying(fault.message())
-    }
-}
-
-/// What to do about a member that is missing.
-fn to_add(pointer: &str) -> Option<String> {
-    let (parent, _) = pointer.rsplit_once('/')?;
-    let name = pointer[parent.len()..]
-        .replace("~1", "/")
-        .replace("~0", "~");
-    Some(match name_of(parent).as_str() {
-        "" => format!("Add \"{}\".", &name[1..]),
-        parent => format!("Add \"{}\" to `{parent}`.", &name[1..]),
-    })
-}
-
-/// The fault of a text that is not JSON. Its line is shown only if it cannot hold a secret.
-fn invalid_json(file: &str, text: &str, failure: &Failure) -> Fault {
-    let kind = Kind::of_path(Path::new(file));
-    let (_, reason) = failure.message().split_once(": ").unwrap_or_default();
-    let message = match reason {
-        "" => failure.message().to_owned(),
-        reason => format!("Invalid JSON: {reason}"),
-    };
-    let range = unreadable_at(text).map(|at| key_or_character(text, byte_at(text, at)));
-    let is_public = kind.is_some_and(|kind| !kind.can_hold_secrets());
-    let hidden = "The line is not shown, because it could hold a secret.";
-    Fault {
-        kind,
-        place: range.as_ref().and_then(|range| Place::of(text, range)),
-        advice: (!is_public).then(|| hidden.to_owned()),
-        excerpt: range
-            .filter(|_| is_public)
-            .map(|range| Excerpt::of(text, &range, &[])),
-        ..Fault::of_file(file, "")
-    }
-    .saying(&message)
 }
 
 /// The faults of a catalog and of its rules.
@@ -347,37 +276,6 @@ fn in_catalog(folder: &Path, fault: &Failure) -> Fault {
 fn is_yaml(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     matches!(extension, Some("yml" | "yaml"))
-}
-
-/// The faults and warnings of rules.
-fn rule_faults(rules: &[RuleText<'_>], folder: &Path) -> Vec<Fault> {
-    let fault = |fault: RuleFault| {
-        let text = rules.iter().find(|rule| rule.place == fault.place);
-        let text = text.map_or("", |rule| &*rule.text);
-        let range = fault.position.and_then(|at| yaml_word(text, at));
-        Fault {
-            kind: Some(Kind::Rule),
-            place: range.as_ref().and_then(|range| Place::of(text, range)),
-            severity: fault.severity,
-            advice: fault.advice,
-            excerpt: range.map(|range| Excerpt::of(text, &range, &[])),
-            ..Fault::of_file(&folder.join(&fault.place).to_string_lossy(), "")
-        }
-        .saying(&fault.message)
-    };
-    RuleSet::check(rules).into_iter().map(fault).collect()
-}
-
-/// The faults of one file of rules. Its correlations can name rules of its catalog.
-fn rule_file_faults(file: &str, text: &str, catalog: Option<&Catalog>) -> Vec<Fault> {
-    let own = RuleText::of_catalog(file, text);
-    let stem = own.stem().to_owned();
-    let others = catalog.into_iter().flat_map(Catalog::rules);
-    let mut rules: Vec<RuleText<'_>> = others.filter(|other| other.stem() != stem).collect();
-    rules.push(own);
-    let mut faults = rule_faults(&rules, Path::new(""));
-    faults.retain(|fault| fault.file == file);
-    faults
 }
 
 /// The JSON and YAML files at a path and below it, in order. Hidden folders are left out.

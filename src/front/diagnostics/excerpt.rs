@@ -118,23 +118,24 @@ pub(super) fn yaml_word(text: &str, (line, column): (usize, usize)) -> Option<Ra
     let word = &line[from..];
     let end = match word.chars().next() {
         Some(quote @ ('"' | '\'')) => word[1..].find(quote).map_or(word.len(), |at| at + 2),
-        _ => {
-            let before = &line[..from];
-            let is_value = before.ends_with(": ");
-            let is_flow = before.contains(['{', '[']);
-            let ends = |(at, letter): (usize, char)| match letter {
-                ':' => word[at + 1..].starts_with(' ') || word.len() == at + 1,
-                ',' | ']' | '}' => is_flow || !is_value,
-                '|' => !is_value,
-                letter => letter.is_whitespace() && !is_value,
-            };
-            let end = word.char_indices().find(|one| ends(*one));
-            word[..end.map_or(word.len(), |(at, _)| at)]
-                .trim_end()
-                .len()
-        }
+        _ => plain_word(&line[..from], word),
     };
     Some(start + from..start + from + end)
+}
+
+/// The length of a word without quotes. A value can have spaces.
+fn plain_word(before: &str, word: &str) -> usize {
+    let is_value = before.ends_with(": ");
+    let is_flow = before.contains(['{', '[']);
+    let ends = |(at, letter): (usize, char)| match letter {
+        ':' => word[at + 1..].starts_with(' ') || word.len() == at + 1,
+        ',' | ']' | '}' => is_flow || !is_value,
+        '|' => !is_value,
+        letter => letter.is_whitespace() && !is_value,
+    };
+    let end = word.char_indices().find(|one| ends(*one));
+    let word = &word[..end.map_or(word.len(), |(at, _)| at)];
+    word.trim_end().len()
 }
 
 /// The byte at a line and a byte column, both counted from 1.
@@ -152,10 +153,11 @@ mod tests {
     fn excerpt_marks_the_range_after_masked_secrets() {
         let text = "{\n \"s\": \"hidden\", \"Cloud\": \"gc\"\n}";
         let (hidden, cloud) = (text.find("hidden").unwrap(), text.find("\"gc\"").unwrap());
-        let excerpt = Excerpt::of(text, &(cloud..cloud + 4), &[hidden..hidden + 6]);
+        let secrets: Vec<Range<usize>> = std::iter::once(hidden..hidden + 6).collect();
+        let excerpt = Excerpt::of(text, &(cloud..cloud + 4), &secrets);
         assert_eq!(excerpt.line, " \"s\": \"***\", \"Cloud\": \"gc\"");
         assert_eq!(&excerpt.line[excerpt.marked], "\"gc\"");
-        let excerpt = Excerpt::of(text, &(hidden - 1..hidden + 7), &[hidden..hidden + 6]);
+        let excerpt = Excerpt::of(text, &(hidden - 1..hidden + 7), &secrets);
         assert_eq!(&excerpt.line[excerpt.marked], "\"***\"");
         let place = Place::of(text, &(cloud..cloud + 4)).expect("a place");
         assert_eq!((place.line, place.column, place.end_column), (2, 26, 30));

@@ -91,12 +91,14 @@ impl Walk<'_> {
     fn hide(&mut self, value: &str) {
         match value.as_bytes().first() {
             Some(b'{') => {
-                let inner = members(value).unwrap_or_default();
-                inner.iter().for_each(|member| self.hide(member.value()));
+                for member in members(value).unwrap_or_default() {
+                    self.hide(member.value());
+                }
             }
             Some(b'[') => {
-                let inner = elements(value).unwrap_or_default();
-                inner.into_iter().for_each(|element| self.hide(element));
+                for element in elements(value).unwrap_or_default() {
+                    self.hide(element);
+                }
             }
             Some(b't' | b'f' | b'n') => {}
             _ => {

@@ -115,25 +115,17 @@ fn binding_faults(
         let at = format!("/fixed{}", found.place().unwrap_or_default());
         fault(at, found.message())
     }));
-    bound.extend(
-        connection
-            .iter()
-            .filter_map(|param| param.target().strip_prefix("input.")),
-    );
-    for required in schema["required"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-    {
-        if !bound.contains(&required) {
-            let why = format!(
-                "{} requires the input \"{required}\". Set it in `inputs` or `fixed`.",
-                operation.name
-            );
-            faults.push(fault("/operation", why));
-        }
-    }
+    let of_connection = connection.iter().map(Param::target);
+    bound.extend(of_connection.filter_map(|target| target.strip_prefix("input.")));
+    let required = schema["required"].as_array().into_iter().flatten();
+    let unset = required.filter_map(Value::as_str);
+    faults.extend(unset.filter(|name| !bound.contains(name)).map(|name| {
+        let why = format!(
+            "{} requires the input \"{name}\". Set it in `inputs` or `fixed`.",
+            operation.name
+        );
+        fault("/operation", why)
+    }));
     faults
 }
 

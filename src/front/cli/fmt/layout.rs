@@ -162,7 +162,13 @@ mod tests {
     fn scrambled(text: &str, seed: &mut u64, space: &str) -> String {
         *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let turn = usize::try_from(*seed >> 33).expect("31 bits");
-        let gap = |n: usize| if (turn + n) % 3 == 0 { space } else { "" };
+        let gap = |n: usize| {
+            if (turn + n).is_multiple_of(3) {
+                space
+            } else {
+                ""
+            }
+        };
         let mut parts: Vec<String> = Vec::new();
         if text.starts_with('{') {
             for (n, member) in members(text).expect("an object").iter().enumerate() {
