@@ -125,11 +125,10 @@ pub(super) enum Command {
     Init(InitArgs),
     /// Check a catalog's files, requests, profiles, worlds and endpoints; show each fault and what to do
     Validate(ValidateArgs),
-    /// Map saved raw data, saved results or records to events, offline, and explain them
-    #[command(after_help = map::HINT)]
     /// Write manifests and mappings in one layout, so that changes are easy to review
     Fmt(FmtArgs),
-    /// Map saved raw data, or a saved result, to events, offline
+    /// Map saved raw data, saved results or records to events, offline, and explain them
+    #[command(after_help = map::HINT)]
     Map(MapArgs),
     /// Test mappings with samples, compare two versions of a mapping, or suggest fields
     #[command(subcommand)]

@@ -48,9 +48,9 @@ pub use guide::{GUIDES, Guide};
 pub use log::trace_log;
 pub use reference::page as reference_page;
 pub use schema::SCHEMAS;
-pub use standard::Standard;
 #[cfg(feature = "sim")]
 pub(in crate::front) use simulate::{is_world_member, world_faults};
+pub use standard::Standard;
 
 use args::{Cli, Command, RunArgs};
 use out::Out;
