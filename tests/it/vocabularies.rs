@@ -335,6 +335,28 @@ fn members_without_a_place_are_in_unmapped() {
 }
 
 #[test]
+fn every_member_of_a_record_has_a_path_or_is_in_the_rest() {
+    for (mapping, rest) in [
+        ("ocsf/audit", "/unmapped"),
+        ("ocsf/alert", "/unmapped"),
+        ("ecs/audit", "/o365/audit"),
+        ("ecs/alert", "/m365_defender/alert"),
+    ] {
+        let file = root().join("mappings").join(mapping).with_extension("json");
+        let text = std::fs::read_to_string(file).expect("a mapping");
+        for (record, event) in events(mapping) {
+            let rest = event.pointer(rest);
+            for (name, value) in record.as_object().expect("a record") {
+                let in_path = [format!(".{name}"), format!("'{name}'")];
+                let has_path = in_path.iter().any(|path| text.contains(path));
+                let in_rest = rest.is_some_and(|rest| rest.get(name).is_some());
+                assert!(has_path || in_rest || value.is_null(), "{mapping}: {name}");
+            }
+        }
+    }
+}
+
+#[test]
 fn ecs_events_fit_the_schema() {
     let extract = json(&root().join("tests/vocabularies/ecs-8.11.0.json"));
     let mut faults = Vec::new();
