@@ -28,7 +28,7 @@ fn shell(name: &str, args: impl FnOnce(&Path) -> Vec<String>) -> Option<String> 
 }
 
 /// What a user types, and the names that must complete it.
-const COMPLETED: [(&str, &str); 7] = [
+const COMPLETED: [(&str, &str); 8] = [
     ("try fetch_", "fetch_event"),
     (
         "sample purview_audit_alert_v2.get",
@@ -37,6 +37,7 @@ const COMPLETED: [(&str, &str); 7] = [
     ("describe pol", "policy_compliance_audit_log"),
     ("map office", "office365_audit/event"),
     ("mapping diff office", "office365_audit/event"),
+    ("reference oc", "ocsf"),
     ("guide map", "mapping"),
     ("rules explain malware", "malware_in_file"),
 ];

@@ -17,6 +17,7 @@ use crate::front::cli::describe::integrations;
 use crate::front::cli::guide::GUIDES;
 use crate::front::cli::out::Out;
 use crate::front::cli::schema::SCHEMAS;
+use crate::front::cli::standard::Standard;
 use crate::host::catalog::Catalog;
 use crate::ops;
 use crate::protocol::Failure;
@@ -55,10 +56,10 @@ pub(super) struct ManArgs {
 #[derive(Clone, Copy, Debug)]
 enum Named {
     Commands,
-    Integrations,
     IntegrationsAndCommands,
     Mappings,
     Operations,
+    ReferencePages,
     Rules,
     Schemas,
     Topics,
@@ -76,7 +77,7 @@ const NAMED: &[(&[&str], &str, Named)] = &[
     (&["mapping", "diff"], "new", Named::Mappings),
     (&["mapping", "suggest"], "mapping", Named::Mappings),
     (&["rules", "explain"], "rule", Named::Rules),
-    (&["reference"], "integration", Named::Integrations),
+    (&["reference"], "integration", Named::ReferencePages),
     (&["guide"], "topic", Named::Topics),
 ];
 
@@ -189,7 +190,10 @@ fn values(named: Named, catalog: &Catalog) -> Result<Vec<PossibleValue>, Failure
     };
     Ok(match named {
         Named::Commands => commands(catalog)?,
-        Named::Integrations => manifests()?,
+        Named::ReferencePages => {
+            let standards = Standard::ALL.map(|one| named_only(one.name()));
+            [manifests()?, standards.to_vec()].concat()
+        }
         Named::IntegrationsAndCommands => [manifests()?, commands(catalog)?].concat(),
         Named::Mappings => catalog.mapping_names().map(named_only).collect(),
         Named::Operations => ops::operations()
