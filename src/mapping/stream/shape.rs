@@ -141,7 +141,7 @@ impl<'a, 'r> Shape<'a, 'r> {
                         self.sink.fault(place, "it is not a JSON object")?;
                         return self.lines();
                     }
-                    let message = "The input is not JSON: expected an object or an array.";
+                    let message = "The input has no records: expected an object or an array.";
                     return Err(failure(message, place).into());
                 }
             }

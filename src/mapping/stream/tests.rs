@@ -181,7 +181,9 @@ proptest! {
             let mapping = mapping(root, "");
             let lines = streamed(&mapping, text.as_bytes(), &[size]);
             prop_assert_eq!(&lines, &streamed(&mapping, text.as_bytes(), &[99]), "{}", root);
-            if let Ok(document) = Document::parse(&text)
+            // A number or a text has no records: the stream says so.
+            if text.trim_start().starts_with(['{', '['])
+                && let Ok(document) = Document::parse(&text)
                 && let Ok(mapped) = mapping.apply(&document)
                 && !text.contains("raw_data")
                 && text.matches("value").count() < 2
@@ -305,7 +307,7 @@ fn broken_input_ends_with_its_place() {
         (" \n", None),
         (
             "x",
-            Some("failure: The input is not JSON: expected an object or an array."),
+            Some("failure: The input has no records: expected an object or an array."),
         ),
         (
             "{\"value\":[{\"id\":1} {}]}",

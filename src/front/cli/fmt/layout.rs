@@ -31,6 +31,9 @@ const ROWS: [&str; 6] = [
 /// Lists of sentences, which have one element in each line.
 const SENTENCES: [&str; 2] = ["setup", "notes"];
 
+/// The largest lookup table that stays in one line.
+const TABLE_IN_A_LINE: usize = 24;
+
 /// The text of a valid file in the canonical layout.
 pub fn canonical(text: &str, schema: &Value) -> String {
     let mut layout = Layout {
@@ -51,9 +54,10 @@ impl<'a> Layout<'a> {
         let (kind, schema) = self.resolve(schema, text);
         match text.as_bytes().first() {
             Some(b'{') => {
-                let is_tall = TALL.contains(&kind) || name == "codes";
-                let several = members(text).is_ok_and(|members| members.len() > 1);
-                self.object(text, schema, (depth, is_tall && several));
+                let count = members(text).map_or(0, |members| members.len());
+                let is_long_table = name == "values" && count > TABLE_IN_A_LINE;
+                let is_tall = TALL.contains(&kind) || name == "codes" || is_long_table;
+                self.object(text, schema, (depth, is_tall && count > 1));
             }
             Some(b'[') => self.array(text, schema, (name, depth)),
             _ => self.out.push_str(text),
