@@ -78,3 +78,35 @@ fn listed_operation_has_inputs_result_state_and_permissions() {
     assert_eq!(secret("client_secret"), Some(&json!(true)));
     assert_eq!(secret("tenant_id"), Some(&json!(false)));
 }
+
+#[test]
+fn reference_page_that_differs_or_is_missing_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run_in = |args: &[&str]| {
+        let mut command = soarhost(args);
+        command.current_dir(&folder);
+        let output = feed(command, b"");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        (output.status.code(), text)
+    };
+    let pages = folder.path().join("snapshots/reference");
+    std::fs::create_dir_all(&pages).expect("a folder");
+    let (_, page) = run_in(&["reference", "office365_audit"]);
+    let file = pages.join("office365_audit.snap.md");
+    std::fs::write(&file, &page).expect("a file");
+    let check = ["reference", "office365_audit", "--check"];
+    assert_eq!(run_in(&check), (Some(0), String::new()));
+    std::fs::write(&file, page + "\n").expect("a file");
+    let path = "snapshots/reference/office365_audit.snap.md";
+    let advice = format!("Write it: soarhost reference office365_audit > {path}\n");
+    assert_eq!(
+        run_in(&check),
+        (Some(1), format!("{path} differs. {advice}"))
+    );
+    let (code, missing) = run_in(&["reference", "--check"]);
+    assert_eq!(code, Some(1));
+    assert!(
+        missing.contains("snapshots/reference/ocsf.snap.md is missing."),
+        "{missing}"
+    );
+}

@@ -160,7 +160,9 @@ fn dispatch(cli: Cli, redactor: &Redactor, out: &mut Out) -> ExitResult {
         }
         #[cfg(feature = "rules")]
         Some(Command::Rules(command)) => rules::rules(&command, open().catalog()?, out),
-        Some(Command::Reference(args)) => reference::print(&args, open().catalog()?, out),
+        Some(Command::Reference(args)) => {
+            reference::print(&args, &settings, open().catalog()?, out)
+        }
         #[cfg(feature = "sim")]
         Some(Command::Simulate(args)) => simulate::simulate(&args, &settings, out),
         Some(Command::Guide(args)) => guide::print(&args, out),

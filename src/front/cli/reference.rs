@@ -10,6 +10,7 @@ mod terms;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::Path;
 
 use clap::Args;
 use fields::{conversion, origin, plain};
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 use crate::front::cli::ExitResult;
 use crate::front::cli::out::Out;
+use crate::front::cli::settings::SettingsArgs;
 use crate::front::cli::standard::Standard;
 use crate::host::catalog::Catalog;
 use crate::manifest::outputs::{Column, Context};
@@ -31,10 +33,46 @@ use crate::protocol::Failure;
 pub(super) struct ReferenceArgs {
     /// The integration, or `ocsf` or `ecs` [default: all]
     pub(super) integration: Option<String>,
+    /// Print nothing; name the pages in snapshots/reference of the catalog folder (default: the
+    /// current folder) that differ, and exit with 1 if there are any
+    #[arg(long)]
+    check: bool,
 }
 
-/// Prints one page, or all.
-pub(super) fn print(args: &ReferenceArgs, catalog: &Catalog, out: &mut Out) -> ExitResult {
+/// Prints one page, or all, or compares them with those in the folder.
+pub(super) fn print(
+    args: &ReferenceArgs,
+    operator: &SettingsArgs,
+    catalog: &Catalog,
+    out: &mut Out,
+) -> ExitResult {
+    let folder = operator.catalog.as_deref().unwrap_or(Path::new("."));
+    let mut differing = false;
+    for (name, page) in pages(args, catalog)? {
+        if !args.check {
+            out.write_all(page.as_bytes())?;
+            continue;
+        }
+        let file = folder
+            .join("snapshots/reference")
+            .join(format!("{name}.snap.md"));
+        let state = match std::fs::read_to_string(&file) {
+            Ok(text) if text == page => continue,
+            Ok(_) => "differs",
+            Err(_) => "is missing",
+        };
+        differing = true;
+        let file = file.strip_prefix(".").unwrap_or(&file).display();
+        writeln!(
+            out,
+            "{file} {state}. Write it: soarhost reference {name} > {file}"
+        )?;
+    }
+    Ok(u8::from(differing))
+}
+
+/// The pages with their names.
+fn pages(args: &ReferenceArgs, catalog: &Catalog) -> Result<Vec<(String, String)>, Failure> {
     let wanted = args.integration.as_deref();
     let is_wanted = |one: &Standard| wanted.is_none_or(|wanted| wanted == one.name());
     let standards: Vec<Standard> = Standard::ALL.into_iter().filter(is_wanted).collect();
@@ -43,13 +81,13 @@ pub(super) fn print(args: &ReferenceArgs, catalog: &Catalog, out: &mut Out) -> E
         Some(id) => vec![catalog.integration(id)?],
         None => catalog.manifests()?,
     };
-    for manifest in manifests {
-        out.write_all(page(manifest, catalog)?.as_bytes())?;
-    }
-    for standard in standards {
-        out.write_all(standard.page(catalog)?.as_bytes())?;
-    }
-    Ok(0)
+    let of_manifests = manifests
+        .into_iter()
+        .map(|manifest| Ok((manifest.id.clone(), page(manifest, catalog)?)));
+    let of_standards = standards
+        .into_iter()
+        .map(|standard| Ok((standard.name().to_owned(), standard.page(catalog)?)));
+    of_manifests.chain(of_standards).collect()
 }
 
 /// The page of one integration.
