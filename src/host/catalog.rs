@@ -266,9 +266,12 @@ impl Catalog {
         mapping::vocabulary(&self.vocabulary)
     }
 
-    /// The mapping with this name.
+    /// The mapping with this name: of the catalog, or of a standard vocabulary.
     pub fn mapping(&self, name: &str) -> Result<Definition, Failure> {
-        let text = self.mappings.get(name).ok_or_else(|| {
+        let standard = || STANDARD.iter().find(|(known, _)| *known == name);
+        let own = self.mappings.get(name).map(Cow::as_ref);
+        let text = own.or_else(|| standard().map(|(_, text)| *text));
+        let text = text.ok_or_else(|| {
             let hint = suggestion(name, self.mappings.keys().map(String::as_str));
             let message = format!("There is no mapping \"{name}\". {hint}");
             Failure::new(ErrorKind::UnknownName, message)

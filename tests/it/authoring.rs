@@ -110,3 +110,21 @@ fn reference_page_that_differs_or_is_missing_is_named() {
         "{missing}"
     );
 }
+
+#[test]
+fn own_catalog_has_the_standard_vocabularies() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let catalog = folder.path().join("own").display().to_string();
+    let output = feed(soarhost(&["init", &catalog]), b"");
+    assert!(output.status.success());
+    let record = r#"{"CreationTime":"2026-09-20T01:00:00","Id":"1","Operation":"SendAs","Workload":"Exchange"}"#;
+    let output = feed(
+        soarhost(&["map", "--as", "ocsf", "--catalog", &catalog]),
+        record,
+    );
+    let event: Value = serde_json::from_slice(&output.stdout).expect("an event");
+    assert_eq!(event["class_name"], "Email Activity", "{event}");
+    let output = feed(soarhost(&["reference", "--catalog", &catalog]), b"");
+    let page = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(page.starts_with("# ") && !page.contains("OCSF"), "{page}");
+}

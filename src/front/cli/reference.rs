@@ -74,7 +74,13 @@ pub(super) fn print(
 /// The pages with their names.
 fn pages(args: &ReferenceArgs, catalog: &Catalog) -> Result<Vec<(String, String)>, Failure> {
     let wanted = args.integration.as_deref();
-    let is_wanted = |one: &Standard| wanted.is_none_or(|wanted| wanted == one.name());
+    // Without a name, the pages are those of the catalog.
+    let has = |one: &Standard| {
+        catalog
+            .mapping_names()
+            .any(|name| name.starts_with(one.name()))
+    };
+    let is_wanted = |one: &Standard| wanted.map_or(has(one), |wanted| wanted == one.name());
     let standards: Vec<Standard> = Standard::ALL.into_iter().filter(is_wanted).collect();
     let manifests: Vec<&Manifest> = match wanted {
         Some(_) if !standards.is_empty() => Vec::new(),
