@@ -38,7 +38,10 @@
 //!   sub-commands: the table in [`front::cli`].
 //! * The wire format: [`protocol`]; its schemas are in `snapshots/schema`.
 //! * JSON bytes (documents, positions, the search for secrets): [`json`].
-//! * Mapping: [`mapping`]; all paths of a source are one automaton in `src/mapping/plan.rs`.
+//! * Mapping: [`mapping`]; all paths of a source are one automaton in `src/mapping/plan.rs`. `map`
+//!   reads text of any size with `src/mapping/stream`. OCSF and ECS are data in `mappings`.
+//! * Tools for authors: `src/front/diagnostics` (the faults that `validate` shows),
+//!   `src/front/cli/mapping` (`mapping test`, `diff` and `suggest`), `src/front/cli/fmt`, `init`.
 //! * Sign-in: `host::connect` selects the method, [`identity`] requests the token (its first lines
 //!   list what a new method needs), and `host::vault` stores it.
 //! * Detection rules: [`rules`]; the packs are in `mappings/*/rules`.
