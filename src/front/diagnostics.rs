@@ -27,6 +27,8 @@ use kind::Kind;
 pub(super) struct Report {
     /// The number of files that were checked.
     pub(super) checked: usize,
+    /// True if they are the files of the built-in catalog.
+    is_builtin: bool,
     pub(super) faults: Vec<Fault>,
 }
 

@@ -279,6 +279,14 @@ impl Catalog {
         Definition::parse(text, &mapping_file(name))
     }
 
+    /// A mapping that uses only standard fields and custom ones.
+    pub fn checked_mapping(&self, name: &str) -> Result<Definition, Failure> {
+        let definition = self.mapping(name)?;
+        let faults = self.mapping_faults(&self.mappings[name]);
+        let placed = placed(&mapping_file(name), faults).collect();
+        Failure::join(placed).map_or(Ok(definition), Err)
+    }
+
     /// The names of all mappings.
     pub fn mapping_names(&self) -> impl Iterator<Item = &str> {
         self.mappings.keys().map(String::as_str)

@@ -210,7 +210,12 @@ impl Compiler<'_> {
             let when = source.when.as_deref().and_then(|when| {
                 path::condition(when)
                     .map_err(|why| {
-                        let message = format!("The condition \"{when}\" is invalid: {why}. A condition starts with `@`, for example `@.severity == 'high'`.");
+                        let hint = if when.contains(" = ") {
+                            "Write `==` to compare"
+                        } else {
+                            "A condition starts with `@`"
+                        };
+                        let message = format!("The condition \"{when}\" is invalid: {why}. {hint}, for example `@.severity == 'high'`.");
                         self.fault(&format!("/sources/{n}/when"), message);
                     })
                     .ok()

@@ -180,7 +180,8 @@ impl HttpClient {
         let Exchange { request, id, .. } = exchange;
         refuse_plain_http(request, exchange.token.is_some())?;
         let broken = |error: reqwest::Error| {
-            interrupted(&request.url, &error, self.settings.read_timeout)
+            let has_proxy = self.proxy_for(&request.url).is_some();
+            interrupted(&request.url, &error, self.settings.read_timeout, has_proxy)
                 .upstream(request.upstream(id))
                 .caused_by(error.without_url())
         };

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::net::auth::Auth;
 use crate::net::caller::{Access, Caller, ServiceDate};
-use crate::net::client::Proxy;
+use crate::net::client::{HttpClient, Proxy};
 use crate::net::message::{ApiRequest, is_loopback};
 use crate::net::retry::Repeat;
 use crate::net::tls::Trust;
@@ -38,7 +38,19 @@ impl Caller {
 
     /// The address of the proxy for requests to this address, without its credentials.
     pub fn proxy_for(&self, url: &Url) -> Option<String> {
-        if self.client.settings.proxy == Proxy::Off || is_loopback(url) {
+        self.client.proxy_for(url)
+    }
+
+    /// Returns whether every certificate is accepted.
+    pub fn is_insecure(&self) -> bool {
+        matches!(self.client.settings.trust, Trust::Insecure)
+    }
+}
+
+impl HttpClient {
+    /// The address of the proxy for requests to this address, without its credentials.
+    pub(super) fn proxy_for(&self, url: &Url) -> Option<String> {
+        if self.settings.proxy == Proxy::Off || is_loopback(url) {
             return None;
         }
         // As reqwest does.
@@ -47,10 +59,5 @@ impl Caller {
         // An address without user and password always accepts this.
         let _ = proxy.set_username("").and(proxy.set_password(None));
         Some(proxy.origin().ascii_serialization())
-    }
-
-    /// Returns whether every certificate is accepted.
-    pub fn is_insecure(&self) -> bool {
-        matches!(self.client.settings.trust, Trust::Insecure)
     }
 }

@@ -221,3 +221,35 @@ fn folder_of_init_passes_every_check() {
         }
     }
 }
+
+#[test]
+fn validate_checks_the_current_catalog_and_fails_without_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let validate = |folder: &Path, args: &[&str]| {
+        let mut command = soarhost(&[&["validate"], args].concat());
+        command.current_dir(folder);
+        let output = feed(command, "");
+        (output.status.code(), printed(&output))
+    };
+    let (code, text) = validate(folder.path(), &["."]);
+    assert_eq!(code, Some(2));
+    assert_eq!(
+        text,
+        "error: The folder has no files to check.\n--> .\n = help: Name a file, or a folder with \
+         manifests/ or mappings/.\n\n1 error; 0 files checked.\n"
+    );
+    let (code, text) = validate(folder.path(), &[]);
+    assert!(
+        code == Some(0) && text.contains(" built-in files checked."),
+        "{text}"
+    );
+    std::fs::create_dir(folder.path().join("mappings")).expect("a folder");
+    let mapping = r#"{"mapping":1,"id":"a","root":"$","sources":[{"id":"default","fields":[
+        {"field":"Alert Nam","path":".title"}]}]}"#;
+    std::fs::write(folder.path().join("mappings/a.json"), mapping).expect("a file");
+    let (code, text) = validate(folder.path(), &[]);
+    assert!(
+        code == Some(2) && text.contains("Did you mean \"Alert Name\"?"),
+        "{text}"
+    );
+}

@@ -321,6 +321,17 @@ fn sandbox_stored_connection_and_proxy_are_diagnosed_by_the_binary() {
 }
 
 #[test]
+fn name_of_a_proxy_that_cannot_be_resolved_is_a_fault_of_the_proxy() {
+    let mut command = soarhost(&["doctor"]);
+    // A label of more than 63 bytes is refused before a name server is asked.
+    let proxy = format!("http://{}:8080", "a".repeat(64));
+    command.env("HTTPS_PROXY", proxy);
+    let output = feed(command, &test_connection().to_string());
+    assert_eq!(output.status.code(), Some(1));
+    assert_snapshot("doctor_proxy_without_address", &printed(&output));
+}
+
+#[test]
 fn nothing_to_diagnose_is_refused() {
     let output = feed(soarhost(&["doctor"]), "");
     assert_eq!(output.status.code(), Some(2));

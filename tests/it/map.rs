@@ -148,3 +148,84 @@ fn suggestions_are_lines_for_a_mapping_file() {
         );
     });
 }
+
+#[test]
+fn output_of_try_is_raw_data_for_every_root_and_for_samples() {
+    let tried = feed(soarhost(&["try", "Fetch Event", "--json"]), "").stdout;
+    let tried = String::from_utf8(tried).expect("UTF-8");
+    let result: Value = serde_json::from_str(&tried).expect("JSON");
+    let alerts = result["result"]["raw_data"]["value"]
+        .as_array()
+        .expect("alerts")
+        .len();
+    let text = shown(&["map", "purview_audit_alert_v2/fetch_event"], &tried);
+    assert_eq!(text.matches("{\"key\":").count(), alerts, "{text}");
+    let text = shown(&["map", "--as", "ocsf"], &tried);
+    assert_eq!(
+        text.matches("Detection Finding: ").count(),
+        alerts,
+        "{text}"
+    );
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        std::fs::write(&file, text).expect("a file");
+        file.to_str().expect("UTF-8").to_owned()
+    };
+    let saved = write("samples/a/tried.json", &tried);
+    let mapping = |field: &str| {
+        json!({ "mapping": 1, "id": "a", "root": "$..value", "sources": [
+            { "id": "default", "fields": [{ "field": field, "path": ".title" }] }] })
+    };
+    let own = write("mappings/a.json", &mapping("Alert Name").to_string());
+    let text = shown(&["map", &own, &saved], "");
+    assert_eq!(text.matches("\"Alert Name\":").count(), alerts, "{text}");
+    let test = [
+        "mapping",
+        "test",
+        "--update",
+        folder.path().to_str().expect("UTF-8"),
+    ];
+    let mut command = soarhost(&test);
+    command.env_remove("CI");
+    let output = feed(command, "");
+    assert!(
+        printed(&output).ends_with("1 sample passed, 0 failed.\n"),
+        "{}",
+        printed(&output)
+    );
+
+    // The mapping is checked as `validate` checks it.
+    write("mappings/a.json", &mapping("Alert Nam").to_string());
+    let mut command = soarhost(&test);
+    command.env_remove("CI");
+    let output = feed(command, "");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        printed(&output).contains("Did you mean \"Alert Name\"?"),
+        "{}",
+        printed(&output)
+    );
+}
+
+#[test]
+fn missing_mapping_and_mapping_of_the_current_folder_are_explained() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut text = String::new();
+    std::fs::create_dir(folder.path().join("mappings")).expect("a folder");
+    std::fs::write(folder.path().join("mappings/own.json"), "{}").expect("a file");
+    std::fs::write(folder.path().join("answer.json"), r#"{"value":[]}"#).expect("a file");
+    for args in [
+        ["map", "own", "answer.json"].as_slice(),
+        &["map", "answer.json"],
+    ] {
+        let mut command = soarhost(args);
+        command.current_dir(folder.path());
+        let output = feed(command, "");
+        assert_eq!(output.status.code(), Some(2));
+        text.push_str(&printed(&output));
+    }
+    settings().bind(|| insta::assert_snapshot!("map_mapping_is_missing", text));
+}

@@ -21,6 +21,7 @@ use crate::front::counted;
 use crate::host::catalog::Catalog;
 use crate::mapping::{Definition, Interruption, Mapping, Streamed, Summary};
 use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::strict_object;
 
 /// The help after the flags of `map`.
 pub(super) const HINT: &str = "\
@@ -109,9 +110,15 @@ fn input(args: &MapArgs) -> Result<(String, Box<dyn Read>), Failure> {
 pub(super) fn definition(name: &str, catalog: &Catalog) -> Result<Definition, Failure> {
     let file = Path::new(name);
     if !file.is_file() {
-        return catalog.mapping(name).map_err(|failure| {
-            failure.advice("Use the name of a mapping of the catalog, or the path of a file.")
-        });
+        let is_here = Path::new("mappings").join(format!("{name}.json")).is_file();
+        let advice = if is_here {
+            "The current folder has this mapping: add `--catalog .`."
+        } else {
+            "Use the name of a mapping of the catalog, or the path of a file."
+        };
+        return catalog
+            .mapping(name)
+            .map_err(|failure| failure.advice(advice));
     }
     let text = std::fs::read_to_string(file).map_err(|error| {
         Failure::new(
@@ -119,6 +126,15 @@ pub(super) fn definition(name: &str, catalog: &Catalog) -> Result<Definition, Fa
             format!("{name} cannot be read: {error}."),
         )
     })?;
+    let object = strict_object(&text).ok();
+    if object
+        .is_some_and(|object| !object.contains_key("mapping") && !object.contains_key("sources"))
+    {
+        let message = format!("{name} is not a mapping: it has neither `mapping` nor `sources`.");
+        return Err(Failure::new(ErrorKind::InvalidMapping, message).advice(
+            "Name the mapping before the raw data: `soarhost map MAPPING FILE`, or `soarhost map --as ocsf FILE`.",
+        ));
+    }
     Definition::parse(&text, name)
 }
 

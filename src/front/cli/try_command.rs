@@ -31,12 +31,15 @@ pub(super) fn run_sample(
     let progress = Progress::start(settings, "Simulating");
     run_earlier_commands(&host, &target, &progress)?;
     let mut request = sample_request(target.manifest, target.command);
-    // The raw data is omitted: it is long, and the other sections show its content.
     let section = match target.command.mapping {
         Some(_) => "events",
         None => "context_data",
     };
-    request["options"] = json!({ "include": [section, "key_fields", "readable"] });
+    let mut sections = vec![section, "key_fields", "readable"];
+    if args.json {
+        sections.push("raw_data");
+    }
+    request["options"] = json!({ "include": sections });
     // The sample names no state, so there is nothing to commit.
     let result = run::single(request.to_string().as_bytes(), &host, &progress)?.result;
     if args.json {

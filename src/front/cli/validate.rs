@@ -3,7 +3,7 @@
 //! `front::diagnostics` finds the faults and renders them.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -12,12 +12,13 @@ use crate::front::cli::out::Out;
 use crate::front::cli::settings::{self, SettingsArgs};
 use crate::front::cli::{ExitResult, INVALID};
 use crate::front::diagnostics::{Checker, Severity, sarif, text};
+use crate::host::catalog::Catalog;
 use crate::protocol::Failure;
 
 /// Arguments of `validate`.
 #[derive(Args, Debug)]
 pub(super) struct ValidateArgs {
-    /// Files or folders [default: the catalog in use]
+    /// Files or folders [default: the folder of --catalog, else the current one, else the built-in catalog]
     paths: Vec<PathBuf>,
     /// Print JSON
     #[arg(long, conflicts_with = "sarif")]
@@ -29,7 +30,13 @@ pub(super) struct ValidateArgs {
 
 /// Checks files and folders, or the catalog in use.
 pub(super) fn validate(args: &ValidateArgs, settings: &SettingsArgs, out: &mut Out) -> ExitResult {
-    let report = Checker::new(settings::settings(settings)?).report(&args.paths)?;
+    let here = Path::new(".");
+    let paths = if args.paths.is_empty() && settings.catalog.is_none() && Catalog::is_folder(here) {
+        &vec![here.to_owned()]
+    } else {
+        &args.paths
+    };
+    let report = Checker::new(settings::settings(settings)?).report(paths)?;
     if args.json {
         print_json(&report.json(), out)?;
     } else if args.sarif {

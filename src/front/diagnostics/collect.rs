@@ -52,6 +52,7 @@ impl Checker {
         let paths = if paths.is_empty() { &in_use } else { paths };
         if paths.is_empty() {
             let catalog = Catalog::builtin_strict()?;
+            report.is_builtin = true;
             let faults = catalog_faults(&catalog, Vec::new(), Path::new(""));
             report.add(catalog.files(), faults);
         }
@@ -60,6 +61,7 @@ impl Checker {
                 report.add(usize::from(path.exists()), self.file(path));
                 continue;
             }
+            let before = report.checked;
             let mut beside: Vec<PathBuf> = BESIDE.map(|name| path.join(name)).into();
             if Catalog::is_folder(path) {
                 let (catalog, unreadable) = Catalog::read(path)
@@ -72,6 +74,11 @@ impl Checker {
             let files = beside.iter().flat_map(|path| files(path));
             for file in files {
                 report.add(1, self.file(&file));
+            }
+            if report.checked == before {
+                let message = "The folder has no files to check. Name a file, or a folder with \
+                               manifests/ or mappings/.";
+                report.add(0, vec![Fault::of_file(&path.to_string_lossy(), message)]);
             }
         }
         Ok(report)

@@ -57,7 +57,12 @@ fn groups(fault: &Fault) -> Vec<Group<'_>> {
 
 fn summary(report: &Report) -> String {
     let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-    let checked = counted(number(report.checked), "file");
+    let noun = if report.is_builtin {
+        "built-in file"
+    } else {
+        "file"
+    };
+    let checked = counted(number(report.checked), noun);
     let counts = [(Severity::Error, "error"), (Severity::Warning, "warning")];
     let counts = counts.map(|(severity, noun)| (number(report.count(severity)), noun));
     let found: Vec<String> = counts
@@ -79,6 +84,7 @@ mod tests {
     fn colours_are_used_only_on_request() {
         let report = || Report {
             checked: 1,
+            is_builtin: false,
             faults: vec![Fault::of_file("a.json", "No. Write it.")],
         };
         let plain = "error: No.\n--> a.json\n = help: Write it.\n\n1 error; 1 file checked.\n";

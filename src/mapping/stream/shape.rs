@@ -28,6 +28,8 @@ pub(super) struct Tail {
 /// The members of a result that an object has.
 #[derive(Clone, Copy, Default)]
 struct Seen {
+    /// The first member is a request.
+    request: bool,
     protocol: bool,
     return_data: bool,
     raw_data: bool,
@@ -233,6 +235,15 @@ impl<'a, 'r> Shape<'a, 'r> {
         while self.next_item(&mut first, b'}')? {
             let name = self.name()?;
             match name.as_str() {
+                "request" if self.names.is_empty() => seen.request = true,
+                "result"
+                    if seen.request && !self.wants(0, "result") && self.peek()? == Some(b'{') =>
+                {
+                    // What `try --json` prints.
+                    self.window.release();
+                    self.object_as_result()?;
+                    return self.skip_members().map(|()| false);
+                }
                 "protocol" => seen.protocol = true,
                 "return_data" => seen.return_data = true,
                 "raw_data" if self.is_result(seen)? => {

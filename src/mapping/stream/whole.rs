@@ -52,12 +52,18 @@ impl Shape<'_, '_> {
     }
 }
 
-/// The `raw_data` of a result; of another text, the text.
+/// The `raw_data` of a result, also of one below its request; of another text, the text.
 fn raw_data_of(text: &str, place: Place) -> Result<&str, Failure> {
     let Ok(members) = members(text) else {
         return Ok(text);
     };
     let value = |name: &str| members.iter().find(|one| one.name() == name);
+    if let [request, result] = &*members
+        && request.name() == "request"
+        && result.name() == "result"
+    {
+        return raw_data_of(result.value(), place);
+    }
     let (Some(_), Some(_), Some(raw)) =
         (value("protocol"), value("return_data"), value("raw_data"))
     else {

@@ -10,13 +10,22 @@ use url::Url;
 
 use crate::protocol::{Detail, ErrorKind, Failure};
 
-/// The failure of an interrupted exchange. It quotes the innermost error.
-pub(super) fn interrupted(url: &Url, error: &reqwest::Error, read_timeout: Duration) -> Failure {
+/// The failure of an interrupted exchange, with or without a proxy. It quotes the innermost error.
+pub(super) fn interrupted(
+    url: &Url,
+    error: &reqwest::Error,
+    read_timeout: Duration,
+    has_proxy: bool,
+) -> Failure {
     let host = url.origin().ascii_serialization();
     let why = root_message(error);
     // The resolver appends the query in its debug format.
     let why = why.split(" for Query").next().unwrap_or_default();
-    let stage = Stage::of(error);
+    let stage = match Stage::of(error) {
+        // The proxy resolves the names of services.
+        Stage::Name if has_proxy => Stage::ProxyName,
+        stage => stage,
+    };
     let (what, cause, advice) = stage.explanation();
     let what = match stage {
         Stage::ReadTimeout => format!("{what} ({} s)", read_timeout.as_secs()),
@@ -35,6 +44,7 @@ pub(super) fn interrupted(url: &Url, error: &reqwest::Error, read_timeout: Durat
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Name,
+    ProxyName,
     Tls,
     /// TLS, because of the service's certificate.
     Certificate,
@@ -73,7 +83,7 @@ impl Stage {
     fn name(self) -> &'static str {
         match self {
             Stage::Name => "dns",
-            Stage::Proxy => "proxy",
+            Stage::Proxy | Stage::ProxyName => "proxy",
             Stage::Tls | Stage::Certificate => "tls",
             Stage::ConnectTimeout | Stage::Connect => "connect",
             Stage::Compression | Stage::ReadTimeout | Stage::Exchange => "exchange",
@@ -94,6 +104,11 @@ impl Stage {
                 "the name could not be resolved",
                 "Name resolution failed on this machine.",
                 "Check the DNS settings of this machine. If only a proxy resolves names, set HTTPS_PROXY.",
+            ),
+            Stage::ProxyName => (
+                "the name of the proxy could not be resolved",
+                "The address in HTTPS_PROXY is misspelt, or this machine cannot resolve it.",
+                "Correct HTTPS_PROXY, or check the DNS settings of this machine.",
             ),
             Stage::Tls | Stage::Certificate => (
                 "the TLS handshake failed",

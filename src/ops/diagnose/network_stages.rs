@@ -201,7 +201,7 @@ fn names(addresses: &[Address]) -> Stage {
         .filter_map(|address| address.url.host_str())
         .collect();
     let detail = match (own.as_slice(), through_proxy.is_empty()) {
-        ([], true) => "The services have addresses without names.".to_owned(),
+        ([], true) => "No name to resolve: the addresses are IP addresses.".to_owned(),
         ([], false) => "The proxy resolves the names.".to_owned(),
         (own, _) => format!("{} can be resolved.", own.join(", ")),
     };

@@ -98,7 +98,14 @@ pub(super) fn read(file: &Path) -> Result<Document, Failure> {
     };
     let bytes = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
     let document = Document::from_bytes(&bytes).map_err(|error| unreadable(error.to_string()))?;
-    let found = members(document.text()).unwrap_or_default();
+    let mut found = members(document.text()).unwrap_or_default();
+    // What `try --json` prints.
+    if let [request, result] = &*found
+        && request.name() == "request"
+        && result.name() == "result"
+    {
+        found = members(result.value()).unwrap_or_default();
+    }
     let member = |name| found.iter().find(|one| one.name() == name);
     let Some(raw) = member("protocol")
         .and(member("return_data"))

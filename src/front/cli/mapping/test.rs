@@ -119,7 +119,7 @@ fn run(samples: &[Sample], catalog: &Catalog, progress: &Progress) -> Report {
         let Some(mapping) = samples.first().map(|one| one.mapping.as_str()) else {
             continue;
         };
-        let compiled = catalog.mapping(mapping).and_then(|definition| {
+        let compiled = catalog.checked_mapping(mapping).and_then(|definition| {
             let counted = FieldCoverage::new(&definition, mapping)?;
             Ok((Mapping::compile(definition, mapping)?, counted))
         });
