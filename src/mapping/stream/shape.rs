@@ -28,8 +28,6 @@ pub(super) struct Tail {
 /// The members of a result that an object has.
 #[derive(Clone, Copy, Default)]
 struct Seen {
-    /// The first member is a request.
-    request: bool,
     protocol: bool,
     return_data: bool,
     raw_data: bool,
@@ -231,13 +229,14 @@ impl<'a, 'r> Shape<'a, 'r> {
 
     fn decide(&mut self, start: usize, place: Place) -> Outcome<bool> {
         let (mut seen, tails, mut first) = (Seen::default(), self.tails(), true);
+        let mut after_request = false;
         self.window.bump();
         while self.next_item(&mut first, b'}')? {
             let name = self.name()?;
             match name.as_str() {
-                "request" if self.names.is_empty() => seen.request = true,
+                "request" if self.names.is_empty() => after_request = true,
                 "result"
-                    if seen.request && !self.wants(0, "result") && self.peek()? == Some(b'{') =>
+                    if after_request && !self.wants(0, "result") && self.peek()? == Some(b'{') =>
                 {
                     // What `try --json` prints.
                     self.window.release();
