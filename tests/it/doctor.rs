@@ -326,7 +326,7 @@ fn name_of_a_proxy_that_cannot_be_resolved_is_a_fault_of_the_proxy() {
     // A label of more than 63 bytes is refused before a name server is asked.
     let proxy = format!("http://{}:8080", "a".repeat(64));
     command.env("HTTPS_PROXY", proxy);
-    let output = feed(command, &test_connection().to_string());
+    let output = feed(command, test_connection().to_string());
     assert_eq!(output.status.code(), Some(1));
     assert_snapshot("doctor_proxy_without_address", &printed(&output));
 }

@@ -182,13 +182,13 @@ fn output_of_try_is_raw_data_for_every_root_and_for_samples() {
     let own = write("mappings/a.json", &mapping("Alert Name").to_string());
     let text = shown(&["map", &own, &saved], "");
     assert_eq!(text.matches("\"Alert Name\":").count(), alerts, "{text}");
-    let test = [
+    let arguments = [
         "mapping",
         "test",
         "--update",
         folder.path().to_str().expect("UTF-8"),
     ];
-    let mut command = soarhost(&test);
+    let mut command = soarhost(&arguments);
     command.env_remove("CI");
     let output = feed(command, "");
     assert!(
@@ -199,7 +199,7 @@ fn output_of_try_is_raw_data_for_every_root_and_for_samples() {
 
     // The mapping is checked as `validate` checks it.
     write("mappings/a.json", &mapping("Alert Nam").to_string());
-    let mut command = soarhost(&test);
+    let mut command = soarhost(&arguments);
     command.env_remove("CI");
     let output = feed(command, "");
     assert_eq!(output.status.code(), Some(1));
