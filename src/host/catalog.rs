@@ -4,6 +4,7 @@
 //! instead, because a check would take time at every start.
 
 mod check;
+pub(crate) mod folder;
 mod integration;
 
 use std::borrow::Cow;
@@ -518,18 +519,16 @@ fn files(
         Failure::invalid_input("--catalog", message)
     };
     let mut files = BTreeMap::new();
-    if !folder.exists() {
-        return Ok(files);
-    }
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let below = format!("{prefix}/{name}");
-        if path.is_dir() {
-            files.extend(self::files(&path, &below, extension)?);
-        } else if path.extension().is_some_and(|own| own == extension) {
-            files.insert(below, std::fs::read_to_string(&path).map_err(unreadable)?);
-        }
+    for path in folder::files(folder, &[extension]).map_err(unreadable)? {
+        let below = path.strip_prefix(folder).unwrap_or(&path);
+        let text = std::fs::read_to_string(&path).map_err(unreadable)?;
+        files.insert(format!("{prefix}/{}", slashed(below)), text);
     }
     Ok(files)
+}
+
+/// A path with slashes.
+fn slashed(path: &Path) -> String {
+    let parts = path.iter().map(|part| part.to_string_lossy());
+    parts.collect::<Vec<_>>().join("/")
 }

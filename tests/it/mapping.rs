@@ -241,6 +241,30 @@ fn update_writes_and_deletes_snapshots_but_never_in_a_build() {
 }
 
 #[test]
+fn update_follows_no_link() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().expect("a folder");
+    let (own, other) = (folder.path().join("own"), folder.path().join("other"));
+    copy(&root().join("tests/it/acme"), &own);
+    copy(&own.join("snapshots/acme/alert"), &other.join("alert"));
+    let before = std::fs::read_dir(other.join("alert"))
+        .expect("a folder")
+        .count();
+    for link in ["snapshots/other", "snapshots/acme"] {
+        symlink(&other, own.join(link)).expect("a link");
+        let refused = printed(&mapping(&own, &["test", "--update"]));
+        let message = format!("{link} is a symbolic link. Nothing was written");
+        assert!(refused.contains(&message), "{refused}");
+        std::fs::remove_file(own.join(link)).expect("a link");
+        let _ = std::fs::remove_dir_all(own.join("snapshots/acme"));
+    }
+    let after = std::fs::read_dir(other.join("alert"))
+        .expect("a folder")
+        .count();
+    assert_eq!(after, before);
+}
+
+#[test]
 fn versions_of_git_revisions_are_compared_without_a_shell_or_options() {
     let folder = tempfile::tempdir().expect("a folder");
     copy(&root().join("tests/it/acme"), folder.path());

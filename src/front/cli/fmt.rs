@@ -4,7 +4,8 @@
 
 mod layout;
 
-use std::io::Write;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -16,7 +17,7 @@ use crate::front::cli::settings::{self, SettingsArgs};
 use crate::front::cli::{ExitResult, INVALID};
 use crate::front::counted;
 use crate::front::diagnostics::Checker;
-use crate::host::catalog::Catalog;
+use crate::host::catalog::{Catalog, folder};
 use crate::manifest::Manifest;
 use crate::mapping::Definition;
 use crate::protocol::Failure;
@@ -71,10 +72,10 @@ pub(super) fn fmt(args: &FmtArgs, operator: &SettingsArgs, out: &mut Out) -> Exi
             );
             continue;
         }
-        let schema = if is_mapping(&text) {
-            &schemas.mapping
-        } else {
-            &schemas.manifest
+        let Some(schema) = schemas.of(&text) else {
+            faulty += 1;
+            tracing::error!("{name} is neither a manifest nor a mapping and was not changed.");
+            continue;
         };
         let formatted = canonical(&text, schema);
         if formatted == text {
@@ -105,9 +106,18 @@ fn schema<T: JsonSchema>() -> Value {
     Value::from(schema_for!(T))
 }
 
-fn is_mapping(text: &str) -> bool {
-    let read: Result<Value, _> = serde_json::from_str(text);
-    read.is_ok_and(|value| value.get("mapping").is_some())
+impl Schemas {
+    /// The schema of a text; `None` if it is neither a manifest nor a mapping.
+    fn of(&self, text: &str) -> Option<&Value> {
+        let read: Result<Value, _> = serde_json::from_str(text.trim_start_matches('\u{feff}'));
+        let object = read.ok()?;
+        match (object.get("manifest"), object.get("mapping")) {
+            (Some(_), _) => Some(&self.manifest),
+            // A request can name a mapping.
+            (None, Some(_)) if object.get("command").is_none() => Some(&self.mapping),
+            _ => None,
+        }
+    }
 }
 
 /// The manifests and mappings at a path: the file, or those of a catalog folder.
@@ -121,43 +131,50 @@ fn authored(path: &Path) -> Result<Vec<PathBuf>, Failure> {
         return Err(Failure::invalid_input("", message).advice(advice));
     }
     let folders = ["manifests", "mappings"].map(|name| path.join(name));
-    let mut files: Vec<PathBuf> = folders
-        .iter()
-        .flat_map(|folder| json_files(folder))
-        .collect();
+    let mut files = Vec::new();
+    for folder in &folders {
+        files.extend(folder::files(folder, &["json"]).map_err(|error| {
+            let message = format!("{} cannot be read: {error}.", folder.display());
+            Failure::invalid_input("", message)
+        })?);
+    }
     files.retain(|file| *file != path.join("mappings").join("fields.json"));
     Ok(files)
 }
 
-fn json_files(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    paths.sort();
-    let of = |path: PathBuf| {
-        if path.is_dir() {
-            json_files(&path)
-        } else {
-            vec![path]
-        }
-    };
-    let mut files: Vec<PathBuf> = paths.into_iter().flat_map(of).collect();
-    files.retain(|file| {
-        file.extension()
-            .is_some_and(|extension| extension == "json")
-    });
-    files
+/// Writes a file. A new file with the same permissions replaces it, so it is never incomplete. Of a
+/// link, the file it leads to is written.
+fn write(file: &Path, text: &str) -> Result<(), Failure> {
+    replace(file, text.as_bytes()).map_err(|error| {
+        let message = format!("{} cannot be written: {error}.", file.display());
+        Failure::invalid_input("", message)
+    })
 }
 
-/// Writes a file. A new file replaces it, so it is never incomplete.
 #[expect(
     clippy::disallowed_methods,
     reason = "an author's tool that writes files on request"
 )]
-fn write(file: &Path, text: &str) -> Result<(), Failure> {
-    let new = file.with_extension("json.new");
-    let written = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, file));
-    written.map_err(|error| {
-        let message = format!("{} cannot be written: {error}.", file.display());
-        Failure::invalid_input("", message)
-    })
+fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = file.canonicalize()?;
+    // A file that must not be written is not replaced either.
+    OpenOptions::new().write(true).open(&file)?;
+    let permissions = file.metadata()?.permissions();
+    // Two processes must not write the same new file.
+    let new = file.with_extension(format!("new-{:x}", fastrand::u64(..)));
+    let mut options = OpenOptions::new();
+    let written = options
+        .write(true)
+        .create_new(true)
+        .open(&new)
+        .and_then(|mut opened| {
+            opened.set_permissions(permissions)?;
+            opened.write_all(bytes)?;
+            opened.sync_all()
+        })
+        .and_then(|()| std::fs::rename(&new, &file));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&new);
+    }
+    written
 }

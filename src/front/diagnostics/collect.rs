@@ -13,7 +13,7 @@ use crate::front::diagnostics::rules::{rule_faults, rule_file_faults};
 use crate::front::diagnostics::secrets::secrets;
 use crate::front::diagnostics::source::{Source, invalid_json};
 use crate::front::diagnostics::{Fault, Report, Severity};
-use crate::host::catalog::Catalog;
+use crate::host::catalog::{Catalog, folder};
 use crate::host::profiles::Profiles;
 use crate::host::{Host, Settings, Storage};
 use crate::manifest::CommandKind;
@@ -71,9 +71,18 @@ impl Checker {
             } else {
                 beside = vec![path.clone()];
             }
-            let files = beside.iter().flat_map(|path| files(path));
-            for file in files {
-                report.add(1, self.file(&file));
+            for path in &beside {
+                match files(path) {
+                    Ok(files) => {
+                        for file in files {
+                            report.add(1, self.file(&file));
+                        }
+                    }
+                    Err(error) => {
+                        let message = format!("Cannot be read: {error}.");
+                        report.add(0, vec![Fault::of_file(&path.to_string_lossy(), &message)]);
+                    }
+                }
             }
             if report.checked == before {
                 let message = "The folder has no files to check. Name a file, or a folder with \
@@ -285,27 +294,13 @@ fn is_yaml(path: &Path) -> bool {
     matches!(extension, Some("yml" | "yaml"))
 }
 
-/// The JSON and YAML files at a path and below it, in order. Hidden folders are left out.
-fn files(path: &Path) -> Vec<PathBuf> {
-    let is_ours = |path: &Path| {
-        is_yaml(path)
-            || path
-                .extension()
-                .is_some_and(|extension| extension == "json")
-    };
-    if path.is_file() {
-        return Some(path.to_owned())
-            .into_iter()
-            .filter(|path| is_ours(path))
-            .collect();
+/// The JSON and YAML files at a path and below it, in order.
+fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    if path.is_dir() {
+        return folder::files(path, &["json", "yml", "yaml"]);
     }
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-    let is_hidden = |path: &Path| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.starts_with('.'))
-    };
-    paths.retain(|path| !is_hidden(path));
-    paths.sort();
-    paths.iter().flat_map(|path| files(path)).collect()
+    Ok(Some(path.to_owned())
+        .into_iter()
+        .filter(|path| path.is_file())
+        .collect())
 }

@@ -40,7 +40,11 @@ pub fn canonical(text: &str, schema: &Value) -> String {
         root: schema,
         out: String::new(),
     };
-    layout.object(text.trim(), schema, (0, true));
+    layout.object(
+        text.trim_start_matches('\u{feff}').trim(),
+        schema,
+        (0, true),
+    );
     layout.out + "\n"
 }
 
@@ -68,7 +72,10 @@ impl<'a> Layout<'a> {
         let order = schema["properties"].as_object();
         let place =
             |name: &str| order.and_then(|order| order.keys().position(|known| known == name));
-        let mut members = members(text).unwrap_or_default();
+        // A text that is not an object is never lost.
+        let Ok(mut members) = members(text) else {
+            return self.out.push_str(text);
+        };
         members.sort_by_key(|member| place(&member.name()).unwrap_or(usize::MAX));
         self.out.push('{');
         let inner = depth + usize::from(is_tall);

@@ -160,10 +160,10 @@ fn samples(
         .chain([PathBuf::from(".")]);
     for folder in folders {
         let folder = Folder::of(&folder);
-        let found: Vec<PathBuf> = names
-            .iter()
-            .flat_map(|name| folder.samples_of(name))
-            .collect();
+        let mut found = Vec::new();
+        for name in &names {
+            found.extend(folder.samples_of(name)?);
+        }
         if !found.is_empty() {
             return Ok(found);
         }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::host::catalog::folder;
 use crate::json::Document;
 use crate::json::document::members;
 use crate::protocol::failure::{ErrorKind, Failure};
@@ -48,19 +49,22 @@ impl Folder {
     }
 
     /// All samples, in the order of their paths.
-    pub(super) fn samples(&self, is_mapping: impl Fn(&str) -> bool) -> Vec<Sample> {
-        let files = files(&self.samples, "json").into_iter();
-        files
+    pub(super) fn samples(
+        &self,
+        is_mapping: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Sample>, Failure> {
+        let files = files(&self.samples, "json")?.into_iter();
+        let samples = files
             .filter_map(|file| self.sample(file))
-            .filter(|one| !one.mapping.ends_with("/rules") || is_mapping(&one.mapping))
-            .collect()
+            .filter(|one| !one.mapping.ends_with("/rules") || is_mapping(&one.mapping));
+        Ok(samples.collect())
     }
 
     /// The samples of one mapping.
-    pub(super) fn samples_of(&self, mapping: &str) -> Vec<PathBuf> {
-        let samples = self.samples(|name| name == mapping).into_iter();
+    pub(super) fn samples_of(&self, mapping: &str) -> Result<Vec<PathBuf>, Failure> {
+        let samples = self.samples(|name| name == mapping)?.into_iter();
         let own = samples.filter(|one| one.mapping == mapping);
-        own.map(|one| one.file).collect()
+        Ok(own.map(|one| one.file).collect())
     }
 
     fn sample(&self, file: PathBuf) -> Option<Sample> {
@@ -76,11 +80,11 @@ impl Folder {
     }
 
     /// The snapshots that belong to none of these samples.
-    pub(super) fn orphans(&self, samples: &[Sample]) -> Vec<PathBuf> {
+    pub(super) fn orphans(&self, samples: &[Sample]) -> Result<Vec<PathBuf>, Failure> {
         let expected: BTreeSet<&Path> = samples.iter().map(|one| &*one.snapshot).collect();
-        let mut found = files(&self.snapshots, "snap");
+        let mut found = files(&self.snapshots, "snap")?;
         found.retain(|file| !expected.contains(&**file));
-        found
+        Ok(found)
     }
 }
 
@@ -125,17 +129,10 @@ pub(super) fn name(path: &Path) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// The files with this extension below a folder, sorted.
-fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            files.extend(self::files(&path, extension));
-        } else if path.extension().is_some_and(|own| own == extension) {
-            files.push(path);
-        }
-    }
-    files.sort();
-    files
+/// A folder that cannot be read is a fault: its snapshots would have no sample, or be missing.
+fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, Failure> {
+    folder::files(folder, &[extension]).map_err(|error| {
+        let message = format!("{} cannot be read: {error}.", folder.display());
+        Failure::invalid_input("", message)
+    })
 }

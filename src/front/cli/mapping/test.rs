@@ -24,6 +24,7 @@ use crate::host::catalog::Catalog;
 use crate::mapping::Mapping;
 use crate::mapping::sample::{FieldCoverage, page_of, snapshot};
 use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::redact::escape_control_characters;
 
 const HINT: &str = "\
 DIR holds saved answers of a service in samples/MAPPING/NAME.json and the events they must give in
@@ -72,7 +73,7 @@ pub(super) fn test(
     let catalog = own.as_ref().unwrap_or(in_use);
     let folder = Folder::of(&args.folder);
     let mappings: Vec<&str> = catalog.mapping_names().collect();
-    let samples = folder.samples(|name| mappings.contains(&name));
+    let samples = folder.samples(|name| mappings.contains(&name))?;
     if samples.is_empty() {
         let message = format!("{} has no samples of mappings.", args.folder.display());
         let advice = "Save answers of the service as samples/MAPPING/NAME.json, where MAPPING is the name \
@@ -81,7 +82,7 @@ pub(super) fn test(
             .advice(advice)
             .into());
     }
-    let mut orphans = folder.orphans(&samples);
+    let mut orphans = folder.orphans(&samples)?;
     let mut report = run(
         &samples,
         catalog,
@@ -216,6 +217,10 @@ fn shown(path: &Path) -> String {
 
 /// Writes the snapshots that are missing or differ, and deletes those without a sample.
 fn update(report: &mut Report, folder: &Path, orphans: &[PathBuf]) -> Result<(), Failure> {
+    let written = report.results.iter().filter(|one| !one.passed());
+    for file in written.map(|one| &one.snapshot).chain(orphans) {
+        require_no_link(folder, file)?;
+    }
     for one in report.results.iter_mut().filter(|one| !one.passed()) {
         let Some(page) = &one.page else { continue };
         let replaced = std::fs::read_to_string(&one.snapshot).ok();
@@ -233,6 +238,24 @@ fn update(report: &mut Report, folder: &Path, orphans: &[PathBuf]) -> Result<(),
         })?;
         // The folder stays if it has other files.
         let _ = orphan.parent().map(std::fs::remove_dir);
+    }
+    Ok(())
+}
+
+/// Fails if a part of the path below the folder is a link: the file could be anywhere.
+fn require_no_link(folder: &Path, file: &Path) -> Result<(), Failure> {
+    let below = file.ancestors().take_while(|path| *path != folder);
+    for path in below {
+        if path.is_symlink() {
+            let message = format!(
+                "{} is a symbolic link. Nothing was written: snapshots are written and deleted only in the \
+                 folder itself.",
+                path.display()
+            );
+            return Err(Failure::invalid_input("--update", message).advice(
+                "Replace the link by a folder or a file, or name the folder that it leads to.",
+            ));
+        }
     }
     Ok(())
 }
@@ -267,8 +290,11 @@ fn print(
             continue;
         }
         let message = one.message.as_deref().unwrap_or_default();
-        writeln!(out, "{} {}: {message}", style.removed("FAILED"), one.sample)?;
-        for line in one.diff.iter().flat_map(|diff| diff.lines()) {
+        // A sample's texts and a file's name are not instructions for a terminal.
+        let failed = escape_control_characters(&format!("{}: {message}", one.sample));
+        writeln!(out, "{} {failed}", style.removed("FAILED"))?;
+        let diff = one.diff.as_deref().map(escape_control_characters);
+        for line in diff.iter().flat_map(|diff| diff.lines()) {
             let line = match line.as_bytes().first() {
                 Some(b'-') => style.removed(line),
                 Some(b'+') => style.added(line),
