@@ -163,6 +163,131 @@ fn fmt_changes_the_layout_only_and_leaves_files_with_faults() {
 }
 
 #[test]
+fn fmt_loses_no_text_no_link_and_no_permission() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let read = |name: &str| std::fs::read_to_string(file(name)).expect("a file");
+    let (mapping, request) = (
+        r#"{"root":"$","mapping":1,"sources":[{"id":"d","fields":[{"field":"Severity","path":".a"}]}]}"#,
+        r#"{"inputs":{},"mapping":null,"command":"Sleep"}"#,
+    );
+    let rule =
+        include_str!("../../src/front/cli/init/catalog/mappings/my_alerts/rules/inbox_rule.yml");
+    for (name, text) in [
+        ("marked.json", format!("\u{feff}{mapping}")),
+        ("target", mapping.to_owned()),
+        ("rule.yml", rule.to_owned()),
+        ("request.json", request.to_owned()),
+    ] {
+        std::fs::write(file(name), text).expect("a file");
+    }
+    symlink("target", file("link.json")).expect("a link");
+    std::fs::set_permissions(file("target"), PermissionsExt::from_mode(0o600)).expect("a file");
+    for (name, code) in [
+        ("marked.json", 0),
+        ("link.json", 0),
+        ("rule.yml", 2),
+        ("request.json", 2),
+    ] {
+        let output = feed(soarhost(&["fmt", &file(name)]), "");
+        assert_eq!(output.status.code(), Some(code), "{}", printed(&output));
+    }
+    assert!(read("target").starts_with("{\n  \"mapping\": 1,\n"));
+    assert_eq!(read("marked.json"), read("target"), "without the mark");
+    assert!(Path::new(&file("link.json")).is_symlink());
+    let mode = std::fs::metadata(file("target"))
+        .expect("a file")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(
+        (read("rule.yml"), read("request.json")),
+        (rule.to_owned(), request.to_owned())
+    );
+    assert_eq!(
+        std::fs::read_dir(folder.path()).expect("a folder").count(),
+        5
+    );
+}
+
+#[test]
+fn folder_that_links_to_itself_is_read_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().join("cat");
+    let arg = dir.to_str().expect("UTF-8");
+    feed(soarhost(&["init", arg]), "");
+    for name in ["mappings", "samples", "requests"] {
+        std::os::unix::fs::symlink("..", dir.join(name).join("loop")).expect("a link");
+    }
+    let pipe = dir.join("requests/pipe.json");
+    let made = std::process::Command::new("mkfifo").arg(pipe).status();
+    assert!(made.is_ok_and(|status| status.success()));
+    for (args, end) in [
+        (&["validate", arg][..], "0 faults; 5 files checked.\n"),
+        (&["fmt", arg], "0 files changed, 2 unchanged.\n"),
+        (&["mapping", "test", arg], "1 sample passed, 0 failed.\n"),
+    ] {
+        let text = printed(&feed(soarhost(args), ""));
+        assert!(text.ends_with(end) && text.len() < 200, "{args:?}: {text}");
+    }
+}
+
+#[test]
+fn secret_at_a_wrong_place_of_a_file_is_not_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = Value::from(SECRET);
+    let own = serde_json::json!({ "Client Secret": SECRET });
+    let list = Value::from(vec![own.clone()]);
+    let mut shown = Vec::new();
+    let mut check = |name: &str, file: &Value| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, file.to_string()).expect("a file");
+        let text = printed(&feed(
+            soarhost(&["validate", path.to_str().expect("UTF-8")]),
+            "",
+        ));
+        assert!(text.contains(" 1 file checked.\n"), "{text}");
+        shown.extend(text.contains(SECRET).then(|| format!("{file}\n{text}")));
+    };
+    for value in [&own, &list, &Value::from(vec![secret.clone()])] {
+        for pointer in [
+            "integration",
+            "command",
+            "connection",
+            "inputs",
+            "options",
+            "mapping",
+            "state",
+            "id",
+        ] {
+            let mut request =
+                serde_json::json!({ "integration": "office365_audit", "command": "Collect" });
+            request[pointer] = value.clone();
+            check("request.json", &request);
+        }
+        let nested =
+            serde_json::json!({ "command": "Collect", "connection": { "Tenant ID": [value] } });
+        check("request.json", &nested);
+    }
+    check(
+        "mapping.json",
+        &serde_json::json!({ "mapping": 1, "connection": own }),
+    );
+    for connections in [
+        secret.clone(),
+        own.clone(),
+        list,
+        serde_json::json!({ "a": { "integration": own, "params": [SECRET] } }),
+        serde_json::json!({ "a": { "integration": "office365_audit", "params": SECRET } }),
+    ] {
+        let file = serde_json::json!({ "profiles": 1, "connections": connections, "x": SECRET });
+        check("profiles.json", &file);
+    }
+    assert!(shown.is_empty(), "{}", shown.join("\n\n"));
+}
+
+#[test]
 fn folder_of_init_passes_every_check() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path().join("cat");

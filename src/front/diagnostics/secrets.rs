@@ -18,11 +18,9 @@ pub(super) fn secrets(text: &str, kind: Kind, catalog: &Catalog) -> Vec<Range<us
     let mut walk = Walk {
         text,
         public: Vec::new(),
+        secret: Vec::new(),
         hidden: Vec::new(),
     };
-    if !kind.can_hold_secrets() {
-        return walk.hidden;
-    }
     let manifests = catalog.manifests().unwrap_or_default();
     let params = manifests.iter().flat_map(|manifest| {
         let inputs = manifest.commands.iter().flat_map(|command| &command.inputs);
@@ -35,9 +33,12 @@ pub(super) fn secrets(text: &str, kind: Kind, catalog: &Catalog) -> Vec<Range<us
     };
     walk.public = public.iter().flat_map(|param| param.names()).collect();
     walk.public.retain(|name| !has(&secret, name));
+    walk.secret = secret.iter().flat_map(|param| param.names()).collect();
     match kind {
         Kind::Profiles => walk.profiles(),
-        _ => walk.request(text.trim()),
+        Kind::Request => walk.request(text.trim()),
+        // A file of another kind can have a secret by mistake.
+        _ => walk.named(text.trim()),
     }
     walk.hidden
 }
@@ -46,43 +47,78 @@ struct Walk<'a> {
     text: &'a str,
     /// The names of parameters that are not secret.
     public: Vec<&'a str>,
+    /// The names of parameters that are secret.
+    secret: Vec<&'a str>,
     hidden: Vec<Range<usize>>,
 }
 
 impl Walk<'_> {
     fn request(&mut self, object: &str) {
         for member in members(object).unwrap_or_default() {
+            let value = member.value();
+            let is_object = value.starts_with('{');
+            let is_scalar = !is_object && !value.starts_with('[');
             match &*member.name() {
-                "connection" | "inputs" => self.parameters(member.value()),
-                name if field_names::<Envelope>().contains(&name) && name != "meta" => {}
-                _ => self.hide(member.value()),
+                "connection" | "inputs" if is_object => self.parameters(value),
+                "mapping" | "options" if is_object => self.named(value),
+                "inputs" | "options" | "state" | "meta" => self.hide(value),
+                name if is_scalar && field_names::<Envelope>().contains(&name) => {}
+                _ => self.hide(value),
             }
         }
     }
 
     fn profiles(&mut self) {
         for member in members(self.text.trim()).unwrap_or_default() {
-            let profiles = members(member.value()).unwrap_or_default();
-            let each = profiles
-                .iter()
-                .flat_map(|one| members(one.value()).unwrap_or_default());
-            for part in each {
-                match &*part.name() {
-                    "integration" => {}
-                    "params" => self.parameters(part.value()),
-                    _ => self.hide(part.value()),
+            match &*member.name() {
+                "$schema" | "profiles" => {}
+                "connections" if member.value().starts_with('{') => {
+                    for profile in members(member.value()).unwrap_or_default() {
+                        self.profile(profile.value());
+                    }
                 }
+                _ => self.hide(member.value()),
             }
         }
     }
 
-    /// Parameters by name. A text is the name of a profile.
+    fn profile(&mut self, profile: &str) {
+        if !profile.starts_with('{') {
+            return self.hide(profile);
+        }
+        for part in members(profile).unwrap_or_default() {
+            let value = part.value();
+            match &*part.name() {
+                "integration" if value.starts_with('"') => {}
+                "params" if value.starts_with('{') => self.parameters(value),
+                _ => self.hide(value),
+            }
+        }
+    }
+
+    /// Parameters by name. A parameter that is not secret is a scalar or a list of scalars.
     fn parameters(&mut self, object: &str) {
         for member in members(object).unwrap_or_default() {
+            let (name, value) = (member.name(), member.value());
+            let parts = elements(value).unwrap_or_else(|_| vec![value]);
+            let is_nested = parts.iter().any(|part| part.starts_with(['{', '[']));
+            if is_nested || !self.public.iter().any(|known| alike(known, &name)) {
+                self.hide(value);
+            }
+        }
+    }
+
+    /// Hides the members with the name of a secret parameter, at any depth.
+    fn named(&mut self, value: &str) {
+        for element in elements(value).unwrap_or_default() {
+            self.named(element);
+        }
+        for member in members(value).unwrap_or_default() {
             let name = member.name();
-            let is_object = member.value().starts_with('{');
-            if is_object || !self.public.iter().any(|known| alike(known, &name)) {
+            if self.secret.iter().any(|known| alike(known, &name)) {
                 self.hide(member.value());
+            } else {
+                self.named(member.value());
             }
         }
     }
