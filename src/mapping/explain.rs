@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -93,6 +92,7 @@ impl Mapping {
             record: record.index,
             nodes: Record::new(&tape),
             document: record.document,
+            places: places(&tape),
         };
         let mut fields: Vec<FieldExplanation> = Vec::new();
         for field in &source.fields {
@@ -129,6 +129,19 @@ struct Explainer<'t, 'a> {
     record: usize,
     nodes: Record<'t, 'a>,
     document: &'t DocumentValues<'static>,
+    /// The parent of each node, and its index there.
+    places: Vec<Option<(usize, usize)>>,
+}
+
+/// Found for all nodes at once: a path can select as many nodes as a wide record has.
+fn places(tape: &Tape<'_>) -> Vec<Option<(usize, usize)>> {
+    let mut places = vec![None; tape.len()];
+    for parent in 0..tape.len() {
+        for (index, child) in tape.children(parent).enumerate() {
+            places[child] = Some((parent, index));
+        }
+    }
+    places
 }
 
 impl Explainer<'_, '_> {
@@ -177,19 +190,18 @@ impl Explainer<'_, '_> {
     /// The normalized path of a node (RFC 9535, 2.7).
     fn path_of(&self, node: usize) -> String {
         let tape = self.nodes.tape;
-        let (mut path, mut at) = ("$".to_owned(), 0);
-        while at != node {
-            let mut children = tape.children(at).enumerate();
-            let next = children.find(|(_, child)| tape.subtree(*child).contains(&node));
-            let Some((index, child)) = next else { break };
-            if tape.is_object(at) {
-                path.push_str(&normalized_name(&tape.name(child)));
+        let (mut parts, mut at) = (Vec::new(), node);
+        while let Some((parent, index)) = self.places[at] {
+            parts.push(if tape.is_object(parent) {
+                normalized_name(&tape.name(at))
             } else {
-                let _ = write!(path, "[{index}]");
-            }
-            at = child;
+                format!("[{index}]")
+            });
+            at = parent;
         }
-        path
+        parts.push("$".to_owned());
+        parts.reverse();
+        parts.concat()
     }
 
     /// The member that is most similar to the first name of the path that selects nothing.
