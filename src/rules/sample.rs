@@ -21,6 +21,9 @@ use serde_json::Value;
 use crate::protocol::{ErrorKind, Failure};
 use crate::when;
 
+/// The maximum number of copies of a record: all are in memory.
+const MAX_COPIES: u32 = 100_000;
+
 /// The samples of a rule.
 #[derive(Debug)]
 pub struct Samples {
@@ -82,6 +85,16 @@ impl Samples {
             });
             samples.collect::<Vec<_>>()
         };
+        let written = file.positive.iter().chain(&file.negative);
+        if let Some(repeat) = written
+            .flat_map(|one| &one.records)
+            .filter_map(|record| Repeated::deserialize(record).ok())
+            .map(|repeated| repeated.repeat)
+            .find(|repeat| *repeat > MAX_COPIES)
+        {
+            let message = format!("`repeat` must be at most {MAX_COPIES}; got {repeat}.");
+            return Err(Failure::new(ErrorKind::InvalidInput, message).at(name));
+        }
         let mut samples = of(file.positive, 1);
         samples.extend(of(file.negative, 0));
         Ok(Samples {
@@ -114,11 +127,32 @@ fn copy(repeated: &Repeated, n: u32) -> String {
     let time = record["CreationTime"].as_str();
     let time = time.and_then(|time| when::instant(time, &[]));
     let later = TimeDelta::try_seconds(repeated.every.saturating_mul(n.into()));
-    if let (Some(time), Some(later)) = (time, later) {
-        record["CreationTime"] = (time + later)
-            .format("%Y-%m-%dT%H:%M:%S")
-            .to_string()
-            .into();
+    let later = later.and_then(|later| time?.checked_add_signed(later));
+    if let Some(time) = later {
+        record["CreationTime"] = time.format("%Y-%m-%dT%H:%M:%S").to_string().into();
     }
     record.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_limited_and_their_time_does_not_overflow() {
+        let file = |repeat: u64, every: i64| {
+            format!(
+                r#"{{"rule":"x","positive":[],"negative":[{{"name":"n","records":[{{"repeat":{repeat},
+                "every":{every},"record":{{"CreationTime":"2026-01-01T00:00:00"}}}}]}}]}}"#
+            )
+        };
+        let refused = Samples::parse(&file(1_000_000_000, 1), "x.json").expect_err("too many");
+        assert!(
+            refused
+                .message()
+                .contains("`repeat` must be at most 100000")
+        );
+        let samples = Samples::parse(&file(2, 9_000_000_000_000_000), "x.json").expect("samples");
+        assert!(samples.samples[0].records[1].contains("2026-01-01T00:00:00"));
+    }
 }

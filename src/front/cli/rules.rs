@@ -17,6 +17,7 @@ use crate::front::counted;
 use crate::host::catalog::Catalog;
 use crate::names::suggestion;
 use crate::protocol::failure::{ErrorKind, Failure};
+use crate::protocol::redact::escape_control_characters;
 use crate::rules::{Explanation, RuleFault, RuleSet, RuleText, Samples};
 
 /// Runs a subcommand of `rules`.
@@ -83,6 +84,7 @@ fn test(args: &RulesTestArgs, in_use: &Catalog, out: &mut Out) -> ExitResult {
         let count = |n: usize| counted(u64::try_from(n).unwrap_or(u64::MAX), "alert");
         let (expected, got) = (count(one.expected), count(one.got));
         let Tested { rule, sample, .. } = one;
+        let sample = escape_control_characters(sample);
         writeln!(
             out,
             "{rule}: \"{sample}\" must give {expected}; it gives {got}."
@@ -174,7 +176,7 @@ fn explain(args: &RulesExplainArgs, catalog: &Catalog, out: &mut Out) -> ExitRes
         writeln!(
             out,
             "{}: {}",
-            one.title,
+            escape_control_characters(&one.title),
             if one.matched {
                 "matches"
             } else {
@@ -189,7 +191,7 @@ fn explain(args: &RulesExplainArgs, catalog: &Catalog, out: &mut Out) -> ExitRes
             )?;
         }
         for line in one.lines() {
-            writeln!(out, "{line}")?;
+            writeln!(out, "{}", escape_control_characters(&line))?;
         }
     }
     if set.names().count() > explained.len() {
