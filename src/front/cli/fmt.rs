@@ -151,10 +151,6 @@ fn write(file: &Path, text: &str) -> Result<(), Failure> {
     })
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "an author's tool that writes files on request"
-)]
 fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = file.canonicalize()?;
     // A file that must not be written is not replaced either.
