@@ -378,3 +378,19 @@ fn validate_checks_the_current_catalog_and_fails_without_files() {
         "{text}"
     );
 }
+
+#[test]
+fn fault_of_a_manifest_is_not_repeated_for_requests() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let own = folder.path().join("own");
+    let shown_folder = own.to_str().expect("UTF-8");
+    let output = feed(soarhost(&["init", shown_folder]), "");
+    assert_eq!(output.status.code(), Some(0), "{}", printed(&output));
+    let manifest = own.join("manifests/my_alerts.json");
+    let text = std::fs::read_to_string(&manifest).expect("a manifest");
+    let text = text.replace("\"my_alerts/alert\"", "\"my_alerts/alerts\"");
+    std::fs::write(&manifest, text).expect("a file");
+    let text = shown(&["validate", shown_folder], folder.path());
+    assert!(text.contains("\n1 error; 5 files checked.\n"), "{text}");
+    assert!(text.contains("Did you mean \"my_alerts/alert\"?"), "{text}");
+}

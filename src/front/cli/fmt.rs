@@ -126,7 +126,12 @@ fn authored(path: &Path) -> Result<Vec<PathBuf>, Failure> {
         return Ok(vec![path.to_owned()]);
     }
     if !Catalog::is_folder(path) {
-        let message = format!("{} has no manifests or mappings.", path.display());
+        let name = path.display();
+        let message = if path.exists() {
+            format!("The folder {name} has no manifests or mappings.")
+        } else {
+            format!("{name} does not exist.")
+        };
         let advice = "Name a manifest, a mapping, or a folder with manifests/ or mappings/.";
         return Err(Failure::invalid_input("", message).advice(advice));
     }

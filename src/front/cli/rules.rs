@@ -52,7 +52,7 @@ fn test(args: &RulesTestArgs, in_use: &Catalog, out: &mut Out) -> ExitResult {
     let files = sample_files(&args.folder);
     if files.is_empty() {
         let folder = args.folder.display();
-        let message = format!("{folder} has no samples of rules.");
+        let message = format!("The folder {folder} has no samples of rules.");
         let advice = "Put them into samples/NAME/rules/*.json, one file for each file of rules.";
         return Err(Failure::new(ErrorKind::InvalidInput, message)
             .advice(advice)

@@ -181,7 +181,18 @@ impl Checker {
                 let cloud = Cloud::from_operator(text, &Cloud::named(Cloud::DEFAULT)?);
                 cloud.map_or_else(Failure::split, |_| Vec::new())
             }
-            Kind::Request => request_faults(&host(), text.as_bytes()),
+            Kind::Request => {
+                let mut faults = request_faults(&host(), text.as_bytes());
+                // A fault of a manifest without a place in the request is reported in its file only.
+                let of_catalog = catalog.check();
+                let is_own = |fault: &Failure| {
+                    let mut others = of_catalog.iter();
+                    !fault.place().unwrap_or_default().is_empty()
+                        || others.all(|other| other.message() != fault.message())
+                };
+                faults.retain(is_own);
+                faults
+            }
             Kind::World => world_faults(text),
             Kind::Rule => Vec::new(),
         })

@@ -75,7 +75,8 @@ pub(super) fn test(
     let mappings: Vec<&str> = catalog.mapping_names().collect();
     let samples = folder.samples(|name| mappings.contains(&name))?;
     if samples.is_empty() {
-        let message = format!("{} has no samples of mappings.", args.folder.display());
+        let folder = args.folder.display();
+        let message = format!("The folder {folder} has no samples of mappings.");
         let advice = "Save answers of the service as samples/MAPPING/NAME.json, where MAPPING is the name \
                       of a mapping.";
         return Err(Failure::new(ErrorKind::InvalidInput, message)
