@@ -1,4 +1,4 @@
-//! Faults of the files that authors write, each with its place, its line and what to do.
+//! Faults of the files that authors write, each with its place, its line and its remedy.
 //!
 //! `collect` finds them, `text` and `sarif` print them. Collecting prints nothing and knows no
 //! flags, so another entry point can return the same faults for a text that it received.
@@ -71,7 +71,7 @@ impl Fault {
         .saying(message)
     }
 
-    /// Sets the message. Its first sentence says what is wrong; further ones become advice.
+    /// Sets the message. Its first sentence describes the fault; further ones become advice.
     fn saying(mut self, message: &str) -> Self {
         let (first, further) = message.split_at(sentence_end(message));
         let further = further.trim_start();

@@ -60,7 +60,7 @@ pub struct PollOptions<'a> {
     pub max_runs: Option<u64>,
     /// Measures the lag.
     pub clock: Clock,
-    /// Shows what the poll does.
+    /// Shows the activity of the poll.
     pub progress: &'a Progress,
 }
 
@@ -171,7 +171,7 @@ impl<'a> Poll<'a> {
     }
 }
 
-/// The content of the lines: the requested one, or what the command is for.
+/// The content of the lines: the requested one, or the default of the command.
 ///
 /// Errors: the command does not make it, or makes alerts that would be lost.
 fn emit_of(checked: &Checked<'_>, requested: Option<Emit>) -> Result<Emit, Failure> {

@@ -1,4 +1,4 @@
-//! The diagnosis of a connection: which commands of an integration it concerns, and what they need.
+//! The diagnosis of a connection: the commands of an integration that it concerns, and their needs.
 //!
 //! `ops::diagnose` runs the stages. Does not present them: the command line does.
 
@@ -16,7 +16,7 @@ use crate::protocol::envelope::Options;
 use crate::protocol::failure::ErrorKind;
 use crate::protocol::{Envelope, Failure, ResultEnvelope};
 
-/// The operation.
+/// The operation that runs the stages.
 const OPERATION: &str = "connection.diagnose";
 
 /// The inputs of commands that the diagnosis has, too.
@@ -50,7 +50,7 @@ impl Host {
         )
     }
 
-    /// Checks a request whose connection is to be diagnosed. Its state and options do not count, so
+    /// Checks a request whose connection will be diagnosed. Its state and options are ignored, so
     /// that no other run is disturbed. A command that calls no service is replaced by a test.
     pub fn check_connection(
         &self,
@@ -144,7 +144,7 @@ fn test_request(manifest: &Manifest, connection: Option<Value>) -> Result<Vec<u8
 }
 
 /// The input of the diagnosis for the command of the request. A command that tests the connection
-/// stands for all commands of its integration.
+/// checks all commands of its integration.
 fn input(manifest: &Manifest, checked: &Checked<'_>, limit: Duration) -> Map<String, Value> {
     let own = checked.target.command;
     let given = &checked.bound.input;

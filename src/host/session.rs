@@ -58,7 +58,7 @@ pub(super) fn time_limit(options: &Options, command: &CommandSpec) -> Duration {
 }
 
 impl Checked<'_> {
-    /// Counts what the run of this request uses.
+    /// Counts the requests and bytes of this run.
     pub fn meter(&self) -> Meter {
         self.meter.clone()
     }

@@ -1,4 +1,4 @@
-//! JSON documents as text, unchanged from what a service sent.
+//! JSON documents as text, as a service sent them.
 //!
 //! Digits, escapes, member order and repeated members are preserved; only white space between
 //! tokens is removed. No module builds a tree of a whole response: a tree takes ten times as long

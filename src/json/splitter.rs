@@ -9,7 +9,7 @@ use crate::json::extent::Extent;
 /// The maximum size of an element, in bytes.
 const MAX_ELEMENT: usize = 16 * 1024 * 1024;
 
-/// What the next byte can be.
+/// The kinds of bytes that can be next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Expected {
     /// The opening bracket.

@@ -214,7 +214,7 @@ impl<'r> Window<'r> {
                 Err(_) => continue,
             }
             if !self.fill()? {
-                // Inside an object or array, the number or word could go on.
+                // Inside an object or array, the number or word could continue.
                 let is_scalar = extent.ends_here() && self.at > start;
                 if !is_scalar || around > 0 {
                     return Err(Unreadable::Ended);

@@ -232,7 +232,7 @@ fn count(object: &Map<String, Value>, origin: &str) -> Result<(), Failure> {
     )
 }
 
-/// Fails if the mapping has more than `most` of `what`.
+/// Fails if the mapping has more than `most` items. `what` is their name in the message.
 pub(crate) fn within(count: usize, most: usize, what: &str, at: &str) -> Result<(), Failure> {
     if count <= most {
         return Ok(());

@@ -19,7 +19,7 @@ use crate::protocol::{Event, Failure};
 pub use parts::PartChange;
 use parts::{field_parts, other_order, part_changes};
 
-/// What differs between two versions of a mapping.
+/// The differences between two versions of a mapping.
 #[derive(Debug, Serialize)]
 pub struct Difference {
     /// The number of events that were compared.
@@ -29,7 +29,7 @@ pub struct Difference {
     /// The fields that differ, in the order of the new version.
     #[serde(serialize_with = "by_name")]
     pub fields: Vec<FieldChange>,
-    /// What differs in the events of the samples.
+    /// The differences in the events of the samples.
     pub events: Vec<EventChange>,
     /// Parts of the definition that differ and belong to no field.
     pub definition: Vec<PartChange>,
@@ -68,7 +68,7 @@ pub struct EventChange {
     pub sample: String,
     /// The event's key in the old version; in the new one if only this one has the event.
     pub key: String,
-    /// What differs.
+    /// The part that differs.
     pub part: EventPart,
     /// The field, if it is a field that differs.
     pub field: Option<Arc<str>>,
@@ -196,7 +196,7 @@ impl Comparison {
         Ok(())
     }
 
-    /// What differs.
+    /// Returns the differences.
     pub fn finish(self) -> Difference {
         let mut difference = self.difference;
         difference.fields.retain(|field| {

@@ -1,5 +1,7 @@
-//! Explains the event of a record: the source that was chosen, and for each field the nodes that its
-//! path selects, the value after each step, and the nearest member if the path selects nothing.
+//! Explains the event of a record: its source, and the origin of each field's value.
+//!
+//! The explanation of a field has the nodes that its path selects and the value after each step. If
+//! the path selects nothing, it has the nearest member.
 //!
 //! Uses the general evaluator and the steps of the mapping itself. Does not create events.
 

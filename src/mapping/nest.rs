@@ -1,7 +1,7 @@
 //! Nested objects and lists for the names of fields, and the place of the record's other members.
 //!
 //! A name such as `a.b` is the member `b` of the object `a`; `list[x]` and `list[y]` are elements of
-//! the array `list`. Each object and list stands at the place of its first member. Does not check
+//! the array `list`. Each object and list is at the place of its first member. Does not check
 //! names: `compile` rejects those that cannot be nested.
 
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! Samples: what a mapping makes of a document, as the text of a snapshot, and which fields matched.
+//! Samples: the events of a document as the text of a snapshot, and the fields that matched.
 //!
 //! The text is a page of events, as the snapshots of `insta` have it: below a header between two
 //! lines `---`, which can be missing. Reads and writes no files.

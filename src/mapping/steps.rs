@@ -28,7 +28,7 @@ pub(crate) struct Steps {
     alters: bool,
 }
 
-/// Where the value stands in a text or in JSON.
+/// The places of the value in a text or in JSON.
 #[derive(Clone, Debug)]
 enum Format {
     Text(String, String),

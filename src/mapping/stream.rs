@@ -5,7 +5,7 @@
 //! values are records. Only one record is in memory. A faulty record does not affect the others; text
 //! whose structure is broken ends the mapping. Members outside the root are skipped without parsing.
 //!
-//! `shape` decides what the input is, `walk` follows the root, `whole` maps documents that must be in
+//! `shape` detects what the input is, `walk` follows the root, `whole` maps documents that must be in
 //! memory, `sink` maps records. `run` maps documents that are in memory.
 
 mod shape;

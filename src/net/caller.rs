@@ -105,7 +105,7 @@ impl Caller {
         &self.transcript
     }
 
-    /// What the run has used so far.
+    /// The requests and bytes of the run so far.
     pub fn usage(&self) -> Usage {
         self.meter.usage()
     }

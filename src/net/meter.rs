@@ -1,4 +1,4 @@
-//! What a run has used so far. The command line shows it while the run works.
+//! The requests and bytes of a run so far. The command line shows them while the run works.
 //!
 //! Does not measure time, and has no limits.
 
@@ -30,10 +30,10 @@ impl TokenSource {
     }
 }
 
-/// What a run has used so far, and what it does.
+/// The requests and bytes of a run so far, and its current activity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// What the run does now; empty if it does not report it.
+    /// The current activity; empty if the run does not report it.
     pub activity: &'static str,
     /// HTTP requests sent, sign-ins included.
     pub calls: u64,
@@ -50,12 +50,12 @@ pub struct Usage {
 pub struct Meter(Arc<Mutex<Usage>>);
 
 impl Meter {
-    /// What the run has used so far.
+    /// The counts so far.
     pub fn usage(&self) -> Usage {
         *self.count()
     }
 
-    /// Names what the run does now.
+    /// Sets the current activity.
     pub fn begin(&self, activity: &'static str) {
         self.count().activity = activity;
     }

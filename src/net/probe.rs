@@ -1,7 +1,7 @@
-//! Probes: one request to an address without a token, to learn how far it gets.
+//! Probes: one request to an address without a token, to find the step that fails.
 //!
-//! Every response counts, whatever its status. A probe is sent once and never retried. Does not
-//! decide what an outcome means: `ops::connection` does.
+//! A response of any status is a success. A probe is sent once and never retried. Does not
+//! interpret failures: `ops::diagnose` does.
 
 use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;

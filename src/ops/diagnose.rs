@@ -1,8 +1,8 @@
-//! `connection.diagnose`: at which stage a connection fails, and what to do about it.
+//! `connection.diagnose`: finds the stage at which a connection fails, and its remedy.
 //!
-//! Each stage is one question, such as whether the clock is right. A stage that needs one that
-//! failed is skipped, so the first failure is the cause. Only reads: starts and stops no
-//! subscription, and delivers no records. The caller states what each command needs, because
+//! Each stage checks one condition, such as a correct clock. A stage that depends on a failed one
+//! is skipped, so the first failure is the cause. Only reads: starts and stops no
+//! subscription, and delivers no records. The caller states the needs of each command, because
 //! operations do not know the commands of an integration.
 
 mod diagnosis;

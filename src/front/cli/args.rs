@@ -38,7 +38,7 @@ use crate::front::poll::Emit;
     after_help = SETTINGS_HINT,
 )]
 pub(super) struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub(super) command: Option<Command>,
     /// Operator settings.
@@ -112,7 +112,7 @@ pub(super) enum Command {
     List(ListArgs),
     /// Show an integration's or a command's parameters, permissions and outputs
     Describe(DescribeArgs),
-    /// Find out at which stage a connection fails, and what to do about it
+    /// Test a connection in stages; show the stage that fails, and the remedy
     #[command(after_help = DOCTOR_HINT)]
     Doctor(DoctorArgs),
     /// Print a valid sample request of a command
@@ -123,7 +123,7 @@ pub(super) enum Command {
     Schema(SchemaArgs),
     /// Create a catalog folder to begin with: manifest, mapping, rule, samples, schemas for editors
     Init(InitArgs),
-    /// Check a catalog's files, requests, profiles, worlds and endpoints; show each fault and what to do
+    /// Check a catalog's files, requests, profiles, worlds and endpoints; show each fault and its remedy
     Validate(ValidateArgs),
     /// Write manifests and mappings in one layout, so that changes are easy to review
     Fmt(FmtArgs),

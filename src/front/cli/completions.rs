@@ -52,7 +52,7 @@ pub(super) struct ManArgs {
     dir: Option<PathBuf>,
 }
 
-/// What an argument names.
+/// The kind of things that an argument names.
 #[derive(Clone, Copy, Debug)]
 enum Named {
     Commands,
@@ -65,7 +65,7 @@ enum Named {
     Topics,
 }
 
-/// THE TABLE of arguments that name something: subcommand, argument, what it names.
+/// THE TABLE of arguments that name something: subcommand, argument, kind.
 const NAMED: &[(&[&str], &str, Named)] = &[
     (&["try"], "command", Named::Commands),
     (&["describe"], "name", Named::IntegrationsAndCommands),

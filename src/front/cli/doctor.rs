@@ -1,4 +1,4 @@
-//! `doctor`: at which stage a connection fails, and what to do about it.
+//! `doctor`: tests a connection in stages, and prints the stage that fails with its remedy.
 //!
 //! The stages are the operation `connection.diagnose`. The first one, the settings, is the check of
 //! the request. Only reads: no subscription is started or stopped, and no state is stored.
@@ -55,7 +55,7 @@ pub(super) struct DoctorArgs {
     pub(super) sandbox: bool,
 }
 
-/// What a diagnosis found.
+/// The result of a diagnosis.
 #[derive(Debug, Serialize)]
 pub struct Diagnosis {
     /// The stages in their order.
@@ -184,7 +184,7 @@ fn invalid(error: &ErrorBlock) -> Stage {
     Stage::fail("settings", faults.join("\n"), "Correct these values.")
 }
 
-/// Whether it works, and what to do about the first stage that does not.
+/// Whether the connection works, with the remedy for the first stage that failed.
 fn verdict(stages: &[Stage]) -> String {
     let with = |status| stages.iter().filter(move |stage| stage.status == status);
     if let Some(first) = with(Status::Fail).next() {
@@ -215,7 +215,7 @@ impl Diagnosis {
         u8::from(self.stages.iter().any(|stage| stage.status == Status::Fail))
     }
 
-    /// The stages and the verdict for a person.
+    /// The stages and the verdict as text.
     pub fn text(&self) -> String {
         self.styled(None)
     }

@@ -19,7 +19,7 @@ const LISTED: usize = 3;
 /// Values are shortened to this number of characters.
 const SHOWN: usize = 60;
 
-/// Collects what was explained.
+/// Collects explanations of records.
 #[derive(Debug, Default)]
 pub(super) struct Explainer {
     /// The explanations and the sources of the records, as elements of JSON arrays.
@@ -54,7 +54,7 @@ impl Explainer {
         Ok(())
     }
 
-    /// Writes what was held as members of an object.
+    /// Writes the held explanations as members of an object.
     pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let Explainer {
             explained, sources, ..
@@ -190,7 +190,7 @@ fn values(field: &FieldExplanation) -> String {
     text
 }
 
-/// A value as JSON, at most so long that a line stays readable.
+/// A value as JSON, shortened to fit into a line.
 pub(super) fn shortened(value: &str) -> String {
     if value.chars().count() <= SHOWN {
         return value.to_owned();

@@ -1,6 +1,6 @@
 //! `init`: writes a catalog folder to begin with.
 //!
-//! The files are in `init/catalog`; the schemas are those of this program. What is written passes
+//! The files are in `init/catalog`; the schemas are those of this program. They pass
 //! `validate`, `fmt --check`, `mapping test` and `rules test`. Never changes existing files.
 
 use std::borrow::Cow;
@@ -47,10 +47,10 @@ const SETTINGS: (&str, &str) = (
     include_str!("init/catalog/vscode_settings.json"),
 );
 
-/// What an empty folder can have.
+/// The files and folders that an empty folder can contain.
 const HARMLESS: [&str; 1] = [".git"];
 
-/// Writes the folder, and prints what to do next.
+/// Writes the folder, and prints the next commands.
 pub(super) fn init(args: &InitArgs, out: &mut Out) -> ExitResult {
     let folder = &args.folder;
     in_the_way(folder)?;
@@ -68,7 +68,7 @@ pub(super) fn init(args: &InitArgs, out: &mut Out) -> ExitResult {
         ),
         ("mappings/my_alerts/rules", "a detection rule (Sigma)"),
         ("requests", "a request"),
-        ("samples, snapshots", "raw data, and what it must become"),
+        ("samples, snapshots", "raw data, and the expected events"),
         (
             "snapshots/schema, .vscode",
             "for editors: completion and checks",

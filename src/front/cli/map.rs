@@ -29,7 +29,7 @@ FILE is a saved response, an array of records, a result (its `raw_data`), or rec
 any size. Prints one event per line. Exit codes: 0 all records mapped, 2 the mapping or the input is
 invalid, 3 some records or the end of the input could not be read.";
 
-/// At most so many faulty records are listed.
+/// The maximum number of faulty records that are listed.
 const LISTED: usize = 20;
 
 /// Arguments of `map`.
@@ -99,7 +99,7 @@ fn input(args: &MapArgs) -> Result<(String, Box<dyn Read>), Failure> {
     match args.standard {
         None => Ok((mapping, open(args.file.as_deref())?)),
         Some(_) if args.file.is_some() => {
-            let message = format!("`--as` takes the place of the mapping \"{mapping}\".");
+            let message = format!("`--as` and the mapping \"{mapping}\" cannot be used together.");
             Err(Failure::invalid_input("--as", message).advice("Remove one of them."))
         }
         Some(standard) => standard.mapping_for(open(args.mapping.as_deref().map(Path::new))?),
@@ -157,7 +157,7 @@ pub(super) fn open(file: Option<&Path>) -> Result<Box<dyn Read>, Failure> {
 struct Input<'a, 'o> {
     source: Box<dyn Read>,
     out: &'a RefCell<&'o mut Out>,
-    /// Why stdout could not be written.
+    /// The error if stdout could not be written.
     unwritable: &'a Cell<Option<io::Error>>,
 }
 

@@ -22,9 +22,9 @@ use crate::host::catalog::Catalog;
 /// Subcommands of `mapping`.
 #[derive(Debug, Subcommand)]
 pub(super) enum MappingCommand {
-    /// Map samples and compare the events with their snapshots; print what differs
+    /// Map samples and compare the events with their snapshots; print the differences
     Test(test::TestArgs),
-    /// Show what differs between two versions of a mapping, by field and event
+    /// Show the differences between two versions of a mapping, by field and event
     Diff(diff::DiffArgs),
     /// Suggest fields for the paths of a sample that no field selects
     Suggest(suggest::SuggestArgs),

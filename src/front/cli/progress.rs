@@ -1,4 +1,4 @@
-//! The progress line: what long work has done so far, on stderr, only if stderr is a terminal.
+//! The progress line: how far long work is, on stderr, only if stderr is a terminal.
 //!
 //! With `--log-level off` or `--log-format json` there is no line, and work that ends within half a
 //! second has none. A line of the log hides it while it is written. Does not count: the caller
@@ -51,7 +51,7 @@ impl Progress {
         }
     }
 
-    /// No line.
+    /// Progress without a line.
     pub(super) fn none() -> Self {
         Progress {
             bar: None,
@@ -145,7 +145,7 @@ fn rate(count: u64, things: &str, elapsed: Duration) -> String {
     format!("{} {things}, {}/s", HumanCount(count), HumanCount(rate))
 }
 
-/// What a run has used so far: its activity, requests, retries and bytes.
+/// A run's activity, and its requests, retries and bytes so far.
 pub(in crate::front) fn usage(usage: Usage) -> String {
     let activity = match usage.activity {
         "" => String::new(),

@@ -1,6 +1,6 @@
 //! Colours for a terminal. Text for a file or a pipe has none, and none with `NO_COLOR`.
 //!
-//! Colours only repeat what the words say.
+//! Colours repeat information that the words have.
 
 use crate::front::cli::out::Out;
 use crate::front::cli::settings::text_variable;
@@ -21,17 +21,17 @@ impl Style {
         }
     }
 
-    /// What is new, or right.
+    /// New or correct text.
     pub(super) fn added(self, text: &str) -> String {
         self.with("32", text)
     }
 
-    /// What is old, or wrong.
+    /// Old or invalid text.
     pub(super) fn removed(self, text: &str) -> String {
         self.with("31", text)
     }
 
-    /// What a block of lines is about.
+    /// The heading of a block of lines.
     pub(super) fn heading(self, text: &str) -> String {
         self.with("1", text)
     }

@@ -24,8 +24,8 @@ use crate::protocol::{
     Redactor, Secret, escape, further_faults, repaired, strict_object, unreadable_at,
 };
 
-/// The folders and files of a catalog folder that are no part of the catalog itself.
-const BESIDE: [&str; 4] = ["requests", "worlds", "profiles.json", "endpoints.json"];
+/// The folders and files of a catalog folder that do not belong to the catalog.
+const COMPANIONS: [&str; 4] = ["requests", "worlds", "profiles.json", "endpoints.json"];
 
 /// Checks files with the settings of a host.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Checker {
                 continue;
             }
             let before = report.checked;
-            let mut beside: Vec<PathBuf> = BESIDE.map(|name| path.join(name)).into();
+            let mut beside: Vec<PathBuf> = COMPANIONS.map(|name| path.join(name)).into();
             if Catalog::is_folder(path) {
                 let (catalog, unreadable) = Catalog::read(path)
                     .map_err(|failure| failure.reworded(failure.message().to_owned()))?;
@@ -141,7 +141,7 @@ impl Checker {
         let hidden = secrets(text, kind, &catalog);
         let faults = self.faults(&source, &catalog, folder);
         let mut faults = faults.unwrap_or_else(Failure::split);
-        // A name can be that of a file that cannot be read, which has a fault of its own.
+        // A name can be that of a file that cannot be read, which is reported separately.
         let is_known = |fault: &Failure| fault.kind() != ErrorKind::UnknownName;
         faults.retain(|fault| unreadable.is_empty() || is_known(fault));
         faults

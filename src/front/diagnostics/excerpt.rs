@@ -14,7 +14,7 @@ pub(super) struct Excerpt {
     pub(super) marked: Range<usize>,
 }
 
-/// What is shown of a secret.
+/// The text that replaces a secret.
 const MASK: &str = "***";
 
 impl Excerpt {

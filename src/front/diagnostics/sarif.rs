@@ -24,7 +24,7 @@ pub(in crate::front) fn sarif(report: &Report, root: &Path) -> Value {
         json!({ "id": rule(kind), "name": rule(kind),
                 "shortDescription": { "text": format!("Invalid {what}") },
                 "defaultConfiguration": { "level": "error" },
-                "help": { "text": "soarhost validate shows each fault with what to do." } })
+                "help": { "text": "soarhost validate shows each fault with its remedy." } })
     });
     let results = report.faults.iter().map(|fault| {
         let index = ids().position(|kind| kind == fault.kind);

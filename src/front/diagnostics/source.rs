@@ -1,6 +1,6 @@
 //! A fault of a JSON text becomes a fault with a line, a caret and advice.
 //!
-//! `excerpt` finds the part to mark. Does not decide what is a fault.
+//! `excerpt` finds the part to mark. Does not find faults.
 
 use std::ops::Range;
 use std::path::Path;
@@ -43,7 +43,7 @@ impl Source<'_> {
     }
 }
 
-/// What to do about a member that is missing.
+/// The advice for a missing member.
 fn to_add(pointer: &str) -> Option<String> {
     let (parent, _) = pointer.rsplit_once('/')?;
     let name = pointer[parent.len()..]

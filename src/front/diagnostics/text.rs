@@ -1,4 +1,4 @@
-//! Faults as text, as a compiler shows them: what is wrong, the line, the place, what to do.
+//! Faults as text, as a compiler shows them: the message, the line, the place, the advice.
 //!
 //! Does not decide whether colours are used.
 

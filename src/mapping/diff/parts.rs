@@ -94,7 +94,7 @@ fn ids(definition: &Definition) -> Vec<&str> {
     sources.map(|source| source.id.as_str()).collect()
 }
 
-/// A change if the names that both lists have stand in another order.
+/// A change if the names that both lists have are in another order.
 pub(super) fn other_order(part: &str, old: &[&str], new: &[&str]) -> Option<PartChange> {
     let common = |list: &[&str], other: &[&str]| -> Vec<Value> {
         let names = list.iter().filter(|name| other.contains(name));

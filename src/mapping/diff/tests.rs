@@ -1,4 +1,4 @@
-//! Tests of the comparison: which events belong together, and what of a definition differs.
+//! Tests of the comparison: which events belong together, and the parts of a definition that differ.
 //!
 //! Printing is tested with the command line.
 

@@ -5,7 +5,7 @@
 
 use std::io;
 
-use super::sink::{Interruption, Receiver, Sink, Summary, compacted, failure, mapper, unfit};
+use super::sink::{Interruption, Receiver, Sink, Summary, compacted, failure, mapper, unholdable};
 use crate::json::window::{Place, Unreadable, Window};
 use crate::mapping::Mapping;
 use crate::mapping::record::RecordMapper;
@@ -20,14 +20,14 @@ const INCOMPLETE: &str = "it is not complete JSON";
 
 /// An absolute path on the way to its value: its slot, and the number of steps done.
 #[derive(Clone, Copy)]
-pub(super) struct Tail {
+pub(super) struct PendingPath {
     pub(super) slot: usize,
     pub(super) done: usize,
 }
 
-/// The members of a result that an object has.
+/// The members of a result that were read in an object.
 #[derive(Clone, Copy, Default)]
-struct Seen {
+struct ResultMembers {
     protocol: bool,
     return_data: bool,
     raw_data: bool,
@@ -127,7 +127,7 @@ impl<'a, 'r> Shape<'a, 'r> {
                     }
                 }
                 b'[' if in_array => {
-                    self.walk(0, &self.tails())?;
+                    self.walk(0, &self.pending())?;
                     self.require_root(None)?;
                 }
                 b'[' => {
@@ -170,9 +170,9 @@ impl<'a, 'r> Shape<'a, 'r> {
         self.window.peek().map_err(|why| self.broken(&why))
     }
 
-    pub(super) fn tails(&self) -> Vec<Tail> {
+    pub(super) fn pending(&self) -> Vec<PendingPath> {
         let slots = 0..self.mapping.compiled.absolute.len();
-        slots.map(|slot| Tail { slot, done: 0 }).collect()
+        slots.map(|slot| PendingPath { slot, done: 0 }).collect()
     }
 
     /// Why the input cannot be read further.
@@ -185,7 +185,7 @@ impl<'a, 'r> Shape<'a, 'r> {
             Unreadable::TooLarge | Unreadable::TooDeep => {
                 format!(
                     "A value at {place} cannot be read: {}.",
-                    unfit(why).unwrap_or_default()
+                    unholdable(why).unwrap_or_default()
                 )
             }
         };
@@ -210,7 +210,7 @@ impl<'a, 'r> Shape<'a, 'r> {
         let start = self.window.position();
         let place = self.window.place(start);
         self.window.keep(start);
-        let decided = self.decide(start, place);
+        let decided = self.read_object(start, place);
         let is_held = self.window.is_keeping();
         self.window.release();
         let broken = match decided {
@@ -227,8 +227,8 @@ impl<'a, 'r> Shape<'a, 'r> {
         Err(broken.into())
     }
 
-    fn decide(&mut self, start: usize, place: Place) -> Outcome<bool> {
-        let (mut seen, tails, mut first) = (Seen::default(), self.tails(), true);
+    fn read_object(&mut self, start: usize, place: Place) -> Outcome<bool> {
+        let (mut seen, pending, mut first) = (ResultMembers::default(), self.pending(), true);
         let mut after_request = false;
         self.window.bump();
         while self.next_item(&mut first, b'}')? {
@@ -260,7 +260,7 @@ impl<'a, 'r> Shape<'a, 'r> {
             if self.wants(0, &name) {
                 self.window.release();
             }
-            self.member(0, &name, &tails)?;
+            self.member(0, &name, &pending)?;
         }
         if self.roots > 0 {
             return Ok(false);
@@ -270,12 +270,12 @@ impl<'a, 'r> Shape<'a, 'r> {
         }
         let end = self.window.position();
         let raw = self.window.bytes(start..end).to_vec();
-        self.undecided(place, &raw, seen)
+        self.finish_object(place, &raw, seen)
     }
 
     /// True if the member `raw_data` that comes next is that of a result: if the members before it show
     /// it, or if the object is too large for a record.
-    fn is_result(&mut self, seen: Seen) -> Outcome<bool> {
+    fn is_result(&mut self, seen: ResultMembers) -> Outcome<bool> {
         if seen.protocol && seen.return_data {
             return Ok(true);
         }
@@ -305,13 +305,13 @@ impl<'a, 'r> Shape<'a, 'r> {
         if !self.route.is_empty() {
             return self.require_root(Some(())).map(|()| false);
         }
-        let why = unfit(&Unreadable::TooLarge).unwrap_or_default();
+        let why = unholdable(&Unreadable::TooLarge).unwrap_or_default();
         self.sink.fault(place, &why)?;
         Ok(true)
     }
 
     /// An object without the root: a record, or a result whose `raw_data` came first.
-    fn undecided(&mut self, place: Place, raw: &[u8], seen: Seen) -> Outcome<bool> {
+    fn finish_object(&mut self, place: Place, raw: &[u8], seen: ResultMembers) -> Outcome<bool> {
         if seen.raw_data && seen.protocol && seen.return_data {
             let rest =
                 std::mem::replace(&mut self.window, Window::new(io::Cursor::new(raw.to_vec())));
@@ -319,7 +319,7 @@ impl<'a, 'r> Shape<'a, 'r> {
             self.window = rest;
             return read.map(|()| false);
         }
-        if !self.route.is_empty() && self.is_foreign(raw) && self.peek()?.is_none() {
+        if !self.route.is_empty() && self.matches_no_field(raw) && self.peek()?.is_none() {
             return self.require_root(Some(())).map(|()| false);
         }
         self.is_bare = true;
@@ -336,7 +336,7 @@ impl<'a, 'r> Shape<'a, 'r> {
 
     /// True if no field finds a value in the object: then it is not a record, but a document without
     /// the root.
-    fn is_foreign(&self, raw: &[u8]) -> bool {
+    fn matches_no_field(&self, raw: &[u8]) -> bool {
         let Ok(text) = compacted(raw, Place { line: 1, column: 1 }) else {
             return false;
         };
@@ -371,7 +371,7 @@ impl<'a, 'r> Shape<'a, 'r> {
         self.names.clear();
         self.clear_document();
         let is_object = self.peek()? == Some(b'{');
-        self.walk(0, &self.tails())?;
+        self.walk(0, &self.pending())?;
         self.require_root(is_object.then_some(()))
     }
 
@@ -406,7 +406,7 @@ impl<'a, 'r> Shape<'a, 'r> {
                 Ok(range) => drop(self.sink.record(place, self.window.bytes(range))?),
                 Err(why @ Unreadable::Input(_)) => return Err(self.broken(&why)),
                 Err(why) => {
-                    let reason = unfit(&why).unwrap_or(INCOMPLETE.to_owned());
+                    let reason = unholdable(&why).unwrap_or(INCOMPLETE.to_owned());
                     self.sink.fault(place, &reason)?;
                     if matches!(why, Unreadable::Ended) && self.next_line(start)? {
                         return self.lines();
@@ -440,7 +440,7 @@ impl<'a, 'r> Shape<'a, 'r> {
                         self.sink.record(place, line)?;
                     }
                 }
-                Err(why) => match unfit(&why) {
+                Err(why) => match unholdable(&why) {
                     Some(reason) => self.sink.fault(place, &reason)?,
                     None => return Err(self.broken(&why)),
                 },

@@ -49,7 +49,7 @@ impl From<Failure> for Interruption {
     }
 }
 
-/// What was found in all records together.
+/// The counts and warnings of all records together.
 #[derive(Debug, Default)]
 pub struct Summary {
     /// Values that were left out of events, and absolute paths without a value.
@@ -144,7 +144,7 @@ pub(super) fn failure(message: impl Into<String>, place: Place) -> Failure {
 }
 
 /// Why a value cannot be held. `None`: the input ends or cannot be read.
-pub(super) fn unfit(why: &Unreadable) -> Option<String> {
+pub(super) fn unholdable(why: &Unreadable) -> Option<String> {
     match why {
         Unreadable::TooLarge => Some(format!("it is larger than {MAX_VALUE} bytes")),
         Unreadable::TooDeep => Some("it is nested deeper than 127 levels".to_owned()),

@@ -27,7 +27,7 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// What came out of an input: a line for each record, a line for each warning, the interruption.
+/// The output for an input: a line for each record, a line for each warning, the interruption.
 fn streamed(mapping: &Mapping, input: &[u8], sizes: &[usize]) -> Vec<String> {
     let pieces = Pieces {
         rest: input,

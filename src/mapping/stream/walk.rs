@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::shape::{Outcome, Shape, Tail};
-use super::sink::{compacted, failure, unfit};
+use super::shape::{Outcome, PendingPath, Shape};
+use super::sink::{compacted, failure, unholdable};
 use crate::json::tape::Tape;
 use crate::json::window::Unreadable;
 use crate::mapping::extract::too_much;
@@ -66,7 +66,7 @@ impl Shape<'_, '_> {
 
     /// Follows the root's path in the value at the next byte. `step` is the number of steps done, and of
     /// the containers around the value.
-    pub(super) fn walk(&mut self, step: usize, tails: &[Tail]) -> Outcome {
+    pub(super) fn walk(&mut self, step: usize, pending: &[PendingPath]) -> Outcome {
         if step == self.route.len() {
             return self.root(step);
         }
@@ -78,7 +78,7 @@ impl Shape<'_, '_> {
                 self.window.bump();
                 while self.next_item(&mut first, b'}')? {
                     let name = self.name()?;
-                    self.member(step, &name, tails)?;
+                    self.member(step, &name, pending)?;
                 }
                 Ok(())
             }
@@ -91,7 +91,7 @@ impl Shape<'_, '_> {
                     let chosen = matches!(wanted, Selector::Wildcard)
                         || matches!(wanted, Selector::Index(only) if only == index);
                     let inner = self.advanced(
-                        tails,
+                        pending,
                         |step| matches!(step, Selector::Index(only) if *only == index),
                     );
                     self.item(chosen, step, &inner)?;
@@ -103,21 +103,21 @@ impl Shape<'_, '_> {
         }
     }
 
-    pub(super) fn member(&mut self, step: usize, name: &str, tails: &[Tail]) -> Outcome {
+    pub(super) fn member(&mut self, step: usize, name: &str, pending: &[PendingPath]) -> Outcome {
         if step == 0 && self.names.len() < 12 {
             self.names.push(name.to_owned());
         }
         let inner = self.advanced(
-            tails,
+            pending,
             |step| matches!(step, Selector::Name(only) if only == name),
         );
         self.item(self.wants(step, name), step, &inner)
     }
 
     /// Reads a member or element: on the way to the root, or to the value of an absolute path.
-    pub(super) fn item(&mut self, chosen: bool, step: usize, tails: &[Tail]) -> Outcome {
+    pub(super) fn item(&mut self, chosen: bool, step: usize, pending: &[PendingPath]) -> Outcome {
         if !chosen {
-            return self.capture(step + 1, tails);
+            return self.capture(step + 1, pending);
         }
         let singular = !self
             .route
@@ -132,33 +132,33 @@ impl Shape<'_, '_> {
             );
             return Err(failure(message, place).into());
         }
-        self.walk(step + 1, tails)
+        self.walk(step + 1, pending)
     }
 
     /// The absolute paths whose next step selects the item.
     pub(super) fn advanced(
         &self,
-        tails: &[Tail],
+        pending: &[PendingPath],
         selects: impl Fn(&Selector) -> bool,
-    ) -> Vec<Tail> {
-        let next = |tail: &Tail| {
-            let query = &self.mapping.compiled.absolute[tail.slot];
-            let step = query.0.get(tail.done)?.selectors.first()?;
-            selects(step).then_some(Tail {
-                slot: tail.slot,
-                done: tail.done + 1,
+    ) -> Vec<PendingPath> {
+        let next = |path: &PendingPath| {
+            let query = &self.mapping.compiled.absolute[path.slot];
+            let step = query.0.get(path.done)?.selectors.first()?;
+            selects(step).then_some(PendingPath {
+                slot: path.slot,
+                done: path.done + 1,
             })
         };
-        tails.iter().filter_map(next).collect()
+        pending.iter().filter_map(next).collect()
     }
 
     /// Holds the values of absolute paths in the value at the next byte.
-    pub(super) fn capture(&mut self, level: usize, tails: &[Tail]) -> Outcome {
-        if tails.is_empty() {
+    pub(super) fn capture(&mut self, level: usize, pending: &[PendingPath]) -> Outcome {
+        if pending.is_empty() {
             return self.skip(level);
         }
         if self.roots > 0 {
-            let slots = tails.iter().map(|tail| tail.slot);
+            let slots = pending.iter().map(|path| path.slot);
             self.late.extend(slots);
             self.late.sort_unstable();
             self.late.dedup();
@@ -171,12 +171,12 @@ impl Shape<'_, '_> {
             .map_err(|why| failure(format!("A value before the root is invalid: {why}."), place))?;
         let tape = Tape::of(&text, 0);
         let evaluator = Record::new(&tape);
-        for tail in tails {
-            let rest: &[Segment] = &self.mapping.compiled.absolute[tail.slot].0[tail.done..];
+        for path in pending {
+            let rest: &[Segment] = &self.mapping.compiled.absolute[path.slot].0[path.done..];
             let nodes = evaluator.nodes(&Query(rest.to_vec()), 0);
             let nodes = nodes.map_err(|_| too_much())?.into_iter();
             let values = nodes.map(|node| Cow::Owned(tape.raw(node).to_owned()));
-            self.sink.document[tail.slot].extend(values);
+            self.sink.document[path.slot].extend(values);
         }
         Ok(())
     }
@@ -220,7 +220,7 @@ impl Shape<'_, '_> {
                 );
                 return Err(failure(message, self.window.place(end)).into());
             }
-            Err(why) => match unfit(&why) {
+            Err(why) => match unholdable(&why) {
                 Some(reason) => self.sink.fault(place, &reason)?,
                 None => return Err(self.broken(&why)),
             },

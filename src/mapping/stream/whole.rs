@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::io;
 
 use super::shape::{Outcome, Shape};
-use super::sink::{Sink, compacted, failure, unfit};
+use super::sink::{Sink, compacted, failure, unholdable};
 use crate::json::document::members;
 use crate::json::scan;
 use crate::json::window::Place;
@@ -19,7 +19,7 @@ impl Shape<'_, '_> {
     pub(super) fn whole(&mut self) -> Outcome {
         let place = self.window.place(self.window.position());
         let root = &self.mapping.compiled.root;
-        let range = self.window.value(0).map_err(|why| match unfit(&why) {
+        let range = self.window.value(0).map_err(|why| match unholdable(&why) {
             Some(reason) => {
                 let message = format!(
                     "The root \"{}\" needs the whole document, and the document cannot be held: {reason}.",

@@ -1,4 +1,4 @@
-//! Exchanges that ended without a complete response: at which stage, why, and what to do.
+//! Exchanges that ended without a complete response: the stage, the cause and the advice.
 //!
 //! A response with an error status is complete and is not one of them.
 
@@ -97,7 +97,7 @@ impl Stage {
         }
     }
 
-    /// What failed, the usual cause, and the advice.
+    /// The failed step, the usual cause, and the advice.
     fn explanation(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Stage::Name => (

@@ -1,6 +1,6 @@
-//! A diagnosis: what the stages so far have found, and the stages of sign-in, alerts and search.
+//! A diagnosis: the results of its stages, and the stages of sign-in, alerts and search.
 //!
-//! The stages of the network, of permissions and of content are in files of their own.
+//! The stages of the network, of permissions and of content are in other files.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -92,7 +92,7 @@ impl<'a> Diagnosis<'a> {
         })
     }
 
-    /// Signs in to each service, then checks what the tokens are for.
+    /// Signs in to each service, then checks the audiences of the tokens.
     pub(super) async fn sign_in(&mut self) {
         let services = self.services();
         if let Some(failed) = self.blocked_by(&services) {
@@ -193,7 +193,7 @@ impl<'a> Diagnosis<'a> {
         self.add(Stage::pass("audience", detail));
     }
 
-    /// What is wrong with the audience of a service, if it is that of another one. Only an
+    /// The fault of a service's audience, if it is that of another service. Only an
     /// operator's endpoints can have such audiences.
     fn of_another_service(&self, service: Service) -> Option<String> {
         let own = self.audience(service);
@@ -278,7 +278,7 @@ impl<'a> Diagnosis<'a> {
         });
     }
 
-    /// What was found, and whether it shows that auditing is on.
+    /// The finding, and whether it proves that auditing is on.
     async fn search_one(&self) -> Result<(&'static str, bool), Failure> {
         let call = self.call;
         let (filter, window) = (SearchFilter::default(), self.last_day());

@@ -1,8 +1,8 @@
 //! The stages of the activity feed: subscriptions, a listing, the newest content, and what they
 //! show about auditing.
 //!
-//! The feed does not say whether auditing is on: content shows that it is, and a missing one is
-//! explained. Starts and stops no subscription.
+//! The feed does not report whether auditing is on. Content proves that it is; without content the
+//! stage of auditing is skipped. Starts and stops no subscription.
 
 use chrono::{DateTime, Utc};
 use futures_util::future::join_all;

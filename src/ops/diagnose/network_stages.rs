@@ -49,7 +49,7 @@ impl Address {
 }
 
 impl Diagnosis<'_> {
-    /// Sends one request to each address, and says how far it got.
+    /// Sends one request to each address, and adds the stages.
     pub(super) async fn network(&mut self) {
         let addresses = self.addresses();
         let probes = addresses.iter().map(|address| {

@@ -1,6 +1,6 @@
 //! The stage of permissions: those in the tokens against those that each command needs.
 //!
-//! An operation states what it cannot do without. A command can list further permissions, which
+//! An operation states the permissions that it requires. A command can list further permissions, which
 //! its product documents. Does not verify tokens: the services do.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use crate::ops::diagnose::diagnosis::Diagnosis;
 use crate::ops::diagnose::stage::Stage;
 use crate::ops::{self, Permission, READ_DLP, READ_FEED};
 
-/// The operation that any one of its permissions is enough for.
+/// The operation that needs only one of its permissions.
 const SEARCH: &str = "audit.search";
 
 impl Diagnosis<'_> {
@@ -93,7 +93,7 @@ impl Diagnosis<'_> {
         missing
     }
 
-    /// Says what is missing, and for which commands.
+    /// The missing permissions, with the commands that need them.
     fn lacking(&self, missing: &BTreeMap<Permission, Vec<&str>>) -> String {
         let lines = missing.iter().map(|((api, name), commands)| {
             format!("{name} ({api}) is missing for {}", commands.join(", "))

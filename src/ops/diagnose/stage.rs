@@ -1,6 +1,6 @@
-//! The stages of a diagnosis: their names, their order, and what each found.
+//! The stages of a diagnosis: their names, their order, and their results.
 //!
-//! Does not decide what a stage finds.
+//! Does not run them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,9 +16,9 @@ pub struct Stage {
     pub title: String,
     /// The outcome.
     pub status: Status,
-    /// What was found.
+    /// The finding.
     pub detail: String,
-    /// What to do; null if nothing is to be done.
+    /// The remedy; null if none is needed.
     pub remedy: Option<String>,
 }
 
@@ -82,7 +82,7 @@ impl Stage {
         Stage::new(id, Status::Pass, detail)
     }
 
-    /// A stage that works, with something to look at.
+    /// A stage that works with a warning.
     pub fn warn(id: &str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
         let remedy = Some(remedy.into());
         Stage {
@@ -100,7 +100,7 @@ impl Stage {
         }
     }
 
-    /// A stage that failed as the failure says.
+    /// A stage that failed with this failure.
     pub fn failed(id: &str, failure: &Failure) -> Self {
         let (detail, advice) = (reason(failure), failure.assistance());
         let usual = "Send the request again. If the failure persists, report the message to the service's support.";
@@ -125,7 +125,7 @@ impl Stage {
     }
 }
 
-/// The message of a failure with the service's code and the cause, which can say more.
+/// The message of a failure with the service's code and the cause, which can add information.
 pub(super) fn reason(failure: &Failure) -> String {
     let message = failure.message();
     let message = match failure.vendor_code() {

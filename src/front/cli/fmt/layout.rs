@@ -106,7 +106,7 @@ impl<'a> Layout<'a> {
         self.close(!elements.is_empty(), is_tall.then_some(depth), "]");
     }
 
-    /// What stands before the n-th part: a new line with an indent, or a space.
+    /// The white space before the n-th part: a new line with an indent, or a space.
     fn separate(&mut self, n: usize, depth: Option<usize>, first: &str) {
         let comma = if n > 0 { "," } else { "" };
         self.out.push_str(comma);
@@ -191,7 +191,7 @@ mod tests {
                     gap(n + 1)
                 ));
             }
-            // `fixed`, `codes` and `values` have no order of their own.
+            // `fixed`, `codes` and `values` have no order in the schema.
             if text.contains("\"id\"") || text.contains("\"field\"") {
                 let at = turn % parts.len().max(1);
                 parts.rotate_left(at);

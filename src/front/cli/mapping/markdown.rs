@@ -1,6 +1,6 @@
 //! A difference between two versions of a mapping, as Markdown for a pull request.
 //!
-//! Values stand in code spans, where a platform follows no link, notifies no user and renders no
+//! Values are in code spans, where a platform follows no link, notifies no user and renders no
 //! markup. The page stays below the size that platforms accept for a comment.
 
 use std::fmt::Write as _;

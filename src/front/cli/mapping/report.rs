@@ -1,6 +1,6 @@
 //! The report of `mapping test`: the result of each sample, and which fields no sample shows.
 //!
-//! Its JSON is what `--json` prints. Does not map anything.
+//! `--json` prints it as JSON. Does not map anything.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

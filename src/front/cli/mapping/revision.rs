@@ -1,6 +1,6 @@
 //! A file of a git revision, written `REVISION:PATH`.
 //!
-//! `git` is started without a shell, and what begins with `-` is refused, so that a name cannot be an
+//! `git` is started without a shell, and a name that begins with `-` is refused, so that it cannot be an
 //! option. Nothing is checked out.
 
 use std::io;

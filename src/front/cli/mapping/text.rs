@@ -22,7 +22,7 @@ pub(super) struct Compared {
     pub(super) difference: Difference,
 }
 
-/// The difference by field, then what belongs to no field.
+/// The differences by field, then those that belong to no field.
 pub(super) fn page(compared: &Compared, style: Style) -> String {
     let difference = &compared.difference;
     let mut page = format!("{}\n", verdict(compared));
@@ -77,7 +77,7 @@ pub(super) fn verdict(compared: &Compared) -> String {
     }
 }
 
-/// What happened to a field, and in how many events.
+/// The kind of change of a field, and the number of events.
 pub(super) fn what(field: &FieldChange) -> String {
     let change = match field.change {
         Change::Added => "added",

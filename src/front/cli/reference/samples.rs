@@ -1,6 +1,6 @@
 //! Samples of the results of commands, for the reference page.
 //!
-//! `samples.json` holds what the simulator answers to the sample requests of the built-in
+//! `samples.json` holds the simulator's answers to the sample requests of the built-in
 //! integrations. A test writes and compares it. Commands of an operator's catalog have no samples.
 
 use serde_json::{Map, Value};

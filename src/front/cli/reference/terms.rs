@@ -1,4 +1,4 @@
-//! The permissions of an integration with what they allow, and the content types of the feed.
+//! The permissions of an integration with their effects, and the content types of the feed.
 //!
 //! Explains names of Microsoft that commands use. How a command gets a permission is in its manifest.
 
@@ -9,7 +9,7 @@ use crate::manifest::Manifest;
 use crate::manifest::param::Choices;
 use crate::microsoft::ContentType;
 
-/// What each permission allows.
+/// The effect of each permission.
 const PERMISSIONS: &[(&str, &str)] = &[
     (
         "ActivityFeed.Read",
