@@ -442,7 +442,7 @@ fn map_as_selects_the_mapping_by_the_input() {
         ),
         (
             &["map", "--as", "ocsf", "ecs/audit", audit],
-            "takes the place of the mapping",
+            "cannot be used together",
         ),
     ] {
         let output = feed(soarhost(arguments), "{}");
