@@ -31,7 +31,7 @@
 //! mapped again. Records are bytes: an answer is split into slices, and the slices are filtered,
 //! keyed, mapped and written. No tree of a whole answer is built.
 //!
-//! # Where to find what
+//! # Where to find the code
 //!
 //! * The requests of a command: `manifests/*.json` → `operation` → [`ops`] → [`microsoft`].
 //! * All integrations: the table in [`host::catalog`]. All operations: the table in [`ops`]. All
@@ -43,7 +43,7 @@
 //! * Tools for authors: `src/front/diagnostics` (the faults that `validate` shows),
 //!   `src/front/cli/mapping` (`mapping test`, `diff` and `suggest`), `src/front/cli/fmt`, `init`.
 //! * Sign-in: `host::connect` selects the method, [`identity`] requests the token (its first lines
-//!   list what a new method needs), and `host::vault` stores it.
+//!   list the steps for a new method), and `host::vault` stores it.
 //! * Detection rules: [`rules`]; the packs are in `mappings/*/rules`.
 //! * Presentation: `outputs` of a command in its manifest → [`output`].
 //! * Resuming without loss: `src/ops/resume` (checkpoint, algorithm, packing), `src/ops/feed`

@@ -1,10 +1,12 @@
 //! Sign-in: tokens for each credential, their cache, and the store that keeps them between runs.
 //!
-//! To add a sign-in method, change in this order: [`Credential`] (and its re-export here and in
-//! `microsoft::connection`), the request in `sign_in`, the responses in `token_endpoint` if they
-//! differ, `manifest::Slot` for new parameters, `host::connect`, `host::policy` and
-//! `front::cli::settings` for what the operator decides, the manifests, the simulator's `login`,
-//! and cases in `tests/cases`.
+//! To add a sign-in method, change in this order:
+//!
+//! 1. [`Credential`], and its re-export here and in `microsoft::connection`.
+//! 2. The request in `sign_in`; the responses in `token_endpoint` if they differ.
+//! 3. `manifest::Slot` for new parameters, then `host::connect`, which selects the method.
+//! 4. `host::policy` and `front::cli::settings` for operator settings.
+//! 5. The manifests, the simulator's `login`, and cases in `tests/cases`.
 //!
 //! Calls the login service and a machine's identity endpoint only. Reads and writes no files: the
 //! [`TokenStore`] does. Does not verify tokens: the services do.
