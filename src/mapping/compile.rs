@@ -67,7 +67,7 @@ pub(crate) struct Compiled {
     pub(crate) document: Plan,
     pub(crate) absolute: Vec<Query>,
     pub(crate) nest: bool,
-    /// The name of the field with the members that no path selects.
+    /// The name of the field with the members that no field holds.
     pub(crate) rest: Option<String>,
 }
 

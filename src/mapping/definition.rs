@@ -39,8 +39,9 @@ pub struct Definition {
     /// to the array `list`; the label only distinguishes them.
     #[serde(default)]
     pub nest: bool,
-    /// With `nest`: the name of an object with the members of the record that no path of its
-    /// source selects. An array is kept whole if one value in it is not selected.
+    /// With `nest`: the name of an object with the members of the record that no field of its source
+    /// holds completely: no path selects them, `take`, `regex` or the key `*` of `values` drops
+    /// something, or they cannot be converted. An array is kept whole if one value in it is not held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rest: Option<String>,
     /// The Main Event JSON Path, absolute. Each element of an array is a record; an object is one

@@ -78,20 +78,18 @@ impl Found {
         self.matches[range].iter().map(slice)
     }
 
-    /// The positions of the values of the slots below `slots` inside the record at `record`: in order,
-    /// none inside another one.
-    pub(crate) fn spans(&self, slots: usize, record: usize) -> Vec<Range<usize>> {
-        let counted = |found: &&Match| found.slot < slots && found.start > record;
-        let counted = self.matches.iter().filter(counted);
-        let mut spans: Vec<_> = counted.map(|found| found.start..found.end).collect();
-        spans.sort_unstable_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
-        let mut end = 0;
-        spans.retain(|span| {
-            let outer = span.start >= end;
-            end = end.max(span.end);
-            outer
-        });
-        spans
+    /// The positions of the values of a slot inside the record at `record`.
+    pub(crate) fn positions(
+        &self,
+        slot: usize,
+        record: usize,
+    ) -> impl Iterator<Item = Range<usize>> {
+        let of_slot = self.matches.iter().filter(move |found| found.slot == slot);
+        // The record itself is not a part of it.
+        of_slot.map(move |found| match found.start > record {
+            true => found.start..found.end,
+            false => record..record,
+        })
     }
 
     /// The size of all values together, in bytes.

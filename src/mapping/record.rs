@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
@@ -140,8 +141,8 @@ impl<'a> RecordMapper<'a> {
         }
         if self.compiled.nest {
             let rest = self.compiled.rest.as_deref().map(|name| {
-                let selected = self.found.spans(source.key.unwrap_or(usize::MAX), at);
-                (name, rest::members(text, at, &selected))
+                let held = self.held(source, (text, at));
+                (name, rest::members(text, at, &held))
             });
             let rest = rest
                 .as_ref()
@@ -149,6 +150,19 @@ impl<'a> RecordMapper<'a> {
             fields = nest::nested(&fields, rest);
         }
         Fields(fields)
+    }
+
+    /// The positions of the values that a field holds.
+    fn held(&self, source: &Source, (text, at): (&str, usize)) -> Vec<Range<usize>> {
+        let mut held = Vec::new();
+        for field in &source.fields {
+            if let From::Record(slot) = &field.from {
+                let is_held = field.steps.holds(self.found.values(*slot, text));
+                let positions = self.found.positions(*slot, at).zip(is_held);
+                held.extend(positions.filter_map(|(span, is_held)| is_held.then_some(span)));
+            }
+        }
+        rest::outermost(held)
     }
 
     fn drop_values(&mut self, field: &'a Field, count: usize) {

@@ -1,8 +1,8 @@
-//! The parts of a record that no path selects.
+//! The parts of a record that no field holds.
 //!
-//! Objects are divided: a member whose value is selected is left out, other members stay as they are.
+//! Objects are divided: a member whose value a field holds is left out, other members stay as they are.
 //! Arrays are not divided, because their elements belong together. Does not know paths: the positions
-//! of the selected values are given.
+//! of the values are given.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,6 +11,18 @@ use crate::json::scan;
 
 /// The name of a member as JSON text, and its value.
 pub(super) type Member<'a> = (&'a str, Cow<'a, str>);
+
+/// Positions in order, without those inside another one.
+pub(super) fn outermost(mut spans: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    spans.sort_unstable_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
+    let mut end = 0;
+    spans.retain(|span| {
+        let outer = span.start >= end && !span.is_empty();
+        end = end.max(span.end);
+        outer
+    });
+    spans
+}
 
 /// The members of the object at `at` that are not selected. `selected` are positions in order, none
 /// inside another one. Null is no value.

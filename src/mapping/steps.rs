@@ -215,6 +215,41 @@ impl Steps {
         Some(raw)
     }
 
+    /// Of each value that a path found: does the field hold all of it? Values that are not taken, that
+    /// cannot be converted, or of which a step keeps only a part, are not held.
+    pub(crate) fn holds<'a>(
+        &self,
+        found: impl DoubleEndedIterator<Item = &'a str> + Clone,
+    ) -> Vec<bool> {
+        let values = || found.clone().filter(|raw| *raw != "null");
+        if !self.many && self.take == Take::Join {
+            let is_held = joined(values()).is_some_and(|all| self.holds_all_of(&all));
+            return found.map(|_| is_held).collect();
+        }
+        let taken = match self.take {
+            _ if self.many => None,
+            Take::First => values().next(),
+            _ => values().next_back(),
+        };
+        // The same text at another place is the same slice only there.
+        let is_taken = |raw: &str| taken.is_none_or(|taken| std::ptr::eq(taken, raw));
+        found
+            .map(|raw| is_taken(raw) && self.holds_all_of(raw))
+            .collect()
+    }
+
+    fn holds_all_of(&self, raw: &str) -> bool {
+        if !self.alters {
+            return true;
+        }
+        let text = text_of(raw);
+        let is_whole = |regex| captured(regex, &text).is_some_and(|part| part == *text);
+        let is_known = !self.values.contains_key(OTHERS) || self.values.contains_key(&*text);
+        self.regex.as_ref().is_none_or(is_whole)
+            && is_known
+            && self.alter(Cow::Borrowed(raw), &mut 0).is_some()
+    }
+
     fn looked_up(&self, raw: &str) -> Option<String> {
         if self.values.is_empty() {
             return None;

@@ -1,6 +1,8 @@
 //! Mappings applied to small documents. Paths are compared with other engines in
 //! `tests/it/properties.rs`.
 
+use serde_json::{Value, json};
+
 use super::*;
 use crate::protocol::ErrorKind;
 
@@ -381,6 +383,21 @@ fn elements_of_a_list_come_from_several_fields() {
         event,
         r#"{"who":[{"type":2,"value":"a"},{"type":2,"value":"b"},{"type":4,"value":"u"}],"x":1}"#
     );
+}
+
+#[test]
+fn rest_has_values_that_no_field_holds_completely() {
+    let fields = r#"{"field":"first","path":"['a','b']","take":"first"},{"field":"time","path":".t","type":"datetime"},
+        {"field":"host","path":".h","regex":"^[a-z]+"},{"field":"whole","path":".w","regex":"^[a-z]+"},
+        {"field":"low","path":".l","values":{"low":1,"*":9}},{"field":"odd","path":".o","values":{"low":1,"*":9}},
+        {"field":"as_is","path":".u","values":{"low":1}},{"field":"same","path":"['y','z']","take":"unique"},
+        {"field":"all","path":"['m','n']","take":"join"},{"field":"last","path":"['p','q']","take":"last"}"#;
+    let record = r#"{"a":"1","b":"1","t":"soon","h":"mail:25","w":"mail","l":"low","o":"odd","u":"u",
+        "y":"s","z":"s","m":"m","n":"n","p":"p","q":null}"#;
+    let event = nested_event(r#""rest":"rest","#, fields, record);
+    let event: Value = serde_json::from_str(&event).expect("JSON");
+    let rest = json!({"b": "1", "t": "soon", "h": "mail:25", "o": "odd"});
+    assert_eq!(event["rest"], rest, "{event}");
 }
 
 #[test]

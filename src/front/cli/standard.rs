@@ -82,7 +82,10 @@ impl Standard {
             // Writing to a String cannot fail.
             let _ = write!(page, "\n## {}\n\nMapping `{name}/{part}`.", mapping.title);
             if let Some(rest) = &mapping.rest {
-                let _ = write!(page, " Members without a field are in `{rest}`.");
+                let _ = write!(
+                    page,
+                    " Values that no field holds completely are in `{rest}`."
+                );
             }
             page.push_str(" A record belongs to the first source whose condition is true.\n");
             for source in &mapping.sources {
