@@ -239,16 +239,11 @@ fn secret_at_a_wrong_place_of_a_file_is_not_shown() {
     let secret = Value::from(SECRET);
     let own = serde_json::json!({ "Client Secret": SECRET });
     let list = Value::from(vec![own.clone()]);
-    let mut shown = Vec::new();
-    let mut check = |name: &str, file: &Value| {
-        let path = folder.path().join(name);
+    let mut files = Vec::new();
+    let mut add = |kind: &str, file: &Value| {
+        let path = folder.path().join(format!("{}_{kind}.json", files.len()));
         std::fs::write(&path, file.to_string()).expect("a file");
-        let text = printed(&feed(
-            soarhost(&["validate", path.to_str().expect("UTF-8")]),
-            "",
-        ));
-        assert!(text.contains(" 1 file checked.\n"), "{text}");
-        shown.extend(text.contains(SECRET).then(|| format!("{file}\n{text}")));
+        files.push(path.to_str().expect("UTF-8").to_owned());
     };
     for value in [&own, &list, &Value::from(vec![secret.clone()])] {
         for pointer in [
@@ -264,14 +259,14 @@ fn secret_at_a_wrong_place_of_a_file_is_not_shown() {
             let mut request =
                 serde_json::json!({ "integration": "office365_audit", "command": "Collect" });
             request[pointer] = value.clone();
-            check("request.json", &request);
+            add("request", &request);
         }
         let nested =
             serde_json::json!({ "command": "Collect", "connection": { "Tenant ID": [value] } });
-        check("request.json", &nested);
+        add("request", &nested);
     }
-    check(
-        "mapping.json",
+    add(
+        "mapping",
         &serde_json::json!({ "mapping": 1, "connection": own }),
     );
     for connections in [
@@ -282,9 +277,14 @@ fn secret_at_a_wrong_place_of_a_file_is_not_shown() {
         serde_json::json!({ "a": { "integration": "office365_audit", "params": SECRET } }),
     ] {
         let file = serde_json::json!({ "profiles": 1, "connections": connections, "x": SECRET });
-        check("profiles.json", &file);
+        add("profiles", &file);
     }
-    assert!(shown.is_empty(), "{}", shown.join("\n\n"));
+    let args = ["validate"]
+        .into_iter()
+        .chain(files.iter().map(String::as_str));
+    let text = printed(&feed(soarhost(&args.collect::<Vec<_>>()), ""));
+    let count = format!(" {} files checked.\n", files.len());
+    assert!(text.ends_with(&count) && !text.contains(SECRET), "{text}");
 }
 
 #[test]
