@@ -86,9 +86,12 @@ impl Found {
     ) -> impl Iterator<Item = Range<usize>> {
         let of_slot = self.matches.iter().filter(move |found| found.slot == slot);
         // The record itself is not a part of it.
-        of_slot.map(move |found| match found.start > record {
-            true => found.start..found.end,
-            false => record..record,
+        of_slot.map(move |found| {
+            if found.start > record {
+                found.start..found.end
+            } else {
+                record..record
+            }
         })
     }
 
